@@ -1,0 +1,44 @@
+# make test     every test (sets up what it needs)      make check   style, types, import rules
+# make bench    measurements, as ratios                  make fuzz    the long fuzzing run
+# make lab      every combination of the laboratory      make live    against a real OpenNebula
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := onext hooks exporter sandbox drivers tests
+
+.PHONY: test check bench fuzz lab live clean
+test: $(STAMP) packages
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+
+.PHONY: packages
+packages:
+	@sh tests/packages.sh
+
+bench: $(STAMP)
+	$(BIN)/pip install -q -e '.[bench]'
+	$(BIN)/python -m tests.bench
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz
+
+lab: $(STAMP) packages
+	$(BIN)/python -m pytest tests/lab --lab=all
+
+live: $(STAMP)
+	$(BIN)/python -m pytest tests/live
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache build dist *.egg-info
