@@ -1,0 +1,149 @@
+"""Calls to oned, and what they answer."""
+
+from __future__ import annotations
+
+import xmlrpc.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import pyone
+
+from onext.oned import credentials
+from onext.oned.errors import (
+    Malformed,
+    NotFound,
+    OnedError,
+    Refused,
+    Unauthenticated,
+    Unauthorised,
+)
+from onext.oned.objects import Cluster, Host, Vm
+from onext.oned.template import Value, render
+from onext.oned.transport import Transport
+from onext.paths import Paths
+from onext.xml import Element, MalformedXML, parse
+
+_ERRORS: Mapping[int, type[OnedError]] = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
+_MERGE = 1  # append = 0 would delete what monitoring wrote
+ALL_VMS = (-2, -1, -1, -1, "")  # of every user, the whole range, all states but DONE
+EVERY_VM = (-2, -1, -1, -2, "")  # DONE ones too
+
+
+class RaftState(IntEnum):
+    """STATE of one.zone.raftstatus."""
+
+    SOLO = 0
+    CANDIDATE = 1
+    FOLLOWER = 2
+    LEADER = 3
+
+
+@dataclass(frozen=True)
+class Raft:
+    """What this server believes of its zone; a leader that is cut off believes it too."""
+
+    server_id: int
+    state: RaftState
+    term: int
+
+    @property
+    def acts(self) -> bool:
+        """Whether this server may change anything: SOLO or LEADER."""
+        return self.state in (RaftState.SOLO, RaftState.LEADER)
+
+
+class Oned:
+    """A front-end, seen through its XML-RPC API as one user.
+
+    Every call has a deadline and raises a subclass of OnedError.
+    """
+
+    def __init__(self, endpoint: str, session: str, timeout: float = 30.0) -> None:
+        self.endpoint = endpoint
+        self.session = session
+        self.timeout = timeout
+        self._server = pyone.OneServer(endpoint, session=session)
+        transport = Transport(timeout, https=endpoint.startswith("https:"))
+        self._server._ServerProxy__transport = transport  # noqa: SLF001 - pyone offers no other way to a time-out
+
+    @classmethod
+    def connect(cls, paths: Paths, endpoint: str | None = None, timeout: float = 30.0) -> Oned:
+        """Return the front-end of this machine, with the credentials of OpenNebula's own commands.
+
+        Raises Unauthenticated where there are none.
+        """
+        return cls(endpoint or credentials.endpoint(paths), credentials.session(paths), timeout)
+
+    def call(self, method: str, *arguments: object) -> str | int | bool:
+        """Call `one.<method>` and return its value as it came: text (often XML), a number or a truth."""
+        try:
+            answer = self._server._do_request(  # noqa: SLF001 - below it pyone fails on empty answers
+                f"one.{method}", (self.session, *arguments)
+            )
+        except (pyone.OneException, xmlrpc.client.Error) as error:
+            raise Refused(f"one.{method}: {error}") from error
+        return _value(method, answer)
+
+    def document(self, method: str, *arguments: object) -> Element:
+        """Call `one.<method>` and return its XML; raise Malformed when there is none."""
+        text = self.call(method, *arguments)
+        try:
+            return parse(str(text))
+        except MalformedXML as error:
+            raise Malformed(f"one.{method}: {error}") from error
+
+    def host(self, host_id: int) -> Host:
+        """Return one host; raise NotFound."""
+        return Host.of(self.document("host.info", host_id, False))
+
+    def hosts(self) -> list[Host]:
+        """Return every host that the user may use."""
+        return [Host.of(element) for element in self.document("hostpool.info")]
+
+    def vm(self, vm_id: int) -> Vm:
+        """Return one VM; raise NotFound."""
+        return Vm.of(self.document("vm.info", vm_id, False))
+
+    def vms(self) -> list[Vm]:
+        """Return every VM that is not DONE, whole; for thousands use onext.oned.stream."""
+        return [Vm.of(element) for element in self.document("vmpool.infoextended", *ALL_VMS)]
+
+    def clusters(self) -> list[Cluster]:
+        """Return every cluster."""
+        return [Cluster.of(element) for element in self.document("clusterpool.info")]
+
+    def update_host(self, host_id: int, attributes: Mapping[str, Value]) -> None:
+        """Merge `attributes` into a host's template; None removes one."""
+        self.call("host.update", host_id, render(attributes), _MERGE)
+
+    def update_vm(self, vm_id: int, attributes: Mapping[str, Value]) -> None:
+        """Merge `attributes` into a VM's user template; None removes one."""
+        self.call("vm.update", vm_id, render(attributes), _MERGE)
+
+    def update_cluster(self, cluster_id: int, attributes: Mapping[str, Value]) -> None:
+        """Merge `attributes` into a cluster's template; None removes one."""
+        self.call("cluster.update", cluster_id, render(attributes), _MERGE)
+
+    def raft(self) -> Raft:
+        """Return this server's view of the zone."""
+        status = self.document("zone.raftstatus")
+        return Raft(
+            server_id=int(status.findtext("SERVER_ID", "-1")),
+            state=RaftState(int(status.findtext("STATE", "1"))),
+            term=int(status.findtext("TERM", "0")),
+        )
+
+    def version(self) -> str:
+        """Return oned's version, such as `7.0.2`."""
+        return str(self.call("system.version"))
+
+
+def _value(method: str, answer: object) -> str | int | bool:
+    match answer:
+        case [True, (str() | int()) as value, *_]:
+            return value
+        case [False, str() as message, int() as code, *_]:
+            raise _ERRORS.get(code, Refused)(f"one.{method}: {message}")
+        case _:
+            raise Malformed(f"one.{method}: the answer has not the form [success, value, code]")

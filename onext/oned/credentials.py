@@ -1,0 +1,38 @@
+"""Which oned, and as whom: the files and variables that OpenNebula's own commands read."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from onext.oned.errors import Unauthenticated
+from onext.paths import Paths
+
+_PORT = re.compile(r'^\s*PORT\s*=\s*"?(\d+)"?', re.MULTILINE)
+
+
+def endpoint(paths: Paths) -> str:
+    """Return ONE_XMLRPC, else the address that oned.conf says for this machine."""
+    if given := os.environ.get("ONE_XMLRPC"):
+        return given
+    try:
+        found = _PORT.search((paths.etc / "oned.conf").read_text(errors="replace"))
+    except OSError:
+        found = None
+    return f"http://localhost:{found.group(1) if found else '2633'}/RPC2"
+
+
+def session(paths: Paths) -> str:
+    """Return `user:password` from ONE_AUTH, oneadmin's folder or the user's; raise Unauthenticated."""
+    given = os.environ.get("ONE_AUTH")
+    candidates = [Path(given)] if given else [paths.one_var / ".one/one_auth", Path.home() / ".one/one_auth"]
+    for candidate in candidates:
+        try:
+            return candidate.read_text().strip()
+        except (FileNotFoundError, PermissionError, NotADirectoryError):
+            continue
+    raise Unauthenticated(
+        f"no credentials: none of {', '.join(map(str, candidates))} can be read;"
+        " run this as oneadmin, or set ONE_AUTH to a file that holds user:password"
+    )

@@ -1,0 +1,35 @@
+"""What can go wrong between us and oned; each message says what was asked, and what to do."""
+
+from __future__ import annotations
+
+
+class OnedError(Exception):
+    """Any failure of a call to oned."""
+
+
+class Unreachable(OnedError):
+    """oned does not accept the connection, or ended it."""
+
+
+class TimedOut(Unreachable):
+    """oned accepted the connection and did not answer in time."""
+
+
+class Unauthenticated(OnedError):
+    """oned does not know our user or password (error 0x0100)."""
+
+
+class Unauthorised(OnedError):
+    """Our user may not do this (error 0x0200)."""
+
+
+class NotFound(OnedError):
+    """The object is not there, or not any more (error 0x0400)."""
+
+
+class Refused(OnedError):
+    """oned knows the call and will not do it: wrong state, quota, wrong argument (other codes)."""
+
+
+class Malformed(OnedError):
+    """The answer is not what oned sends: cut, not XML, or with a DOCTYPE."""
