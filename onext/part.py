@@ -1,0 +1,91 @@
+"""What a part tells the worker and `onext doctor` about itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from onext.oned.client import Oned
+from onext.paths import Paths
+from onext.settings import Settings
+
+
+class Key(NamedTuple):
+    """What to reconcile: `geolocation.host.12`, also the name of its file in the spool."""
+
+    part: str
+    resource: str  # host, vm, call, pool
+    id: int
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self))
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """Read a key; raise ValueError."""
+        part, resource, number = text.split(".")
+        return cls(part, resource, int(number))
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a part stands: paths, settings, oned, and whether this server acts."""
+
+    paths: Paths
+    settings: Settings
+    now: Callable[[], float] = field(default=time.time)
+
+    @cached_property
+    def oned(self) -> Oned:
+        """Oned as our own user; raise Unauthenticated where there are no credentials."""
+        return Oned.connect(self.paths, self.settings.oned.endpoint, self.settings.oned.timeout)
+
+    def stopped(self, part: str) -> bool:
+        """Whether `onext stop` froze this part, or all."""
+        return any((self.paths.stopped / name).exists() for name in (part, "all"))
+
+
+class Retry(Exception):
+    """A reconcile could not finish now: oned, ssh or DNS failed. The worker tries again later."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `onext doctor`: what was looked at, whether it is well, and what to do otherwise."""
+
+    name: str
+    level: str  # ok, warn, fail
+    message: str
+    remedy: str = ""
+
+
+def no_checks(_context: Context) -> Iterable[Check]:
+    """Have nothing to check."""
+    return ()
+
+
+def no_sweep(_context: Context) -> Iterable[Key]:
+    """Have nothing to bring up to date once a minute."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the bundle.
+
+    `reconcile` makes one key (or, for a `whole_pool` part, everything) what it should be and returns a
+    short sentence for `onext status`. It may be called at any time, again, and for objects that are
+    gone; it raises Retry or an OnedError to be called again later. `sweep` names the keys that need a
+    look though nothing happened; it is called once a minute and after a change of leader.
+    """
+
+    name: str
+    reconcile: Callable[[Context, Sequence[Key]], str]
+    sweep: Callable[[Context], Iterable[Key]] = no_sweep
+    checks: Callable[[Context], Iterable[Check]] = no_checks
+    whole_pool: bool = False  # all waiting keys in one call, one call at a time
+    threads: int = 1  # calls at once
+    leader_only: bool = True  # what changes OpenNebula, hosts or BMCs; files are written on every server

@@ -1,0 +1,52 @@
+"""The administrator's settings, `/etc/one/onext.yaml`: read whole, checked whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from onext.settings.complaint import complaints
+from onext.settings.geolocation import Geolocation
+from onext.settings.section import Section
+
+
+class OnedAccess(Section):
+    """How the worker and the commands reach oned."""
+
+    endpoint: str | None = Field(
+        None, description="XML-RPC address; empty: ONE_XMLRPC, else oned.conf's PORT"
+    )
+    timeout: float = Field(30.0, gt=0, le=600, description="seconds for one call, answer included")
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    oned: OnedAccess = OnedAccess()
+    geolocation: Geolocation = Geolocation()
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names file, line, key, and what was expected."""
+
+
+def load(file: Path) -> Settings:
+    """Read the settings; a file that is not there means the defaults. Raise SettingsError."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: cannot be read: {error}") from error
+    try:
+        document = YAML(typ="rt").load(text) or {}
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError(f"{file}:{line}: not YAML: {error.problem}") from error
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        raise SettingsError("\n".join(complaints(file, document, Settings, error))) from error

@@ -1,0 +1,100 @@
+"""What hooks leave for the worker: one small file for each (part, resource, id).
+
+A hook writes it aside and renames it into `incoming/`; the worker renames it into `taken/` and removes
+it when it is done, so that a worker that is killed finds it again. A storm of events for one key is one
+file. On a hook's fast path: imports little, and `errno`, `os` and `sys` are loaded anyway.
+"""
+
+import os
+import sys
+import time
+
+from onext import payload
+
+INCOMING = "incoming"
+TAKEN = "taken"
+REFUSED = "refused"
+WAKE = "wake"  # a FIFO: whoever opens it for writing finds out whether a worker lives, and wakes it
+
+_MARK = "onext1"
+
+
+def hook(part: str, spool: str, log: str, start: str) -> int:
+    """Be a hook: spool the event on standard input (or in the last argument) and return the exit code.
+
+    `start` is the command that runs a worker, empty where systemd does that. A refusal and its reason
+    go to stderr, which oned keeps in the hook's log, and to `log`.
+    """
+    try:
+        happened = payload.event(_read())
+        put(spool, part, happened.resource, happened.id)
+        if not wake(spool) and start:
+            _start(start)
+    except (payload.PayloadError, OSError) as error:
+        _complain(part, str(error), log)
+        return 1
+    return 0
+
+
+def put(spool: str, part: str, resource: str, number: int) -> None:
+    """Leave a key for the worker: after the return it survives whatever ends this process."""
+    name = f"{part}.{resource}.{number}"
+    draft = f"{spool}/{INCOMING}/.{name}.{os.getpid()}"
+    content = f"{_MARK} {name} {int(time.time())}\n".encode()
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        os.write(descriptor, content)
+        os.close(descriptor)
+        os.rename(draft, f"{spool}/{INCOMING}/{name}")  # noqa: PTH104 - pathlib costs more than the hook
+    except OSError:
+        os.unlink(draft)  # noqa: PTH108
+        raise
+
+
+def wake(spool: str) -> bool:
+    """Wake the worker; return False where none runs."""
+    try:
+        descriptor = os.open(f"{spool}/{WAKE}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # ENXIO: no reader; ENOENT: no worker ever ran
+        return False
+    try:
+        os.write(descriptor, b"\n")
+    except BlockingIOError:  # the pipe is full of wake-ups
+        pass
+    except BrokenPipeError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def age(content: bytes, name: str) -> float:
+    """Return the seconds since the event in a spool file; raise ValueError when the file is not ours."""
+    words = content.decode("ascii", "replace").split()
+    if len(words) != 3 or words[0] != _MARK or words[1] != name or not content.endswith(b"\n"):
+        raise ValueError(f"{name}: not a whole spool file of ours")
+    return time.time() - int(words[2])
+
+
+def _read() -> bytes:
+    if len(sys.argv) > 1:
+        return sys.argv[-1].encode("ascii", "replace")
+    return sys.stdin.buffer.read(payload.LIMIT + 1)
+
+
+def _start(command: str) -> None:
+    """Start a worker that outlives us, with nothing of ours: the hook manager waits for our pipes."""
+    null = [(os.POSIX_SPAWN_OPEN, descriptor, "/dev/null", os.O_RDWR, 0) for descriptor in (0, 1, 2)]
+    os.posix_spawn(command, [command, "worker"], os.environ, file_actions=null, setsid=True)
+
+
+def _complain(part: str, reason: str, log: str) -> None:
+    from onext.log import line
+
+    text = line(part, "E", f"hook: {reason}")
+    sys.stderr.write(text + "\n")
+    try:
+        with open(log, "a") as file:  # noqa: PTH123
+            file.write(text + "\n")
+    except OSError as error:
+        sys.stderr.write(f"{log} cannot be written: {error.strerror}\n")

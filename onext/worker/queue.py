@@ -1,0 +1,68 @@
+"""What waits, what is in work, and when a failure is tried again: no threads, no clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from onext.part import Key
+
+FIRST_DELAY = 2.0  # seconds
+LONGEST_DELAY = 600.0
+
+
+@dataclass
+class _Entry:
+    due: float
+    failures: int = 0
+
+
+@dataclass
+class Queue:
+    """Keys by the time when they are due; a key is in work once, and again if an event came meanwhile."""
+
+    _waiting: dict[Key, _Entry] = field(default_factory=dict)
+    _working: dict[Key, _Entry] = field(default_factory=dict)
+
+    def add(self, key: Key, now: float) -> None:
+        """Let a key be due at once; an event also ends the waiting after a failure."""
+        entry = self._waiting.setdefault(key, _Entry(now))
+        entry.due = min(entry.due, now)
+
+    def offer(self, keys: Iterable[Key], now: float) -> None:
+        """Let keys that a sweep found be due, without disturbing a back-off or work under way."""
+        for key in keys:
+            if key not in self._waiting and key not in self._working:
+                self._waiting[key] = _Entry(now)
+
+    def due(self, now: float) -> list[Key]:
+        """Return what may start: due, and not in work."""
+        return [k for k, entry in self._waiting.items() if entry.due <= now and k not in self._working]
+
+    def start(self, key: Key) -> None:
+        """Note that a key is in work."""
+        self._working[key] = self._waiting.pop(key)
+
+    def done(self, key: Key) -> None:
+        """Note a success."""
+        self._working.pop(key)
+
+    def failed(self, key: Key, now: float) -> float:
+        """Note a failure and return the seconds until the next try: 2, 4, 8 … 600."""
+        failures = self._working.pop(key).failures + 1
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 20))
+        again = self._waiting.setdefault(key, _Entry(now + delay))
+        again.failures = failures
+        return delay
+
+    def waits(self, key: Key) -> bool:
+        """Whether an event for this key came while it was in work."""
+        return key in self._waiting
+
+    def next_due(self) -> float | None:
+        """Return when the next waiting key is due; None when none waits."""
+        return min((e.due for k, e in self._waiting.items() if k not in self._working), default=None)
+
+    def __len__(self) -> int:
+        """Return how many keys wait or are in work."""
+        return len(self._waiting.keys() | self._working.keys())

@@ -1,0 +1,24 @@
+"""Which parts there are, and where: the worker's half of the composition root."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+from onext.part import Part
+
+PARTS = {
+    "geolocation": "hooks.geolocation.part",
+    "prometheus": "hooks.prometheus.part",
+    "power": "hooks.power.part",
+}
+
+
+def installed() -> Iterator[Part]:
+    """Return the parts that are here; a workstation has none, a front-end those that install.sh placed."""
+    for module in PARTS.values():
+        try:
+            yield importlib.import_module(module).PART
+        except ModuleNotFoundError as error:
+            if error.name is None or not module.startswith(error.name):
+                raise
