@@ -48,7 +48,7 @@ def open_log(path: Path, *, level: int = logging.INFO, stderr: bool = False) -> 
 
     WatchedFileHandler: logrotate may move the file away at any time.
     """
-    from logging.handlers import WatchedFileHandler  # noqa: PLC0415 - not needed on a workstation
+    from logging.handlers import WatchedFileHandler
 
     root = logging.getLogger("onext")
     root.setLevel(level)

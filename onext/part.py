@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from onext import results
 from onext.oned.client import Oned
 from onext.paths import Paths
-from onext.settings import Settings
+from onext.settings import Settings, load
 
 
 class Key(NamedTuple):
@@ -32,16 +33,25 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """Where a part stands: paths, settings, oned, and whether this server acts."""
+    """Where a part stands: the paths of this front-end, its settings, its oned, the time."""
 
-    paths: Paths
-    settings: Settings
+    paths: Paths = field(default_factory=Paths.find)
+    given: Settings | None = None  # instead of those in the file
     now: Callable[[], float] = field(default=time.time)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The administrator's settings, read once; raise SettingsError."""
+        return self.given or load(self.paths.settings)
 
     @cached_property
     def oned(self) -> Oned:
         """Oned as our own user; raise Unauthenticated where there are no credentials."""
         return Oned.connect(self.paths, self.settings.oned.endpoint, self.settings.oned.timeout)
+
+    def last(self) -> Mapping[str, results.Result]:
+        """Return the worker's last result of each key, by the key's text."""
+        return results.read(self.paths.state / results.FILE)
 
     def stopped(self, part: str) -> bool:
         """Whether `onext stop` froze this part, or all."""

@@ -26,5 +26,4 @@ class Geolocation(Section):
     ssh_timeout: float = Field(
         10.0, gt=0, le=120, description="seconds to reach a host and list its addresses"
     )
-    threads: int = Field(16, ge=1, le=64, description="hosts looked at together")
     refresh_hours: float = Field(24.0, ge=1, description="a located host is looked at again after this time")

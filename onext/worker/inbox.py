@@ -47,7 +47,7 @@ class Inbox:
     def waiting(self) -> list[tuple[str, float]]:
         """Return the name and age in seconds of everything that was not done yet."""
         files = [f for name in (spool.INCOMING, spool.TAKEN) for f in (self.folder / name).glob("[!.]*")]
-        return [(file.name, spool.age(file.read_bytes(), file.name)) for file in files]
+        return [(file.name, age) for file in files if (age := _age(file)) is not None]
 
     def _take(self, file: Path) -> Key | None:
         try:
@@ -59,6 +59,14 @@ class Inbox:
             return None
         file.rename(self.folder / spool.TAKEN / file.name)
         return key
+
+
+def _age(file: Path) -> float | None:
+    """Return the seconds since the event; None for a file that was done meanwhile or is not ours."""
+    try:
+        return spool.age(file.read_bytes(), file.name)
+    except (OSError, ValueError):
+        return None
 
 
 def _check(file: Path) -> None:

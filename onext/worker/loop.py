@@ -15,9 +15,9 @@ from functools import partial
 from onext import spool
 from onext.oned.errors import NotFound, OnedError
 from onext.part import Context, Key, Part, Retry
+from onext.results import FILE, Result, Results
 from onext.worker.inbox import Inbox
 from onext.worker.queue import Queue
-from onext.worker.results import Result, Results
 
 ROUND = 60.0  # seconds between sweeps
 LEADER_AGE = 5.0  # seconds for which an answer of one.zone.raftstatus is believed
@@ -69,7 +69,7 @@ class Worker:
         self._context = context
         self._inbox = Inbox(context.paths.spool)
         self._inbox.prepare()
-        self._results = Results.load(context.paths.state / "results.json")
+        self._results = Results.load(context.paths.state / FILE)
         self._leadership = Leadership(context)
         self._crews = {
             part.name: _Crew(part, ThreadPoolExecutor(part.threads + 1, part.name)) for part in parts

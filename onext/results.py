@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from onext import atomic
-from onext.part import Key
 
+FILE = "results.json"
 MOST = 20_000  # the oldest are forgotten
 
 
@@ -34,7 +34,7 @@ class Results:
     _saved: float = 0.0
     _changed: bool = False
 
-    def record(self, key: Key, result: Result) -> None:
+    def record(self, key: object, result: Result) -> None:
         """Keep a result."""
         self._results.pop(str(key), None)
         self._results[str(key)] = result

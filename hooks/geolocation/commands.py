@@ -1,0 +1,94 @@
+"""`onext geo`: where hosts are, and bringing that up to date by hand."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+import click
+
+from hooks.geolocation.decide import LOCK, MARK, VALUE
+from hooks.geolocation.part import PART, locate
+from onext.command import front_end, json_option
+from onext.oned.errors import OnedError
+from onext.oned.objects import Host
+from onext.part import Context, Retry
+from onext.table import Row, show
+
+
+@click.group("geo")
+def geo() -> None:
+    """Where hosts are: GEOLOCATION in their templates."""
+
+
+@geo.command("show")
+@click.argument("hosts", nargs=-1)
+@json_option
+@front_end
+def show_hosts(context: Context, hosts: Sequence[str], *, as_json: bool) -> None:
+    """List the locations of all HOSTS, or of some (ids or names)."""
+    show(
+        [_row(host) for host in chosen(context, hosts)],
+        ("id", "name", "geolocation", "source"),
+        as_json=as_json,
+    )
+
+
+@geo.command("update")
+@click.argument("hosts", nargs=-1)
+@json_option
+@front_end
+def update(context: Context, hosts: Sequence[str], *, as_json: bool) -> None:
+    """Look for the location of all HOSTS now, or of some (ids or names)."""
+    pool = chosen(context, hosts)
+    outcomes = list(_progress(located(context, pool), len(pool)))
+    show(sorted(outcomes, key=lambda row: int(str(row["id"]))), ("id", "name", "result"), as_json=as_json)
+    if any(row["failed"] for row in outcomes):
+        sys.exit(1)
+
+
+def chosen(context: Context, words: Sequence[str]) -> list[Host]:
+    """Return the hosts that `words` name; raise UsageError for one that is not there."""
+    pool = sorted(context.oned.hosts(), key=lambda host: host.id)
+    known = {str(host.id): host for host in pool} | {host.name: host for host in pool}
+    if missing := [word for word in words if word not in known]:
+        raise click.UsageError(f"no such host: {', '.join(missing)}; see `onehost list`")
+    return [known[word] for word in words] or pool
+
+
+def located(context: Context, hosts: Iterable[Host]) -> Iterator[Row]:
+    """Locate hosts, several at once; yield a row for each as it is done."""
+    with ThreadPoolExecutor(PART.threads) as pool:
+        waiting = {pool.submit(_locate, context, host): host for host in hosts}
+        for future in as_completed(waiting):
+            host = waiting[future]
+            failed, result = future.result()
+            yield {"id": host.id, "name": host.name, "result": result, "failed": failed}
+
+
+def _locate(context: Context, host: Host) -> tuple[bool, str]:
+    try:
+        return False, locate(context, host.id).reason
+    except (Retry, OnedError) as error:
+        return True, str(error)
+
+
+def _progress(rows: Iterator[Row], total: int) -> Iterator[Row]:
+    if not sys.stderr.isatty():
+        yield from rows
+        return
+    with click.progressbar(rows, length=total, label="Locating hosts", file=sys.stderr) as bar:
+        yield from bar
+
+
+def _row(host: Host) -> Row:
+    mark = host.template.get(MARK)
+    source = mark.get("SOURCE") if isinstance(mark, dict) else None
+    locked = host.text(LOCK).upper() == "YES"
+    return {
+        "id": host.id,
+        "name": host.name,
+        "geolocation": host.text(VALUE),
+        "source": "locked" if locked else source or ("by hand" if host.text(VALUE) else ""),
+    }

@@ -1,0 +1,105 @@
+"""Which public addresses a host has: its own word by ssh, else what its name resolves to."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hooks.geolocation.addresses import Address, NotAddresses, listed, parse, public
+from onext import process
+from onext.payload import valid_host_name
+from onext.settings.geolocation import Geolocation
+
+LARGEST = 1 << 20  # bytes of `ip --json address show`: some 4,000 addresses
+
+
+class NotFoundOut(Exception):
+    """ssh or DNS did not answer: that says nothing about the addresses."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Public addresses in order, and who said so: `GEOLOCATION_IP`, `ssh` or `dns`."""
+
+    source: str
+    addresses: tuple[Address, ...]
+
+
+Ask = Callable[[str], tuple[Address, ...]]
+
+
+def discover(name: str, override: str, by_ssh: Ask, by_dns: Ask, *, has_value: bool) -> Found:
+    """Return the public addresses of a host.
+
+    The name is looked up only where ssh answered and listed no public address, or failed for a host
+    that has no value yet. An empty result is certain: ssh and DNS both answered. Raises NotFoundOut.
+    """
+    if override.strip():
+        return Found("GEOLOCATION_IP", overridden(override))
+    try:
+        addresses = by_ssh(name)
+    except NotFoundOut as failure:
+        if has_value:
+            raise
+        found = by_dns(name)
+        if not found:
+            raise NotFoundOut(f"{failure}; its name resolves to no public address") from failure
+        return Found("dns", found)
+    return Found("ssh", addresses) if addresses else Found("dns", by_dns(name))
+
+
+def overridden(text: str) -> tuple[Address, ...]:
+    """Read GEOLOCATION_IP: addresses between commas or spaces; raise NotFoundOut."""
+    try:
+        return tuple(dict.fromkeys(parse(word) for word in re.split(r"[,\s]+", text.strip()) if word))
+    except ValueError as error:
+        raise NotFoundOut(f"GEOLOCATION_IP: {error}") from error
+
+
+def ssh_asker(settings: Geolocation) -> Ask:
+    """Return how to ask a host itself."""
+
+    def ask(name: str) -> tuple[Address, ...]:
+        try:
+            answer = process.run(
+                ssh_command(name, settings), timeout=settings.ssh_timeout, max_output=LARGEST
+            )
+            return listed(answer.stdout)
+        except (process.CommandError, NotAddresses) as error:
+            raise NotFoundOut(str(error)) from error
+
+    return ask
+
+
+def ssh_command(name: str, settings: Geolocation) -> list[str]:
+    """Return the command that lists a host's addresses; raise NotFoundOut for a name that is an option."""
+    if not valid_host_name(name):
+        raise NotFoundOut(f"{name!r} is no host name: nothing is run with it")
+    options = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "yes",
+        "ConnectTimeout": str(max(1, int(settings.ssh_timeout / 2))),
+        "ForwardAgent": "no",
+        "ForwardX11": "no",
+        "ClearAllForwardings": "yes",
+        "PermitLocalCommand": "no",
+        "ControlMaster": "no",  # a master that stays would keep our pipes open
+        "ControlPath": "none",
+    }
+    config = ["-F", str(settings.ssh_config)] if settings.ssh_config else []
+    return [
+        "ssh", *config, "-T", *(word for pair in options.items() for word in ("-o", "=".join(pair))),
+        "--", name, "ip", "--json", "address", "show",
+    ]  # fmt: skip
+
+
+def by_dns(name: str) -> tuple[Address, ...]:
+    """Return the public addresses that a name resolves to; raise NotFoundOut."""
+    try:
+        answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise NotFoundOut(f"{name} does not resolve: {error}") from error
+    found = (parse(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in answers)
+    return tuple(dict.fromkeys(address for address in found if public(address)))

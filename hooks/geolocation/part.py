@@ -1,0 +1,71 @@
+"""Geolocation as the worker sees it: one host at a time, ssh only where it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hooks.geolocation.database import Latest, LookupFailed, NoDatabase
+from hooks.geolocation.decide import OVERRIDE, Decision, decide, hands_off, has_value
+from hooks.geolocation.discovery import Ask, NotFoundOut, by_dns, discover, ssh_asker
+from onext import log
+from onext.oned.objects import Host, HostState
+from onext.part import Check, Context, Key, Part, Retry
+
+NAME = "geolocation"
+_log = log.get(NAME)
+_latest = Latest()
+
+
+def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: Ask = by_dns) -> Decision:
+    """Bring one host up to date and return what was decided; raise Retry or an OnedError."""
+    settings = context.settings.geolocation
+    host = context.oned.host(host_id)
+    if idle := _not_due(host):
+        return Decision({}, idle)
+    try:
+        source = _latest.get(settings)
+        found = discover(
+            host.name, host.text(OVERRIDE), by_ssh or ssh_asker(settings), resolve, has_value=has_value(host)
+        )
+        places = [source.locate(address) for address in found.addresses]
+    except (NoDatabase, LookupFailed, NotFoundOut) as error:
+        raise Retry(f"host {host.id} ({host.name}) is not located: {error}") from error
+    decision = decide(context.oned.host(host_id), found, places, context.now())
+    if decision.changes:
+        context.oned.update_host(host_id, decision.changes)
+        _log.info("host %d (%s): %s", host.id, host.name, decision.reason)
+    return decision
+
+
+def reconcile(context: Context, keys: Sequence[Key]) -> str:
+    """Locate the hosts of `keys`."""
+    return "; ".join(locate(context, key.id).reason for key in keys if key.resource == "host")
+
+
+def sweep(context: Context) -> Iterable[Key]:
+    """Name the monitored hosts that were never looked at, or not for `refresh_hours`."""
+    results = context.last()
+    oldest = context.now() - context.settings.geolocation.refresh_hours * 3600
+    for host in context.oned.hosts():
+        key = Key(NAME, "host", host.id)
+        last = results.get(str(key))
+        if not _not_due(host) and (last is None or not last.ok or last.at < oldest):
+            yield key
+
+
+def checks(context: Context) -> Iterable[Check]:
+    """Say whether there is a database."""
+    try:
+        yield Check("database", "ok", _latest.get(context.settings.geolocation).name)
+    except NoDatabase as error:
+        yield Check("database", "fail", str(error), "hosts get no GEOLOCATION until there is one")
+
+
+def _not_due(host: Host) -> str:
+    if host.state is not HostState.MONITORED:
+        return f"left alone: {host.state.name}"
+    reason = hands_off(host)
+    return f"left alone: {reason}" if reason else ""
+
+
+PART = Part(NAME, reconcile, sweep, checks, threads=16)

@@ -1,0 +1,70 @@
+"""`onext doctor`: one line for each thing that must be as it should."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
+
+import click
+
+from onext import spool
+from onext.command import front_end, json_option
+from onext.oned.errors import OnedError
+from onext.part import Check, Context
+from onext.settings import SettingsError
+from onext.table import show
+from onext.worker.registry import installed
+
+
+@click.command()
+@json_option
+@front_end
+def doctor(context: Context, *, as_json: bool) -> None:
+    """Check what is installed, registered, reachable and up to date. Exit code 1 when something is not."""
+    found = list(findings(context))
+    rows = [{"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found]
+    show(rows, ("check", "state", "message", "remedy"), as_json=as_json)
+    sys.exit(any(check.level == "fail" for check in found))
+
+
+def findings(context: Context) -> Iterator[Check]:
+    """Look at everything, the foundations first; what cannot be looked at is a finding too."""
+    try:
+        settings = context.settings
+    except SettingsError as error:
+        yield Check("settings", "fail", str(error), f"mend {context.paths.settings}")
+        return
+    yield Check("settings", "ok", f"{context.paths.settings} ({len(settings.model_fields_set)} sections set)")
+    yield from _oned(context)
+    yield _worker(context)
+    yield from _installation(context)
+    for part in installed():
+        for check in _guarded(part.name, part.checks(context)):
+            yield Check(f"{part.name}: {check.name}", check.level, check.message, check.remedy)
+
+
+def _oned(context: Context) -> Iterator[Check]:
+    try:
+        raft = context.oned.raft()
+        yield Check("oned", "ok", f"{context.oned.version()} at {context.oned.endpoint}, {raft.state.name}")
+    except OnedError as error:
+        yield Check("oned", "fail", str(error), "hooks go on filling the spool; nothing is lost")
+
+
+def _worker(context: Context) -> Check:
+    if spool.wake(str(context.paths.spool)):
+        return Check("worker", "ok", "runs")
+    return Check("worker", "fail", "does not run", "systemctl start onext-worker, or `onext worker`")
+
+
+def _installation(context: Context) -> Iterator[Check]:
+    check = importlib.import_module("onext.install.check")
+    yield from _guarded("installation", check.findings(context.paths))
+
+
+def _guarded(name: str, checks: Iterable[Check]) -> Iterator[Check]:
+    try:
+        yield from checks
+    except (OnedError, OSError) as error:
+        yield Check(name, "fail", str(error))

@@ -1,0 +1,45 @@
+"""`onext worker` and `onext sync`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from onext import log, spool
+from onext.command import front_end
+from onext.part import Context
+from onext.worker.main import AlreadyRunning, work
+from onext.worker.registry import installed
+
+
+@click.command()
+@click.option("--until-idle", is_flag=True, help="End when nothing is left to do.")
+@click.option("--debug", is_flag=True, help="Log more.")
+@front_end
+def worker(context: Context, *, until_idle: bool, debug: bool) -> None:
+    """Do what the hooks left in the spool, and a round once a minute. One runs on each server."""
+    level = logging.DEBUG if debug else logging.INFO
+    log.open_log(context.paths.log, level=level, stderr=sys.stderr.isatty())
+    try:
+        work(context, until_idle=until_idle)
+    except AlreadyRunning as error:
+        click.echo(f"{error}; see `onext status`", err=True)
+
+
+@click.command()
+@front_end
+def sync(context: Context) -> None:
+    """Let the worker look at every object of every part now."""
+    folder = str(context.paths.spool)
+    for part in installed():
+        keys = list(part.sweep(context))
+        for key in keys:
+            spool.put(folder, *key)
+        click.echo(f"{part.name}: {len(keys)} to look at")
+    if not spool.wake(folder):
+        click.echo(
+            "no worker runs: start it with `systemctl start onext-worker`, or `onext worker`", err=True
+        )
+        sys.exit(1)
