@@ -27,8 +27,11 @@ class Key(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Key:
         """Read a key; raise ValueError."""
-        part, resource, number = text.split(".")
-        return cls(part, resource, int(number))
+        try:
+            part, resource, number = text.split(".")
+            return cls(part, resource, int(number))
+        except ValueError:
+            raise ValueError(f"{text}: not a key such as geolocation.host.12") from None
 
 
 @dataclass(frozen=True)

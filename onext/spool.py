@@ -71,7 +71,8 @@ def wake(spool: str) -> bool:
 def age(content: bytes, name: str) -> float:
     """Return the seconds since the event in a spool file; raise ValueError when the file is not ours."""
     words = content.decode("ascii", "replace").split()
-    if len(words) != 3 or words[0] != _MARK or words[1] != name or not content.endswith(b"\n"):
+    ours = len(words) == 3 and words[:2] == [_MARK, name] and words[2].isdigit()
+    if not (ours and content.endswith(b"\n")):
         raise ValueError(f"{name}: not a whole spool file of ours")
     return time.time() - int(words[2])
 

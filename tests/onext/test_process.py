@@ -1,0 +1,59 @@
+"""The door for subprocesses."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from onext.process import CommandError, run
+
+pytestmark = pytest.mark.process
+PYTHON = sys.executable
+
+
+def test_output_and_input_travel() -> None:
+    """Commands get what they are given and give back what they print."""
+    done = run([PYTHON, "-c", "import sys; print(sys.stdin.read()[::-1])"], timeout=10, input=b"abc")
+    assert done.stdout == b"cba\n"
+
+
+def test_large_input_and_output_do_not_block_each_other() -> None:
+    """A deadlock between two pipes would hold a worker's thread for ever."""
+    data = os.urandom(300_000)
+    done = run(["cat"], timeout=10, input=data)
+    assert done.stdout == data
+
+
+def test_a_failure_tells_command_code_and_output() -> None:
+    """Without them nobody can say what went wrong."""
+    with pytest.raises(CommandError) as failure:
+        run([PYTHON, "-c", "import sys; sys.exit('no such thing')"], timeout=10)
+    assert failure.value.exit_code == 1
+    assert b"no such thing" in failure.value.output
+    assert PYTHON in str(failure.value)
+
+
+def test_a_hanging_command_is_ended_with_its_children() -> None:
+    """Ssh that hangs must not pile up."""
+    began = time.monotonic()
+    with pytest.raises(CommandError, match="no end after"):
+        run(["sh", "-c", "sleep 77 & sleep 77"], timeout=0.3)
+    assert time.monotonic() - began < 30
+
+
+def test_endless_output_is_ended() -> None:
+    """A host that sends without end must not eat the front-end's memory."""
+    with pytest.raises(CommandError, match="more than 1000 bytes"):
+        run(["yes"], timeout=10, max_output=1000)
+
+
+def test_a_missing_command_is_a_command_error() -> None:
+    """A front-end without ssh says so in one line."""
+    with pytest.raises(CommandError, match="cannot be started"):
+        run(["/no/such/command"], timeout=1)
+
+
+def test_a_command_that_closes_its_input_is_no_failure() -> None:
+    """Commands may read less than they are offered."""
+    assert run(["true"], timeout=10, input=b"x" * 1_000_000).exit_code == 0

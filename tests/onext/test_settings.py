@@ -1,0 +1,57 @@
+"""The administrator's settings."""
+
+from pathlib import Path
+
+import pytest
+
+from onext.settings import Settings, SettingsError, load
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "onext.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_no_file_means_the_defaults(tmp_path: Path) -> None:
+    """The bundle works before anybody configured it."""
+    assert load(tmp_path / "none") == Settings()
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    """A file of comments alone is what install.sh places."""
+    assert load(write(tmp_path, "# nothing yet\n")) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "geolocation:\n  databse: /x.mmdb\n",
+            r"onext.yaml:2: geolocation.databse: no such key; did you mean 'database'",
+        ),
+        ("\n\nlocation:\n  a: 1\n", r"onext.yaml:3: location: no such key; did you mean 'geolocation'"),
+        (
+            "geolocation:\n  # c\n  ssh_timeout: soon\n",
+            r"onext.yaml:3: geolocation.ssh_timeout: .*number.*'soon'",
+        ),
+        ("geolocation:\n  ssh_timeout: -1\n", r"onext.yaml:2: geolocation.ssh_timeout: .*greater than 0"),
+        ("geolocation: [1\n", r"onext.yaml:\d+: not YAML"),
+        (
+            "geolocation:\n  maxmind:\n    account_id: 1\n",
+            r"onext.yaml:2: geolocation.maxmind.license_key_file: .*required",
+        ),
+        ("- a\n", r"onext.yaml:1: "),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    """An administrator mends the right line at the first try."""
+    with pytest.raises(SettingsError, match=expected):
+        load(write(tmp_path, text))
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    """Nobody wants to find them one by one."""
+    with pytest.raises(SettingsError) as failure:
+        load(write(tmp_path, "oned:\n  timeout: 0\ngeolocation:\n  x: 1\n"))
+    assert len(str(failure.value).splitlines()) == 2

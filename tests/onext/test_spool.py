@@ -1,0 +1,100 @@
+"""The spool: an acknowledged event is on disk, a broken file is put aside."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from onext import spool
+from onext.part import Key
+from onext.worker.inbox import Inbox
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Inbox:
+    made = Inbox(tmp_path / "spool")
+    made.prepare()
+    return made
+
+
+def put(inbox: Inbox, number: int = 1) -> None:
+    spool.put(str(inbox.folder), "geolocation", "host", number)
+
+
+def test_a_storm_for_one_host_is_one_key(inbox: Inbox) -> None:
+    """A flapping host must not fill the queue."""
+    for _ in range(50):
+        put(inbox)
+    assert inbox.take() == [Key("geolocation", "host", 1)]
+
+
+def test_what_was_taken_is_found_again_after_a_crash(inbox: Inbox) -> None:
+    """A hook's exit 0 is a promise that a killed worker must not break."""
+    put(inbox)
+    assert len(inbox.take()) == 1
+    again = Inbox(inbox.folder)
+    again.prepare()
+    assert again.take() == [Key("geolocation", "host", 1)]
+    again.done(Key("geolocation", "host", 1))
+    once_more = Inbox(inbox.folder)
+    once_more.prepare()
+    assert once_more.take() == []
+
+
+def test_no_worker_is_noticed(inbox: Inbox) -> None:
+    """A hook starts the worker only if it knows that none is there."""
+    assert not spool.wake(str(inbox.folder))
+    reader = os.open(inbox.folder / spool.WAKE, os.O_RDONLY | os.O_NONBLOCK)
+    assert spool.wake(str(inbox.folder))
+    assert os.read(reader, 10) == b"\n"
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("geolocation.host.1", b""),
+        ("geolocation.host.1", b"onext1 geolocation.host.1 17"),
+        ("geolocation.host.1", b"onext1 geolocation.host.2 1700000000\n"),
+        ("geolocation.host.1", b"x" * 5000),
+        ("geolocation.host.1", b"onext1 geolocation.host.1 now\n"),
+        ("README", b"onext1 README 1700000000\n"),
+        ("a.b.c.d", b"onext1 a.b.c.d 1700000000\n"),
+    ],
+)
+def test_a_file_that_is_cut_or_not_ours_is_put_aside(
+    inbox: Inbox, name: str, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One bad file must neither stop the worker nor be acted upon, and somebody must hear of it."""
+    (inbox.folder / spool.INCOMING / name).write_bytes(content)
+    put(inbox, 9)
+    assert inbox.take() == [Key("geolocation", "host", 9)]
+    assert (inbox.folder / spool.REFUSED / name).exists()
+    assert name in caplog.text
+
+
+def test_a_link_is_not_followed(inbox: Inbox, tmp_path: Path) -> None:
+    """A link in the spool must not make the worker read, or a hook write, another file."""
+    target = tmp_path / "elsewhere"
+    target.write_text("onext1 geolocation.host.1 1700000000\n")
+    (inbox.folder / spool.INCOMING / "geolocation.host.1").symlink_to(target)
+    assert inbox.take() == []
+    assert target.read_text().startswith("onext1")
+
+
+def test_half_written_files_are_not_seen(inbox: Inbox) -> None:
+    """A hook that was killed while it wrote did not acknowledge anything."""
+    (inbox.folder / spool.INCOMING / ".geolocation.host.1.4711").write_bytes(b"onext1 geo")
+    assert inbox.take() == []
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook must not acknowledge what it could not keep."""
+
+    def full(_descriptor: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        put(inbox)
+    assert list((inbox.folder / spool.INCOMING).iterdir()) == []
