@@ -1,0 +1,101 @@
+"""The driver as install.sh places it, and tokens to try it with."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from xml.sax.saxutils import escape
+
+import biscuit_auth
+import pytest
+
+DRIVER = Path(__file__).parents[4] / "drivers/auth/biscuit/authenticate"
+SITE_PACKAGES = str(Path(biscuit_auth.__file__).parents[1])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What oned would see of one run."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Driver:
+    """An installed driver: its executable, its revocation list, and oned's recorded document."""
+
+    executable: Path
+    revoked: Path
+    recorded: str
+
+    def document(self, name: str, stored: str, secret: str) -> bytes:
+        """Return the recorded document with other values in it."""
+        start, end = self.recorded.index("<SECRET>") + 8, self.recorded.index("</SECRET>")
+        text = self.recorded[:start] + escape(secret) + self.recorded[end:]
+        start, end = text.index("<PASSWORD>") + 10, text.index("</PASSWORD>")
+        text = text[:start] + escape(stored) + text[end:]
+        return text.replace("alice", escape(name)).encode()
+
+    def run(self, document: bytes) -> Answer:
+        """Run the driver as the auth manager does."""
+        done = subprocess.run(
+            [self.executable], input=document, capture_output=True, timeout=100, check=False
+        )
+        return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def login(self, name: str, stored: object, secret: object) -> Answer:
+        """Ask the driver for one login; a token and a key may be the library's objects."""
+        secret = secret.to_base64() if isinstance(secret, biscuit_auth.Biscuit) else str(secret)
+        return self.run(self.document(name, str(stored), secret))
+
+
+def install(folder: Path, recorded: str) -> Driver:
+    """Place the driver in `folder` as install.sh does: three lines replaced, an empty list beside."""
+    folder.mkdir(exist_ok=True)
+    revoked, executable = folder / "biscuit-revoked", folder / "authenticate"
+    lines = DRIVER.read_text().splitlines(keepends=True)
+    lines[0] = f"#!{sys.executable} -IS\n"
+    lines[lines.index('SITE_PACKAGES = ""\n')] = f"SITE_PACKAGES = {SITE_PACKAGES!r}\n"
+    lines[lines.index('REVOKED = "/etc/one/onext/biscuit-revoked"\n')] = f"REVOKED = {str(revoked)!r}\n"
+    executable.write_text("".join(lines))
+    executable.chmod(0o755)
+    revoked.touch(mode=0o640)
+    return Driver(executable, revoked, recorded)
+
+
+@pytest.fixture
+def driver(tmp_path: Path, recordings: Path) -> Driver:
+    """Return an installed driver with an empty revocation list."""
+    return install(
+        tmp_path / "biscuit", (recordings / "auth/authn.known-user.1500-byte-secret.xml").read_text()
+    )
+
+
+@pytest.fixture(scope="session")
+def authenticate() -> ModuleType:
+    """Return the driver as a module, for what a process does not show."""
+    loader = SourceFileLoader("authenticate", str(DRIVER))
+    spec = importlib.util.spec_from_loader("authenticate", loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def root() -> biscuit_auth.KeyPair:
+    """Return the key pair whose public half is stored for the user."""
+    return biscuit_auth.KeyPair()
+
+
+def in_an_hour(hours: int = 1) -> datetime:
+    """Return a moment from now."""
+    return datetime.now(timezone.utc) + timedelta(hours=hours)
