@@ -1,0 +1,55 @@
+"""`python -m sandbox --location DIR`: be a front-end until SIGTERM."""
+
+import argparse
+import json
+import signal
+import threading
+from pathlib import Path
+
+import sandbox.calls
+from sandbox.frontend import FrontEnd, Pace
+from sandbox.layout import Layout
+from sandbox.rpc.dispatch import Dispatcher
+from sandbox.rpc.server import Server
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    pace = Pace()
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="A small OpenNebula front-end.")
+    parser.add_argument(
+        "--location", type=Path, required=True, help="ONE_LOCATION: made when it is not there"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="of XML-RPC on loopback; 0 (default) takes a free one"
+    )
+    parser.add_argument(
+        "--step", type=float, default=pace.step, help="seconds of one state of a life (%(default)s)"
+    )
+    parser.add_argument(
+        "--monitor", type=float, default=pace.monitor, help="seconds between messages (%(default)s)"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Start, say where, and end everything when told to."""
+    options = arguments()
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    layout = Layout(options.location.resolve())
+    server = Server(options.port)
+    layout.make(server.server_address[1], server.endpoint)
+    front = FrontEnd(layout, Pace(step=options.step, monitor=options.monitor))
+    server.answer = Dispatcher(front, sandbox.calls.CALLS).answer
+    front.start()
+    threading.Thread(target=server.serve_forever, name="rpc", daemon=True).start()
+    print(json.dumps({"endpoint": layout.endpoint, "location": str(layout.location)}), flush=True)  # noqa: T201  the line that says that it is ready
+    ended.wait()
+    server.shutdown()
+    front.stop()
+
+
+if __name__ == "__main__":
+    main()

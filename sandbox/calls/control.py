@@ -1,0 +1,70 @@
+"""sandbox.*: what a test or the tour wants to happen, to administrators only. docs/sandbox.md lists it."""
+
+import json
+
+from sandbox.calls import answers
+from sandbox.errors import ApiError
+from sandbox.frontend import FrontEnd
+from sandbox.rpc.table import call
+from sandbox.state.access import Caller
+from sandbox.state.names import HostState
+
+
+@call("sandbox.host.state", "is", locked=True)
+def host_state(front: FrontEnd, caller: Caller, oid: int, state: str) -> int:
+    """Put a host into a state, by its name, and tell the hooks as oned would."""
+    answers.admin(caller)
+    host = front.world.hosts.get(oid)
+    if state not in HostState.__members__:
+        raise ApiError(f"no state of a host: {state}; there are {', '.join(HostState.__members__)}")
+    host.state = HostState[state]
+    front.host_changed(host)
+    return oid
+
+
+@call("sandbox.host.machine", "is")
+def host_machine(front: FrontEnd, caller: Caller, oid: int, change: str) -> int:
+    """Change the machine behind a host: JSON with any of cpu, memory, alive, measured, static."""
+    answers.admin(caller)
+    host = front.world.hosts.get(oid)
+    for name, value in json.loads(change).items():
+        if name in ("measured", "static"):
+            getattr(host.machine, name).update({key: str(text) for key, text in value.items()})
+        elif name in ("cpu", "memory", "alive"):
+            setattr(host.machine, name, value)
+        else:
+            raise ApiError(f"a machine has no {name}: cpu, memory, alive, measured, static")
+    return oid
+
+
+@call("sandbox.monitor", "")
+def monitor(front: FrontEnd, caller: Caller) -> int:
+    """Take one message of every host now."""
+    answers.admin(caller)
+    front.host_life.round()
+    return 0
+
+
+@call("sandbox.hooks", "b")
+def hooks(front: FrontEnd, caller: Caller, alive: bool) -> bool:  # noqa: FBT001  as the call has it
+    """Take the hook manager down (events are lost) or up again."""
+    answers.admin(caller)
+    front.hooks.alive = alive
+    return alive
+
+
+@call("sandbox.trouble", "bds")
+def trouble(front: FrontEnd, caller: Caller, refuses: bool, seconds: float, calls: str) -> bool:  # noqa: FBT001
+    """Close every connection without an answer, or answer calls that begin so after so many seconds."""
+    answers.admin(caller)
+    front.trouble.refuses, front.trouble.seconds, front.trouble.calls = refuses, float(seconds), calls
+    return True
+
+
+@call("sandbox.raft", "iib")
+def raft(front: FrontEnd, caller: Caller, state: int, term: int, cut_off: bool) -> int:  # noqa: FBT001
+    """Be SOLO (0), CANDIDATE (1), FOLLOWER (2) or LEADER (3) of a term; who is cut off blocks writes."""
+    answers.admin(caller)
+    front.raft.state, front.raft.term, front.raft.cut_off = state, term, cut_off
+    front.hooks.alive = state in (front.raft.SOLO, front.raft.LEADER)
+    return state

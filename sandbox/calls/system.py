@@ -1,0 +1,22 @@
+"""one.system.*."""
+
+from sandbox.calls import answers
+from sandbox.frontend import FrontEnd
+from sandbox.rpc.table import call
+from sandbox.rpc.wire import Document
+from sandbox.state.access import Caller
+
+VERSION = "7.0.2"
+
+
+@call("one.system.version", reads=True)
+def version(_front: FrontEnd, _caller: Caller) -> str:
+    """Return the version that this plays."""
+    return VERSION
+
+
+@call("one.system.config", reads=True)
+def config(front: FrontEnd, caller: Caller) -> Document:
+    """Return oned.conf as XML, to administrators."""
+    answers.admin(caller)
+    return Document.of(front.configuration.xml())

@@ -1,0 +1,1 @@
+"""What happens by itself: monitoring, the steps of a VM's life, the scheduler."""

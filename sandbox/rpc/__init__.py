@@ -1,0 +1,1 @@
+"""XML-RPC as oned speaks it: the wire, the table of calls, the HTTP server."""
