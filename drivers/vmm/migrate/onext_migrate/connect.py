@@ -1,0 +1,179 @@
+"""A whole tunnel: both ends built, sized, tried with full-size packets, and closed again."""
+
+from typing import List, NamedTuple, Optional
+
+from . import echo, log, tunnel_ovs, underlay
+from .errors import TakenError, TunnelError
+from .held import End, FarEnd, NearEnd
+from .hold import PROTOCOL
+from .identity import SALTS, Identity, identify
+from .lines import Closed, Message
+from .plan import KERNEL, OVS
+from .settings import Settings
+from .underlay import Underlay
+
+_PROBE = 3.0  # seconds for the full-size probe
+
+
+class Offer(NamedTuple):
+    """What both ends are asked to build."""
+
+    kind: str
+    identity: Identity
+    request: Message  # the far end's; the near end's has the addresses turned round
+
+
+class Tunnel:
+    """A tunnel that works, from `open_tunnel` to `close`."""
+
+    def __init__(
+        self, near: End, far: End, offer: Offer, mtu: int, asker: echo.Asker, answer: echo.Answer
+    ) -> None:
+        self.near, self.far, self.offer, self.mtu = near, far, offer, mtu
+        self.asker, self.round_trip_ms = asker, answer.round_trip_ms
+
+    @property
+    def name(self) -> str:
+        """Return the device's name."""
+        return self.offer.identity.name
+
+    @property
+    def migrate_uri(self) -> str:
+        """Return where the bulk stream is to go."""
+        return f"tcp://[{self.offer.identity.far.inside}%{self.name}]"
+
+    @property
+    def listen_address(self) -> str:
+        """Return where the destination is to listen: nowhere but in the tunnel."""
+        return f"{self.offer.identity.far.inside}%{self.name}"
+
+    def mend(self, folder: str) -> None:
+        """Make a silent tunnel whole again, with a new connection to the far end where that is gone."""
+        self.near.ask({"do": "mend"})
+        if self.far.gone:
+            host = self.far.where
+            self.far.hang_up()
+            self.far = FarEnd(host, folder)
+            ready = self.far.ask(self.offer.request, 30)
+            self.asker.close()
+            ident = self.offer.identity
+            self.asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(ready["echo"]))
+            log.warning(f"{host}: connected again to the far end of the tunnel")
+        else:
+            self.far.ask({"do": "mend"})
+
+    def close(self) -> None:
+        """Take both ends away at the same time; say which one could not be."""
+        self.asker.close()
+        close([self.near, self.far])
+
+
+def open_tunnel(destination: str, domain: str, settings: Settings, folder: str, uri: str) -> Tunnel:
+    """Open a tunnel to another host; raise TunnelError with the reason when none of the datapaths works."""
+    way = underlay.way_to(destination, settings.underlay)
+    near = NearEnd(uri)  # forked first, so that it inherits nothing of ssh's
+    ends: List[End] = [near]
+    try:
+        far = FarEnd(destination, folder)
+        ends.append(far)
+        return _try_datapaths(near, far, way, domain, settings)
+    except BaseException:
+        for end in ends:
+            end.hang_up()
+        raise
+
+
+def _try_datapaths(near: End, far: End, way: Underlay, domain: str, settings: Settings) -> Tunnel:
+    problem: Optional[TunnelError] = None
+    for kind in _kinds(settings):
+        try:
+            return _try_salts(near, far, way, kind, domain, settings)
+        except Closed:
+            raise
+        except TunnelError as error:
+            log.info(f"no {kind} tunnel: {error}")
+            problem = error
+    raise problem or TunnelError("no datapath is allowed")
+
+
+def _kinds(settings: Settings) -> List[str]:
+    if settings.datapath == "auto":
+        return [OVS, KERNEL] if tunnel_ovs.installed() else [KERNEL]
+    return [settings.datapath]
+
+
+def _try_salts(near: End, far: End, way: Underlay, kind: str, domain: str, settings: Settings) -> Tunnel:
+    port = settings.ovs_port if kind == OVS else settings.kernel_port
+    for salt in range(SALTS):
+        identity = identify(way.local, way.remote, kind, port, salt)
+        request = {"protocol": PROTOCOL, "kind": kind, "local": way.remote, "remote": way.local}
+        request.update({"port": port, "salt": salt, "mtu": way.mtu, "domain": domain})
+        try:
+            return _build(near, far, Offer(kind, identity, request))
+        except TakenError as error:
+            log.info(f"{identity.name}: taken, trying another: {error}")
+    raise TunnelError(f"all {SALTS} names and VNIs for this pair of hosts are taken")
+
+
+def _build(near: End, far: End, offer: Offer) -> Tunnel:
+    """Have both ends built at the same time; when one fails, the other is taken away again."""
+    request = offer.request
+    far.say(request)
+    near.say(dict(request, local=request["remote"], remote=request["local"]))
+    ready: List[End] = []
+    replies, problem = [], None
+    for end in (near, far):
+        try:
+            replies.append(end.hear(40))
+            ready.append(end)
+        except Closed:
+            raise
+        except TunnelError as error:
+            problem = problem or error
+    try:
+        if problem:
+            raise problem
+        return _try_out(near, far, offer, replies[0], replies[1])
+    except TunnelError:
+        for end in ready:
+            end.ask({"do": "close"})
+        raise
+
+
+def _try_out(near: End, far: End, offer: Offer, here: Message, there: Message) -> Tunnel:
+    """Find the size that passes whole in both directions and set it on both ends."""
+    ident = offer.identity
+    mtu = min(int(here["mtu"]), int(there["mtu"]))
+    asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(there["echo"]))
+    answer = asker.measure(mtu, _PROBE)
+    if answer is None:
+        asker.close()
+        why = tunnel_ovs.trouble(ident.name) if offer.kind == OVS else ""
+        why = why or "is UDP port {} open between the hosts?".format(offer.request["port"])
+        raise TunnelError(f"nothing comes back through the tunnel: {why}")
+    if answer.mtu < mtu:
+        log.warning(
+            f"the way takes packets of {answer.mtu + underlay.overhead(ident.near.underlay)} bytes, its MTU says {mtu + underlay.overhead(ident.near.underlay)}: using {answer.mtu}"
+        )
+    for end, reply in ((near, here), (far, there)):
+        if int(reply["mtu"]) != answer.mtu:
+            end.ask({"do": "mtu", "mtu": answer.mtu})
+    return Tunnel(near, far, offer, answer.mtu, asker, answer)
+
+
+def close(ends: List[End]) -> None:
+    """Have all ends taken away at the same time and wait for it; log what stays."""
+    said = []
+    for end in ends:
+        try:
+            end.say({"do": "close"})
+            said.append(end)
+        except Closed as error:
+            log.warning(f"{error}: it is taken away by itself or by the next migration")
+    for end in said:
+        try:
+            end.hear(20)
+        except TunnelError as error:
+            log.warning(f"{error}: what is left there is reaped by the next migration")
+    for end in ends:
+        end.hang_up()

@@ -1,0 +1,52 @@
+"""Network devices as /sys shows them: the kernel's own word, asked without any right."""
+
+import os
+from typing import List, Optional
+
+
+def exists(name: str) -> bool:
+    """Tell whether the device is there (the exit codes of OVS's tools say little about that)."""
+    return os.path.isdir("/sys/class/net/" + name)
+
+
+def names() -> List[str]:
+    """Return the names of all devices."""
+    return sorted(os.listdir("/sys/class/net"))
+
+
+def is_vxlan(name: str) -> bool:
+    """Tell whether the device is a plain VXLAN device."""
+    return "DEVTYPE=vxlan" in _read(name, "uevent")
+
+
+def mtu(name: str) -> int:
+    """Return the MTU in bytes, 0 when there is no such device."""
+    return int(_read(name, "mtu") or 0)
+
+
+def index(name: str) -> int:
+    """Return the interface index, 0 when there is no such device."""
+    return int(_read(name, "ifindex") or 0)
+
+
+def sent_bytes(name: str) -> Optional[int]:
+    """Return the bytes that were sent since the device exists (OVS's own figures lag), None without a device."""
+    return _statistic(name, "tx_bytes")
+
+
+def received_packets(name: str) -> Optional[int]:
+    """Return the packets that came in: a tunnel where they stand still is dead."""
+    return _statistic(name, "rx_packets")
+
+
+def _statistic(name: str, which: str) -> Optional[int]:
+    text = _read(name, "statistics/" + which)
+    return int(text) if text else None
+
+
+def _read(name: str, which: str) -> str:
+    try:
+        with open(f"/sys/class/net/{name}/{which}") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,100 @@
+"""Packets through the tunnel and back: is it alive, and how large may they be?"""
+
+import os
+import socket
+import struct
+import time
+from typing import List, NamedTuple, Optional
+
+_IPV6_AND_UDP = 40 + 8
+_SIZES = (8950, 8930, 1450, 1430, 1410, 1400, 1380, 1360, 1340, 1320, 1300, 1280)
+_HEAD = struct.Struct("!8sI")  # who asks, and the size of the packet
+
+
+class Answer(NamedTuple):
+    """The largest packet that came back (IPv6 header included), and how long the first answer took."""
+
+    mtu: int
+    round_trip_ms: float
+
+
+def listen(inside: str, device: str) -> socket.socket:
+    """Return a UDP socket on the tunnel's own address, a port that the kernel picks."""
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    try:
+        sock.bind((inside, 0, 0, socket.if_nametoindex(device)))
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def reflect(sock: socket.socket, far: str) -> None:
+    """Send back what the far end sent; nothing to anybody else."""
+    try:
+        data, sender = sock.recvfrom(65536)
+        if sender[0].split("%")[0] == far:
+            sock.sendto(data, sender)
+    except OSError:
+        pass  # nothing there after all, or the tunnel is gone: the asker will notice
+
+
+class Asker:
+    """Asks the far end's reflector."""
+
+    def __init__(self, inside: str, device: str, far: str, port: int) -> None:
+        self._sock = listen(inside, device)
+        self._to = (far, port, 0, socket.if_nametoindex(device))
+        self._key = os.urandom(8)
+
+    def measure(self, mtu: int, seconds: float) -> Optional[Answer]:
+        """Send packets of all sizes up to `mtu`, each of which must travel both ways whole.
+
+        Wait for the largest; settle for the largest that came when the time is over. None when nothing came back.
+        """
+        started = time.monotonic()
+        best, first = 0, 0.0
+        again = started
+        while time.monotonic() < started + seconds and best < mtu:
+            if time.monotonic() >= again:
+                for size in sizes(mtu):
+                    self._ask(size)
+                again += max(seconds / 4, 0.2)
+            for size in self.answers(0.05):
+                first = first or (time.monotonic() - started) * 1000
+                best = max(best, size)
+        return Answer(best, first) if best else None
+
+    def ask(self) -> None:
+        """Send one small packet: a sign of life will come back."""
+        self._ask(_IPV6_AND_UDP + _HEAD.size)
+
+    def answers(self, seconds: float = 0.0) -> List[int]:
+        """Return the sizes of what came back by now."""
+        found = []
+        self._sock.settimeout(seconds or 0.0)
+        try:
+            while True:
+                data = self._sock.recv(65536)
+                self._sock.settimeout(0.0)
+                if data[:8] == self._key and len(data) >= _HEAD.size:
+                    found.append(_HEAD.unpack_from(data)[1])
+        except OSError:
+            return found
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._sock.close()
+
+    def _ask(self, size: int) -> None:
+        packet = _HEAD.pack(self._key, size).ljust(size - _IPV6_AND_UDP, b"\0")
+        try:
+            self._sock.sendto(packet, self._to)
+        except OSError:
+            pass  # too large for the device, or the device is gone: no answer says it
+
+
+def sizes(mtu: int) -> List[int]:
+    """Return the packet sizes worth asking for, the full size first."""
+    return [mtu] + [size for size in _SIZES if size < mtu]

@@ -1,0 +1,52 @@
+"""What is done on the source when the driver itself was killed: the migration ends, the guest stays where it is.
+
+OpenNebula takes a driver that died for a failed migration, so a migration that went on alone would leave its guest
+on a host where OpenNebula does not look for it.
+"""
+
+import os
+import signal
+import time
+
+from . import virsh
+
+_GRACE = 15.0  # seconds for OpenNebula's own migrate to clean up the destination after its virsh failed
+
+
+def guard(group: int, domain: str, uri: str = virsh.URI) -> None:
+    """Abort the job (never in post-copy) and wait for the process group to end, by force after a while."""
+    end = time.monotonic() + _GRACE
+    while alive(group):
+        if virsh.state(domain, uri).postcopy:
+            end = time.monotonic() + _GRACE
+            time.sleep(0.5)
+            continue
+        job = virsh.job(domain, uri)
+        if job is not None and job.active:
+            virsh.abort(domain, uri)
+        elif time.monotonic() > end:
+            stop(group)
+        time.sleep(0.1)
+
+
+def alive(group: int) -> bool:
+    """Tell whether any process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def stop(group: int, patience: float = 3.0) -> None:
+    """End a process group: asked first, then by force."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            return
+        end = time.monotonic() + patience
+        while alive(group) and time.monotonic() < end:
+            time.sleep(0.05)

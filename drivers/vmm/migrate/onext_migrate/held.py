@@ -1,0 +1,156 @@
+"""The two ends as the driver sees them: our own in a child process, the far one over one ssh connection."""
+
+import os
+import select
+import signal
+import subprocess
+from typing import List, Sequence
+
+from . import hold
+from .door import environment
+from .errors import TakenError, TunnelError
+from .lines import Closed, Lines, Message
+from .waiting import until
+
+SSH = (
+    "ssh -T -x -a -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+    " -o ControlMaster=no -o ControlPath=none -o Compression=no -o LogLevel=ERROR"
+).split()
+
+
+class End:
+    """One end that somebody holds for us."""
+
+    def __init__(self, where: str, lines: Lines) -> None:
+        self.where = where
+        self.lines = lines
+        self._gone = False
+
+    def ask(self, message: Message, seconds: float = 20.0) -> Message:
+        """Ask one question; raise TunnelError for an error, for silence and for an end that is gone."""
+        if self._gone:
+            raise Closed(f"{self.where}: the helper is gone")
+        self.say(message)
+        return self.hear(seconds)
+
+    def say(self, message: Message) -> None:
+        """Send a question whose answer is heard later."""
+        try:
+            self.lines.send(message)
+        except Closed:
+            self._gone = True
+            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}")
+
+    def hear(self, seconds: float = 20.0) -> Message:
+        """Return the answer; raise TunnelError for an error, for silence and for an end that is gone."""
+        try:
+            answer = self.lines.receive(seconds)
+        except Closed:
+            self._gone = True
+            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}")
+        if answer is None:
+            self._gone = True  # a late answer would be taken for the next question's
+            raise Closed(f"{self.where}: no answer within {seconds:g} s")
+        if "error" in answer:
+            kind = TakenError if answer.get("taken") else TunnelError
+            raise kind("{}: {}".format(self.where, answer["error"]))
+        return answer
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the holder has left (it never speaks unasked, so anything to read is the end)."""
+        return self._gone or bool(select.select([self.lines.inward], [], [], 0)[0])
+
+    def hang_up(self) -> None:
+        """End the conversation; a holder that still has an end takes it away by itself."""
+        self._gone = True
+        self.lines.close()
+        self._end()
+
+    def why_gone(self) -> str:
+        """Return what is known of the reason, for a message."""
+        return ""
+
+    def _end(self) -> None:
+        """Leave no process behind."""
+
+
+class NearEnd(End):
+    """Our own end, held by a child that outlives the driver when the driver is killed."""
+
+    def __init__(self, uri: str) -> None:
+        to_child, to_driver = os.pipe(), os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os._exit(_child(to_child[0], to_driver[1], (to_child[1], to_driver[0]), uri))
+        os.close(to_child[0])
+        os.close(to_driver[1])
+        super().__init__(os.uname()[1], Lines(to_driver[0], to_child[1]))
+
+    def _end(self) -> None:
+        if not until(lambda: os.waitpid(self._pid, os.WNOHANG)[0] == self._pid, 5):
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+
+
+class FarEnd(End):
+    """The destination's end: our own program there, found where OpenNebula's drivers are on every node."""
+
+    def __init__(self, host: str, folder: str) -> None:
+        self._errors = b""
+        self._process = subprocess.Popen(
+            far_command(host, folder, ["hold"]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            start_new_session=True,  # a signal to the driver's group must not cut the far end off first
+        )
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise TunnelError(f"{host}: no pipes to ssh")
+        super().__init__(host, Lines(os.dup(stdout.fileno()), os.dup(stdin.fileno())))
+        stdin.close()
+        stdout.close()
+
+    def why_gone(self) -> str:
+        """Return ssh's last words."""
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            return ""
+        if self._process.stderr and not self._process.stderr.closed:
+            self._errors += self._process.stderr.read()
+        said = self._errors.decode("utf-8", "replace").strip()[-300:]
+        if self._process.returncode in (126, 127):
+            said += f" (no or an old driver there: onehost sync --force {self.where})"
+        return ": " + said if said else ""
+
+    def _end(self) -> None:
+        self._process.terminate()  # ssh alone: its far side has the end of its input, and that is enough
+        self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
+
+
+def far_command(host: str, folder: str, words: Sequence[str]) -> List[str]:
+    """Return the ssh command that runs our program on another node; the words are ours, never from outside."""
+    return SSH + ["--", host, "exec sh {}/run {}".format(folder, " ".join(words))]
+
+
+def _child(inward: int, outward: int, others: Sequence[int], uri: str) -> int:
+    """Be the holder of our own end: a session of its own, no part of the driver's streams but its log."""
+    try:
+        os.setsid()
+        for descriptor in others:
+            os.close(descriptor)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        return hold.serve(Lines(inward, outward), uri)
+    except BaseException as error:  # noqa: BLE001 (the edge of a process: it must end here, not in the driver's code)
+        os.write(2, f"ERROR: migrate: the tunnel's holder failed: {error!r}\n".encode())
+        return 1

@@ -1,0 +1,192 @@
+"""Holds one end of a tunnel for as long as somebody listens: the far end over ssh, our own end in a child process.
+
+It builds, says "ready", answers questions and reflects probes; "close" or the end of its input takes the end away
+again, unless others use it. So whatever dies, whoever is left cleans up.
+
+Protocol 2: {"protocol": 2, "kind", "local", "remote", "port", "salt", "mtu", "domain"} is answered with
+{"ready": true, "mtu", "echo", "built"} or {"error", "taken"}; then {"ask"/"do": …}, one answer each.
+Protocol 1 had no port, mtu, domain and no questions: it is still served.
+"""
+
+import os
+import select
+import socket
+import time
+from typing import Callable, Dict, Optional
+
+from . import device, echo, log, tunnel, underlay, virsh
+from .errors import MigrateError, TakenError, TunnelError
+from .guard import guard
+from .identity import SALTS, identify
+from .lease import Lease
+from .lines import Closed, Lines, Message
+from .plan import KERNEL, OVS, Plan
+from .throughput import receive
+
+PROTOCOL, PREVIOUS = 2, 1
+_LINGER = 30.0  # seconds
+_PORTS = {KERNEL: 4790, OVS: 4789}
+
+
+def serve(lines: Lines, uri: str = virsh.URI) -> int:
+    """Hold one end after the other for whoever is on the other side of `lines`; return the exit code."""
+    exit_code = 0
+    while True:
+        try:
+            request = lines.receive(3600)
+            if request is None:
+                return 1
+            exit_code = Holder(lines, read_request(request), str(request.get("domain", "")), uri).run()
+        except Closed:
+            return exit_code
+        except (TunnelError, ValueError) as error:
+            taken = isinstance(error, TakenError)
+            lines.send({"error": str(error), "taken": taken, "speaks": [PROTOCOL, PREVIOUS]})
+
+
+def read_request(request: Message) -> Plan:
+    """Check the opening request and find this host's way to the other end. Raise TunnelError or ValueError."""
+    if request.get("protocol") not in (PROTOCOL, PREVIOUS):
+        raise TunnelError("protocol {!r} is not spoken here".format(request.get("protocol")))
+    kind, salt = request.get("kind", KERNEL), int(request.get("salt", 0))
+    local, remote = str(request.get("local")), str(request.get("remote"))
+    if kind not in _PORTS or not 0 <= salt < SALTS:
+        raise TunnelError(f"kind {kind!r}, salt {salt}: not known here")
+    port = int(request.get("port", _PORTS[kind]))
+    identity = identify(local, remote, kind, port, salt)
+    if not underlay.is_local(local):
+        raise TunnelError(f"{local} is no address of {socket.gethostname()}: NAT between the hosts?")
+    way = underlay.route(remote)
+    mtu = min(way.mtu, int(request.get("mtu", way.mtu)))
+    if mtu < underlay.LEAST_MTU:
+        raise TunnelError(
+            f"the way to {remote} leaves {mtu} bytes for the tunnel, it needs {underlay.LEAST_MTU}"
+        )
+    return Plan(kind, identity, way.device, mtu, port)
+
+
+class Holder:
+    """The end that is held, and the conversation about it."""
+
+    def __init__(self, lines: Lines, plan: Plan, domain: str, uri: str) -> None:
+        self._lines, self._plan, self._domain, self._uri = lines, plan, domain, uri
+        self._lease = Lease(plan.identity.name)
+        self._echo: Optional[socket.socket] = None
+        self._guarded = 0  # the process group of OpenNebula's own migrate, on the source only
+        self._answers: Dict[str, Callable[[Message], Message]] = {
+            "state": self._state,
+            "job": self._job,
+            "resume": self._resume,
+            "mtu": self._mtu,
+            "mend": self._mend,
+            "guard": self._guard,
+            "receive": lambda message: receive(self._plan.identity, self._lines),
+        }
+
+    def run(self) -> int:
+        """Build, talk until told to close or left alone, take away. Raise TunnelError when it cannot be built."""
+        try:
+            self._open()
+        except BaseException:
+            self._lease.give_back(self._tear_down)
+            raise
+        try:
+            told = self._talk()
+        except Closed:
+            told = False
+        if not told:
+            self._wait_alone()
+        return self._close(told)
+
+    def _open(self) -> None:
+        started = time.monotonic()
+        name = self._plan.identity.name
+        built = self._lease.take(lambda: tunnel.build(self._plan))
+        if not built:
+            tunnel.mend(self._plan)
+        try:
+            self._echo = echo.listen(self._plan.identity.near.inside, name)
+        except OSError as error:
+            raise TunnelError(f"{name}: its address cannot be used: {error}")
+        self._plan = self._plan._replace(ifindex=device.index(name))
+        took = round((time.monotonic() - started) * 1000)
+        port = self._echo.getsockname()[1]
+        self._lines.send({"ready": True, "mtu": device.mtu(name), "echo": port, "built": built, "ms": took})
+
+    def _talk(self) -> bool:
+        """Answer until told to close (True) or left alone (False)."""
+        while True:
+            watched = [self._lines.inward] + ([self._echo] if self._echo else [])
+            ready = select.select(watched, [], [])[0]
+            if self._echo in ready and self._echo:
+                echo.reflect(self._echo, self._plan.identity.far.inside)
+            if self._lines.inward not in ready:
+                continue
+            message = self._lines.receive(0)
+            while message is not None:
+                what = str(message.get("do") or message.get("ask"))
+                if what == "close":
+                    return True
+                self._lines.send(self._answer(what, message))
+                message = self._lines.receive(0)
+
+    def _answer(self, what: str, message: Message) -> Message:
+        if what not in self._answers:
+            return {"error": f"{what!r} is not understood here"}
+        try:
+            return self._answers[what](message)
+        except (MigrateError, OSError) as error:
+            return {"error": str(error)}
+
+    def _state(self, message: Message) -> Message:
+        return dict(virsh.state(str(message["domain"]), self._uri)._asdict())
+
+    def _job(self, message: Message) -> Message:
+        job = virsh.job(str(message["domain"]), self._uri, completed=True)
+        return dict(job._asdict()) if job else {"error": "libvirt does not tell"}
+
+    def _resume(self, message: Message) -> Message:
+        return {"resumed": virsh.resume(str(message["domain"]), self._uri)}
+
+    def _mtu(self, message: Message) -> Message:
+        self._plan = self._plan._replace(mtu=int(message["mtu"]))
+        tunnel.set_mtu(self._plan, self._plan.mtu)
+        return {"mtu": self._plan.mtu}
+
+    def _mend(self, message: Message) -> Message:
+        return {"mended": tunnel.mend(self._plan)}
+
+    def _guard(self, message: Message) -> Message:
+        self._guarded = int(message["group"])
+        return {"guarded": self._guarded}
+
+    def _wait_alone(self) -> None:
+        """Nobody is left to be told: stop what was started here, and give a guest that is arriving some time.
+
+        The driver may come back over a new connection, and in post-copy nothing is taken away at all.
+        """
+        if self._guarded:
+            guard(self._guarded, self._domain, self._uri)
+        end = time.monotonic() + _LINGER
+        while self._domain:
+            state = virsh.state(self._domain, self._uri)
+            if not state.postcopy and (self._guarded or state.name != "paused" or time.monotonic() > end):
+                return
+            time.sleep(0.5)
+
+    def _tear_down(self) -> None:
+        tunnel.tear_down(self._plan.identity.name)
+
+    def _close(self, told: bool) -> int:
+        if self._echo:
+            self._echo.close()
+        try:
+            last = self._lease.give_back(self._tear_down)
+            if told:
+                self._lines.send({"closed": True, "last": last})
+        except Closed:
+            pass
+        except TunnelError as error:
+            log.error(f"{os.uname()[1]}: the tunnel's end stays: {error}")
+            return 1
+        return 0

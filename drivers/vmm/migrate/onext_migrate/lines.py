@@ -1,0 +1,72 @@
+"""JSON, one object to a line, over two file descriptors: how the driver talks to whoever holds an end."""
+
+import json
+import os
+import select
+import time
+from typing import Any, Dict, List, Optional
+
+from .errors import TunnelError
+
+Message = Dict[str, Any]
+_LONGEST = 65536
+
+
+class Closed(TunnelError):
+    """The other side is gone."""
+
+
+class Lines:
+    """One side of the conversation."""
+
+    def __init__(self, inward: int, outward: int) -> None:
+        self.inward, self._outward = inward, outward
+        self._waiting: List[bytes] = []
+        self._rest = b""
+
+    def send(self, message: Message) -> None:
+        """Write one message; raise Closed when nobody reads any more."""
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(self._outward, data) :]
+        except OSError as error:
+            raise Closed(f"the conversation ended: {error}")
+
+    def receive(self, seconds: float) -> Optional[Message]:
+        """Return the next message, None when there is none in time; raise Closed at the end of the stream."""
+        end = time.monotonic() + seconds
+        while not self._waiting:
+            left = end - time.monotonic()
+            if not select.select([self.inward], [], [], max(left, 0))[0]:
+                return None
+            self._read()
+        return _parse(self._waiting.pop(0))
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self.inward, _LONGEST)
+        except OSError as error:
+            raise Closed(f"the conversation ended: {error}")
+        if not data:
+            raise Closed("the conversation ended")
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > _LONGEST:
+            raise Closed("a line without an end")
+        self._waiting += [line for line in lines if line.strip()]
+
+    def close(self) -> None:
+        """Say that there is no more."""
+        for descriptor in {self.inward, self._outward}:
+            os.close(descriptor)
+
+
+def _parse(line: bytes) -> Message:
+    try:
+        message = json.loads(line.decode("utf-8", "replace"))
+    except ValueError:
+        raise Closed(f"not our language: {line[:200]!r}")
+    if not isinstance(message, dict):
+        raise Closed(f"not our language: {line[:200]!r}")
+    return message

@@ -1,0 +1,185 @@
+"""The administrator's say: onext-migrate.conf, the map of hosts to clusters, and what kvmrc holds already.
+
+The files are written like kvmrc (KEY="VALUE", one to a line) and are read, never executed.
+"""
+
+import os
+import re
+import shlex
+from typing import Callable, Dict, List, NamedTuple, Tuple
+
+from .errors import BadInputError
+
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z")
+Exceptions = Tuple[Tuple[str, str, str], ...]
+
+
+class Settings(NamedTuple):
+    """onext-migrate.conf, checked. Times in seconds, bandwidth in MiB/s; 0 switches an option off."""
+
+    tunnel: str = "always"
+    exceptions: Exceptions = ()
+    require: bool = False
+    on_failure: str = "direct"
+    datapath: str = "auto"
+    underlay: str = "auto"
+    kernel_port: int = 4790
+    ovs_port: int = 4789
+    no_progress: int = 60
+    dead_tunnel: int = 15
+    tls: bool = False
+    auto_converge: bool = False
+    bandwidth: int = 0
+    parallel: int = 0
+    postcopy_after: int = 0
+    remotes: str = "/var/tmp/one"  # oned.conf's SCRIPTS_REMOTE_DIR
+
+    @property
+    def refuse(self) -> bool:
+        """Tell whether a migration without its tunnel is refused."""
+        return self.require or self.on_failure == "refuse"
+
+
+def parse(text: str, origin: str = "onext-migrate.conf") -> Settings:
+    """Return the settings of a file's text; raise BadInputError naming the first wrong line."""
+    values: Dict[str, object] = {}
+    for key, value in assignments(text, origin, strict=True).items():
+        if key not in _KEYS:
+            raise BadInputError(
+                "{}: {} is no setting (known: {})".format(origin, key, ", ".join(sorted(_KEYS)))
+            )
+        name, reader = _KEYS[key]
+        try:
+            values[name] = reader(value)
+        except ValueError as error:
+            raise BadInputError(f'{origin}: {key}="{value}": {error}')
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def load(folder: str) -> Settings:
+    """Return the settings of the folder etc/vmm/kvm; the defaults where the file is not there."""
+    return parse(_text(os.path.join(folder, "onext-migrate.conf")))
+
+
+def clusters(folder: str) -> Dict[str, str]:
+    """Return host -> cluster id from the file that `onext tunnel sync` writes ("HOST ID" lines)."""
+    found = {}
+    for line in _text(os.path.join(folder, "onext-clusters.conf")).splitlines():
+        words = line.split("#")[0].split()
+        if len(words) == 2:
+            found[words[0]] = words[1]
+    return found
+
+
+def kvmrc(folder: str) -> Dict[str, str]:
+    """Return what the node's kvmrc sets, as OpenNebula's own drivers read it."""
+    return assignments(_text(os.path.join(folder, "kvmrc")), "kvmrc", strict=False)
+
+
+def assignments(text: str, origin: str, strict: bool) -> Dict[str, str]:
+    """Return the KEY=VALUE lines of a shell-like file; `strict` refuses every other line."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.match(line)
+        try:
+            words = shlex.split(match.group(2), comments=True) if match else []
+        except ValueError:
+            words, match = [], None
+        if match:
+            found[match.group(1)] = " ".join(words)
+        elif strict:
+            raise BadInputError(f'{origin}, line {number}: expected KEY="VALUE", found {line!r}')
+    return found
+
+
+def virsh_options(settings: Settings, destination: str, present: str) -> List[str]:
+    """Return the options for `virsh migrate` that the settings ask for and kvmrc's MIGRATE_OPTIONS does not give."""
+    wanted: List[List[str]] = []
+    if settings.auto_converge:
+        wanted.append(["--auto-converge"])
+    if settings.bandwidth:
+        wanted.append(["--bandwidth", str(settings.bandwidth)])
+    if settings.parallel:
+        wanted += [["--parallel"], ["--parallel-connections", str(settings.parallel)]]
+    if settings.postcopy_after:
+        wanted += [["--postcopy"], ["--timeout", str(settings.postcopy_after)], ["--timeout-postcopy"]]
+    if settings.tls:
+        wanted.append(["--tls"])
+    given = {word.split("=")[0] for word in present.split()}
+    chosen = [word for option in wanted if option[0] not in given for word in option]
+    if settings.tls or "--tls" in given:
+        chosen += ["--tls-destination", destination]
+    return chosen
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}")
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("one of {} is expected".format(", ".join(allowed)))
+        return value
+
+    return read
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not (value.isdigit() and least <= int(value) <= most):
+            raise ValueError(f"a whole number from {least} to {most} is expected")
+        return int(value)
+
+    return read
+
+
+def _yes_no(value: str) -> bool:
+    if value.upper() not in ("YES", "NO"):
+        raise ValueError("YES or NO is expected")
+    return value.upper() == "YES"
+
+
+def _folder(value: str) -> str:
+    if not re.match(r"/[A-Za-z0-9._/-]+\Z", value):
+        raise ValueError("an absolute path is expected")
+    return value
+
+
+def _exceptions(value: str) -> Exceptions:
+    found = []
+    for word in value.split():
+        match = re.match(r"([A-Za-z0-9.*_-]+),([A-Za-z0-9.*_-]+)=(always|never)\Z", word)
+        if not match:
+            raise ValueError(f"{word!r}: HOST,HOST=always or HOST,HOST=never is expected (* for any host)")
+        found.append((match.group(1), match.group(2), match.group(3)))
+    return tuple(found)
+
+
+_KEYS: Dict[str, Tuple[str, Callable[[str], object]]] = {
+    "TUNNEL": ("tunnel", _one_of("always", "between-clusters", "never")),
+    "TUNNEL_EXCEPTIONS": ("exceptions", _exceptions),
+    "REQUIRE_TUNNEL": ("require", _yes_no),
+    "ON_TUNNEL_FAILURE": ("on_failure", _one_of("direct", "refuse")),
+    "DATAPATH": ("datapath", _one_of("auto", "ovs", "kernel")),
+    "UNDERLAY": ("underlay", _one_of("auto", "ipv4", "ipv6")),
+    "KERNEL_PORT": ("kernel_port", _number(1, 65535)),
+    "OVS_PORT": ("ovs_port", _number(1, 65535)),
+    "NO_PROGRESS": ("no_progress", _number(5, 86400)),
+    "DEAD_TUNNEL": ("dead_tunnel", _number(3, 3600)),
+    "TLS": ("tls", _yes_no),
+    "AUTO_CONVERGE": ("auto_converge", _yes_no),
+    "BANDWIDTH": ("bandwidth", _number(0, 1000000)),
+    "PARALLEL": ("parallel", _number(0, 64)),
+    "POSTCOPY_AFTER": ("postcopy_after", _number(0, 86400)),
+    "SCRIPTS_REMOTE_DIR": ("remotes", _folder),
+}

@@ -1,0 +1,46 @@
+"""How fast the tunnel is: a few megabytes of TCP from the near to the far end, for `onext tunnel check`."""
+
+import os
+import socket
+import time
+
+from .identity import Identity
+from .lines import Lines, Message
+
+_CHUNK = 1 << 16
+
+
+def receive(identity: Identity, lines: Lines) -> Message:
+    """Take one connection on the tunnel's address and read it to its end; tell the port first, the figures after."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as server:
+        server.bind((identity.near.inside, 0, 0, socket.if_nametoindex(identity.name)))
+        server.listen(1)
+        server.settimeout(15)
+        lines.send({"port": server.getsockname()[1]})
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(15)
+            return _read(connection)
+
+
+def _read(connection: socket.socket) -> Message:
+    started, total = time.monotonic(), 0
+    while True:
+        data = connection.recv(_CHUNK)
+        if not data:
+            return {"bytes": total, "seconds": round(time.monotonic() - started, 3)}
+        total += len(data)
+
+
+def send(identity: Identity, port: int, seconds: float) -> None:
+    """Send for a while, at most 64 MiB."""
+    data = os.urandom(_CHUNK)
+    address = (identity.far.inside, port, 0, socket.if_nametoindex(identity.name))
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+        sock.settimeout(10)
+        sock.connect(address)
+        end = time.monotonic() + seconds
+        for _ in range(1024):
+            sock.sendall(data)
+            if time.monotonic() > end:
+                return

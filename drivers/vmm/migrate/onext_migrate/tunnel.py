@@ -1,0 +1,88 @@
+"""One end of a tunnel as a network device: what is asked of any datapath, and which one does it.
+
+A device never gets a configured address: sudo's rules do not allow `ip address`, and need not. Its IPv6 link-local
+address follows from its MAC; ARP is off, so the address is usable at once, and the far end is a permanent neighbour,
+so that nothing on the wire can claim to be it.
+"""
+
+import ipaddress
+
+from . import tunnel_kernel, tunnel_ovs
+from .device import exists, is_vxlan
+from .door import as_root
+from .errors import CommandError, TunnelError
+from .plan import OVS, Plan
+from .waiting import until
+
+
+def build(plan: Plan) -> None:
+    """Build this end; whatever is left of an earlier one is taken away first. Raise TunnelError."""
+    name = plan.identity.name
+    if exists(name):
+        tear_down(name)
+    try:
+        (tunnel_ovs if plan.kind == OVS else tunnel_kernel).build(plan)
+        _raise_link(plan)
+        far = plan.identity.far
+        as_root(
+            ["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"]
+        )
+    except TunnelError:
+        tear_down(name)
+        raise
+
+
+def tear_down(name: str) -> None:
+    """Take this end away, whichever datapath it is on. Nothing there is no error."""
+    if is_vxlan(name):
+        done = as_root(["ip", "link", "delete", "dev", name], check=False)
+        if done.exit_code and exists(name):
+            raise CommandError(["ip", "link", "delete", "dev", name], done.exit_code, done.stderr)
+    elif exists(name) or tunnel_ovs.knows(name):
+        tunnel_ovs.tear_down(name)
+
+
+def set_mtu(plan: Plan, mtu: int) -> None:
+    """Make the device's MTU smaller (or larger) in place."""
+    if plan.kind == OVS:
+        tunnel_ovs.set_mtu(plan.identity.name, mtu)
+    else:
+        as_root(["ip", "link", "set", "dev", plan.identity.name, "mtu", str(mtu)])
+
+
+def _raise_link(plan: Plan) -> None:
+    name, inside = plan.identity.name, plan.identity.near.inside
+    if plan.kind == OVS:
+        as_root(["ip", "link", "set", "dev", name, "arp", "off", "up"])
+    if until(lambda: _has_address(name, inside), 0.2):
+        return
+    # A node whose default is not EUI-64 (stable privacy, or none): say so for this device and start it again
+    as_root(["ip", "link", "set", "dev", name, "down", "addrgenmode", "eui64"])
+    as_root(["ip", "link", "set", "dev", name, "up"])
+    if not until(lambda: _has_address(name, inside), 1.0):
+        raise TunnelError(
+            f"{name} has no address {inside}: is IPv6 switched off on this host (disable_ipv6)?"
+        )
+
+
+def _has_address(name: str, inside: str) -> bool:
+    wanted = ipaddress.IPv6Address(inside).packed.hex()
+    try:
+        with open("/proc/net/if_inet6") as file:
+            lines = [line.split() for line in file]
+    except OSError:
+        return False
+    tentative = 0x40
+    return any(one[0] == wanted and one[5] == name and not int(one[4], 16) & tentative for one in lines)
+
+
+def mend(plan: Plan) -> bool:
+    """Build this end again where it is gone (someone deleted it), with the index that its sockets know.
+
+    Return whether there was anything to mend.
+    """
+    name = plan.identity.name
+    if exists(name):
+        return plan.kind == OVS and tunnel_ovs.mend(plan)
+    build(plan)
+    return True

@@ -1,0 +1,90 @@
+"""A tunnel as an Open vSwitch bridge with one VXLAN port.
+
+The bridge bears the tunnel's name, and a mark in external_ids: OVS keeps bridges in its database over a reboot.
+"""
+
+import shutil
+from typing import List
+
+from .device import exists
+from .door import as_root, environment
+from .errors import CommandError, TunnelError
+from .plan import Plan
+from .waiting import until
+
+MARK = "onext-migrate"
+_VSCTL = ["ovs-vsctl", "--timeout=5"]
+
+
+def installed() -> bool:
+    """Tell whether this host has Open vSwitch's tools; whether it works shows when a tunnel is built on it."""
+    return shutil.which("ovs-vsctl", path=environment()["PATH"]) is not None
+
+
+def build(plan: Plan) -> None:
+    """Create bridge and port in one transaction; look in /sys, as ovs-vsctl exits 0 without a bridge."""
+    as_root(command(plan))
+    if not until(lambda: exists(plan.identity.name), 1.0):
+        raise TunnelError(f"ovs-vsctl made no bridge {plan.identity.name}: is ovs-vswitchd running?")
+
+
+def command(plan: Plan) -> List[str]:
+    """Return the one transaction that makes the whole end."""
+    ident = plan.identity
+    options = {
+        "local_ip": ident.near.underlay,
+        "remote_ip": ident.far.underlay,
+        "key": str(ident.vni),
+        "dst_port": str(plan.port),
+    }
+    argv = _VSCTL + ["--", "--may-exist", "add-br", ident.name]
+    argv += ["--", "set", "bridge", ident.name, f'other-config:hwaddr="{ident.near.mac}"']
+    argv += [f"external_ids:{MARK}={ident.port_name}"]
+    argv += ["--", "set", "interface", ident.name, f"mtu_request={plan.mtu}"]
+    argv += ["--", "--may-exist", "add-port", ident.name, ident.port_name]
+    argv += ["--", "set", "interface", ident.port_name, "type=vxlan"]
+    return argv + [f'options:{key}="{value}"' for key, value in sorted(options.items())]
+
+
+def tear_down(name: str) -> None:
+    """Delete the bridge with its port."""
+    as_root(_VSCTL + ["--", "--if-exists", "del-br", name])
+
+
+def set_mtu(name: str, mtu: int) -> None:
+    """Set the MTU that OVS gives the bridge's own port."""
+    as_root(_VSCTL + ["--", "set", "interface", name, f"mtu_request={mtu}"])
+
+
+def trouble(name: str) -> str:
+    """Return what OVS says is wrong with the VXLAN port, "" when it says nothing."""
+    port = "oxp" + name[3:]
+    try:
+        return (
+            as_root(_VSCTL + ["--if-exists", "get", "interface", port, "error"]).stdout.strip().strip('[]"')
+        )
+    except CommandError as error:
+        return str(error)
+
+
+def bridges() -> List[str]:
+    """Return the bridges that bear our mark; none where OVS is not installed or does not answer."""
+    if not installed():
+        return []
+    find = ["--bare", "--columns=name", "find", "bridge", f"external_ids:{MARK}!=x"]
+    done = as_root(_VSCTL + find, check=False)
+    return done.stdout.split() if done.exit_code == 0 else []
+
+
+def knows(name: str) -> bool:
+    """Tell whether OVS has a bridge of this name in its database."""
+    return installed() and as_root(_VSCTL + ["br-exists", name], check=False).exit_code == 0
+
+
+def mend(plan: Plan) -> bool:
+    """Put the VXLAN port back into the bridge where it is gone; return whether it was."""
+    listed = as_root(_VSCTL + ["list-ports", plan.identity.name]).stdout.split()
+    if plan.identity.port_name in listed:
+        return False
+    as_root(command(plan))
+    return True

@@ -1,0 +1,89 @@
+"""The way to the other host: addresses, device and MTU, all from the routing table.
+
+Nobody's own name is looked up: Debian's /etc/hosts says 127.0.1.1 to that.
+"""
+
+import ipaddress
+import json
+import socket
+from typing import List, NamedTuple
+
+from . import device
+from .door import run
+from .errors import CommandError, TunnelError
+
+# What VXLAN adds: outer IP, UDP 8, VXLAN 8, inner Ethernet 14
+OVERHEAD = {4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14}
+LEAST_MTU = 1280  # IPv6 does not run on less
+_FAMILIES = {"auto": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+
+
+class Underlay(NamedTuple):
+    """The way from here to there; `mtu` is what the tunnel's own device may have."""
+
+    local: str
+    remote: str
+    device: str
+    mtu: int
+
+
+def resolve(host: str, family: str) -> List[str]:
+    """Return the host's addresses in the resolver's order, none of them this machine's loopback."""
+    try:
+        answers = socket.getaddrinfo(host, None, _FAMILIES[family], socket.SOCK_STREAM)
+    except OSError as error:
+        raise TunnelError(f"{host}: no address: {error.strerror or error}")
+    addresses = [str(answer[4][0]).split("%")[0] for answer in answers]
+    usable = [one for one in addresses if _routable(one)]
+    if not usable:
+        raise TunnelError(f"{host}: no address that another host can be reached at (found {addresses})")
+    return usable
+
+
+def way_to(host: str, family: str) -> Underlay:
+    """Return the way to a host by name; raise TunnelError when none of its addresses has a route."""
+    problems = []
+    for address in resolve(host, family):
+        try:
+            return route(address)
+        except TunnelError as error:
+            problems.append(str(error))
+    raise TunnelError("no route to {}: {}".format(host, "; ".join(problems)))
+
+
+def route(remote: str) -> Underlay:
+    """Return the way to an address, asked of the kernel."""
+    answer = read_route(run(["ip", "-j", "route", "get", remote], timeout=5).stdout, remote)
+    return answer._replace(mtu=min(answer.mtu or 65535, device.mtu(answer.device)) - overhead(remote))
+
+
+def read_route(text: str, remote: str) -> Underlay:
+    """Parse `ip -j route get`; `mtu` is the route's own metric, 0 where it has none."""
+    try:
+        entry = json.loads(text)[0]
+        if entry.get("type") == "local" or entry["dev"] == "lo":
+            raise TunnelError(f"{remote} is an address of this host")
+        metrics = entry.get("metrics") or [{}]
+        return Underlay(entry["prefsrc"], remote, entry["dev"], int(metrics[0].get("mtu", 0)))
+    except (ValueError, LookupError, TypeError) as error:
+        raise TunnelError(f"no route to {remote}: {error!r} in {text[:200]!r}")
+
+
+def is_local(address: str) -> bool:
+    """Tell whether an address is this host's own."""
+    try:
+        return '"type":"local"' in run(["ip", "-j", "route", "get", address], timeout=5).stdout.replace(
+            " ", ""
+        )
+    except CommandError:
+        return False
+
+
+def overhead(address: str) -> int:
+    """Return the bytes that VXLAN adds over this address family."""
+    return OVERHEAD[ipaddress.ip_address(address).version]
+
+
+def _routable(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    return not (ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast)

@@ -1,0 +1,100 @@
+"""libvirt's word on a guest, through virsh: its state, its migration job, an end to the job."""
+
+import re
+from typing import Dict, NamedTuple, Optional
+
+from .door import run
+from .errors import CommandError
+
+URI = "qemu:///system"
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_FIGURE = re.compile(r"([0-9.]+)\s*(\w*)")
+
+
+class State(NamedTuple):
+    """`virsh domstate --reason`: ("running", "booted"); ("absent", "") without a domain, ("unknown", why)."""
+
+    name: str
+    reason: str
+
+    @property
+    def postcopy(self) -> bool:
+        """Tell whether a part of the guest's memory is on either side: nothing may be taken away now."""
+        return "post-copy" in self.reason
+
+
+class Job(NamedTuple):
+    """`virsh domjobinfo`, in bytes and milliseconds; None where it says nothing."""
+
+    active: bool
+    processed: Optional[int] = None
+    remaining: Optional[int] = None
+    elapsed: Optional[int] = None
+    downtime: Optional[int] = None
+
+
+def state(domain: str, uri: str = URI, timeout: float = 15.0) -> State:
+    """Ask for a domain's state."""
+    try:
+        done = run(["virsh", "--connect", uri, "domstate", "--reason", domain], timeout, check=False)
+    except CommandError as error:
+        return State("unknown", str(error))
+    return read_state(done.exit_code, done.stdout, done.stderr)
+
+
+def read_state(exit_code: int, stdout: str, stderr: str) -> State:
+    """Parse domstate's answer."""
+    if exit_code:
+        if "failed to get domain" in stderr or "Domain not found" in stderr:
+            return State("absent", "")
+        return State("unknown", stderr.strip()[-300:])
+    name, _, reason = stdout.strip().partition("(")
+    name = name.strip()
+    return State("absent" if name == "shut off" else name, reason.rstrip(")"))
+
+
+def job(domain: str, uri: str = URI, completed: bool = False) -> Optional[Job]:
+    """Ask for the domain's job, or with `completed` for its last one; None when libvirt does not answer."""
+    argv = ["virsh", "--connect", uri, "domjobinfo", domain] + (["--completed"] if completed else [])
+    try:
+        done = run(argv, timeout=10)
+    except CommandError:
+        return None
+    return read_job(done.stdout)
+
+
+def read_job(text: str) -> Job:
+    """Parse domjobinfo's table ("Data processed:   12.345 MiB")."""
+    rows: Dict[str, str] = {}
+    for line in text.splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            rows[key.strip().lower()] = value.strip()
+    return Job(
+        rows.get("job type", "None") not in ("None", "Completed", "Failed", "Cancelled"),
+        _figure(rows.get("data processed")),
+        _figure(rows.get("data remaining")),
+        _figure(rows.get("time elapsed")),
+        _figure(rows.get("total downtime")),
+    )
+
+
+def abort(domain: str, uri: str = URI) -> bool:
+    """End the domain's job; the guest stays where it is. Return whether libvirt said yes."""
+    try:
+        return run(["virsh", "--connect", uri, "domjobabort", domain], timeout=10, check=False).exit_code == 0
+    except CommandError:
+        return False
+
+
+def resume(domain: str, uri: str = URI) -> bool:
+    """Let a paused guest go on. Return whether libvirt said yes."""
+    try:
+        return run(["virsh", "--connect", uri, "resume", domain], timeout=15, check=False).exit_code == 0
+    except CommandError:
+        return False
+
+
+def _figure(text: Optional[str]) -> Optional[int]:
+    match = _FIGURE.match(text or "")
+    return int(float(match.group(1)) * _UNITS.get(match.group(2), 1)) if match else None

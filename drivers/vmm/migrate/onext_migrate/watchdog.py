@@ -1,0 +1,60 @@
+"""Whether a running migration still gets anywhere: decided from what was seen, second by second.
+
+A tunnel that dies in mid-stream hangs virsh for ever, so somebody has to look. In post-copy nothing is ever aborted:
+half of the guest's memory is on the other side.
+"""
+
+from typing import NamedTuple, Optional
+
+GOOD, MEND, ABORT = "good", "mend", "abort"
+
+
+class Sight(NamedTuple):
+    """What is to be seen at one moment (seconds on a monotonic clock)."""
+
+    now: float
+    active: bool  # libvirt has a migration job for the guest
+    postcopy: bool
+    figures: object  # the job's figures; any change is progress
+    received: Optional[int]  # packets that came out of the tunnel, None without a device
+    answered: bool  # the far end's reflector answered since the last look
+
+
+class Verdict(NamedTuple):
+    """What to do, and why."""
+
+    what: str
+    why: str = ""
+
+
+class Watchdog:
+    """Remembers when things last moved."""
+
+    def __init__(self, no_progress: float, dead_tunnel: float) -> None:
+        self._no_progress, self._dead_tunnel = no_progress, dead_tunnel
+        self._figures: object = None
+        self._received: Optional[int] = None
+        self._progress: Optional[float] = None
+        self._alive: Optional[float] = None
+
+    def look(self, sight: Sight) -> Verdict:
+        """Judge one moment."""
+        if (
+            not sight.active
+            or self._progress is None
+            or self._alive is None
+            or sight.figures != self._figures
+        ):
+            self._progress = sight.now
+        if self._alive is None or sight.answered or (sight.received or 0) > (self._received or 0):
+            self._alive = sight.now
+        self._figures, self._received = sight.figures, sight.received
+        silent, still = sight.now - self._alive, sight.now - self._progress
+        if sight.active and not sight.postcopy:
+            if silent >= self._dead_tunnel:
+                return Verdict(ABORT, f"nothing came through the tunnel for {silent:.0f} s")
+            if still >= self._no_progress:
+                return Verdict(ABORT, f"no progress for {still:.0f} s")
+        if silent >= self._dead_tunnel / 3:
+            return Verdict(MEND, f"nothing came through the tunnel for {silent:.0f} s")
+        return Verdict(GOOD)

@@ -1,0 +1,128 @@
+"""Two nodes and the network between them."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.guest import Guest
+from tests.lab.node import HERE, Node, until
+
+
+@dataclass(frozen=True)
+class Network:
+    """The underlay: who terminates VXLAN, and what the way is like."""
+
+    ovs: bool = False
+    mtu: int = 1500
+    delay_us: int = 0  # one way
+    loss_permille: int = 0
+    rate_mbit: int = 0
+
+    @property
+    def relayed(self) -> bool:
+        """Tell whether frames go through the relay instead of a bridge."""
+        return bool(self.delay_us or self.loss_permille or self.rate_mbit)
+
+
+class Laboratory:
+    """Nodes `a` and `b`, joined through a third namespace where everything on the underlay can be captured."""
+
+    def __init__(self, folder: Path, network: Network, kernel: Path, initrd: Path) -> None:
+        self.folder, self.network = folder, network
+        self.kernel, self.initrd = kernel, initrd
+        tag = f"oxl{os.getpid() % 100000}"
+        self._wan = tag + "w"
+        self.a = Node("lab-a", 1, folder / "a", tag + "a")
+        self.b = Node("lab-b", 2, folder / "b", tag + "b")
+        self._relay: subprocess.Popen[bytes] | None = None
+
+    def up(self) -> None:
+        """Build everything, until both nodes reach each other over ssh and libvirt answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        self._links()
+        key = self.folder / "key"
+        if not key.exists():
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        peers = [(node.name, node.ipv4, node.ipv6) for node in self.nodes]
+        for node in self.nodes:
+            (node.folder / "etc").mkdir(parents=True, exist_ok=True)
+        for node in self.nodes:
+            node.start(peers, key, {})
+        host_keys = {f"{n.name},{n.name}-six,{n.ipv4},{n.ipv6}": n.host_key for n in self.nodes}
+        for node in self.nodes:
+            node._write_homes(key, host_keys)
+            node.daemons(self.network.ovs)
+            self._address(node)
+        for node in self.nodes:
+            until(lambda node=node: node.run("virsh", "-c", "qemu:///system", "list", check=False).exit_code == 0, 20, "libvirtd")
+        for one, other in ((self.a, self.b), (self.b, self.a)):
+            until(lambda one=one, other=other: one.run("ssh", "-o", "ConnectTimeout=5", other.name, "true", user="oneadmin", check=False).exit_code == 0, 20, "ssh")
+
+    def down(self) -> None:
+        """Take everything away."""
+        for node in self.nodes:
+            node.stop()
+        if self._relay:
+            self._relay.kill()
+            self._relay.wait()
+        for name in (self._wan, self.a.namespace, self.b.namespace):
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+    @property
+    def nodes(self) -> tuple[Node, Node]:
+        """Return both nodes."""
+        return self.a, self.b
+
+    def guest(self, name: str, **what: object) -> Guest:
+        """Return a guest that is not started yet."""
+        return Guest(name, self.folder, self.kernel, self.initrd, **what)  # type: ignore[arg-type]
+
+    def boot(self, guest: Guest, node: Node) -> None:
+        """Start a guest on a node and wait until its memory is full and its clock runs."""
+        guest.serial.unlink(missing_ok=True)
+        path = self.folder / f"{guest.name}.xml"
+        path.write_text(guest.xml())
+        node.virsh("create", str(path))
+        until(lambda: guest.ticks() > 2, 60, f"{guest.name} boots")
+
+    def in_wan(self, *words: str) -> list[str]:
+        """Return the command that runs something between the nodes, where all of the underlay passes."""
+        return ["ip", "netns", "exec", self._wan, *words]
+
+    def _links(self) -> None:
+        for name in (self._wan, self.a.namespace, self.b.namespace):
+            _ip("netns", "add", name)
+            _ip("-n", name, "link", "set", "lo", "up")
+        for node, end in ((self.a, "wa"), (self.b, "wb")):
+            _ip("-n", self._wan, "link", "add", end, "type", "veth", "peer", "name", "ul0", "netns", node.namespace)
+            for namespace, device in ((self._wan, end), (node.namespace, "ul0")):
+                _ip("-n", namespace, "link", "set", device, "mtu", str(self.network.mtu), "up")
+                off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off"]
+                subprocess.run(["ip", "netns", "exec", namespace, "ethtool", "-K", device, *off], check=False, capture_output=True)
+        self._join()
+
+    def _join(self) -> None:
+        network = self.network
+        if not network.relayed:
+            _ip("-n", self._wan, "link", "add", "br0", "mtu", str(network.mtu), "type", "bridge")
+            for device in ("wa", "wb"):
+                _ip("-n", self._wan, "link", "set", device, "master", "br0")
+            _ip("-n", self._wan, "link", "set", "br0", "up")
+            return
+        binary = self.folder / "relay"
+        if not binary.exists():
+            subprocess.run(["gcc", "-O2", "-o", str(binary), str(HERE / "relay.c")], check=True)
+        figures = [str(network.delay_us), str(network.loss_permille), str(network.rate_mbit)]
+        self._relay = subprocess.Popen(self.in_wan(str(binary), "wa", "wb", *figures))
+
+    def _address(self, node: Node) -> None:
+        device = "br-phy" if self.network.ovs else "ul0"
+        node.run("ip", "address", "add", f"{node.ipv4}/24", "dev", device)
+        node.run("ip", "address", "add", f"{node.ipv6}/64", "dev", device, "nodad")
+        node.run("ip", "link", "set", device, "mtu", str(self.network.mtu), "up")
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
