@@ -1,0 +1,73 @@
+"""The real OpenNebula that the live tests talk to; what they make on it is in scene.py."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyone
+import pytest
+
+from onext.oned import credentials
+from onext.oned.client import Oned
+from onext.paths import Paths
+
+WANTED = (
+    "a live test needs a real OpenNebula: set ONE_XMLRPC, ONE_AUTH and, where self-contained, ONE_LOCATION"
+)
+
+
+class NoFrontEnd(Exception):
+    """The environment names none, or none that these tests can use; the message says which."""
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """One front-end, seen with our client and with bare pyone, and where its files are."""
+
+    paths: Paths
+    oned: Oned
+    one: pyone.OneServer
+
+    @classmethod
+    def find(cls) -> FrontEnd:
+        """Return the one that the environment names; raise NoFrontEnd."""
+        if not os.environ.get("ONE_XMLRPC") or not os.environ.get("ONE_AUTH"):
+            raise NoFrontEnd(WANTED)
+        paths = Paths.find()
+        if not paths.remotes.is_dir():
+            raise NoFrontEnd(f"{WANTED}; {paths.remotes} is not there")
+        endpoint, session = credentials.endpoint(paths), credentials.session(paths)
+        return cls(paths, Oned(endpoint, session), pyone.OneServer(endpoint, session=session))
+
+    @classmethod
+    def find_or_skip(cls) -> FrontEnd:
+        """Return the one that the environment names, with dummy drivers; skip the test without one."""
+        try:
+            found = cls.find()
+            found.require_dummy_drivers()
+        except NoFrontEnd as reason:
+            pytest.skip(str(reason))
+        return found
+
+    def require_dummy_drivers(self) -> None:
+        """Raise NoFrontEnd where no host can be pretended."""
+        names = {item.findtext("NAME") for item in self.oned.document("system.config").iterfind("VM_MAD")}
+        if "dummy" not in names:
+            raise NoFrontEnd(
+                "this OpenNebula has no dummy drivers: add VM_MAD dummy to oned.conf, IM_MAD to monitord.conf"
+            )
+
+    def hook_manager_says(self, text: str) -> bool:
+        """Tell whether the hook manager's log holds `text`."""
+        return text in (self.paths.one_log / "onehem.log").read_text(errors="replace")
+
+
+def wait_until(what: str, condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    """Return when `condition` holds; fail the test, saying `what` did not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)
