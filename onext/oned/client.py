@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import xmlrpc.client
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import pyone
 
-from onext.oned import credentials
+from onext.oned import credentials, stream
+from onext.oned.connection import Source
 from onext.oned.errors import (
     Malformed,
     NotFound,
@@ -26,8 +27,6 @@ from onext.xml import Element, MalformedXML, parse
 
 _ERRORS: Mapping[int, type[OnedError]] = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
 _MERGE = 1  # append = 0 would delete what monitoring wrote
-ALL_VMS = (-2, -1, -1, -1, "")  # of every user, the whole range, all states but DONE
-EVERY_VM = (-2, -1, -1, -2, "")  # DONE ones too
 
 
 class RaftState(IntEnum):
@@ -64,7 +63,7 @@ class Oned:
         self.session = session
         self.timeout = timeout
         self._server = pyone.OneServer(endpoint, session=session)
-        transport = Transport(timeout, https=endpoint.startswith("https:"))
+        transport = Transport(replace(self.source, deadline=timeout))
         self._server._ServerProxy__transport = transport  # noqa: SLF001 - pyone offers no other way to a time-out
 
     @classmethod
@@ -74,6 +73,11 @@ class Oned:
         Raises Unauthenticated where there are none.
         """
         return cls(endpoint or credentials.endpoint(paths), credentials.session(paths), timeout)
+
+    @property
+    def source(self) -> Source:
+        """The same front-end and user, for whole pools."""
+        return Source(self.endpoint, self.session, read_timeout=self.timeout)
 
     def call(self, method: str, *arguments: object) -> str | int | bool:
         """Call `one.<method>` and return its value as it came: text (often XML), a number or a truth."""
@@ -99,15 +103,16 @@ class Oned:
 
     def hosts(self) -> list[Host]:
         """Return every host that the user may use."""
-        return [Host.of(element) for element in self.document("hostpool.info")]
+        return [Host.of(parse(element)) for element in stream.pool(self.source, "hostpool.info", tag="HOST")]
 
     def vm(self, vm_id: int) -> Vm:
         """Return one VM; raise NotFound."""
         return Vm.of(self.document("vm.info", vm_id, False))
 
     def vms(self) -> list[Vm]:
-        """Return every VM that is not DONE, whole; for thousands use onext.oned.stream."""
-        return [Vm.of(element) for element in self.document("vmpool.infoextended", *ALL_VMS)]
+        """Return every VM that is not DONE, whole; who wants little of each reads onext.oned.stream."""
+        pool = stream.pool(self.source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
+        return [Vm.of(parse(element)) for element in pool]
 
     def clusters(self) -> list[Cluster]:
         """Return every cluster."""

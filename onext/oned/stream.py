@@ -7,50 +7,31 @@ and one element. For single objects there is onext.oned.client.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import itertools
 import re
-import socket
-import time
 import xmlrpc.client
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
+from onext.oned.connection import Connection, Source
 from onext.oned.elements import split
 from onext.oned.errors import (
     Malformed,
     NotFound,
     OnedError,
     Refused,
-    TimedOut,
     Unauthenticated,
     Unauthorised,
-    Unreachable,
 )
 
+__all__ = ["ALL_VMS", "Source", "document", "pool", "unescape"]
+
 ALL_VMS = (-2, -1, -1, -1, "")  # of every user, the whole range, all states but DONE
-_CHUNK = 1 << 18
 _HEAD = 1 << 16  # bytes in which the answer's value must have begun
 _ERRORS: dict[int, type[OnedError]] = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
 _SUCCESS = re.compile(rb"<boolean>1</boolean></value>\s*<value>\s*(?:<string>)?(?=[^<\s])")
 _FAILURE = re.compile(rb"<boolean>0</boolean>|<fault>")
 _REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which oned, as whom, and how long to wait (seconds); `deadline` bounds the whole answer."""
-
-    endpoint: str
-    session: str
-    connect_timeout: float = 5.0
-    read_timeout: float = 30.0
-    deadline: float = 120.0
-
-    def __repr__(self) -> str:
-        return f"Source({self.endpoint!r})"  # a session is a password
 
 
 def pool(source: Source, method: str, *arguments: str | int, tag: str) -> Iterator[bytes]:
@@ -66,56 +47,8 @@ def document(source: Source, method: str, *arguments: str | int) -> Generator[by
     """Call `one.<method>` and yield the string that it answers, unescaped, in pieces of about 256 KB."""
     name = f"one.{method}"
     body = xmlrpc.client.dumps((source.session, *arguments), name).encode()
-    with contextlib.closing(_Connection(source, name)) as connection:
+    with contextlib.closing(Connection(source, name)) as connection:
         yield from _unescaped(_string(name, connection.post(body)))
-
-
-class _Connection:
-    """One call over HTTP; every step has the time that is left of the deadline, and no more."""
-
-    def __init__(self, source: Source, name: str) -> None:
-        url = urlsplit(source.endpoint)
-        https = url.scheme == "https"
-        kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-        self._http = kind(url.hostname or "", url.port, timeout=source.connect_timeout)
-        self._path = url.path or "/RPC2"
-        self._source = source
-        self._name = name
-        self._ends = time.monotonic() + source.deadline
-
-    def close(self) -> None:
-        self._http.close()
-
-    def post(self, body: bytes) -> Iterator[bytes]:
-        """Send `body` and yield the answer's bytes as they come; raise Unreachable, TimedOut, Malformed."""
-        where = f"{self._name} at {self._source.endpoint}"
-        try:
-            yield from self._exchange(body)
-        except TimeoutError as error:
-            raise TimedOut(f"{where}: no complete answer in time") from error
-        except http.client.HTTPException as error:
-            raise Malformed(f"{where}: the answer is cut or no HTTP: {error!r}") from error
-        except (OSError, UnicodeError) as error:
-            raise Unreachable(f"{where}: {error}; is opennebula running?") from error
-
-    def _exchange(self, body: bytes) -> Iterator[bytes]:
-        self._http.connect()
-        connected: socket.socket = self._http.sock
-        connected.settimeout(self._left())
-        # oned keeps an idle connection open for 15 s of its 15 connections: end it.
-        self._http.request("POST", self._path, body, {"Content-Type": "text/xml", "Connection": "close"})
-        answer = self._http.getresponse()
-        if answer.status != http.HTTPStatus.OK:
-            raise Malformed(f"{self._name} at {self._source.endpoint}: HTTP {answer.status} {answer.reason}")
-        while chunk := answer.read1(_CHUNK):  # one recv: a server that drips cannot outlast the deadline
-            yield chunk
-            connected.settimeout(self._left())
-
-    def _left(self) -> float:
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return min(left, self._source.read_timeout)
 
 
 def _string(name: str, answer: Iterator[bytes]) -> Iterator[bytes]:
@@ -127,7 +60,7 @@ def _string(name: str, answer: Iterator[bytes]) -> Iterator[bytes]:
             break
         if _FAILURE.search(head, 0, _HEAD):
             raise _failure(name, head + b"".join(itertools.islice(answer, 16)))
-        if len(head) > _HEAD + _CHUNK:
+        if len(head) > 2 * _HEAD:
             raise Malformed(f"{name}: the answer has not the form [success, value, code]")
     else:
         raise Malformed(f"{name}: the answer is cut or no XML-RPC ({len(head)} bytes)")

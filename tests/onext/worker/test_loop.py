@@ -1,0 +1,207 @@
+"""The worker: every acknowledged event is answered, whatever parts and oned do."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from onext import spool
+from onext.oned.client import Raft, RaftState
+from onext.oned.errors import NotFound, OnedError, Unreachable
+from onext.part import Context, Key, Part, Retry
+from onext.paths import Paths
+from onext.results import read
+from onext.settings import Settings
+from onext.worker.loop import Worker
+
+
+class FakeOned:
+    """Answers raft status."""
+
+    def __init__(self) -> None:
+        self.state = RaftState.SOLO
+        self.down = False
+
+    def raft(self) -> Raft:
+        if self.down:
+            raise Unreachable("down")
+        return Raft(-1, self.state, 0)
+
+
+class Scene:
+    """A worker in a folder of its own, with one part."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.paths = Paths.self_contained(tmp_path)
+        for folder in (self.paths.spool / spool.INCOMING, self.paths.state, self.paths.stopped):
+            folder.mkdir(parents=True)
+        self.context = Context(self.paths, Settings())
+        self.oned = FakeOned()
+        self.context.__dict__["oned"] = self.oned
+        self.seen: list[Key] = []
+        self.error: OnedError | Retry | ZeroDivisionError | None = None
+        self.part = Part("p", self.reconcile)
+
+    def reconcile(self, _context: Context, keys: Sequence[Key]) -> str:
+        self.seen += keys
+        if self.error:
+            raise self.error
+        return "done"
+
+    def put(self, number: int) -> None:
+        spool.put(str(self.paths.spool), self.part.name, "host", number)
+
+    def run(self, enough: Callable[[Worker], bool]) -> Worker:
+        worker = Worker(self.context, [self.part])
+        ends = time.monotonic() + 20
+        worker.run(lambda: enough(worker) or time.monotonic() > ends)
+        return worker
+
+    def left(self) -> list[str]:
+        return [f.name for name in (spool.INCOMING, spool.TAKEN) for f in (self.paths.spool / name).iterdir()]
+
+    def result(self, number: int) -> str:
+        return read(self.paths.state / "results.json")[f"p.host.{number}"].message
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def test_keys_are_reconciled_and_forgotten(scene: Scene) -> None:
+    """The main job."""
+    for number in range(30):
+        scene.put(number)
+    scene.run(lambda worker: len(scene.seen) >= 30 and worker.idle())
+    assert {key.id for key in scene.seen} == set(range(30))
+    assert scene.left() == []
+    assert scene.result(7) == "done"
+
+
+@pytest.mark.parametrize(
+    "error", [Unreachable("oned is down"), Retry("ssh hangs"), ZeroDivisionError("a bug")]
+)
+def test_a_failure_is_kept_and_tried_again(scene: Scene, error: OnedError | Retry) -> None:
+    """An acknowledged event survives failures of others, and our own bugs."""
+    scene.error = error
+    scene.put(1)
+    scene.run(lambda _worker: len(scene.seen) >= 1)
+    assert scene.left() == ["p.host.1"]
+    scene.error = None
+    scene.run(lambda worker: len(scene.seen) >= 2 and worker.idle())
+    assert scene.left() == []
+
+
+def test_an_object_that_is_gone_is_done(scene: Scene) -> None:
+    """A host that was deleted meanwhile must not be asked for ever."""
+    scene.error = NotFound("Error getting host [1]")
+    scene.put(1)
+    scene.run(lambda worker: bool(scene.seen) and worker.idle())
+    assert scene.left() == []
+    assert "gone" in scene.result(1)
+
+
+@pytest.mark.parametrize("follower", [True, False])
+def test_a_follower_changes_nothing_but_writes_its_files(scene: Scene, follower: bool) -> None:
+    """Only the leader acts on OpenNebula; each server has its own Prometheus."""
+    scene.oned.state = RaftState.FOLLOWER
+    scene.part = replace(scene.part, leader_only=follower)
+    scene.put(1)
+    ends = time.monotonic() + 0.5
+    scene.run(lambda _worker: time.monotonic() > ends)
+    assert bool(scene.seen) is not follower
+
+
+def test_no_answer_of_oned_is_no_leadership(scene: Scene) -> None:
+    """A server that is cut off must not act."""
+    scene.oned.down = True
+    scene.put(1)
+    ends = time.monotonic() + 0.5
+    scene.run(lambda _worker: time.monotonic() > ends)
+    assert scene.seen == []
+    assert scene.left() == ["p.host.1"]
+
+
+def test_a_stopped_part_is_frozen_and_its_events_kept(scene: Scene) -> None:
+    """`onext stop` is the brake: it must hold, and nothing be lost."""
+    (scene.paths.stopped / "p").touch()
+    scene.put(1)
+    ends = time.monotonic() + 0.5
+    scene.run(lambda _worker: time.monotonic() > ends)
+    assert scene.seen == []
+    (scene.paths.stopped / "p").unlink()
+    scene.run(lambda worker: bool(scene.seen) and worker.idle())
+    assert scene.left() == []
+
+
+def test_a_whole_pool_part_gets_all_at_once(scene: Scene) -> None:
+    """10,000 events must not mean 10,000 readings of the pool."""
+    calls = []
+
+    def together(_context: Context, keys: Sequence[Key]) -> str:
+        calls.append(len(keys))
+        return "ok"
+
+    scene.part = Part("p", together, whole_pool=True)
+    for number in range(200):
+        scene.put(number)
+    scene.run(lambda worker: bool(calls) and worker.idle())
+    assert calls == [200]
+
+
+def test_an_event_during_the_work_is_not_lost(scene: Scene) -> None:
+    """The host changed again while we looked: look again."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(_context: Context, keys: Sequence[Key]) -> str:
+        scene.seen.extend(keys)
+        began.set()
+        go_on.wait(5)
+        return "ok"
+
+    def again() -> None:
+        began.wait(5)
+        scene.put(1)
+        spool.wake(str(scene.paths.spool))
+        time.sleep(0.3)
+        go_on.set()
+
+    scene.part = Part("p", slow)
+    scene.put(1)
+    other = threading.Thread(target=again)
+    other.start()
+    scene.run(lambda worker: len(scene.seen) >= 2 and worker.idle())
+    other.join()
+    assert len(scene.seen) == 2
+    assert scene.left() == []
+
+
+def test_the_round_finds_what_events_did_not_tell(scene: Scene) -> None:
+    """Events are lost while the hook manager is down."""
+    scene.part = Part("p", scene.reconcile, sweep=lambda _context: [Key("p", "host", 5)])
+    scene.run(lambda worker: bool(scene.seen) and worker.idle())
+    assert scene.seen == [Key("p", "host", 5)]
+
+
+def test_a_round_that_fails_does_not_end_the_worker(scene: Scene) -> None:
+    """One part's broken round must not stop the others."""
+
+    def broken(_context: Context) -> list[Key]:
+        raise ZeroDivisionError
+
+    scene.part = Part("p", scene.reconcile, sweep=broken)
+    scene.put(1)
+    scene.run(lambda worker: bool(scene.seen) and worker.idle())
+    assert scene.seen == [Key("p", "host", 1)]
+
+
+def test_keys_of_unknown_parts_are_forgotten(scene: Scene) -> None:
+    """A part that was taken out leaves keys behind."""
+    spool.put(str(scene.paths.spool), "gone", "host", 1)
+    scene.put(2)
+    scene.run(lambda worker: bool(scene.seen) and worker.idle())
+    assert scene.left() == []

@@ -1,0 +1,106 @@
+"""What waits, what is in work, and when a failure is tried again."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from onext.part import Key
+from onext.worker.queue import FIRST_DELAY, LONGEST_DELAY, Queue
+
+ONE = Key("geolocation", "host", 1)
+
+
+def test_an_event_during_work_means_once_more() -> None:
+    """What changed while we looked must be looked at again."""
+    queue = Queue()
+    queue.add(ONE, 0)
+    queue.start(ONE)
+    queue.add(ONE, 1)
+    assert queue.due(2) == []
+    queue.done(ONE)
+    assert queue.due(2) == [ONE]
+
+
+def test_failures_wait_longer_and_longer_but_not_for_ever() -> None:
+    """A dead host must not be asked every second, nor forgotten."""
+    queue, delays = Queue(), []
+    queue.add(ONE, 0)
+    for _ in range(20):
+        queue.start(ONE)
+        delays.append(queue.failed(ONE, 0))
+    assert delays[:3] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
+    assert delays[-1] == LONGEST_DELAY
+
+
+def test_an_event_ends_the_waiting() -> None:
+    """A host that came back is looked at now, not in ten minutes."""
+    queue = Queue()
+    queue.add(ONE, 0)
+    queue.start(ONE)
+    queue.failed(ONE, 0)
+    assert queue.due(0) == []
+    queue.add(ONE, 0)
+    assert queue.due(0) == [ONE]
+
+
+def test_a_sweep_does_not_end_the_waiting() -> None:
+    """Else every round would ask all dead hosts."""
+    queue = Queue()
+    queue.add(ONE, 0)
+    queue.start(ONE)
+    queue.failed(ONE, 0)
+    queue.offer([ONE], 0)
+    assert queue.due(0) == []
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Events, starts and ends in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = Queue()
+        self.now = 0.0
+        self.owed: set[Key] = set()  # keys with an event that no success that began later has answered
+        self.working: set[Key] = set()
+        self.again: set[Key] = set()
+
+    @rule(number=st.integers(0, 3))
+    def event(self, number: int) -> None:
+        key = Key("p", "host", number)
+        self.queue.add(key, self.now)
+        self.owed.add(key)
+        if key in self.working:
+            self.again.add(key)
+
+    @rule(seconds=st.floats(0, 1000))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.queue.due(self.now))
+    @rule()
+    def start(self) -> None:
+        key = self.queue.due(self.now)[0]
+        assert key not in self.working
+        self.queue.start(key)
+        self.working.add(key)
+
+    @precondition(lambda self: self.working)
+    @rule(fails=st.booleans())
+    def end(self, fails: bool) -> None:
+        key = self.working.pop()
+        if fails:
+            self.queue.failed(key, self.now)
+        else:
+            self.queue.done(key)
+            if key not in self.again:
+                self.owed.discard(key)
+        self.again.discard(key)
+
+    @invariant()
+    def nothing_owed_is_forgotten(self) -> None:
+        later = set(self.queue.due(self.now + LONGEST_DELAY))
+        assert self.owed <= later | self.working
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
