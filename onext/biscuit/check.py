@@ -1,0 +1,179 @@
+"""Is the door shut? What `onext doctor`, `install.sh --check` and `onext biscuit check` ask of this part."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from onext.biscuit import keys, revocation, zone
+from onext.biscuit.errors import BiscuitError, ListUnusable
+from onext.install import oned_conf
+from onext.oned.client import Oned
+from onext.part import Check, Context
+from onext.paths import Paths
+from onext.xml import Element
+
+DRIVER = "auth/biscuit/authenticate"
+# What the installer writes into the driver may differ between servers; the rest may not.
+_LOCAL = re.compile(rb"(?m)\A#!.*$|^SITE_PACKAGES = .*$|^REVOKED = .*$")
+
+
+@dataclass(frozen=True)
+class Here:
+    """What one server has, short enough to be compared over ssh: digests, and problems of its oned.conf."""
+
+    driver: str
+    revoked: str
+    entry: str
+
+
+def findings(context: Context) -> Iterator[Check]:
+    """Yield what is well and what is not: this server, its users, the other servers of the zone."""
+    paths = context.paths
+    yield from _files(paths)
+    yield from _configuration(paths)
+    running = context.oned.document("system.config")
+    yield from _running(running)
+    yield from _users(context.oned.document("userpool.info"))
+    yield from _zone(paths, context.oned, running)
+
+
+def here(paths: Paths) -> Here:
+    """Return what this server has."""
+    return Here(_driver_digest(paths.remotes / DRIVER), _list_digest(paths), _entry_state(paths))
+
+
+def _files(paths: Paths) -> Iterator[Check]:
+    driver, listed = paths.remotes / DRIVER, paths.own_etc / revocation.FILE
+    if os.access(driver, os.X_OK):
+        yield Check("driver", "ok", str(driver))
+    else:
+        yield Check("driver", "fail", f"{driver} is missing or not executable", "./install.sh")
+    try:
+        count = sum(1 for line in revocation.read(listed).splitlines() if line.strip())
+        yield _list_mode(listed, f"{listed}: {count} revoked")
+    except ListUnusable as error:
+        yield Check("revocation list", "fail", str(error.message), "./install.sh, then put its entries back")
+
+
+def _list_mode(listed: Path, message: str) -> Check:
+    mode = listed.stat().st_mode
+    if mode & stat.S_IWOTH:
+        return Check("revocation list", "fail", f"{listed}: everybody can write it", f"chmod o-w {listed}")
+    return Check("revocation list", "ok", message)
+
+
+def _configuration(paths: Paths) -> Iterator[Check]:
+    state = _entry_state(paths)
+    if state:
+        yield Check("oned.conf", "fail", state, "./install.sh --configure, then restart oned")
+    else:
+        yield Check("oned.conf", "ok", "AUTHN and the AUTH_MAD_CONF entry are right")
+
+
+def _running(configuration: Element) -> Iterator[Check]:
+    """Compare with what oned has in force: oned.conf may have changed after its start."""
+    for entry in configuration.iterfind("AUTH_MAD_CONF"):
+        if entry.findtext("NAME") == oned_conf.DRIVER:
+            wrong = [key for key, value in oned_conf.WANTED.items() if entry.findtext(key) != value]
+            if not wrong:
+                return
+            yield Check(
+                "oned", "fail", f"in force: {', '.join(wrong)} of the biscuit entry wrong", "restart oned"
+            )
+            return
+    yield Check("oned", "fail", "no AUTH_MAD_CONF entry for biscuit is in force", "restart oned")
+
+
+def _users(pool: Iterable[Element]) -> Iterator[Check]:
+    """Look for biscuit users whom the driver would not guard, or never let in."""
+    for user in pool:
+        if user.findtext("AUTH_DRIVER") != oned_conf.DRIVER:
+            continue
+        name = user.findtext("NAME", "")
+        if user.find("LOGIN_TOKEN") is not None:
+            yield Check(
+                f"user {name}", "fail", "holds an oned login token, which bypasses the driver",
+                f"oneuser token-delete-all {name}, or oneuser disable and enable",
+            )  # fmt: skip
+        if not _keys_are_good(user.findtext("PASSWORD", "")):
+            yield Check(
+                f"user {name}", "warn", "the stored key is no public key: nobody gets in",
+                f"oneuser passwd {name} KEY",
+            )  # fmt: skip
+
+
+def _keys_are_good(stored: str) -> bool:
+    try:
+        return bool([keys.parse_public(word) for word in stored.split(keys.SEPARATOR)])
+    except ValueError:
+        return False
+
+
+def _zone(paths: Paths, oned: Oned, configuration: Element) -> Iterator[Check]:
+    ours = asdict(here(paths))
+    for server in zone.servers(oned, configuration):
+        if server.here:
+            continue
+        answer = zone.ask(server, paths, ["check", "--local"])
+        name = f"server {server.name}"
+        if not answer.done:
+            yield Check(name, "warn", f"not asked: {answer.text}", f"ssh {server.host}")
+            continue
+        yield _compared(name, ours, _parsed(answer.text))
+
+
+def _compared(name: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Check:
+    words = {"driver": "driver", "revoked": "revocation list", "entry": "oned.conf"}
+    different = [word for key, word in words.items() if theirs.get(key) != ours[key]]
+    if different:
+        return Check(
+            name, "fail", f"{', '.join(different)} not as here", "install.sh there; onext biscuit revoke"
+        )
+    return Check(name, "ok", "driver, list and oned.conf as here")
+
+
+def _parsed(text: str) -> dict[str, str]:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _driver_digest(driver: Path) -> str:
+    try:
+        return hashlib.sha256(_LOCAL.sub(b"", driver.read_bytes())).hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _list_digest(paths: Paths) -> str:
+    """Return a digest of the ids, in whatever order they were added."""
+    try:
+        ids = sorted(
+            {
+                line.split()[0]
+                for line in revocation.read(paths.own_etc / revocation.FILE).splitlines()
+                if line.strip()
+            }
+        )
+    except ListUnusable as error:
+        return f"unreadable: {error.message}"
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def _entry_state(paths: Paths) -> str:
+    try:
+        text = (paths.etc / "oned.conf").read_text(errors="surrogateescape")
+        return "; ".join(oned_conf.problems(text))
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    except (oned_conf.OnedConfError, BiscuitError) as error:
+        return f"oned.conf: {error}"

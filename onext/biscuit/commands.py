@@ -1,0 +1,219 @@
+"""`onext biscuit`: keys, tokens, logging in; on a front-end also revoking and checking."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import click
+from biscuit_auth import PrivateKey
+
+from onext.biscuit import keys, login, policy, reading, tokens
+from onext.biscuit.errors import BiscuitError
+from onext.biscuit.front_end import check, revoke
+from onext.log import escape
+
+
+class _Ttl(click.ParamType[timedelta]):
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return tokens.duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _private_key_file() -> str:
+    return str(Path.home() / ".one/biscuit.key")
+
+
+_key = click.option(
+    "--key", "key_file", type=click.Path(path_type=Path), envvar="ONEXT_BISCUIT_KEY",
+    show_default="~/.one/biscuit.key",
+    default=_private_key_file, help="The private key's file.",
+)  # fmt: skip
+_ttl = click.option(
+    "--ttl", type=_Ttl(), default="1h", show_default=True, help="How long it is good: 30m, 8h, 2d."
+)
+_block = click.option("--block", "blocks", multiple=True, help="Restrict it further, such as 'check if …'.")
+_public = click.option("--key", "public", help="The public key: hex, or a file with a public or private key.")
+_token = click.argument("token", required=False, metavar="[FILE|-]")
+
+
+@click.group()
+def biscuit() -> None:
+    """Tokens instead of passwords.
+
+    A token is read from FILE, from standard input (-), or from ONE_AUTH's file.
+    """
+
+
+biscuit.add_command(revoke)
+biscuit.add_command(check)
+
+
+@biscuit.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=_private_key_file, show_default="~/.one/biscuit.key"
+)
+@click.option("--algorithm", type=click.Choice([keys.ED25519, keys.SECP256R1]), default=keys.ED25519)
+@click.option("--pem", is_flag=True, help="Write PEM instead of hex.")
+def keygen(out: Path, algorithm: str, *, pem: bool) -> None:
+    """Make a private key (mode 600) and say what the administrator needs of it."""
+    private = keys.generate(algorithm)
+    # No newline after hex: the biscuit CLI parses the file as it is.
+    keys.write_private(out, keys.pem(private) if pem else str(private))
+    public = keys.stored(keys.public_of(private))
+    click.echo(f"Private key: {out} (keep it)\nPublic key:  {public}")
+    click.echo(f"\nThe administrator creates the user with\n  oneuser create NAME {public} --driver biscuit")
+    click.echo("and then you log in with\n  onext biscuit login NAME")
+
+
+@biscuit.command()
+@click.option("--user", required=True, help="Whom the token lets in.")
+@_key
+@_ttl
+@_block
+def token(user: str, key_file: Path, ttl: timedelta, blocks: tuple[str, ...]) -> None:
+    """Print a token for a user."""
+    click.echo(tokens.mint(_private(key_file), user, _now() + ttl, blocks).to_base64())
+
+
+@biscuit.command()
+@_token
+@click.option("--key", "public", required=True, help="The public key that signed it: hex, or a file.")
+@click.option("--ttl", type=_Ttl(), help="End it earlier: in 30m, 8h, 2d.")
+@_block
+def attenuate(token: str | None, public: str, ttl: timedelta | None, blocks: tuple[str, ...]) -> None:
+    """Print a token that allows less: what is added can only restrict."""
+    if ttl is None and not blocks:
+        raise click.UsageError("say what to restrict: --ttl 10m, --block 'check if …'")
+    given = tokens.verified(tokens.read(token), keys.read_public(public))
+    expires = None if ttl is None else _now() + ttl
+    click.echo(tokens.attenuate(given, expires, blocks).to_base64())
+
+
+@biscuit.command()
+@_token
+@_public
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def inspect(token: str | None, public: str | None, *, as_json: bool) -> None:
+    """Say in plain words what a token holds. Without --key nobody checks who signed it."""
+    text = tokens.read(token)
+    if public:
+        tokens.verified(text, keys.read_public(public))
+    shown = reading.read(tokens.unverified(text))
+    if as_json:
+        click.echo(json.dumps(_as_json(shown, signed=bool(public)), indent=2))
+    else:
+        click.echo("\n".join(_in_words(shown, signed=bool(public))))
+
+
+@biscuit.command()
+@_token
+@click.option("--user", required=True, help="Whom it should let in.")
+@click.option(
+    "--key", "public", required=True, help="The public key that is stored for the user: hex, or a file."
+)
+@click.option(
+    "--revoked", type=click.Path(path_type=Path, exists=True), help="A revocation list to look into."
+)
+def verify(token: str | None, user: str, public: str, revoked: Path | None) -> None:
+    """Say whether the driver would let the user in now, and by which rule not. Exit code 0 or 1."""
+    text = tokens.read(token)
+    given = tokens.verified(text, keys.read_public(public))
+    policy.check(given, user, revoked.read_text(errors="replace").split() if revoked else ())
+    expires = reading.read(tokens.unverified(text)).expires
+    click.echo(f"good: lets {escape(user)} in; {reading.left(expires, _now())}")
+
+
+@biscuit.command("login")
+@click.argument("user", required=False)
+@_key
+@_ttl
+@_block
+@click.option("--print", "separate", is_flag=True, help="Leave one_auth alone; print `export ONE_AUTH=…`.")
+@click.option("--renew", is_flag=True, help="For a timer: only replace a token of this key.")
+@click.option("--force", is_flag=True, help="Replace another login without asking (it is kept aside).")
+def log_in(
+    user: str | None,
+    key_file: Path,
+    ttl: timedelta,
+    blocks: tuple[str, ...],
+    *,
+    separate: bool,
+    renew: bool,
+    force: bool,
+) -> None:
+    """Put a fresh token where oneuser, onevm and pyone look for it."""
+    private = _private(key_file)
+    path = tokens.one_auth()
+    public = keys.public_of(private)
+    if renew:
+        user = login.renewed_user(path, user, public)
+    user = user or login.signed_user(path, public) or getpass.getuser()
+    expires = _now() + ttl
+    text = tokens.mint(private, user, expires, blocks).to_base64()
+    if separate:
+        path = login.separate_file(user)
+    elif not renew:
+        _consent(path, login.needs_consent(path, user, public), force=force)
+    login.write(path, user, text)
+    if separate:
+        click.echo(f"export ONE_AUTH={shlex.quote(str(path))}")
+    else:
+        click.echo(f"{escape(user)}: token until {reading.stamp(expires)} in {path}; try `oneuser show`")
+
+
+def _consent(path: Path, lost: str | None, *, force: bool) -> None:
+    if lost is None:
+        return
+    if not force and not (sys.stdin.isatty() and click.confirm(f"{lost}. Replace it?")):
+        raise BiscuitError(f"{lost}: nothing was written; take --force, --print, or another ONE_AUTH")
+    click.echo(f"kept the old one as {login.keep(path)}")
+
+
+def _private(path: Path) -> PrivateKey:
+    private = keys.read_private(path)
+    if keys.others_can_read(path):
+        click.echo(f"warning: others can read {path}: chmod 600 {shlex.quote(os.fspath(path))}", err=True)
+    return private
+
+
+def _in_words(shown: reading.Token, *, signed: bool) -> Iterator[str]:
+    whom = escape(", ".join(shown.users)) or "nobody"
+    signature = "signature good" if signed else "signature not checked (give --key)"
+    yield f"Token for {whom}; {reading.left(shown.expires, _now())}; {signature}"
+    for block in shown.blocks:
+        yield f"\nBlock {block.number} ({block.title})"
+        yield from (f"  {escape(statement)}" for statement in block.statements)
+        if block.expires:
+            yield f"  ends           {reading.stamp(block.expires)}"
+        yield f"  revocation id  {block.revocation_id}"
+
+
+def _as_json(shown: reading.Token, *, signed: bool) -> dict[str, object]:
+    blocks = [
+        {
+            "block": block.number,
+            "statements": block.statements,
+            "expires": block.expires and block.expires.isoformat(),
+            "revocation_id": block.revocation_id,
+        }
+        for block in shown.blocks
+    ]
+    expires = shown.expires and shown.expires.isoformat()
+    return {"users": shown.users, "expires": expires, "signature_checked": signed, "blocks": blocks}
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,137 @@
+"""The commands of `onext biscuit` that need a front-end; what they import is loaded when they run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import click
+
+from onext.biscuit import reading, revocation, tokens
+from onext.paths import Paths
+from onext.table import Row, show
+
+if TYPE_CHECKING:  # a workstation has neither pyone nor pydantic
+    from onext.part import Context
+    from onext.xml import Element
+
+
+@click.command()
+@click.argument("token", required=False, metavar="[FILE|-]")
+@click.option("--id", "ids", multiple=True, help="A revocation id instead of a token.")
+@click.option("--block", type=int, default=0, show_default=True, help="From this block on; 0 is all of it.")
+@click.option("--now", is_flag=True, help="Also end the user's session that oned has cached.")
+@click.option("--user", help="Whose session (default: whom the token states).")
+@click.option("--local", is_flag=True, help="This server only; ids on standard input.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def revoke(
+    token: str | None,
+    ids: tuple[str, ...],
+    block: int,
+    user: str | None,
+    *,
+    now: bool,
+    local: bool,
+    as_json: bool,
+) -> None:
+    """Refuse a token, and all that was made of it, on every server of the zone.
+
+    As oneadmin on a front-end. Whoever has the private key makes new tokens: then replace the stored key.
+    """
+    paths = Paths.find()
+    if local:
+        new = revocation.add(
+            paths.own_etc / revocation.FILE, map(revocation.identifier, sys.stdin.read().split())
+        )
+        click.echo(f"{len(new)} added" if new else "already there")
+        return
+    stated, given = _given(token, ids, block)
+    name = user or stated
+    if now and not name:
+        raise click.UsageError("--now ends a user's session: say whose with --user")
+    _revoke(paths, given, name or "USER", now=now, as_json=as_json)
+
+
+@click.command()
+@click.option("--local", is_flag=True, help="This server only, as digests to compare.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+def check(*, local: bool, as_json: bool) -> None:
+    """Look at driver, list, oned.conf and users on all servers of the zone. Exit code 1 when wrong."""
+    from onext.biscuit.check import findings, here
+    from onext.part import Context
+
+    if local:
+        click.echo(json.dumps(asdict(here(Paths.find()))))
+        return
+    found = list(findings(Context()))
+    rows = [{"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found]
+    show(rows, ("check", "state", "message", "remedy"), as_json=as_json)
+    sys.exit(any(c.level == "fail" for c in found))
+
+
+def _given(token: str | None, ids: Sequence[str], block: int) -> tuple[str | None, list[str]]:
+    """Return whom the token states, and the revocation ids."""
+    if ids:
+        return None, [revocation.identifier(text) for text in ids]
+    if token is None:  # never by default what the administrator is logged in with
+        raise click.UsageError("give the token's FILE, - to paste it, or --id")
+    shown = reading.read(tokens.unverified(tokens.read(token)))
+    if not 0 <= block < len(shown.blocks):
+        raise click.UsageError(f"--block {block}: the token has blocks 0 to {len(shown.blocks) - 1}")
+    users = shown.users
+    return (users[0] if len(users) == 1 else None), [shown.blocks[block].revocation_id]
+
+
+def _revoke(paths: Paths, ids: Sequence[str], user: str, *, now: bool, as_json: bool) -> None:
+    from onext.part import Context
+
+    new = revocation.add(paths.own_etc / revocation.FILE, ids)
+    rows: list[Row] = [
+        {"server": "here", "result": f"{len(new)} added" if new else "already there", "done": True}
+    ]
+    context = Context(paths=paths)
+    configuration = context.oned.document("system.config")
+    others = _on_the_others(context, configuration, ids)
+    rows += others
+    sessions = list(_sessions(context, configuration, user, now=now, others=bool(others)))
+    if as_json:
+        click.echo(json.dumps({"servers": rows, "sessions": sessions}, indent=2))
+    else:
+        show(rows, ("server", "result"), as_json=False)
+        click.echo("\nWhat was opened with it already, and until when at the latest:\n")
+        show(sessions, ("session", "until", "end"), as_json=False)
+    if not all(row["done"] for row in rows):
+        click.echo("\nNot everywhere: a server that was not reached still lets it in. Repeat this.", err=True)
+        sys.exit(1)
+
+
+def _on_the_others(context: Context, configuration: Element, ids: Sequence[str]) -> list[Row]:
+    from onext.biscuit import zone
+
+    data = "".join(f"{i}\n" for i in ids).encode()
+    others = [server for server in zone.servers(context.oned, configuration) if not server.here]
+    answers = [zone.ask(server, context.paths, ["revoke", "--local"], data) for server in others]
+    return [{"server": a.server.name, "result": a.text, "done": a.done} for a in answers]
+
+
+def _sessions(
+    context: Context, configuration: Element, user: str, *, now: bool, others: bool
+) -> Sequence[Row]:
+    from onext.biscuit import sessions
+
+    if now:
+        sessions.end(context.oned, user)
+    return list(
+        sessions.left(
+            user,
+            datetime.now(timezone.utc),
+            sessions.cache_seconds(configuration),
+            context.paths.etc / "fireedge-server.conf",
+            ended=now,
+            others=others,
+        )
+    )

@@ -1,0 +1,74 @@
+"""What the driver would say: the same policy, for people who ask before they log in.
+
+The driver cannot share this code, because it imports nothing; tests hold the two together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+
+from biscuit_auth import (
+    AuthorizationError,
+    AuthorizerBuilder,
+    Biscuit,
+    BiscuitValidationError,
+    Rule,
+)
+
+from onext.biscuit.errors import BiscuitError
+
+POLICY = "allow if user({name}); reject if time($a), time($b), $a != $b;"
+MAX_TIME = timedelta(seconds=10)
+_EXPIRED = re.compile(r"in block n°(\d+): check if time\(\$(\w+)\), \$\2 <=? ([-:.\w]+)")
+
+
+class Refused(BiscuitError):
+    """The token would not let this user in; the message names the rule, as in oned.log."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"refused: {rule}")
+
+
+def check(token: Biscuit, user: str, revoked: Iterable[str] = ()) -> None:
+    """Raise Refused when the driver would, for a token whose signature is good."""
+    listed = " ".join(revoked).lower()
+    for number, identifier in enumerate(token.revocation_ids):
+        if identifier in listed:
+            raise Refused(f"revoked: block {number} is in the revocation list")
+    builder = AuthorizerBuilder(POLICY, {"name": user})
+    _bound(builder)
+    try:
+        builder.build(token).authorize()
+    except AuthorizationError as error:
+        raise Refused(_reason(str(error))) from None
+    except BiscuitValidationError:
+        raise Refused("check: the token holds a rule that cannot be evaluated") from None
+
+
+def users(token: Biscuit) -> list[str]:
+    """Return the users that the authority block states, asked of the library and not read from text."""
+    builder = AuthorizerBuilder("allow if true")
+    _bound(builder)
+    # Terms other than strings are kept out: reading a set or a map panics in biscuit-python 0.4.
+    rule = Rule('found($name) <- user($name), $name.type() == "string"')
+    return sorted(fact.terms[0] for fact in builder.build(token).query(rule))
+
+
+def _bound(builder: AuthorizerBuilder) -> None:
+    limits = builder.limits()  # type: ignore[attr-defined]  # biscuit-python 0.4's stub omits it
+    limits.max_time = MAX_TIME
+    builder.set_limits(limits)  # type: ignore[attr-defined]
+    builder.set_time()  # type: ignore[attr-defined]
+
+
+def _reason(message: str) -> str:
+    verdict, _, failed = message.partition(", and the following checks failed: ")
+    if "no matching policy" in verdict:
+        return "user: the authority block does not state this user"
+    if failed.startswith("Check n°0 in authorizer"):
+        return "time: the authority block states a time of its own"
+    if expired := _EXPIRED.search(failed):
+        return f"expired: block {expired[1]} was good until {expired[3]}"
+    return f"check: {ascii(failed or verdict)[1:200]}"

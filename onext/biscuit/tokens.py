@@ -1,0 +1,118 @@
+"""Making tokens, attenuating them, and reading them from where people keep them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from biscuit_auth import (
+    Biscuit,
+    BiscuitBlockError,
+    BiscuitBuilder,
+    BiscuitBuildError,
+    BiscuitValidationError,
+    BlockBuilder,
+    DataLogError,
+    PrivateKey,
+    PublicKey,
+    UnverifiedBiscuit,
+)
+
+from onext.biscuit.errors import BadBlock, BiscuitError, TokenUnreadable
+
+# As `biscuit generate --add-ttl` words it, so that every tool shows it as an expiry.
+EXPIRY = "check if time($time), $time <= {expires}"
+STDIN = "-"
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_DURATION = re.compile(r"(?:\d+[wdhms])+")
+
+
+def mint(private: PrivateKey, user: str, expires: datetime | None, blocks: Sequence[str] = ()) -> Biscuit:
+    """Return a token that states `user`, ends at `expires`, and is attenuated by `blocks`."""
+    builder = BiscuitBuilder("user({user})", {"user": user})
+    if expires is not None:
+        builder.add_code(EXPIRY, {"expires": expires})
+    return attenuate(builder.build(private), None, blocks)
+
+
+def attenuate(token: Biscuit, expires: datetime | None, blocks: Sequence[str]) -> Biscuit:
+    """Return the token with one more block for the expiry and one for each of `blocks`."""
+    try:
+        if expires is not None:
+            token = token.append(BlockBuilder(EXPIRY, {"expires": expires}))
+        for block in blocks:
+            token = token.append(BlockBuilder(block))
+    except DataLogError as error:
+        raise BadBlock(f"not datalog, such as 'check if true': {_short(error)}") from None
+    except (BiscuitBlockError, BiscuitBuildError, BiscuitValidationError) as error:
+        raise BiscuitError(f"the token takes no more blocks (sealed?): {_short(error)}") from None
+    return token
+
+
+def read(source: str | None) -> str:
+    """Return the token in a file, on standard input (`-`), or, without a source, in ONE_AUTH's file.
+
+    A file may hold the token alone or `user:token`, as one_auth does. Tokens are not taken from the
+    command line, where every user of the machine sees them.
+    """
+    path = Path(source) if source else one_auth()
+    try:
+        text = sys.stdin.read() if source == STDIN else path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenUnreadable(
+            f"{path}: {error}; give a file that holds the token, or - to paste it"
+        ) from None
+    return normal(text)
+
+
+def normal(text: str) -> str:
+    """Return a token in the alphabet of the library, from any of the forms in which it travels."""
+    return text.strip().rpartition(":")[2].replace("+", "-").replace("/", "_")
+
+
+def one_auth() -> Path:
+    """Return the file from which `oneuser`, pyone and the others take user and token."""
+    return Path(os.environ.get("ONE_AUTH") or Path.home() / ".one/one_auth")
+
+
+def unverified(text: str) -> UnverifiedBiscuit:
+    """Return a token whose signature nobody has checked."""
+    try:
+        return UnverifiedBiscuit.from_base64(text)
+    except BiscuitValidationError:
+        raise TokenUnreadable("not a biscuit token, or cut or altered") from None
+
+
+def verified(text: str, keys: Sequence[PublicKey]) -> Biscuit:
+    """Return a token that one of `keys` signed."""
+    unverified(text)
+    for key in keys:
+        try:
+            return Biscuit.from_base64(text, key)
+        except BiscuitValidationError:
+            continue
+    raise TokenUnreadable("the token is not signed by this key, or was altered since")
+
+
+def duration(text: str) -> timedelta:
+    """Return a time such as `90s`, `1h30m` or `2w`; raise ValueError."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text}: a time such as 30m, 1h30m or 2d is expected")
+    units: dict[str, int] = {}
+    for number, unit in re.findall(r"(\d+)([wdhms])", text):
+        units[_UNITS[unit]] = units.get(_UNITS[unit], 0) + int(number)
+    try:
+        length = timedelta(**units)
+    except OverflowError:
+        raise ValueError(f"{text}: too long") from None
+    if not timedelta(0) < length <= timedelta(days=36525):
+        raise ValueError(f"{text}: must be more than nothing and at most a hundred years")
+    return length
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
