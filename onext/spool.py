@@ -14,6 +14,7 @@ from onext import payload
 INCOMING = "incoming"
 TAKEN = "taken"
 REFUSED = "refused"
+KEEPER = "keeper"  # locked by whoever starts the worker again
 WAKE = "wake"  # a FIFO: whoever opens it for writing finds out whether a worker lives, and wakes it
 
 _MARK = "onext1"
@@ -28,8 +29,9 @@ def hook(part: str, spool: str, log: str, start: str) -> int:
     try:
         happened = payload.event(_read())
         put(spool, part, happened.resource, happened.id)
-        if not wake(spool) and start:
-            _start(start)
+        wake(spool)
+        if start:
+            keep(spool, start)
     except (payload.PayloadError, OSError) as error:
         _complain(part, str(error), log)
         return 1
@@ -83,10 +85,25 @@ def _read() -> bytes:
     return sys.stdin.buffer.read(payload.LIMIT + 1)
 
 
-def _start(command: str) -> None:
-    """Start a worker that outlives us, with nothing of ours: the hook manager waits for our pipes."""
-    null = [(os.POSIX_SPAWN_OPEN, descriptor, "/dev/null", os.O_RDWR, 0) for descriptor in (0, 1, 2)]
-    os.posix_spawn(command, [command, "worker"], os.environ, file_actions=null, setsid=True)
+def keep(spool: str, command: str) -> None:
+    """See to it that a worker runs and is started again when it is killed, where systemd does not.
+
+    The keeper inherits a lock, so that there is one, however many hooks find none. It gets nothing else
+    of ours: the hook manager waits for our pipes.
+    """
+    import fcntl
+
+    descriptor = os.open(f"{spool}/{KEEPER}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return
+    os.set_inheritable(descriptor, True)
+    null = [(os.POSIX_SPAWN_OPEN, stream, "/dev/null", os.O_RDWR, 0) for stream in (0, 1, 2)]
+    keeper = ["/bin/sh", "-c", 'until "$0" worker; do sleep 1; done', command]
+    os.posix_spawn(keeper[0], keeper, os.environ, file_actions=null, setsid=True)
+    os.close(descriptor)
 
 
 def _complain(part: str, reason: str, log: str) -> None:

@@ -1,0 +1,150 @@
+"""The fixture `bundle`: the hooks and the command of this checkout, placed into a running sandbox.
+
+install.sh has its own tests; this is the same result in a moment, without a venv of its own.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
+
+from tests.fixtures_sandbox import ROOT, Sandbox
+
+PLACES = {
+    "130.237.28.0/24": (59.25, 18.0833),
+    "193.0.6.0/24": (52.3735, 4.8951),
+    "2001:6b0::/32": (59.3333, 18.05),
+}
+
+
+class Bundle:
+    """onext below a sandbox's ONE_LOCATION."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.location = sandbox.location
+        self.var = sandbox.location / "var/onext"
+        for folder in (
+            "spool/incoming",
+            "spool/taken",
+            "spool/refused",
+            "state",
+            "stopped",
+            "targets",
+            "run/metrics",
+        ):
+            (self.var / folder).mkdir(parents=True)
+        self.command = self._place(
+            "bin/onext",
+            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+            "from onext.cli.main import main\nmain()\n",
+        )
+
+    def hook(self, part: str) -> Path:
+        """Place the hook of a part, as install.sh does."""
+        filled = {
+            "SITE": str(ROOT),
+            "SPOOL": str(self.var / "spool"),
+            "LOG": str(self.location / "var/onext.log"),
+            "START": str(self.command),
+        }
+        text = (ROOT / "hooks/hook").read_text()
+        for name, value in filled.items():
+            text = re.sub(f"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
+        text = re.sub("^#!.*", f"#!{sys.executable} -IS", text)
+        return self._place(f"var/remotes/hooks/onext/{part}", text)
+
+    def register(self, part: str) -> None:
+        """Register every hook template of a part."""
+        for template in sorted((ROOT / "hooks" / part).glob("*.hook")):
+            self.sandbox.call("one.hook.allocate", template.read_text())
+
+    def settings(self, text: str) -> None:
+        """Write onext.yaml."""
+        (self.location / "etc/onext.yaml").write_text(text)
+
+    def onext(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the command in the sandbox's environment."""
+        done = subprocess.run(
+            [str(self.command), *arguments],
+            env=self.sandbox.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def run_hook(self, part: str, payload: bytes) -> subprocess.CompletedProcess[bytes]:
+        """Run an installed hook as oned would."""
+        path = self.location / "var/remotes/hooks/onext" / part
+        return subprocess.run(
+            [str(path)], input=payload, env=self.sandbox.env, capture_output=True, timeout=60, check=False
+        )
+
+    def worker_pid(self) -> int | None:
+        """Return the worker that holds the lock, None when there is none."""
+        found = subprocess.run(
+            ["pgrep", "-f", f"{self.command} worker"], capture_output=True, text=True, check=False
+        )
+        pids = [int(pid) for pid in found.stdout.split()]
+        return pids[0] if pids else None
+
+    def end_worker(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the worker, if any, and wait until it is gone."""
+        ends = time.monotonic() + 20
+        pid = self.worker_pid()
+        if pid is not None:
+            os.kill(pid, number)
+        while pid is not None and time.monotonic() < ends:
+            if self.worker_pid() != pid:
+                return
+            time.sleep(0.01)
+
+    def results(self) -> dict[str, dict[str, object]]:
+        """Return the worker's last results by key."""
+        rows = json.loads(self.onext("status", "--json").stdout)["results"]
+        return {row["key"]: row for row in rows}
+
+    def template(self, host_id: int) -> dict[str, str]:
+        """Return the scalar attributes of a host's template."""
+        from xml.etree import ElementTree as ET
+
+        root = ET.fromstring(self.sandbox.call("one.host.info", host_id))
+        found = root.find("TEMPLATE")
+        assert found is not None
+        return {child.tag: child.text or "" for child in found}
+
+    def _place(self, path: str, text: str) -> Path:
+        target = self.location / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        target.chmod(0o755)
+        return target
+
+
+def make_database(file: Path) -> Path:
+    """Make a small database of cities: Stockholm, Amsterdam."""
+    writer = MMDBWriter(6, "GeoLite2-City", ipv4_compatible=True)
+    for network, (latitude, longitude) in PLACES.items():
+        writer.insert_network(IPSet([network]), {"location": {"latitude": latitude, "longitude": longitude}})
+    writer.to_db_file(str(file))
+    return file
+
+
+@pytest.fixture
+def bundle(sandbox: Sandbox) -> Iterator[Bundle]:
+    """Return the bundle in a sandbox of its own; its worker ends with the test."""
+    placed = Bundle(sandbox)
+    yield placed
+    placed.end_worker()
