@@ -9,7 +9,7 @@ bytes for a tag finds tags, whatever people write into their templates.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from xml.sax.saxutils import escape, unescape
 
@@ -18,6 +18,8 @@ from onext.oned.errors import Malformed
 _CDATA, _CDATA_END = b"<![CDATA[", b"]]>"
 # A CDATA section that holds a `<` (or is followed by text), or a declaration: DOCTYPE, ENTITY, a comment.
 _NOT_PLAIN = re.compile(rb"<!(?:\[CDATA\[[^<]*<(?<!\]\]><)|(?!\[CDATA\[))")
+_LEAF = re.compile(rb"<([^<>/!]+)>((?:<!\[CDATA\[)?[^<]*)</[^<]*")  # up to the next tag
+_OPENING = re.compile(rb"<([^<>/!]+)(/?)>")
 _ROOT = re.compile(rb"\s*<([A-Z_]+)(/?)>")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
 _LARGEST = 64 << 20  # bytes of one element; oned's own limit for a whole message is below
@@ -41,10 +43,14 @@ def split(chunks: Iterable[bytes], tag: str) -> Iterator[bytes]:
             _bounded(rest)
             continue
         rest = rest[end:]
-        for piece in block.split(closing)[:-1]:
+        pieces = block.split(closing)[:-1]
+        if not pending and all(map(_starts(opening), pieces)) and block.count(opening) == len(pieces):
+            yield from (piece.lstrip() + closing for piece in pieces)
+            continue
+        for piece in pieces:  # somebody's template has an attribute named like the element
             pending += piece + closing
             if pending.count(opening) == pending.count(closing):
-                yield pending[pending.index(opening) :]
+                yield pending.lstrip()
                 pending = b""
         _bounded(pending)
     if pending or not re.fullmatch(rb"\s*(</%b>)?\s*" % root, rest):
@@ -61,6 +67,10 @@ def _root(source: Iterator[bytes]) -> tuple[bytes, bytes]:
         if len(head) > len(chunk) + 256:
             break
     raise Malformed(f"not the document of a pool: it begins with {head[:40]!r}")
+
+
+def _starts(opening: bytes) -> Callable[[bytes], object]:
+    return re.compile(rb"\s*" + opening).match
 
 
 def _bounded(element: bytes) -> None:
@@ -93,18 +103,20 @@ def children(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
     A child's child may have any name, even its parent's. Raises Malformed where an end tag is missing.
     """
-    start = content.find(b"<")
-    while start >= 0:
-        stop = content.find(b">", start)
-        tag = content[start + 1 : stop]
-        if tag[-1:] == b"/" or tag[:1] == b"!":  # nothing in it, or a CDATA section: text
-            if tag[:1] != b"!":
-                yield tag[:-1], b""
-            start = content.find(b"<", stop)
+    at, size = max(content.find(b"<"), 0), len(content)
+    while at < size:
+        if leaf := _LEAF.match(content, at):
+            yield leaf.groups()  # type: ignore[misc]  # its two groups
+            at = leaf.end()
             continue
-        end = _end(content, tag, stop + 1)
-        yield tag, content[stop + 1 : end]
-        start = content.find(b"<", end + len(tag) + 3)
+        opening = _OPENING.match(content, at)
+        if not opening:
+            raise Malformed(f"no element at {content[at : at + 40]!r}")
+        tag, empty = opening.groups()
+        end = opening.end() if empty else _end(content, tag, opening.end())
+        yield tag, content[opening.end() : end]
+        at = end if empty else content.find(b">", end) + 1
+        at = content.find(b"<", at) if content.find(b"<", at) >= 0 else size
 
 
 def section(element: bytes, tag: bytes, at: int = 0) -> tuple[bytes, int]:
@@ -120,8 +132,9 @@ def section(element: bytes, tag: bytes, at: int = 0) -> tuple[bytes, int]:
 def _end(content: bytes, tag: bytes, start: int) -> int:
     """Return where the `</tag>` of the element whose content begins at `start` is."""
     opening, closing = b"<%b>" % tag, b"</%b>" % tag
-    end = content.find(closing, start)
-    while end >= 0 and content.count(opening, start, end) != content.count(closing, start, end):
+    inner, end = start, content.find(closing, start)
+    while end >= 0 and (inner := content.find(opening, inner, end)) >= 0:
+        inner += 1  # a descendant of the same name: that was its end
         end = content.find(closing, end + 1)
     if end < 0:
         raise Malformed(f"element {tag[:40]!r} has no end")

@@ -31,7 +31,8 @@ _HEAD = 1 << 16  # bytes in which the answer's value must have begun
 _ERRORS: dict[int, type[OnedError]] = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
 _SUCCESS = re.compile(rb"<boolean>1</boolean></value>\s*<value>\s*(?:<string>)?(?=[^<\s])")
 _FAILURE = re.compile(rb"<boolean>0</boolean>|<fault>")
-_REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));")
+_REFERENCE = re.compile(rb"&(amp|quot|apos|#[0-9]+|#[xX][0-9a-fA-F]+);")
+_NAMED = {b"amp": b"&", b"quot": b'"', b"apos": b"'"}
 
 
 def pool(source: Source, method: str, *arguments: str | int, tag: str) -> Iterator[bytes]:
@@ -98,16 +99,13 @@ def _unescaped(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def unescape(data: bytes) -> bytes:
     """Resolve the references of XML in `data` once."""
-    if b"&#" in data:
-        data = _REFERENCE.sub(_character, data)
-    data = (
-        data.replace(b"&lt;", b"<").replace(b"&gt;", b">").replace(b"&quot;", b'"').replace(b"&apos;", b"'")
-    )
-    return data.replace(b"&amp;", b"&")
+    data = data.replace(b"&lt;", b"<").replace(b"&gt;", b">")
+    return _REFERENCE.sub(_character, data) if b"&" in data else data
 
 
 def _character(found: re.Match[bytes]) -> bytes:
-    code = int(found[1], 16) if found[1] else int(found[2])
-    if code == 0x26:
-        return b"&amp;"
+    name = found[1]
+    if known := _NAMED.get(name):
+        return known
+    code = int(b"0" + name[1:], 16) if name[1:2] in b"xX" else int(name[1:])
     return chr(code).encode("utf-8", "replace") if code <= 0x10FFFF else b"?"

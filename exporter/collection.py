@@ -1,0 +1,172 @@
+"""One scrape: every collector once, each failure a metric, old data only while oned does not answer."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exporter import datastores, hosts, parts, services, vms
+from exporter.exposition import Samples
+from exporter.families import DATASTORE, HOST, POWER, SELF, SERVER, VM, Family
+from exporter.power import samples as power
+from exporter.power.rounds import Rounds
+from exporter.timing import Background, timed
+from onext import process
+from onext.oned import stream
+from onext.oned.errors import OnedError
+from onext.settings.exporter import Exporter
+
+_log = logging.getLogger("onext.exporter")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one collection gave: the text, and what `/` and `/-/ready` say of it."""
+
+    text: bytes
+    up: bool
+    at: float  # time.time() when it was begun
+    took: float
+    failures: Mapping[str, str]
+    vms: int
+    compressed: bytes  # the text, gzipped once for all who share the page
+
+
+@dataclass
+class _Kept:
+    """The last good text of a collector, and when it was collected."""
+
+    text: bytes = b""
+    at: float = float("-inf")
+
+
+@dataclass
+class _Scrape:
+    """What is being put together."""
+
+    samples: Samples = field(default_factory=Samples)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    vm_hosts: dict[int, int] = field(default_factory=dict)
+    hosts_on: dict[int, str] = field(default_factory=dict)
+
+
+class Collection:
+    """All collectors and what they remember; called by one thread at a time (see exporter.flight)."""
+
+    def __init__(
+        self,
+        source: stream.Source,
+        settings: Exporter,
+        parts_folder: Path,
+        *,
+        version: str,
+        server: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._folder = parts_folder
+        self._version = version
+        self._server = server
+        self._clock = clock
+        self._vms = vms.Reader(settings.clusters)
+        self._rounds = Rounds(settings.power)
+        self._kept: dict[str, _Kept] = {}
+        self._errors: Counter[str] = Counter(
+            dict.fromkeys(("hosts", "vms", "datastores", "services", "power", "parts"), 0)
+        )
+
+    def __call__(self) -> Page:
+        """Collect everything once; never raises for what others do wrong."""
+        begun, wall = self._clock(), time.time()
+        scrape = _Scrape()
+        self._pool(scrape, "hosts", HOST, self._host_pool)
+        gathered = Background(lambda: self._rounds.gather(scrape.hosts_on))
+        self._pool(scrape, "vms", VM, self._vm_pool)
+        self._pool(scrape, "datastores", DATASTORE, self._datastore_pool)
+        self._services(scrape)
+        with timed(scrape.samples, "power", self._clock):
+            found = gathered.result()
+            scrape.samples.extend(power.samples(found, scrape.vm_hosts).lines)
+            self._errors["power"] = self._rounds.errors
+        with timed(scrape.samples, "parts", self._clock):
+            extra = parts.read(self._folder)
+            scrape.samples.extend(extra.samples.lines)
+            self._errors["parts"] += extra.errors
+        return self._page(scrape, extra.text, begun, wall)
+
+    def _page(self, scrape: _Scrape, extra: bytes, begun: float, wall: float) -> Page:
+        up = not scrape.failures.keys() & {"hosts", "vms", "datastores"}
+        add = scrape.samples.add
+        add("opennebula_up", int(up))
+        add("opennebula_exporter_info", 1, version=self._version)
+        for collector, count in self._errors.items():
+            add("opennebula_scrape_errors_total", count, collector=collector)
+        took = self._clock() - begun
+        add("opennebula_scrape_duration_seconds", round(took, 6), collector="all")
+        text = b"".join(scrape.texts.values()) + scrape.samples.render((*SERVER, *POWER, *SELF)) + extra
+        return Page(text, up, wall, took, scrape.failures, len(scrape.vm_hosts), gzip.compress(text, 1))
+
+    def _pool(
+        self,
+        scrape: _Scrape,
+        name: str,
+        families: tuple[Family, ...],
+        collect: Callable[[_Scrape], tuple[Samples, int]],
+    ) -> None:
+        """Collect one pool; where oned fails, serve what was last good until it is too old."""
+        with timed(scrape.samples, name, self._clock):
+            try:
+                samples, errors = collect(scrape)
+            except OnedError as error:
+                self._failed(scrape, name, str(error))
+                scrape.texts[name] = self._last(name)
+            else:
+                self._errors[name] += errors
+                scrape.texts[name] = samples.render(families)
+                self._kept[name] = _Kept(scrape.texts[name], self._clock())
+        if name in self._kept:
+            age = self._clock() - self._kept[name].at if name in scrape.failures else 0.0
+            scrape.samples.add("opennebula_data_age_seconds", round(age, 3), collector=name)
+
+    def _last(self, name: str) -> bytes:
+        kept = self._kept.get(name, _Kept())
+        if self._clock() - kept.at <= self._settings.keep:
+            return kept.text
+        self._kept.pop(name, None)
+        return b""
+
+    def _failed(self, scrape: _Scrape, name: str, reason: str) -> None:
+        scrape.failures[name] = reason
+        self._errors[name] += 1
+        _log.warning("%s: %s", name, reason)
+
+    def _host_pool(self, scrape: _Scrape) -> tuple[Samples, int]:
+        found = hosts.read(stream.pool(self._source, "hostpool.info", tag="HOST"), self._settings.clusters)
+        scrape.hosts_on = found.on
+        return found.samples, found.errors
+
+    def _vm_pool(self, scrape: _Scrape) -> tuple[Samples, int]:
+        pool = stream.pool(self._source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
+        found = self._vms.read(pool)
+        scrape.vm_hosts = found.hosts
+        return found.samples, found.errors
+
+    def _datastore_pool(self, _scrape: _Scrape) -> tuple[Samples, int]:
+        found = datastores.read(stream.pool(self._source, "datastorepool.info", tag="DATASTORE"))
+        return found.samples, found.errors
+
+    def _services(self, scrape: _Scrape) -> None:
+        with timed(scrape.samples, "services", self._clock):
+            try:
+                active = services.states()
+            except process.CommandError as error:
+                self._failed(scrape, "services", str(error))
+            else:
+                scrape.samples.extend(services.samples(active, self._server).lines)

@@ -1,0 +1,41 @@
+"""Prometheus's text format, version 0.0.4: lines as bytes, because 150,000 objects cost a second."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from exporter.families import Family
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Samples:
+    """Lines of samples, by the name of their metric."""
+
+    def __init__(self) -> None:
+        self.lines: defaultdict[str, list[bytes]] = defaultdict(list)
+
+    def add(self, name: str, value: float, /, **labels: str | int) -> None:
+        """Add one sample; label values may hold anything."""
+        shown = ",".join(f'{key}="{escape(str(text))}"' for key, text in labels.items())
+        line = f"{name}{{{shown}}} {value}\n" if shown else f"{name} {value}\n"
+        self.lines[name].append(line.encode("utf-8", "replace"))
+
+    def extend(self, other: Mapping[str, list[bytes]]) -> None:
+        """Add the lines of others."""
+        for name, lines in other.items():
+            self.lines[name] += lines
+
+    def render(self, families: Iterable[Family]) -> bytes:
+        """Return the text of `families`; one without samples is left out."""
+        return b"".join(
+            family.head + b"".join(self.lines[family.name])
+            for family in families
+            if self.lines.get(family.name)
+        )
+
+
+def escape(label: str) -> str:
+    """Return a label's value with backslash, quote and line feed escaped."""
+    return label.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,117 @@
+"""The command `onext-exporter`: settings and credentials in, a server until SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from exporter import services
+from exporter.collection import Collection
+from exporter.flight import Flight
+from exporter.server import Server, Site
+from exporter.webconfig import Users, WebConfig, WebConfigError, context, load
+from onext import settings as all_settings
+from onext.oned import credentials, stream
+from onext.oned.errors import OnedError
+from onext.paths import Paths
+
+_log = logging.getLogger("onext.exporter")
+
+
+@click.command()
+@click.option("--settings", type=click.Path(path_type=Path), help="The settings; default: onext.yaml.")
+@click.option("--auth", type=click.Path(path_type=Path), help="File with user:password; default: ONE_AUTH.")
+@click.option("--endpoint", help="XML-RPC address of oned; default: the settings', else ONE_XMLRPC.")
+@click.option("--listen", help="address:port; default: the settings'.")
+@click.option(
+    "--web-config", type=click.Path(path_type=Path), help="TLS and passwords; default: the settings'."
+)
+@click.option("--clusters", help="Ids of the clusters to serve, as in 100,101; default: the settings'.")
+@click.option("--parts", type=click.Path(path_type=Path), help="Folder of the parts' figures.")
+@click.option("--targets", type=click.Path(path_type=Path), help="Folder of targets, for http_sd.")
+def main(
+    settings: Path | None,
+    auth: Path | None,
+    endpoint: str | None,
+    listen: str | None,
+    web_config: Path | None,
+    clusters: str | None,
+    parts: Path | None,
+    targets: Path | None,
+) -> None:
+    """Serve OpenNebula's metrics to Prometheus."""
+    paths = Paths.find()
+    _log_to_stderr()
+    try:
+        chosen = all_settings.load(settings or paths.settings)
+        given = {"listen": listen, "web_config": web_config, "clusters": _ids(clusters)}
+        mine = chosen.exporter.model_copy(update={key: value for key, value in given.items() if value})
+        source = stream.Source(
+            endpoint or chosen.oned.endpoint or credentials.endpoint(paths),
+            auth.read_text().strip() if auth else credentials.session(paths),
+            deadline=mine.deadline,
+        )
+        web = load(mine.web_config) if mine.web_config else WebConfig()
+        tls = (
+            context(web.tls_server_config, (mine.web_config or Path()).parent)
+            if web.tls_server_config
+            else None
+        )
+        release = version("onext")
+        collection = Collection(source, mine, parts or paths.metrics, version=release, server=services.fqdn())
+        folder = (targets or chosen.targets.folder or paths.targets) if mine.http_sd else None
+        site = Site(Flight(collection), lambda: unready(source), release, folder)
+        server = Server(address(mine.listen), site, Users(web.basic_auth_users), tls)
+    except (all_settings.SettingsError, WebConfigError, OnedError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    _serve(server, mine.listen)
+
+
+def _serve(server: Server, listen: str) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    _log.info("listening on %s", listen)
+    with server:
+        server.serve_forever()
+    os._exit(0)  # a power request that hangs in DNS must not keep the service from ending
+
+
+def unready(source: stream.Source) -> str:
+    """Return why a scrape would not give OpenNebula's figures, empty when it would."""
+    quick = stream.Source(source.endpoint, source.session, 2.0, 5.0, 5.0)
+    try:
+        for _ in stream.document(quick, "system.version"):
+            pass
+    except OnedError as error:
+        return str(error)
+    return ""
+
+
+def address(listen: str) -> tuple[str, int]:
+    """Return host and port of `address:port`."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _ids(text: str | None) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")] if text else []
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r}: ids of clusters, as in 100,101", param_hint="--clusters"
+        ) from error
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Power of hosts and guests, from Scaphandre or Kepler on each host."""

@@ -1,0 +1,57 @@
+"""Section `exporter:` of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from onext.settings.section import Section
+
+
+class Power(Section):
+    """Where the power of hosts and VMs comes from: a power exporter on each host."""
+
+    sources: list[Literal["scaphandre", "kepler"]] = Field(
+        ["scaphandre", "kepler"], description="asked in this order until one answers; []: power is left out"
+    )
+    scaphandre_port: int = Field(8080, ge=1, le=65535, description="port of Scaphandre on the hosts")
+    kepler_port: int = Field(28282, ge=1, le=65535, description="port of Kepler on the hosts")
+    budget: float = Field(
+        2.5, gt=0, le=60, description="seconds that all hosts together may take in a scrape"
+    )
+    connect_timeout: float = Field(0.5, gt=0, le=30, description="seconds to reach one host")
+    read_timeout: float = Field(2.0, gt=0, le=30, description="seconds for one host's answer")
+    back_off: float = Field(
+        60.0, ge=0, le=3600, description="seconds for which a dead host is not asked again"
+    )
+    interval: float = Field(
+        5.0,
+        ge=3,
+        le=600,
+        description="a host is asked at most this often (seconds): Scaphandre freezes at 2 s",
+    )
+    threads: int = Field(32, ge=1, le=128, description="hosts asked together")
+
+
+class Exporter(Section):
+    """The exporter of OpenNebula's metrics."""
+
+    listen: str = Field(
+        "127.0.0.1:9925",
+        pattern=r"^(\[[0-9a-fA-F:.%a-z]+\]|[^:\[\]]+):\d{1,5}$",
+        description="address:port; `[::]:9925` is every address, IPv4 too",
+    )
+    web_config: Path | None = Field(
+        None, description="TLS and passwords, in the file format of Prometheus's exporter-toolkit"
+    )
+    deadline: float = Field(60.0, gt=0, le=600, description="seconds for all answers of oned to one scrape")
+    keep: float = Field(
+        300.0, ge=0, le=3600, description="seconds for which the last good data is served when oned is down"
+    )
+    clusters: list[int] = Field(
+        [], description="ids of clusters to serve; []: all of them, and VMs of no host"
+    )
+    http_sd: bool = Field(False, description="serve the targets at /targets/ for a Prometheus elsewhere")
+    power: Power = Power()

@@ -1,0 +1,104 @@
+"""A stand-in for oned that answers whole pools from recorded documents; and the sampled pages around it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+
+@dataclass
+class Answers:
+    """Documents by method; None answers nothing at all. Counts the calls."""
+
+    documents: dict[str, bytes | None]
+    endpoint: str = ""
+    calls: list[str] = field(default_factory=list)
+    delay: threading.Event | None = None  # an answer waits for it
+
+    def answer(self, method: str) -> bytes:
+        document = self.documents.get(method)
+        if document is None:
+            return b""
+        body = (
+            b"<?xml version='1.0'?>\r\n<methodResponse><params><param><value><array><data>"
+            b"<value><boolean>1</boolean></value><value><string>"
+            + escape(document.decode()).encode()
+            + b"</string></value><value><i4>0</i4></value></data></array></value></param></params></methodResponse>"
+        )
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@contextmanager
+def serve(documents: Mapping[str, bytes | None]) -> Iterator[Answers]:
+    """Serve the documents on loopback."""
+    answers = Answers(dict(documents))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    answers.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}/RPC2"
+
+    def one(connection: socket.socket) -> None:
+        with connection:
+            call = b""
+            while b"</methodCall>" not in call:
+                chunk = connection.recv(65536)
+                if not chunk:
+                    return
+                call += chunk
+            found = re.search(rb"<methodName>one\.([\w.]+)<", call)
+            assert found
+            method = found[1].decode()
+            answers.calls.append(method)
+            if answers.delay:
+                answers.delay.wait(20)
+            try:
+                connection.sendall(answers.answer(method))
+            except OSError:
+                return
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=one, args=(connection,), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def compact(document: bytes) -> bytes:
+    """Return a pretty-printed recording as oned sends it: without white space between tags."""
+    return re.sub(rb">\s+<", b"><", document.strip())
+
+
+def recorded(recordings: Path) -> dict[str, bytes | None]:
+    """Return the documents that OpenNebula's own exporter was given, with the long VM bodies."""
+    return {
+        "hostpool.info": (recordings / "hostpool.raw.xml").read_bytes(),
+        "vmpool.infoextended": (recordings / "vmpool.infoextended.raw.xml").read_bytes(),
+        "datastorepool.info": compact((recordings / "datastorepool.xml").read_bytes()),
+        "system.version": b"7.0.2",
+    }
+
+
+def samples(page: str) -> dict[str, float]:
+    """Return the samples of a page: name and sorted labels -> value."""
+    found = {}
+    for line in page.splitlines():
+        if line and not line.startswith("#"):
+            series, value = line.rsplit(" ", 1)
+            name, _, labels = series.rstrip("}").partition("{")
+            found[name + "{" + ",".join(sorted(labels.split(","))) + "}"] = float(value)
+    return found
