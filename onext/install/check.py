@@ -1,0 +1,136 @@
+"""What differs from a whole installation: for `install.sh --check` and `onext doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from onext import spool
+from onext.install import configure, diversion, place, registration, service, versions
+from onext.install.front_end import FrontEnd, InstallError
+from onext.install.manifest import Manifest
+from onext.install.plan import DIVERT, RIGHTS, plan
+from onext.install.things import File, Thing, wanted
+from onext.oned.errors import OnedError
+from onext.part import Check
+from onext.paths import Paths
+from onext.settings import SettingsError, load
+
+_AGAIN = "./install.sh"
+_OTHERS = 0o007
+
+
+def everything(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
+    """Return the findings, with what `onext doctor` looks at by itself, and the checkout's version."""
+    yield _settings(front_end.paths)
+    yield _worker(front_end.paths)
+    yield from _findings(front_end, checkout)
+
+
+def findings(paths: Paths) -> Iterator[Check]:
+    """Return one line for each thing that differs, and one that says what is well."""
+    del paths  # the front-end knows them, and its owners too
+    yield from _findings(FrontEnd.find(), "")
+
+
+def _findings(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
+    home = versions.resolve(front_end.paths.lib, versions.CURRENT)
+    if home is None:
+        yield Check("version", "fail", "onext is not installed here, or not whole", _AGAIN)
+        return
+    yield _version(home, checkout)
+    yield from _files(front_end, home)
+    yield from _secrets(front_end)
+    yield from _unit(front_end)
+    yield from _hooks(front_end, home)
+    yield from configure.checks(front_end)
+
+
+def _version(home: Path, checkout: str) -> Check:
+    if checkout and checkout != home.name:
+        return Check("version", "warn", f"{home.name}; the checkout is {checkout}", f"{_AGAIN} upgrades")
+    return Check("version", "ok", home.name)
+
+
+def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:
+    things = wanted(front_end, home)
+    manifest = Manifest.load(front_end.paths.lib)
+    try:
+        steps = plan(things, place.look_at(things, manifest), manifest)
+    except PermissionError as error:
+        yield Check(
+            "files", "warn", f"{error.filename}: cannot be seen by this user", "run it as root or oneadmin"
+        )
+        return
+    for step in steps:
+        name = "diversion" if step.do == DIVERT else "rights" if step.do == RIGHTS else "files"
+        yield Check(name, "fail", f"{step.path}: {step.why}", _AGAIN)
+    yield from _diversions(things, front_end)
+    if not steps:
+        yield Check("files", "ok", f"{len(things)} files and folders as they should be")
+
+
+def _diversions(things: list[Thing], front_end: FrontEnd) -> Iterator[Check]:
+    for thing in things:
+        if isinstance(thing, File) and thing.aside and diversion.lost(thing.path, thing.aside, front_end):
+            yield Check(
+                "diversion", "fail", f"dpkg does not divert {thing.path}: an upgrade overwrites it", _AGAIN
+            )
+
+
+def _secrets(front_end: FrontEnd) -> Iterator[Check]:
+    """Look at the files that people put beside ours: nobody else may read or write them."""
+    owners = {0, front_end.shared.uid, front_end.service.uid}
+    try:
+        files = sorted(front_end.paths.own_etc.rglob("*"))
+        found = [(path, path.lstat()) for path in files]
+    except PermissionError as error:
+        yield Check("secrets", "warn", f"{error.filename}: cannot be seen by this user")
+        return
+    for path, status in found:
+        if status.st_mode & _OTHERS or status.st_uid not in owners:
+            yield Check(
+                "secrets",
+                "fail",
+                f"{path}: others may read it, or own it",
+                f"chmod o= {path}; chown root {path}",
+            )
+
+
+def _unit(front_end: FrontEnd) -> Iterator[Check]:
+    if front_end.systemd and not service.active():
+        yield Check("unit", "fail", f"{service.UNIT} is not active and enabled", _AGAIN)
+
+
+def _hooks(front_end: FrontEnd, home: Path) -> Iterator[Check]:
+    try:
+        hooks = registration.wanted(home / "parts/hooks")
+        differences = registration.differences(registration.connect(front_end), hooks)
+    except (OnedError, InstallError) as error:
+        yield Check("hooks", "warn", f"not looked at: {error}")
+        return
+    for difference in differences:
+        yield Check("hooks", "fail", f"{difference.hook.name}: {_HOW[difference.how]}", _AGAIN)
+    if not differences:
+        yield Check("hooks", "ok", f"{len(hooks)} registered")
+
+
+def _settings(paths: Paths) -> Check:
+    try:
+        load(paths.settings)
+    except SettingsError as error:
+        return Check("settings", "fail", str(error), f"mend {paths.settings}")
+    return Check("settings", "ok", str(paths.settings))
+
+
+def _worker(paths: Paths) -> Check:
+    if spool.wake(str(paths.spool)):
+        return Check("worker", "ok", "runs")
+    return Check("worker", "fail", "does not run", _AGAIN)
+
+
+_HOW = {
+    "new": "not registered",
+    "changed": "registered otherwise",
+    "gone": "registered, and not part of this version",
+}

@@ -1,0 +1,192 @@
+"""Files of others in which a few lines are ours: oned.conf and prometheus.yml, after a look at the diff.
+
+What the lines are, their own modules know: `problems`, `add` and `remove`, text in and text out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from onext import atomic
+from onext.install import place, versions
+from onext.install.front_end import FrontEnd, InstallError
+from onext.install.look import digest, look
+from onext.install.manifest import ORIGINALS, Manifest, Placed
+from onext.part import Check
+
+
+class Lines(Protocol):
+    """What a module knows of our lines in one file."""
+
+    def problems(self, text: str) -> list[str]:
+        """Return what is missing or wrong, in words."""
+
+    def add(self, text: str) -> str:
+        """Return the text with our lines."""
+
+    def remove(self, text: str) -> str:
+        """Return the text without them."""
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Our lines in one file, and what makes them effective."""
+
+    module: str
+    path: Path
+    part: str  # a file of the version's parts without which the lines have no use
+    then: str
+
+    @property
+    def lines(self) -> Lines:
+        """Return the module; raise ModuleNotFoundError where this version has none."""
+        return cast("Lines", importlib.import_module(f"onext.install.{self.module}"))
+
+
+def editors(front_end: FrontEnd) -> list[Editor]:
+    """Return the editors that this front-end has a use for."""
+    oned = front_end.paths.etc / "oned.conf"
+    prometheus = front_end.paths.etc / "prometheus/prometheus.yml"
+    restart = "systemctl restart opennebula" if front_end.systemd else "restart oned"
+    known = [
+        Editor("oned_conf", oned, "drivers/auth/biscuit/authenticate", restart),
+        Editor("restricted_attr", oned, "hooks/power/part.py", restart),
+        Editor("prometheus_yml", prometheus, "hooks/prometheus/part.py", "reload Prometheus"),
+    ]
+    home = versions.resolve(front_end.paths.lib, versions.CURRENT)
+    present = [
+        e for e in known if home is not None and (home / "parts" / e.part).is_file() and e.path.is_file()
+    ]
+    return [editor for editor in present if _there(editor.module)]
+
+
+def left(front_end: FrontEnd) -> list[str]:
+    """Return what is missing in files of others, one line each."""
+    return [
+        f"left to you: ./install.sh --configure ({editor.path.name}: {problem})"
+        for editor in editors(front_end)
+        for problem in _problems(editor)
+    ]
+
+
+def checks(front_end: FrontEnd) -> Iterator[Check]:
+    """Say of each file of others whether our lines are in it."""
+    for editor in editors(front_end):
+        found = _problems(editor)
+        for problem in found:
+            yield Check(editor.path.name, "warn", problem, "./install.sh --configure")
+        if not found:
+            yield Check(editor.path.name, "ok", f"{editor.path}: nothing is missing ({editor.module})")
+
+
+def configure(front_end: FrontEnd, *, yes: bool) -> int:
+    """Show what would change in each file, ask, and change it."""
+    for path, found in _by_file(editors(front_end)):
+        before = after = _read(path)
+        for editor in found:
+            after = editor.lines.add(after)
+        if before == after:
+            _say(f"{path}: nothing to change\n")
+            continue
+        _say(_diff(before, after, path))
+        if not yes and not _agreed(path):
+            return 1
+        _write(front_end, path, after)
+        _say(f"{path}: changed; to make it effective: {found[0].then}\n")
+    return 0
+
+
+def take_out(front_end: FrontEnd, manifest: Manifest) -> None:
+    """Put files of others back as they were; where somebody changed them since, take out just our lines."""
+    for name, placed in manifest.files.items():
+        path = Path(name)
+        if placed.edit and path.is_file():
+            _write_as_it_is(path, _without_us(front_end, path, placed))
+
+
+def _without_us(front_end: FrontEnd, path: Path, placed: Placed) -> bytes:
+    content = path.read_bytes()
+    if digest(content) == placed.digest and placed.original is not None:
+        return (front_end.paths.lib / ORIGINALS / placed.original.saved).read_bytes()
+    text = _text(content)
+    for module in placed.edit.split(","):
+        text = Editor(module, path, "", "").lines.remove(text)
+    return _bytes(text)
+
+
+def _write(front_end: FrontEnd, path: Path, text: str) -> None:
+    """Write our lines; the original is saved and remembered first, that of the first time."""
+    lib = front_end.paths.lib
+    manifest = Manifest.load(lib)
+    modules = ",".join(editor.module for editor in editors(front_end) if editor.path == path)
+    known = manifest.files.get(str(path))
+    now = path.read_bytes()
+    first = known is None or digest(now) != known.digest  # a person's edits since belong to the original
+    original = place.save_original(path, lib) if known is None or known.original is None else known.original
+    if not first or known is None:
+        manifest.with_file(path, Placed(digest(_bytes(text)), original, keep=False, edit=modules)).save(lib)
+    else:
+        manifest.with_file(path, Placed("", original, keep=False, edit=modules)).save(lib)
+    _write_as_it_is(path, _bytes(text))
+
+
+def _write_as_it_is(path: Path, content: bytes) -> None:
+    found = look(path)
+    if found is None or found.kind != "file":
+        raise InstallError(f"{path} is no plain file: change it by hand")
+    atomic.write(path, content, mode=found.mode, owner=(found.owner.uid, found.owner.gid))
+
+
+def _problems(editor: Editor) -> list[str]:
+    try:
+        return editor.lines.problems(_read(editor.path))
+    except PermissionError:
+        return []  # whoever may not read it cannot be told
+
+
+def _by_file(found: Iterable[Editor]) -> Iterator[tuple[Path, Sequence[Editor]]]:
+    found = list(found)
+    for path in dict.fromkeys(editor.path for editor in found):
+        yield path, [editor for editor in found if editor.path == path]
+
+
+def _agreed(path: Path) -> bool:
+    if not sys.stdin.isatty():
+        _say(f"{path}: not changed; --yes does it without a question\n")
+        return False
+    return input(f"change {path}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _diff(before: str, after: str, path: Path) -> str:
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), f"{path} (new)"
+    )
+    return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
+
+
+def _there(module: str) -> bool:
+    return importlib.util.find_spec(f"onext.install.{module}") is not None
+
+
+def _read(path: Path) -> str:
+    return _text(path.read_bytes())
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")  # whatever is in it comes back byte for byte
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,102 @@
+"""The front-end that is installed on: where its files are, whose they are, what its system offers.
+
+Standard library only: it runs before there is a venv.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from onext.paths import Paths
+
+ACCOUNT = "oneadmin"  # whom OpenNebula's packages run as
+
+
+class InstallError(Exception):
+    """The installation cannot go on; the message says what was wrong, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The user and group of a file, as numbers."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """One front-end; `system` is the root of the machine where units and snippets go, None without one."""
+
+    paths: Paths
+    code: Owner  # programs: root, or the owner of ONE_LOCATION
+    shared: Owner  # settings and secrets: root:oneadmin, or the same owner
+    service: Owner  # what running parts write: oneadmin, or the same owner
+    system: Path | None = None
+    systemd: bool = False
+    dpkg: bool = False
+
+    @classmethod
+    def find(cls) -> FrontEnd:
+        """Return the front-end of this machine; raise InstallError where there is none."""
+        if location := os.environ.get("ONE_LOCATION"):
+            return cls.self_contained(Path(location))
+        if not Path("/etc/one/oned.conf").is_file():
+            raise InstallError(
+                "no OpenNebula front-end here: neither /etc/one/oned.conf nor ONE_LOCATION is there;"
+                " ./install.sh --sandbox tries everything without one"
+            )
+        return cls.packaged(Path("/"))
+
+    @classmethod
+    def packaged(cls, root: Path, code: Owner | None = None, service: Owner | None = None) -> FrontEnd:
+        """Return a front-end of OpenNebula's packages below `root`; tests give the owners."""
+        code, service = code or Owner(0, 0), service or _account()
+        return cls(
+            paths=Paths.packaged(root),
+            code=code,
+            shared=Owner(code.uid, service.gid),
+            service=service,
+            system=root,
+            systemd=(root / "run/systemd/system").is_dir(),
+            dpkg=(root / "var/lib/dpkg/status").is_file() and shutil.which("dpkg-divert") is not None,
+        )
+
+    @classmethod
+    def self_contained(cls, location: Path) -> FrontEnd:
+        """Return the front-end below ONE_LOCATION; everything belongs to the owner of that folder."""
+        if not location.is_absolute() or not (location / "etc/oned.conf").is_file():
+            raise InstallError(f"ONE_LOCATION={location}: there is no {location / 'etc/oned.conf'}")
+        found = location.stat()
+        owner = Owner(found.st_uid, found.st_gid)
+        return cls(Paths.self_contained(location), code=owner, shared=owner, service=owner)
+
+    def require_rights(self) -> None:
+        """Raise InstallError unless this process may install here."""
+        if os.geteuid() in (0, self.code.uid):
+            return
+        if self.system is not None:
+            raise InstallError("OpenNebula came as a package here: run this as root (sudo ./install.sh)")
+        owner = pwd.getpwuid(self.code.uid).pw_name
+        raise InstallError(f"{self.paths.location} belongs to {owner}: run this as {owner}")
+
+    def become_owner(self) -> None:
+        """Give up root where the front-end belongs to somebody else: root follows no links of theirs."""
+        if self.system is None and os.geteuid() == 0 and self.code.uid != 0:
+            account = pwd.getpwuid(self.code.uid)
+            os.initgroups(account.pw_name, self.code.gid)
+            os.setgid(self.code.gid)
+            os.setuid(self.code.uid)
+            os.environ.update(HOME=account.pw_dir, USER=account.pw_name)
+
+
+def _account() -> Owner:
+    try:
+        return Owner(pwd.getpwnam(ACCOUNT).pw_uid, grp.getgrnam(ACCOUNT).gr_gid)
+    except KeyError:
+        raise InstallError(f"there is no user or group {ACCOUNT}: is OpenNebula installed whole?") from None

@@ -1,0 +1,88 @@
+"""The two big moves, each in its order: make a version the one in use, and take everything back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from onext.install import configure, place, registration, removal, selfcheck, service, versions
+from onext.install.front_end import FrontEnd, InstallError
+from onext.install.manifest import Manifest
+from onext.install.plan import DIVERT, Step, plan
+from onext.install.things import wanted
+
+
+def install(front_end: FrontEnd, home: Path) -> int:
+    """Make the version in `home` the one in use; return the exit code.
+
+    Nothing is touched before the version passed its check; `current` is switched after the files are
+    placed. Raises InstallError, and then install.sh lets the version before install itself again.
+    """
+    selfcheck.before(front_end, home)
+    things = wanted(front_end, home)
+    manifest = Manifest.load(front_end.paths.lib)
+    steps = plan(things, place.look_at(things, manifest), manifest)
+    place.carry_out(steps, things, front_end)
+    before = versions.switch(front_end.paths.lib, home)
+    selfcheck.after(front_end)
+    versions.prune(front_end.paths.lib)
+    service.settle(front_end, restart=before != home, units=_units(steps))
+    hooks = registration.register(front_end, home / "parts/hooks")
+    changed = bool(steps) or before != home or bool(hooks.done)
+    if changed:
+        service.sync(front_end)
+    _report(home, before, steps, [*hooks.done, *hooks.left, *_left(front_end, steps)])
+    return 0
+
+
+def uninstall(front_end: FrontEnd, backup: Path) -> int:
+    """Take back everything; what a person changed goes to the archive `backup` first."""
+    manifest = Manifest.load(front_end.paths.lib)
+    if not manifest.folders:
+        raise InstallError("onext is not installed here")
+    if work := removal.persons_work(manifest, front_end):
+        removal.back_up(work, backup)
+        _say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")
+    hooks = registration.remove(front_end)
+    service.stop(front_end)
+    configure.take_out(front_end, manifest)
+    removal.remove_all(manifest, front_end)
+    service.reload(front_end)
+    for line in hooks.left:
+        _say(line)
+    _say("onext is uninstalled; GEOLOCATION and ONEXT_* in templates stay, as they are yours")
+    return 0
+
+
+def _units(steps: Iterable[Step]) -> bool:
+    return any(step.path.suffix == ".service" for step in steps)
+
+
+def _left(front_end: FrontEnd, steps: Iterable[Step]) -> list[str]:
+    """Return what only a person can decide, one line each."""
+    remotes = [s for s in steps if s.path.is_relative_to(front_end.paths.remotes / "vmm")]
+    sync = (
+        ["left to you: onehost sync --force, so that every node gets the migrate driver"] if remotes else []
+    )
+    return [*sync, *configure.left(front_end)]
+
+
+def _report(home: Path, before: Path | None, steps: list[Step], lines: Iterable[str]) -> None:
+    if before == home and not steps:
+        _say(f"onext {home.name} is installed; nothing to change")
+    elif before is None or before == home:
+        _say(f"onext {home.name}: {len(steps)} files and folders placed")
+    else:
+        _say(f"onext {home.name} in place of {before.name}: {len(steps)} files and folders changed")
+    for step in steps:
+        if step.do == DIVERT:
+            _say(f"  {step.path}: {step.why}")
+    for line in lines:
+        _say(f"  {line}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + os.linesep)
+    sys.stdout.flush()

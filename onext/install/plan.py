@@ -1,0 +1,95 @@
+"""From what is wanted and what is found to what is to be done: pure, the heart of install and check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from onext.install.look import Found, digest
+from onext.install.manifest import Manifest, Placed
+from onext.install.things import File, Folder, Thing
+
+MAKE, WRITE, RIGHTS, DIVERT, REMOVE = "make", "write", "rights", "divert", "remove"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to be done at one place, and why; `thing` is None for what is not wanted any more."""
+
+    do: str
+    path: Path
+    why: str
+    thing: Thing | None = None
+
+
+def plan(wanted: Iterable[Thing], found: Mapping[Path, Found | None], manifest: Manifest) -> list[Step]:
+    """Return the steps that make a front-end what it should be; none where it is so.
+
+    `found` holds what stands at every wanted place, at every `aside`, and at what the manifest lists.
+    """
+    wanted = list(wanted)
+    steps = [step for thing in wanted for step in _steps(thing, found, manifest)]
+    return [*steps, *_obsolete({thing.path for thing in wanted}, found, manifest)]
+
+
+def _steps(thing: Thing, found: Mapping[Path, Found | None], manifest: Manifest) -> Iterator[Step]:
+    if isinstance(thing, Folder):
+        yield from _folder(thing, found[thing.path])
+    else:
+        yield from _file(thing, found, manifest.files.get(str(thing.path)))
+
+
+def _folder(folder: Folder, found: Found | None) -> Iterator[Step]:
+    if found is None:
+        yield Step(MAKE, folder.path, "missing", folder)
+    elif found.kind != "folder":
+        yield Step(MAKE, folder.path, f"a {found.kind} where a folder belongs", folder)
+    elif wrong := _rights(folder, found):
+        yield Step(RIGHTS, folder.path, wrong, folder)
+
+
+def _file(file: File, found: Mapping[Path, Found | None], placed: Placed | None) -> Iterator[Step]:
+    there = found[file.path]
+    if there is None:
+        yield Step(WRITE, file.path, "missing", file)
+    elif there.kind != "file" and not file.keep:
+        yield Step(WRITE, file.path, f"a {there.kind} where a file belongs", file)
+    elif there.digest != digest(file.content) and not _persons(file, there, placed):
+        yield from _aside(file, found, placed)
+        yield Step(WRITE, file.path, "changed", file)
+    elif wrong := _rights(file, there) if there.kind == "file" else "":
+        yield Step(RIGHTS, file.path, wrong, file)
+
+
+def _aside(file: File, found: Mapping[Path, Found | None], placed: Placed | None) -> Iterator[Step]:
+    """Move the file that stands there aside where it is OpenNebula's: at first, and when it was renewed."""
+    if file.aside is None:
+        return
+    there = found[file.path]
+    assert there is not None
+    ours = placed is not None and there.digest == placed.digest
+    if not ours and (placed is not None or found[file.aside] is None):
+        yield Step(DIVERT, file.path, f"OpenNebula's own; it becomes {file.aside.name}", file)
+
+
+def _persons(file: File, found: Found, placed: Placed | None) -> bool:
+    """Whether a file is to be kept and holds a person's work: it is not what we wrote last."""
+    return file.keep and (placed is None or found.digest != placed.digest)
+
+
+def _rights(thing: Thing, found: Found) -> str:
+    wrong = []
+    if found.mode != thing.mode:
+        wrong.append(f"mode {found.mode:04o} instead of {thing.mode:04o}")
+    if found.owner != thing.owner:
+        is_, should = found.owner, thing.owner
+        wrong.append(f"owner {is_.uid}:{is_.gid} instead of {should.uid}:{should.gid}")
+    return ", ".join(wrong)
+
+
+def _obsolete(wanted: set[Path], found: Mapping[Path, Found | None], manifest: Manifest) -> Iterator[Step]:
+    for name, placed in manifest.files.items():
+        path = Path(name)
+        if path not in wanted and not placed.edit and not placed.keep and found.get(path) is not None:
+            yield Step(REMOVE, path, "not part of this version")

@@ -1,0 +1,53 @@
+"""Does a version work on this front-end? Asked before anything is touched, and after the switch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onext import process
+from onext.install import hook_template, things, versions
+from onext.install.front_end import FrontEnd, InstallError
+
+_TIMEOUT = 60.0
+_IMPORT = "import sys, importlib; sys.path.append(sys.argv[1]); importlib.import_module(sys.argv[2])"
+
+
+def before(front_end: FrontEnd, home: Path) -> None:
+    """Raise InstallError where the version does not load, or cannot read the settings that are there."""
+    _settings(front_end.paths.settings)
+    parts = home / "parts"
+    for part in things.parts_with_hooks(parts / "hooks"):
+        _imports(home, f"hooks.{part}.part")
+    _imports(home, "onext.cli.main")
+    for file in hook_template.files(parts / "hooks"):
+        hook_template.read(file)
+
+
+def after(front_end: FrontEnd) -> None:
+    """Raise InstallError where what was installed does not start."""
+    paths = front_end.paths
+    _run([str(paths.bin / "onext"), "--version"])
+    for hook in sorted((paths.remotes / "hooks/onext").glob("*")):
+        refused = process.run([str(hook)], timeout=_TIMEOUT, input=b"", check=False)
+        if refused.exit_code != 1 or b"no payload" not in refused.stderr:
+            raise InstallError(f"{hook} does not start: {refused.stderr[-400:].decode(errors='replace')}")
+
+
+def _settings(file: Path) -> None:
+    from onext.settings import SettingsError, load
+
+    try:
+        load(file)
+    except SettingsError as error:
+        raise InstallError(f"this version cannot use the settings:\n{error}") from error
+
+
+def _imports(home: Path, module: str) -> None:
+    _run([versions.python(home), "-I", "-c", _IMPORT, str(home / "parts"), module])
+
+
+def _run(argv: list[str]) -> None:
+    try:
+        process.run(argv, timeout=_TIMEOUT)
+    except process.CommandError as error:
+        raise InstallError(f"this version does not work here: {error}") from error

@@ -1,0 +1,150 @@
+"""What an installation is made of: a list that is read, compared and carried out, and says all by itself.
+
+A pure function of the front-end and of the version's folder; docs/parts/install.md has it as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onext.install import render
+from onext.install.front_end import FrontEnd, Owner
+
+PROGRAM, READABLE, SHARED = 0o755, 0o644, 0o640
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of ours; `wholly` says that all that is in it is ours too, whoever writes it."""
+
+    path: Path
+    mode: int
+    owner: Owner
+    wholly: bool = True
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of ours.
+
+    `keep` leaves it as a person changed it. `aside` is the name under which the file that stands there
+    goes on living: OpenNebula's own migrate.
+    """
+
+    path: Path
+    mode: int
+    owner: Owner
+    content: bytes
+    keep: bool = False
+    aside: Path | None = None
+
+
+Thing = Folder | File
+
+
+def wanted(front_end: FrontEnd, home: Path) -> list[Thing]:
+    """Return what belongs on this front-end by the version in `home`, folders before what is in them."""
+    parts = home / "parts"
+    return [
+        *_folders(front_end),
+        *_own(front_end, home),
+        *_hooks(front_end, home, parts / "hooks"),
+        *_biscuit(front_end, home, parts / "drivers/auth/biscuit/authenticate"),
+        *_migrate(front_end, parts / "drivers/vmm/migrate"),
+        *_system(front_end, parts / "exporter"),
+    ]
+
+
+def parts_with_hooks(hooks: Path) -> list[str]:
+    """Return the names of the parts that are whole: with a `part.py` for the worker."""
+    return sorted(path.parent.name for path in hooks.glob("*/part.py"))
+
+
+def _folders(front_end: FrontEnd) -> Iterator[Folder]:
+    paths, service = front_end.paths, front_end.service
+    yield Folder(paths.own_etc, 0o750, front_end.shared)
+    yield Folder(paths.var, 0o755, service)
+    for spooled in ("", "incoming", "taken", "refused"):
+        yield Folder(paths.spool / spooled, 0o750, service)
+    for path in (paths.state, paths.stopped):
+        yield Folder(path, 0o750, service)
+    for path in (paths.targets, paths.run, paths.metrics):  # Prometheus and the exporter read them
+        yield Folder(path, 0o755, service)
+
+
+def _own(front_end: FrontEnd, home: Path) -> Iterator[File]:
+    paths = front_end.paths
+    yield File(paths.bin / "onext", PROGRAM, front_end.code, render.command(paths))
+    yield File(paths.settings, SHARED, front_end.shared, render.settings(home), keep=True)
+    yield File(paths.own_etc / "biscuit-revoked", SHARED, front_end.shared, b"", keep=True)
+
+
+def _hooks(front_end: FrontEnd, home: Path, hooks: Path) -> Iterator[Thing]:
+    folder = front_end.paths.remotes / "hooks/onext"
+    yield Folder(folder, 0o755, front_end.shared)
+    if not (hooks / "hook").is_file():
+        return
+    content = render.hook((hooks / "hook").read_text(), home, front_end)
+    for part in parts_with_hooks(hooks):
+        yield File(folder / part, PROGRAM, front_end.shared, content)
+
+
+def _biscuit(front_end: FrontEnd, home: Path, driver: Path) -> Iterator[Thing]:
+    if not driver.is_file():
+        return
+    folder = front_end.paths.remotes / "auth/biscuit"
+    content = render.biscuit(driver.read_text(), home, front_end.paths)
+    yield Folder(folder, 0o755, front_end.shared)
+    yield File(folder / "authenticate", PROGRAM, front_end.shared, content)
+
+
+def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Thing]:
+    """Place the driver where KVM's are, its package beside it, its settings below remotes/etc."""
+    kvm = front_end.paths.remotes / "vmm/kvm"
+    stock, aside = kvm / "migrate", kvm / "migrate_default"
+    if not (driver / "migrate").is_file() or not (stock.exists() or aside.exists()):
+        return
+    yield from _tree(driver / "onext_migrate", kvm / "onext_migrate", front_end.shared)
+    if (driver / "onext-migrate.conf").is_file():
+        settings = front_end.paths.remotes / "etc/vmm/kvm/onext-migrate.conf"
+        yield File(
+            settings, READABLE, front_end.service, (driver / "onext-migrate.conf").read_bytes(), keep=True
+        )
+    content = (driver / "migrate").read_bytes()
+    yield File(stock, PROGRAM, front_end.shared, content, aside=aside)
+
+
+def _tree(source: Path, target: Path, owner: Owner) -> Iterator[Thing]:
+    yield Folder(target, 0o755, owner)
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if "__pycache__" in path.parts:
+            continue
+        if path.is_dir():
+            yield Folder(place, 0o755, owner)
+        else:
+            mode = PROGRAM if path.stat().st_mode & 0o100 else READABLE
+            yield File(place, mode, owner, path.read_bytes())
+
+
+def _system(front_end: FrontEnd, exporter: Path) -> Iterator[File]:
+    """Place what the machine itself reads: units, log rotation, folders of /run. Packaged only."""
+    system = front_end.system
+    if system is None:
+        return
+    snippets: Sequence[tuple[str, str, str]] = [("etc/logrotate.d", "onext", "logrotate.conf")]
+    if front_end.systemd:
+        snippets = [
+            *snippets,
+            ("etc/tmpfiles.d", "onext.conf", "tmpfiles.conf"),
+            ("etc/systemd/system", "onext-worker.service", "onext-worker.service"),
+        ]
+        for unit in sorted(exporter.glob("*.service")):
+            content = render.fill(unit.read_text(), front_end.paths)
+            yield File(system / "etc/systemd/system" / unit.name, READABLE, front_end.code, content)
+    for folder, name, source in snippets:
+        if (system / folder).is_dir():
+            content = render.fill(render.own(source), front_end.paths)
+            yield File(system / folder / name, READABLE, front_end.code, content)

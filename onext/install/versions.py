@@ -1,0 +1,151 @@
+"""Versions side by side: each is built aside, checked, renamed, and only then made the current one.
+
+Standard library only: the checkout's own Python runs it, before there is a venv.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from onext import process
+from onext.install import sources
+from onext.install.front_end import InstallError
+
+CURRENT, PREVIOUS, FOLDER = "current", "previous", "versions"
+_MINUTES = 60.0
+_OUTPUT = 16 << 20
+_TRIAL = "import onext.install.__main__, onext.settings, pyone, ruamel.yaml"
+
+
+def build(lib: Path, checkout: Path, offline: Path | None) -> Path:
+    """Make the version of this checkout, unless it is there and works; return its folder."""
+    home = lib / FOLDER / sources.version(checkout)
+    if works(home):
+        return home
+    print(f"making {home.name} with Python {sys.version.split()[0]}", flush=True)  # noqa: T201
+    with _stage(home) as stage:
+        sources.copy(checkout, stage / "source")
+        venv(stage / "venv", stage / "source", "frontend", offline)
+        for part in sources.PARTS:
+            (stage / "parts").mkdir(exist_ok=True)
+            (stage / "source" / part).replace(stage / "parts" / part)
+        shutil.rmtree(stage / "source")
+        _finish(stage, home)
+    return home
+
+
+def venv(target: Path, source: Path, extra: str, offline: Path | None) -> None:
+    """Make a venv that holds the project with one of its extras; raise InstallError."""
+    where = ["--no-index", "--find-links", str(offline)] if offline else []
+    _run([sys.executable, "-I", "-m", "venv", str(target)], "the venv cannot be made")
+    _run([*_pip(target), "install", "--no-compile", *where, f"{source}[{extra}]"], "pip failed")
+
+
+def wheels(target: Path, requirements: Sequence[str], folder: Path) -> None:
+    """Make a bare venv and let its pip put wheels of the requirements, and of theirs, into a folder."""
+    _run([sys.executable, "-I", "-m", "venv", str(target)], "the venv cannot be made")
+    _run([*_pip(target), "wheel", "--wheel-dir", str(folder), *requirements], "pip failed")
+
+
+def _pip(target: Path) -> list[str]:
+    return [python(target.parent), "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+
+
+def works(home: Path) -> bool:
+    """Whether a version is there and its interpreter, its packages and its own code load."""
+    if not (home / "onext.yaml").is_file():
+        return False
+    try:
+        process.run([str(home / "venv/bin/python3"), "-I", "-c", _TRIAL], timeout=_MINUTES)
+    except process.CommandError:
+        return False
+    return True
+
+
+def switch(lib: Path, home: Path) -> Path | None:
+    """Make `home` the current version, in one step; return the one that was it."""
+    before = resolve(lib, CURRENT)
+    if before == home:
+        return before
+    if before is not None:
+        _point(lib / PREVIOUS, before)
+    _point(lib / CURRENT, home)
+    return before
+
+
+def resolve(lib: Path, name: str) -> Path | None:
+    """Return the folder that `current` or `previous` names, None where that is no version."""
+    try:
+        home = lib / (lib / name).readlink()
+    except OSError:
+        return None
+    return home if home.is_dir() else None
+
+
+def prune(lib: Path) -> None:
+    """Remove every version but the current and the previous one, and what interrupted installs left."""
+    keep = {resolve(lib, CURRENT), resolve(lib, PREVIOUS)}
+    for folder in (lib / FOLDER).iterdir():
+        if folder not in keep:
+            shutil.rmtree(folder)
+
+
+def forget(lib: Path, failed: Path, older: Path | None) -> None:
+    """Remove a version that failed; `previous` is again what it was before the try."""
+    if older is not None:
+        _point(lib / PREVIOUS, older)
+    else:
+        (lib / PREVIOUS).unlink(missing_ok=True)
+    if resolve(lib, CURRENT) != failed:
+        shutil.rmtree(failed)
+
+
+def python(home: Path) -> str:
+    """Return the interpreter of a version."""
+    return str(home / "venv/bin/python3")
+
+
+@contextmanager
+def _stage(home: Path) -> Iterator[Path]:
+    """Give a folder to build in; its name is the version's when all went well, and else it is gone."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    stage = home.with_name(f".{home.name}.{os.getpid()}")
+    try:
+        stage.mkdir(mode=0o755)
+        yield stage
+        shutil.rmtree(home, ignore_errors=True)  # one that does not work any more
+        stage.replace(home)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _finish(stage: Path, home: Path) -> None:
+    """Add what is made of the sources: the link to the packages, byte code, the settings file."""
+    interpreter = python(stage)
+    packages = next((stage / "venv/lib").glob("python3.*/site-packages"))
+    (stage / "site").symlink_to(packages.relative_to(stage))
+    compiled = ["-q", "-s", str(stage), "-p", str(home), str(packages), str(stage / "parts")]
+    _run([interpreter, "-I", "-m", "compileall", *compiled], "byte code cannot be made", fatal=False)
+    document = _run([interpreter, "-I", "-m", "onext.settings.document"], "this version is broken")
+    (stage / "onext.yaml").write_bytes(document.stdout)
+    _run([interpreter, "-I", "-c", _TRIAL], "this version is broken")
+
+
+def _point(link: Path, home: Path) -> None:
+    """Let a link name a version, relative to its folder, by a rename: it is never absent."""
+    draft = link.with_name(f".{link.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(Path(FOLDER) / home.name)
+    draft.replace(link)
+
+
+def _run(argv: Sequence[str], failure: str, *, fatal: bool = True) -> process.Completed:
+    try:
+        return process.run(argv, timeout=30 * _MINUTES, max_output=_OUTPUT, check=fatal)
+    except process.CommandError as error:
+        raise InstallError(f"{failure}, nothing was changed: {error}") from error
