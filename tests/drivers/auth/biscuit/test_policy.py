@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 from biscuit_auth import Algorithm, Biscuit, BiscuitBuilder, BlockBuilder, KeyPair, PrivateKey
+
+from onext.biscuit import policy, tokens
+from onext.biscuit.errors import TokenUnreadable
 
 from .conftest import Driver, in_an_hour
 
@@ -88,6 +92,19 @@ def test_refuses(driver: Driver, root: KeyPair, case: str) -> None:
     assert answer.stderr.startswith(f"biscuit: refused: {rule}")
     assert answer.stderr.count("\n") == 1
     assert refused.to_base64()[:24] not in answer.stderr
+
+
+@pytest.mark.parametrize("case", [*ACCEPTED, *REFUSED])
+def test_the_verify_command_says_the_same(root: KeyPair, authenticate: ModuleType, case: str) -> None:
+    """`onext biscuit verify` calls a token good that the driver refuses, or the reverse."""
+    assert authenticate.POLICY == policy.POLICY
+    text = (ACCEPTED.get(case) or REFUSED[case][1])(root).to_base64()
+    if case in ACCEPTED:
+        policy.check(tokens.verified(text, [root.public_key]), "dann1")
+        return
+    rule = REFUSED[case][0].replace("signature:", "not signed by this key")
+    with pytest.raises((policy.Refused, TokenUnreadable), match=rule):
+        policy.check(tokens.verified(text, [root.public_key]), "dann1")
 
 
 def test_wrong_user_with_a_valid_token(driver: Driver, root: KeyPair) -> None:

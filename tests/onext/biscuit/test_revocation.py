@@ -1,0 +1,126 @@
+"""The revocation list: an id is in it or not, whoever writes at the same time and however full the disk is."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import secrets
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onext.biscuit import revocation
+from onext.biscuit.errors import ListUnusable
+
+FIRST, SECOND = "ab" * 64, "cd" * 64
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """Return an empty list."""
+    file = tmp_path / revocation.FILE
+    file.touch(0o640)
+    return file
+
+
+def test_adds_once(listed: Path) -> None:
+    """The list grows by repetition, or an id is lost."""
+    assert revocation.add(listed, [FIRST]) == [FIRST]
+    assert revocation.add(listed, [FIRST, SECOND, SECOND]) == [SECOND]
+    assert revocation.add(listed, [FIRST]) == []
+    assert listed.read_text() == f"{FIRST}\n{SECOND}\n"
+
+
+def test_what_a_person_wrote_stays(listed: Path) -> None:
+    """A remark, or the last line without its end, is damaged."""
+    listed.write_text(f"# lost laptops\n{FIRST.upper()} dann1")
+    assert revocation.add(listed, [FIRST, SECOND]) == [SECOND]
+    assert listed.read_text() == f"# lost laptops\n{FIRST.upper()} dann1\n{SECOND}\n"
+
+
+def test_a_missing_list_is_not_made(tmp_path: Path) -> None:
+    """After somebody deleted the list, adding one id lets all the others in again."""
+    with pytest.raises(ListUnusable, match="No such file"):
+        revocation.add(tmp_path / revocation.FILE, [FIRST])
+    assert not list(tmp_path.iterdir())
+
+
+def test_keeps_mode_and_file(listed: Path) -> None:
+    """The driver, which runs as oneadmin, cannot read the list after root wrote it."""
+    before = listed.stat()
+    revocation.add(listed, [FIRST])
+    assert (listed.stat().st_ino, listed.stat().st_mode) == (before.st_ino, before.st_mode)
+
+
+@pytest.mark.parametrize("text", ["", "x", "ab" * 63, "ab" * 65, "zz" * 64, "30" + "a" * 151, FIRST[:-1]])
+def test_what_is_no_id(text: str) -> None:
+    """A typing error revokes nothing and says nothing; a short one revokes everybody."""
+    with pytest.raises(ListUnusable, match="not a revocation id"):
+        revocation.identifier(text)
+
+
+def test_spellings() -> None:
+    """An id in capitals is not found again."""
+    assert revocation.identifier(f" {FIRST.upper()}\n") == FIRST
+    assert revocation.identifier("3045" + "ab" * 69)
+
+
+@given(st.lists(st.sampled_from([secrets.token_hex(64) for _ in range(6)]), max_size=8))
+def test_all_of_them_are_in_it(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
+    """Some order of adding loses an id."""
+    listed = tmp_path_factory.mktemp("list") / revocation.FILE
+    listed.touch()
+    for identifier in ids:
+        revocation.add(listed, [identifier])
+    assert listed.read_text().split() == list(dict.fromkeys(ids))
+
+
+def test_at_the_same_time(listed: Path) -> None:
+    """Two administrators at once overwrite each other."""
+    ids = [secrets.token_hex(64) for _ in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda identifier: revocation.add(listed, [identifier]), ids))
+    assert sorted(listed.read_text().split()) == sorted(ids)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("room", [0, 60])
+def test_a_full_disk(listed: Path, room: int) -> None:
+    """Half an id stands in the list, and the command said that it was revoked."""
+    listed.write_text(f"{SECOND}\n")
+    program = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({129 + room}, {129 + room}))\n"
+        "from pathlib import Path\n"
+        "from onext.biscuit import revocation\n"
+        "from onext.biscuit.errors import ListUnusable\n"
+        "try:\n"
+        f"    revocation.add(Path(sys.argv[1]), ['{FIRST}'])\n"
+        "except ListUnusable as error:\n"
+        "    sys.exit(error.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, listed], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "nothing was added" in done.stderr
+    assert listed.read_text() == f"{SECOND}\n"
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_not_allowed(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without the right gets a traceback."""
+
+    def refuse(*_arguments: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ListUnusable, match="run as oneadmin or root"):
+        revocation.add(listed, [FIRST])
