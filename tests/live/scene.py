@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 import uuid
 from contextlib import ExitStack
 from enum import IntEnum
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +85,15 @@ class Scene:
         wait_until(f"guest {guest} runs", lambda: self.oned.vm(guest).running)
         return self.oned.vm(guest)
 
+    def folder(self) -> Path:
+        """Make a folder for the front-end's own user."""
+        folder = self.front_end.paths.one_var / self.name("folder")
+        folder.mkdir(mode=0o750)
+        self._stack.callback(shutil.rmtree, folder)
+        owner = (self.front_end.paths.remotes / "hooks").stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        return folder
+
     def recorder(self) -> Recorder:
         """Place a command that records its events."""
         recorder = Recorder.install(self.front_end.paths.remotes / "hooks", self.name("hook"))
@@ -105,6 +117,12 @@ class Scene:
         """Return the exit codes in the hook's log, as oned keeps them."""
         log = self.oned.document("hook.info", hook)
         return [int(code.text or "") for code in log.iterfind(".//EXECUTION_RESULT/CODE")]
+
+    def hook_codes(self, name: str) -> list[int]:
+        """Return the exit codes in the log of a registered hook."""
+        pool = self.oned.document("hookpool.info", -2, -1, -1)
+        (hook,) = (int(item.findtext("ID", "")) for item in pool if item.findtext("NAME") == name)
+        return self.exit_codes(hook)
 
     def monitored_again(self, host: int) -> None:
         """Return after the next monitoring of `host`; skip the test where that takes minutes."""

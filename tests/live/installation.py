@@ -1,0 +1,94 @@
+"""onext put on the front-end by install.sh for some tests, and taken back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from onext.install.look import Found, look
+from onext.oned.client import Oned
+from onext.paths import Paths
+from onext.process import Completed, run
+from tests.live.front_end import FrontEnd, wait_until
+
+ROOT = Path(__file__).parents[2]
+_TIMEOUT = 600.0  # seconds: the first one fetches packages
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What install.sh does to one front-end, and what can be seen of it."""
+
+    front_end: FrontEnd
+    folder: Path  # the test's own: a copy of the checkout, and what an uninstall keeps
+
+    @classmethod
+    def prepare(cls, front_end: FrontEnd, folder: Path) -> Installation:
+        """Copy this checkout, so that nobody changes it between two installations."""
+        shutil.copytree(
+            ROOT,
+            folder / "checkout",
+            ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"),
+        )
+        return cls(front_end, folder)
+
+    @property
+    def paths(self) -> Paths:
+        """Where everything is."""
+        return self.front_end.paths
+
+    @property
+    def oned(self) -> Oned:
+        """The front-end's API."""
+        return self.front_end.oned
+
+    def require_none(self) -> None:
+        """Skip the test where onext is in use: it would be taken away."""
+        for path in (self.paths.lib, self.paths.settings):
+            if path.exists():
+                pytest.skip(f"{path} is there already: what is in use is not installed over")
+
+    def install_sh(self, *options: str, check: bool = True) -> Completed:
+        """Run `./install.sh` with these options as this user."""
+        return run([str(self.folder / "checkout/install.sh"), *options], timeout=_TIMEOUT, check=check)
+
+    def install(self) -> None:
+        """Install."""
+        self.install_sh()
+
+    def uninstall(self) -> None:
+        """Take everything back; settings that were changed go into the backup."""
+        self.install_sh("--uninstall", "--backup", str(self.folder / "settings.tar.gz"))
+
+    def onext(self, *arguments: str) -> Completed:
+        """Run the installed command."""
+        return run([str(self.paths.bin / "onext"), *arguments], timeout=60)
+
+    def done(self, key: str) -> str:
+        """Return when the worker last did `key`, as `onext status` says it; empty for never."""
+        rows = json.loads(self.onext("status", "--json").stdout)["results"]
+        return next((str(row["when"]) for row in rows if row["key"] == key), "")
+
+    def wait_for_another(self, key: str, last: str) -> None:
+        """Return when the worker did `key` again after `last`."""
+        wait_until(f"the worker did {key} again", lambda: self.done(key) not in ("", last))
+
+    def is_running_state(self, path: Path) -> bool:
+        """Tell whether a file is what the worker writes as it goes: its log, state, metrics."""
+        paths = self.paths
+        return path == paths.log or any(path.is_relative_to(top) for top in (paths.var, paths.run))
+
+    def tree(self) -> dict[Path, Found | None]:
+        """Return every file, folder and link that an installation could touch, with mode, owner and content."""
+        paths = self.paths
+        tops = [paths.etc, paths.remotes, paths.lib, paths.var, paths.run, paths.log, paths.bin / "onext"]
+        return {path: look(path) for top in tops for path in [top, *top.rglob("*")]}
+
+    def hooks(self) -> dict[str, str]:
+        """Return the registered hooks, name to template as oned prints it."""
+        pool = self.oned.document("hookpool.info", -2, -1, -1)
+        return {hook.findtext("NAME", ""): hook.findtext("TEMPLATE/COMMAND", "") for hook in pool}
