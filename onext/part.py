@@ -90,9 +90,10 @@ class Part:
     """One part of the bundle.
 
     `reconcile` makes one key (or, for a `whole_pool` part, everything) what it should be and returns a
-    short sentence for `onext status`. It may be called at any time, again, and for objects that are
-    gone; it raises Retry or an OnedError to be called again later. `sweep` names the keys that need a
-    look though nothing happened; it is called once a minute and after a change of leader.
+    short sentence for `onext status`, empty where there was nothing to look at. It may be called at any
+    time, again, and for objects that are gone; it raises Retry or an OnedError to be called again later.
+    `sweep` names the keys that need a look though nothing happened; it is called once a minute and after
+    a change of leader.
     """
 
     name: str

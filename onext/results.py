@@ -42,6 +42,10 @@ class Results:
             del self._results[next(iter(self._results))]
         self._changed = True
 
+    def forget(self, key: object) -> None:
+        """Drop what was known of a key: nothing was looked at, or the object is gone."""
+        self._changed |= self._results.pop(str(key), None) is not None
+
     def save(self, *, force: bool = False) -> None:
         """Write the file where something changed."""
         if self._changed and (force or time.monotonic() - self._saved > 1):

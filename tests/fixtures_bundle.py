@@ -72,14 +72,16 @@ class Bundle:
         """Write onext.yaml."""
         (self.location / "etc/onext.yaml").write_text(text)
 
-    def onext(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def onext(
+        self, *arguments: str, check: bool = True, seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command in the sandbox's environment."""
         done = subprocess.run(
             [str(self.command), *arguments],
             env=self.sandbox.env,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=seconds,
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr

@@ -18,10 +18,11 @@ OVERRIDE = "GEOLOCATION_IP"
 
 @dataclass(frozen=True)
 class Decision:
-    """Attributes to merge (None removes), empty for nothing to do; and why."""
+    """Attributes to merge (None removes), empty for nothing to do; why; whether the host was looked at."""
 
     changes: dict[str, Value]
     reason: str
+    looked: bool = True
 
 
 def hands_off(host: Host) -> str:

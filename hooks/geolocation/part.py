@@ -21,7 +21,7 @@ def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: A
     settings = context.settings.geolocation
     host = context.oned.host(host_id)
     if idle := _not_due(host):
-        return Decision({}, idle)
+        return Decision({}, idle, looked=False)
     try:
         source = _latest.get(settings)
         found = discover(
@@ -38,8 +38,9 @@ def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: A
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:
-    """Locate the hosts of `keys`."""
-    return "; ".join(locate(context, key.id).reason for key in keys if key.resource == "host")
+    """Locate the hosts of `keys`; one that is not due now gets no result: the round looks again."""
+    decisions = [locate(context, key.id) for key in keys if key.resource == "host"]
+    return "; ".join(decision.reason for decision in decisions if decision.looked)
 
 
 def sweep(context: Context) -> Iterable[Key]:

@@ -74,7 +74,7 @@ class Worker:
         self._crews = {
             part.name: _Crew(part, ThreadPoolExecutor(part.threads + 1, part.name)) for part in parts
         }
-        self._swept = -ROUND
+        self._swept: float | None = None
         self._ready, self._bell = os.pipe()
         os.set_blocking(self._ready, False)
         os.set_blocking(self._bell, False)
@@ -106,8 +106,10 @@ class Worker:
         self._results.save()
 
     def idle(self) -> bool:
-        """Whether nothing waits or is in work."""
-        return not any(len(crew.queue) or crew.sweep for crew in self._crews.values())
+        """Whether a round was made, and nothing waits or is in work."""
+        return self._swept is not None and not any(
+            len(crew.queue) or crew.sweep for crew in self._crews.values()
+        )
 
     def _accept(self, key: Key, now: float) -> None:
         crew = self._crews.get(key.part)
@@ -118,7 +120,7 @@ class Worker:
             crew.queue.add(key, now)
 
     def _sweep(self, now: float, *, acts: bool) -> None:
-        due = now - self._swept >= ROUND or self._leadership.changed
+        due = self._swept is None or now - self._swept >= ROUND or self._leadership.changed
         for crew in self._crews.values():
             if crew.sweep is not None and crew.sweep.done():
                 crew.queue.offer(self._found(crew), now)
@@ -167,7 +169,10 @@ class Worker:
             delay = crew.queue.failed(key, time.monotonic())
             result = Result(result.at, result.took, ok=False, message=result.message, retry=delay)
             _log.warning("%s: %s; again in %.0f s", key, result.message, delay)
-        self._results.record(key, result)
+        if result.ok and not result.message:
+            self._results.forget(key)
+        else:
+            self._results.record(key, result)
 
     def _patience(self) -> float:
         dues = [due for crew in self._crews.values() if (due := crew.queue.next_due()) is not None]
@@ -182,7 +187,8 @@ def _outcome(part: str, future: Future[str]) -> tuple[bool, str]:
     try:
         return True, future.result()
     except NotFound as error:
-        return True, f"gone meanwhile: {error}"
+        logging.getLogger(f"onext.{part}").info("gone meanwhile: %s", error)
+        return True, ""
     except (OnedError, Retry) as error:
         return False, str(error)
     except Exception as error:

@@ -1,0 +1,61 @@
+"""Section `power:` of the settings: the envelope inside which a cluster's template may choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from onext.settings.section import Section
+
+
+class Webhook(Section):
+    """One address that is told what happened."""
+
+    url_file: Path = Field(description="file that holds the address (it is a secret); root:oneadmin 0640")
+    kind: Literal["json", "slack"] = Field("json", description="`slack`: the form that Slack and others take")
+
+
+class Syslog(Section):
+    """A central log by RFC 5424."""
+
+    host: str = Field(description="name or address of the log server")
+    port: int = Field(514, ge=1, le=65535, description="its port")
+    transport: Literal["udp", "tcp"] = Field("udp", description="`udp` or `tcp`")
+
+
+class Power(Section):
+    """Which clusters may be packed and powered, and how far their templates may go."""
+
+    clusters: tuple[int, ...] = Field((), description="ids of the clusters whose template is heeded")
+    highest_mode: Literal["off", "advise", "auto"] = Field(
+        "advise", description="the most that a cluster's MODE may be; `auto` switches hosts off"
+    )
+    lowest_min_hosts: int = Field(2, ge=1, description="the least that MIN_HOSTS may be")
+    spare_host: bool = Field(True, description="keep room for the guests of the largest host that is on")
+    highest_parallel_off: int = Field(2, ge=1, description="the most that MAX_PARALLEL_OFF may be")
+    highest_parallel_on: int = Field(20, ge=1, description="the most that MAX_PARALLEL_ON may be")
+    highest_migrations: int = Field(200, ge=0, description="the most that MAX_MIGRATIONS per hour may be")
+    highest_down_hosts: int = Field(3, ge=0, description="the most that MAX_DOWN_HOSTS may be")
+    highest_cycles_per_day: int = Field(6, ge=1, description="the most that CYCLES_PER_DAY may be")
+    vm_wait_timeout: float = Field(900.0, gt=0, description="seconds after which a waiting VM is reported")
+    wakes_per_vm: int = Field(3, ge=1, description="hosts that one waiting VM may have woken")
+    wake_failures: int = Field(2, ge=1, description="wakes that fail before a host is quarantined")
+    soft_off_timeout: float = Field(180.0, gt=0, description="seconds for a host to shut down by itself")
+    lease: float = Field(120.0, ge=30, description="seconds for which a written intent binds other servers")
+    stale_after: float = Field(600.0, gt=0, description="seconds after which monitoring is stale")
+    left_alone_hours: float = Field(
+        24.0, ge=0, description="hours for which a host that others switched is left"
+    )
+    proven_days: float = Field(30.0, gt=0, description="days for which an off and wake cycle counts as proof")
+    bmc_timeout: float = Field(8.0, gt=0, le=60, description="seconds for one answer of a BMC")
+    suspend: bool = Field(False, description="allow METHOD = suspend, which needs a sudoers line on nodes")
+    front_end_hosts: tuple[str, ...] = Field(
+        (), description="names of hosts that run a front-end, Prometheus or storage: never switched off"
+    )
+    idle_watts: float = Field(100.0, gt=0, description="watts of an idle host without ONEXT_POWER_WATTS")
+    peak_watts: float = Field(250.0, gt=0, description="watts of a busy host without ONEXT_POWER_WATTS")
+    off_watts: float = Field(8.0, ge=0, description="watts of a host that is off")
+    syslog: Syslog | None = Field(None, description="central log that is told each action")
+    webhooks: tuple[Webhook, ...] = Field((), description="addresses that are told each action")
