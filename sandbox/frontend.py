@@ -11,11 +11,14 @@ from sandbox.errors import InternalError
 from sandbox.hooks import Event, Hooks
 from sandbox.layout import Layout
 from sandbox.life.hosts import HostLife
+from sandbox.life.scheduler import Scheduler
+from sandbox.life.vms import VMLife
 from sandbox.log import OnedLog
 from sandbox.processes import Children
 from sandbox.rpc.dispatch import Raft
 from sandbox.state.host import Host
 from sandbox.state.things import Thing
+from sandbox.state.vm import VM
 from sandbox.state.world import World
 from sandbox.template import Template, TemplateError
 from sandbox.timeline import Timeline
@@ -73,12 +76,15 @@ class FrontEnd:
             pool=self.world.hooks,
         )
         self.host_life = HostLife(self)
+        self.vm_life = VMLife(self)
+        self.scheduler = Scheduler(self)
 
     def start(self) -> None:
         """Let time pass: monitoring, life cycles, the reaper of orphans."""
         self.children.adopt_orphans()
         self.timeline.start()
-        self.host_life.start()
+        for life in (self.host_life, self.vm_life, self.scheduler):
+            life.start()
         self.timeline.every(1.0, self.children.reap)
 
     def stop(self) -> None:
@@ -140,3 +146,12 @@ class FrontEnd:
                 self.hooks.happened(Event(key, host.payload(), host.name))
         host.prev_state = host.state
         host.touch()
+
+    def vm_changed(self, vm: VM) -> None:
+        """Tell the hooks where state or life state are others than before; drop the rendered XML."""
+        if (vm.state, vm.lcm) != (vm.prev_state, vm.prev_lcm):
+            key = f"VM/{vm.state.name}/{vm.lcm.name}"
+            if self.hooks.wanted(key):
+                self.hooks.happened(Event(key, vm.payload(), vm.stay.hostname if vm.history else ""))
+        vm.prev_state, vm.prev_lcm = vm.state, vm.lcm
+        vm.touch()

@@ -25,6 +25,11 @@ _QUOTED = re.compile(r'"((?:\\"|[^"])*)"')
 _BARE = re.compile(r"[^=# \t\n,\[\]]+")
 
 
+def names(listed: str) -> list[str]:
+    """Return the attribute names of a list, which stands in a source as words."""
+    return listed.split()
+
+
 class TemplateError(ValueError):
     """A template does not parse; the message is oned's."""
 

@@ -7,10 +7,10 @@ from sandbox.errors import ApiError
 from sandbox.frontend import FrontEnd
 from sandbox.rpc.table import call
 from sandbox.state.access import Caller
-from sandbox.state.names import HostState
+from sandbox.state.names import LCM, HostState
 
 
-@call("sandbox.host.state", "is", locked=True)
+@call("sandbox.host.state", "is")
 def host_state(front: FrontEnd, caller: Caller, oid: int, state: str) -> int:
     """Put a host into a state, by its name, and tell the hooks as oned would."""
     answers.admin(caller)
@@ -42,7 +42,50 @@ def monitor(front: FrontEnd, caller: Caller) -> int:
     """Take one message of every host now."""
     answers.admin(caller)
     front.host_life.round()
+    front.vm_life.monitor()
     return 0
+
+
+@call("sandbox.vm.happens", "is")
+def vm_happens(front: FrontEnd, caller: Caller, oid: int, what: str) -> int:
+    """Let something happen to a guest: crash (POWEROFF), lost (UNKNOWN), found (RUNNING)."""
+    answers.admin(caller)
+    vm = front.world.vms.get(oid)
+    life = front.vm_life
+    events = {"crash": life.crash, "lost": life.lost, "found": life.found}
+    if what not in events:
+        raise ApiError(f"nothing called {what} happens to a VM; there are {', '.join(events)}")
+    events[what](vm)
+    return oid
+
+
+@call("sandbox.vm.fault", "is")
+def vm_fault(front: FrontEnd, caller: Caller, oid: int, state: str) -> int:
+    """Let the VM fail the next time that it is in this state of its life, e.g. BOOT or MIGRATE."""
+    answers.admin(caller)
+    if state not in LCM.__members__:
+        raise ApiError(f"no state of a life: {state}")
+    front.world.vms.get(oid).faults.add(state)
+    return oid
+
+
+@call("sandbox.vm.measured", "is")
+def vm_measured(front: FrontEnd, caller: Caller, oid: int, change: str) -> int:
+    """Say what monitoring will say of a VM from now on (JSON), and measure it now, whatever its state."""
+    answers.admin(caller)
+    vm = front.world.vms.get(oid)
+    vm.measured |= {name: str(value) for name, value in json.loads(change).items()}
+    vm.measure(front.pace.keep)
+    vm.touch_monitoring()
+    return oid
+
+
+@call("sandbox.scheduler", "b")
+def scheduler(front: FrontEnd, caller: Caller, awake: bool) -> bool:  # noqa: FBT001  as the call has it
+    """Let the scheduler sleep, or work."""
+    answers.admin(caller)
+    front.scheduler.asleep = not awake
+    return awake
 
 
 @call("sandbox.hooks", "b")

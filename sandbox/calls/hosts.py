@@ -2,7 +2,7 @@
 
 import time
 
-from sandbox.calls.answers import change, document, info, listing, the
+from sandbox.calls.answers import change, info, listing, the
 from sandbox.errors import ActionError, InternalError
 from sandbox.frontend import FrontEnd
 from sandbox.markup import wire
@@ -122,7 +122,8 @@ def monitoring(front: FrontEnd, caller: Caller, oid: int) -> Document:
 @call("one.hostpool.info", reads=True)
 def pool_info(front: FrontEnd, caller: Caller) -> Document:
     """Return all hosts that the caller may use."""
-    return document("HOST_POOL", listing(front, caller, front.world.hosts))
+    hosts = listing(front, caller, front.world.hosts)
+    return Document([*Document.of("<HOST_POOL>"), *map(Host.pooled, hosts), *Document.of("</HOST_POOL>")])
 
 
 @call("one.hostpool.monitoring", "?i", reads=True)

@@ -81,9 +81,16 @@ class Dispatcher:
         ]
         listed = "".join(_parameter(n, "IN", text) for n, text in enumerate(given, 1))
         listed += "".join(_parameter(n, "OUT", text) for n, text in enumerate(out, 1))
-        extra = "<EXTRA></EXTRA>"
+        extra = tag("EXTRA", self._extra(method, value) if done else "")
         info = tag("CALL_INFO", tag("RESULT", int(done)) + tag("PARAMETERS", listed) + extra)
         self._front.hooks.happened(Event(method, info, api=True))
+
+    def _extra(self, method: str, value: Value) -> str:
+        """Return the object that a call allocated."""
+        _, resource, what = method.split(".", 2)
+        if what != "allocate" or not isinstance(value, int):
+            return ""
+        return str(self._front.world.pool(resource).get(value).payload())
 
 
 def _parameter(number: int, way: str, text: str) -> str:

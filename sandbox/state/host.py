@@ -104,6 +104,32 @@ class Host(Thing):
             "ERROR", f"{time.ctime()} : Error monitoring Host {self.name} ({self.id}): {reason}"
         )
 
+    def take(self, vm: int, cpu: int, memory: int) -> None:
+        """Count a VM's capacity."""
+        if vm not in self.vms:
+            self.vms.append(vm)
+            self._count(1, cpu, memory)
+
+    def give_back(self, vm: int, cpu: int, memory: int) -> None:
+        """Count a VM's capacity no longer."""
+        if vm in self.vms:
+            self.vms.remove(vm)
+            self._count(-1, cpu, memory)
+
+    def _count(self, vms: int, cpu: int, memory: int) -> None:
+        self.share.running_vms += vms
+        self.share.cpu_usage += vms * cpu
+        self.share.mem_usage += vms * memory
+
+    def lacks(self, cpu: int, memory: int) -> str:
+        """Return what is missing for so much more, in oned's words; nothing where it fits."""
+        share = self.share
+        if share.max_cpu - share.cpu_usage < cpu:
+            return f"Not enough CPU: {cpu}/{share.max_cpu - share.cpu_usage}"
+        if share.max_mem - share.mem_usage < memory:
+            return f"Not enough memory: {memory}/{share.max_mem - share.mem_usage}"
+        return ""
+
     def learn(self, reserved: tuple[str, str]) -> None:
         """Take what the probes say of the machine itself (`update_info`)."""
         if self.state == HostState.OFFLINE:
@@ -168,8 +194,12 @@ class Host(Thing):
         return self._head() + self.last_record() + "</HOST>"
 
     def payload(self) -> str:
-        """Return the host as a hook gets it: without what was measured."""
+        """Return the host as hooks and one.hostpool.info show it: without what was measured."""
         return self._head() + "<MONITORING/></HOST>"
+
+    def pooled(self) -> bytes:
+        """Return the host as it travels in one.hostpool.info."""
+        return self.wire("pooled", self.payload)
 
     def _head(self) -> str:
         return (
@@ -208,16 +238,9 @@ class Host(Thing):
             + tag("NUMA_NODES", machine.numa_xml(self.machine.memory) if self.monitored else ""),
         )
 
-    def chunks(self) -> list[bytes]:
-        """Return the host in two parts, so that monitoring does not render it anew."""
-        return [
-            self.wire("head", self._head),
-            self.wire("monitoring", lambda: self.last_record() + "</HOST>"),
-        ]
-
     def touch_monitoring(self) -> None:
         """Forget the rendered monitoring only."""
-        self._rendered.pop("monitoring", None)
+        self._rendered.pop("info", None)
 
 
 def without(total: int, reserved: str) -> int:

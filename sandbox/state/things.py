@@ -90,6 +90,10 @@ class Thing:
         """Return the object as its `info` call answers."""
         raise NotImplementedError
 
+    def payload(self) -> str:
+        """Return the object as hooks get it."""
+        return self.xml()
+
     def chunks(self) -> list[bytes]:
         """Return the object as it travels in an answer."""
         return [self.wire("info", self.xml)]

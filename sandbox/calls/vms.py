@@ -1,0 +1,200 @@
+"""one.vm.* but for actions."""
+
+from sandbox import assembly
+from sandbox.calls.answers import info, the
+from sandbox.errors import ActionError, ApiError, AuthorizationError, InternalError
+from sandbox.frontend import FrontEnd
+from sandbox.rpc.table import call
+from sandbox.rpc.wire import Document
+from sandbox.state.access import Caller
+from sandbox.state.history import BY_HAND
+from sandbox.state.host import Host
+from sandbox.state.names import LCM, HostState, VMState
+from sandbox.state.pools import check_name
+from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
+from sandbox.state.vm import VM
+from sandbox.template import Template
+
+_SYSTEM_DATASTORE = 0
+_DEPLOYABLE = (VMState.PENDING, VMState.HOLD, VMState.STOPPED, VMState.UNDEPLOYED)
+
+
+@call("one.vm.allocate", "s?b")
+def allocate(front: FrontEnd, caller: Caller, source: str, hold: bool = False) -> int:  # noqa: FBT001, FBT002
+    """Make a VM of a template."""
+    return make(front, caller, front.parse(source), hold=hold)
+
+
+def make(front: FrontEnd, caller: Caller, source: Template, *, hold: bool) -> int:
+    """Make a VM: PENDING, or HOLD when asked."""
+    front.world.access.demand(caller, CREATE, "VM", None)
+    if not caller.admin and (taken := touched(front, source)):
+        raise AuthorizationError(
+            f"User [{caller.uid}] : VM Template includes a restricted attribute {taken}."
+        )
+    ours, owners = assembly.split(source)
+    name = owners.get("NAME")
+    for attribute in ("NAME", "TEMPLATE_NAME"):
+        owners.remove(attribute)
+    assembly.check(ours)
+    vm = VM(name=name, template=ours, user_template=owners, uid=caller.uid, gid=caller.gid)
+    vm.uname, vm.gname = caller.name, caller.gname
+    front.world.vms.add(vm)
+    if not name:
+        front.world.vms.rename(vm, f"one-{vm.id}")
+    try:
+        check_name(vm.name)
+        assembly.complete(front.world, vm)
+    except InternalError:
+        assembly.leave(front.world, vm)
+        front.world.vms.drop(vm)
+        raise
+    held = hold or ours.get("SUBMIT_ON_HOLD").upper() == "YES"
+    if held:
+        ours.put("SUBMIT_ON_HOLD", "YES")
+    vm.state = VMState.HOLD if held else VMState.PENDING
+    front.vm_changed(vm)
+    return vm.id
+
+
+def touched(front: FrontEnd, template: Template, kind: str = "VM") -> str:
+    """Return a restricted attribute that the template has, or nothing."""
+    for attribute in sorted(front.configuration.restricted(kind)):
+        name, _, key = attribute.partition("/")
+        if (not key and name in template.attributes) or any(
+            key in vector for vector in template.vectors(name)
+        ):
+            return attribute
+    return ""
+
+
+@call("one.vm.info", "i?b", reads=True)
+def vm_info(front: FrontEnd, caller: Caller, oid: int, decrypt: bool = False) -> Document:  # noqa: ARG001, FBT001, FBT002
+    """Return a VM."""
+    return info(the(front, caller, front.world.vms, oid, USE))
+
+
+@call("one.vm.update", "is?i")
+def update(front: FrontEnd, caller: Caller, oid: int, source: str, mode: int = 0) -> int:
+    """Change a VM's USER_TEMPLATE; its owner may, but for restricted attributes. No hook hears of it."""
+    vm = the(front, caller, front.world.vms, oid, MANAGE)
+    if mode not in (0, 1):
+        raise ApiError("Wrong update type")
+    change = front.parse(source)
+    if not caller.admin and (taken := touched(front, change)):
+        raise InternalError(f"Cannot update template. User Template includes a restricted attribute {taken}")
+    if mode == 0:
+        vm.user_template = change
+    else:
+        vm.user_template.merge(change)
+    vm.touch()
+    return oid
+
+
+@call("one.vm.rename", "is")
+def rename(front: FrontEnd, caller: Caller, oid: int, name: str) -> int:
+    """Give a VM another name."""
+    front.world.vms.rename(the(front, caller, front.world.vms, oid, MANAGE), name)
+    return oid
+
+
+@call("one.vm.deploy", "ii?bis")
+def deploy(
+    front: FrontEnd,
+    caller: Caller,
+    oid: int,
+    host_id: int,
+    enforce: bool = False,  # noqa: FBT001, FBT002
+    ds_id: int = -1,
+    extra: str = "",  # noqa: ARG001
+) -> int:
+    """Start a VM on a host. DISABLED is no barrier; OFFLINE is."""
+    vm = the(front, caller, front.world.vms, oid, ADMIN)
+    host = target(front, host_id)
+    if vm.state not in _DEPLOYABLE:
+        raise ActionError(f"Deploy action is not available for state {vm.said}")
+    fit(vm, host, enforce=enforce)
+    front.vm_life.deploy(vm, host, ds_id if ds_id >= 0 else _SYSTEM_DATASTORE, BY_HAND)
+    return oid
+
+
+@call("one.vm.migrate", "iib?bii")
+def migrate(
+    front: FrontEnd,
+    caller: Caller,
+    oid: int,
+    host_id: int,
+    live: bool,  # noqa: FBT001
+    enforce: bool = False,  # noqa: FBT001, FBT002
+    ds_id: int = -1,  # noqa: ARG001
+    kind: int = 0,  # noqa: ARG001
+) -> int:
+    """Bring a guest to another host, live or cold."""
+    vm = the(front, caller, front.world.vms, oid, ADMIN)
+    host = target(front, host_id)
+    movable = vm.state in (VMState.POWEROFF, VMState.SUSPENDED) or (
+        vm.state == VMState.ACTIVE and vm.lcm in (LCM.RUNNING, LCM.UNKNOWN)
+    )
+    if not movable:
+        raise ActionError(f"Migrate action is not available for state {vm.said}")
+    if vm.stay.hid == host_id:
+        raise ActionError(f"VM is already running on host [{host_id}] and datastore [{vm.stay.ds_id}]")
+    fit(vm, host, enforce=enforce)
+    assembly.requirements(vm.template, vm.stay.tm_mad)
+    allowed(vm, host)
+    front.vm_life.migrate(vm, host, caller, live=live)
+    return oid
+
+
+def target(front: FrontEnd, host_id: int) -> Host:
+    """Return a host that takes guests."""
+    host = front.world.hosts.get(host_id)
+    if host.state == HostState.OFFLINE:
+        raise ActionError("Host is offline, cannot use it to deploy VM")
+    return host
+
+
+def fit(vm: VM, host: Host, *, enforce: bool) -> None:
+    """Refuse a host that is full, when asked to look."""
+    if enforce and (lacking := host.lacks(vm.cpu, vm.memory)):
+        raise ActionError(f"virtual machine [{vm.id}] does not fit in host [{host.id}]. {lacking}")
+
+
+def allowed(vm: VM, host: Host) -> None:
+    """Refuse another cluster where the VM's images or networks do not belong to it."""
+    vectors = [*vm.template.vectors("DISK"), *vm.template.vectors("NIC")]
+    for vector in vectors:
+        if "CLUSTER_ID" in vector and str(host.cluster_id) not in vector["CLUSTER_ID"].split(","):
+            raise ActionError(
+                f"Cannot migrate to a different cluster. VM running in a host in cluster {vm.stay.cid}, "
+                f"while new host is in cluster {host.cluster_id}"
+            )
+
+
+@call("one.vm.monitoring", "i", reads=True)
+def monitoring(front: FrontEnd, caller: Caller, oid: int) -> Document:
+    """Return every record of a VM."""
+    vm = the(front, caller, front.world.vms, oid, USE)
+    return Document.of(f"<MONITORING_DATA>{''.join(xml for _, xml in vm.records)}</MONITORING_DATA>")
+
+
+@call("one.vm.chmod", "iiiiiiiiii")
+def chmod(front: FrontEnd, caller: Caller, oid: int, *bits: int) -> int:
+    """Set the nine permission bits; -1 leaves one as it is."""
+    vm = the(front, caller, front.world.vms, oid, MANAGE)
+    new = [old if bit == -1 else bit for old, bit in zip(vm.bits(), bits, strict=True)]
+    vm.rights = tuple(new[at] + 2 * new[at + 1] + 4 * new[at + 2] for at in (0, 3, 6))
+    vm.touch()
+    return oid
+
+
+@call("one.vm.chown", "iii")
+def chown(front: FrontEnd, caller: Caller, oid: int, uid: int, gid: int) -> int:
+    """Give a VM another owner or group; -1 leaves it."""
+    vm = the(front, caller, front.world.vms, oid, MANAGE if uid == -1 else ADMIN)
+    if uid != -1:
+        vm.uid, vm.uname = uid, front.world.users.get(uid).name
+    if gid != -1:
+        vm.gid, vm.gname = gid, front.world.groups.get(gid).name
+    vm.touch()
+    return oid
