@@ -57,10 +57,11 @@ class Driver:
         return self.run(self.document(name, str(stored), secret))
 
 
-def install(folder: Path, recorded: str) -> Driver:
-    """Place the driver in `folder` as install.sh does: three lines replaced, an empty list beside."""
-    folder.mkdir(exist_ok=True)
-    revoked, executable = folder / "biscuit-revoked", folder / "authenticate"
+def install(folder: Path, revoked: Path, recorded: str) -> Driver:
+    """Place the driver in `folder` as install.sh does: three lines replaced, and an empty list."""
+    executable = folder / "authenticate"
+    for parent in (folder, revoked.parent):
+        parent.mkdir(parents=True, exist_ok=True)
     lines = DRIVER.read_text().splitlines(keepends=True)
     lines[0] = f"#!{sys.executable} -IS\n"
     lines[lines.index('SITE_PACKAGES = ""\n')] = f"SITE_PACKAGES = {SITE_PACKAGES!r}\n"
@@ -74,9 +75,13 @@ def install(folder: Path, recorded: str) -> Driver:
 @pytest.fixture
 def driver(tmp_path: Path, recordings: Path) -> Driver:
     """Return an installed driver with an empty revocation list."""
-    return install(
-        tmp_path / "biscuit", (recordings / "auth/authn.known-user.1500-byte-secret.xml").read_text()
-    )
+    folder = tmp_path / "biscuit"
+    return install(folder, folder / "biscuit-revoked", recorded_document(recordings))
+
+
+def recorded_document(recordings: Path) -> str:
+    """Return what a real oned gave to its driver."""
+    return (recordings / "auth/authn.known-user.1500-byte-secret.xml").read_text()
 
 
 @pytest.fixture(scope="session")
