@@ -9,7 +9,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from onext.settings.complaint import complaints
+from onext.settings.exporter import Exporter
 from onext.settings.geolocation import Geolocation
+from onext.settings.power import Power
+from onext.settings.prometheus import Targets
 from onext.settings.section import Section
 
 
@@ -27,6 +30,9 @@ class Settings(Section):
 
     oned: OnedAccess = OnedAccess()
     geolocation: Geolocation = Geolocation()
+    targets: Targets = Targets()
+    exporter: Exporter = Exporter()
+    power: Power = Power()
 
 
 class SettingsError(Exception):
