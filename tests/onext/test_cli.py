@@ -1,0 +1,91 @@
+"""The `onext` command on a running sandbox, and where parts are missing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures_bundle import Bundle, make_database
+
+pytestmark = pytest.mark.process
+
+
+def test_help_lists_every_group_without_importing_one() -> None:
+    """A workstation without a front-end's libraries must still show the help."""
+    program = "import sys; sys.argv=['onext','--help']\nfrom onext.cli.main import cli\ntry: cli()\nexcept SystemExit: pass\n"
+    check = "print([m for m in sys.modules if m.split('.')[0] in ('pyone','pydantic','requests','hooks','geoip2')])"
+    done = subprocess.run([sys.executable, "-c", program + check], capture_output=True, text=True, check=True)
+    for word in ("biscuit", "doctor", "geo", "power", "status", "stop", "targets", "tunnel", "worker"):
+        assert word in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_part_that_is_not_here_is_said_in_one_line(tmp_path: Path) -> None:
+    """The wheel alone brings no hooks: who asks for them must learn where they come from."""
+    (tmp_path / "onext").symlink_to(Path(__file__).parent.parent.parent / "onext")
+    program = f"import sys; sys.path[:0]=[{str(tmp_path)!r}]; sys.meta_path=[f for f in sys.meta_path if 'editable' not in repr(f)]\nsys.argv=['onext','geo','show']\nfrom onext.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "not installed here" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_shows_worker_queue_and_results(bundle: Bundle, tmp_path: Path) -> None:
+    """An administrator sees at a glance whether the bundle does its work."""
+    before = json.loads(bundle.onext("status", "--json").stdout)
+    assert before["worker"] is False
+    bundle.settings(f"geolocation:\n  database: {make_database(tmp_path / 'c.mmdb')}\n")
+    bundle.hook("geolocation")
+    bundle.register("geolocation")
+    bundle.sandbox.call("one.host.allocate", "node-a1", "dummy", "dummy", 0)
+    bundle.sandbox.until(lambda: json.loads(bundle.onext("status", "--json").stdout)["worker"])
+    text = bundle.onext("status").stdout
+    assert text.startswith("worker: runs\n")
+    assert "queue:" in text
+
+
+def test_stop_freezes_and_start_lets_go_on(bundle: Bundle) -> None:
+    """The brake must work with oned down too, and be seen."""
+    bundle.sandbox.stop()
+    bundle.onext("stop", "geolocation")
+    assert (bundle.var / "stopped/geolocation").exists()
+    assert "stopped: geolocation" in bundle.onext("status").stdout
+    bundle.onext("start", "geolocation")
+    assert "stopped: nothing" in bundle.onext("status").stdout
+
+
+def test_doctor_names_what_is_wrong(bundle: Bundle) -> None:
+    """A wrong key, no worker, no database: each is a line with what to do, and the exit code says so."""
+    bundle.settings("geolocation:\n  databse: /x\n")
+    wrong = bundle.onext("doctor", check=False)
+    assert wrong.returncode == 1
+    assert "onext.yaml:2: geolocation.databse: no such key; did you mean 'database'?" in wrong.stdout
+    bundle.settings("geolocation:\n  database: /no/such.mmdb\n")
+    rows = json.loads(bundle.onext("doctor", "--json", check=False).stdout)
+    states = {row["check"]: row["state"] for row in rows}
+    assert states["oned"] == "ok"
+    assert states["worker"] == "fail"
+    assert states["geolocation: database"] == "fail"
+
+
+def test_oned_down_is_one_line(bundle: Bundle) -> None:
+    """A person reads a line, not a traceback."""
+    bundle.sandbox.stop()
+    done = bundle.onext("geo", "show", check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("onext: ")
+    assert "is opennebula running?" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_wrong_settings_are_one_line(bundle: Bundle) -> None:
+    """Every command that needs the settings says what is wrong with them."""
+    bundle.settings("geolocation: 5\n")
+    done = bundle.onext("geo", "update", check=False)
+    assert done.returncode == 1
+    assert "onext.yaml:1: geolocation" in done.stderr
+    assert "Traceback" not in done.stderr
