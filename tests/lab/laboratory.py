@@ -56,9 +56,24 @@ class Laboratory:
             node.daemons(self.network.ovs)
             self._address(node)
         for node in self.nodes:
-            until(lambda node=node: node.run("virsh", "-c", "qemu:///system", "list", check=False).exit_code == 0, 20, "libvirtd")
+            until(
+                lambda node=node: (
+                    node.run("virsh", "-c", "qemu:///system", "list", check=False).exit_code == 0
+                ),
+                20,
+                "libvirtd",
+            )
         for one, other in ((self.a, self.b), (self.b, self.a)):
-            until(lambda one=one, other=other: one.run("ssh", "-o", "ConnectTimeout=5", other.name, "true", user="oneadmin", check=False).exit_code == 0, 20, "ssh")
+            until(
+                lambda one=one, other=other: (
+                    one.run(
+                        "ssh", "-o", "ConnectTimeout=5", other.name, "true", user="oneadmin", check=False
+                    ).exit_code
+                    == 0
+                ),
+                20,
+                "ssh",
+            )
 
     def down(self) -> None:
         """Take everything away."""
@@ -96,11 +111,28 @@ class Laboratory:
             _ip("netns", "add", name)
             _ip("-n", name, "link", "set", "lo", "up")
         for node, end in ((self.a, "wa"), (self.b, "wb")):
-            _ip("-n", self._wan, "link", "add", end, "type", "veth", "peer", "name", "ul0", "netns", node.namespace)
+            _ip(
+                "-n",
+                self._wan,
+                "link",
+                "add",
+                end,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "ul0",
+                "netns",
+                node.namespace,
+            )
             for namespace, device in ((self._wan, end), (node.namespace, "ul0")):
                 _ip("-n", namespace, "link", "set", device, "mtu", str(self.network.mtu), "up")
                 off = ["tx", "off", "tso", "off", "gso", "off", "gro", "off"]
-                subprocess.run(["ip", "netns", "exec", namespace, "ethtool", "-K", device, *off], check=False, capture_output=True)
+                subprocess.run(
+                    ["ip", "netns", "exec", namespace, "ethtool", "-K", device, *off],
+                    check=False,
+                    capture_output=True,
+                )
         self._join()
 
     def _join(self) -> None:

@@ -49,7 +49,16 @@ class Node:
         if user == "root":
             return [*enter, "env", "-i", "HOME=/root", f"PATH={ROOT_PATH}", "LANG=C", *_pairs(env), *words]
         as_user = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--init-groups"]
-        home = ["env", "-i", "-C", "/var/lib/one", "HOME=/var/lib/one", "USER=oneadmin", f"PATH={PATH}", "LANG=C"]
+        home = [
+            "env",
+            "-i",
+            "-C",
+            "/var/lib/one",
+            "HOME=/var/lib/one",
+            "USER=oneadmin",
+            f"PATH={PATH}",
+            "LANG=C",
+        ]
         return [*enter, *as_user, *home, *_pairs(env), *words]
 
     def run(
@@ -59,7 +68,9 @@ class Node:
         done = subprocess.run(
             self.command(*words, user=user), input=stdin, capture_output=True, timeout=timeout, check=False
         )
-        result = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        result = Done(
+            done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
         if check and result.exit_code:
             raise AssertionError(f"{self.name}: {words}: {result}")
         return result
@@ -110,10 +121,13 @@ class Node:
         self._write_etc(peers)
         self._write_homes(key, host_keys)
         self.sync()
-        log = (self.folder / "init.log").open("wb")
-        enter = ["nsenter", f"--net=/run/netns/{self.namespace}", "unshare", "-m", "-u", "-p", "-f", "--propagation", "private"]
+        unshare = ["unshare", "-m", "-u", "-p", "-f", "--propagation", "private"]
+        enter = ["nsenter", f"--net=/run/netns/{self.namespace}", *unshare]
         init = [str(HERE / "node_init.sh"), self.name, str(self.folder), str(HERE / "bin")]
-        self._outer = subprocess.Popen([*enter, *init], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        with (self.folder / "init.log").open("wb") as log:
+            self._outer = subprocess.Popen(
+                [*enter, *init], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         until((self.folder / "ready").exists, 10, f"{self.name}: {(self.folder / 'init.log').read_text()}")
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
         until(lambda: children.read_text().split(), 5, "the namespace's init")
@@ -125,11 +139,29 @@ class Node:
             os.kill(self._init, signal.SIGKILL)
             self._outer.wait(10)
 
+    def alive(self) -> bool:
+        """Tell whether the node still stands."""
+        return bool(self._init) and self._outer.poll() is None
+
+    def clean(self) -> None:
+        """Destroy all guests and tunnels, whatever a test left."""
+        for name in self.virsh("list", "--name", check=False).split():
+            self.virsh("destroy", name, check=False)
+        for name in self.tunnels():
+            self.sh(
+                f"ip link delete {name} 2>/dev/null; ovs-vsctl --if-exists del-br {name} 2>/dev/null",
+                check=False,
+            )
+        (self.folder / "home/.onext-tunnel-off").unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "home/datastores", ignore_errors=True)
+
     def sync(self) -> None:
         """Place the drivers, as `onehost sync` does."""
         kvm = self.folder / "vartmp/one/vmm/kvm"
         shutil.rmtree(self.folder / "vartmp/one", ignore_errors=True)
-        shutil.copytree(DRIVER / "onext_migrate", kvm / "onext_migrate", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            DRIVER / "onext_migrate", kvm / "onext_migrate", ignore=shutil.ignore_patterns("__pycache__")
+        )
         shutil.copy(DRIVER / "migrate", kvm / "migrate")
         shutil.copy(HERE / "bin/migrate_default", kvm / "migrate_default")
         self.configure()
@@ -140,9 +172,35 @@ class Node:
         etc = self.folder / "vartmp/one/etc/vmm/kvm"
         etc.mkdir(parents=True, exist_ok=True)
         (etc / "onext-migrate.conf").write_text(conf)
-        (etc / "kvmrc").write_text("export LANG=C\nexport LIBVIRT_URI=qemu:///system\nexport QEMU_PROTOCOL=qemu+ssh\n" + kvmrc)
+        (etc / "kvmrc").write_text(
+            "export LANG=C\nexport LIBVIRT_URI=qemu:///system\nexport QEMU_PROTOCOL=qemu+ssh\n" + kvmrc
+        )
         (etc / "onext-clusters.conf").write_text(clusters)
         _own(etc)
+
+    def marked_disk(self, path: str, marker: str, megabytes: int = 16) -> None:
+        """Make a disk image whose every sector holds the marker."""
+        raw = self.folder / "raw"
+        raw.write_bytes((marker.encode() + os.urandom(16)).ljust(512, b".") * (2048 * megabytes))
+        image = self.on_host(path)
+        image.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            ["qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", str(raw), str(image)], check=True
+        )
+        raw.unlink()
+        _own(self.folder / "home/datastores")
+
+    def disk_markers(self, path: str, marker: str) -> int:
+        """Count the markers in a disk image."""
+        return self.on_host(path).read_bytes().count(marker.encode())
+
+    def remove_disk(self, path: str) -> None:
+        """Remove what OpenNebula's transfer driver would remove after a migration."""
+        shutil.rmtree(self.on_host(path).parent)
+
+    def on_host(self, path: str) -> Path:
+        """Return where a file below /var/lib/one is, seen from outside."""
+        return self.folder / "home" / Path(path).relative_to("/var/lib/one")
 
     def daemons(self, ovs: bool) -> None:
         """Start sshd, Open vSwitch and libvirtd."""
@@ -171,7 +229,10 @@ class Node:
         (etc / "hostname").write_text(self.name + "\n")
         # Debian's installer writes the host's own name to 127.0.1.1: that is how the reference found its remote
         own = f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {self.name}\n"
-        (etc / "hosts").write_text(own + "".join(f"{four} {name}\n{six} {name}-six\n" for name, four, six in peers if name != self.name))
+        (etc / "hosts").write_text(
+            own
+            + "".join(f"{four} {name}\n{six} {name}-six\n" for name, four, six in peers if name != self.name)
+        )
         (etc / "sudoers.d/opennebula").write_text((HERE / "sudoers").read_text())
         (etc / "sudoers.d/opennebula").chmod(0o440)
         shutil.rmtree(etc / "ssh/sshd_config.d", ignore_errors=True)

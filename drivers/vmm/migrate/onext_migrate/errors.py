@@ -28,4 +28,4 @@ class CommandError(TunnelError):
     def __init__(self, argv: Sequence[str], exit_code: Optional[int], output: str) -> None:
         self.argv, self.exit_code, self.output = argv, exit_code, output
         how = "did not end in time" if exit_code is None else f"exit code {exit_code}"
-        super().__init__("{}: {}: {}".format(" ".join(argv), how, output.strip()[-500:] or "no output"))
+        super().__init__("{}: {}: {}".format(" ".join(argv)[:60], how, output.strip()[-500:] or "no output"))

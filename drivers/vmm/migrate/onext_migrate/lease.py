@@ -29,12 +29,14 @@ class Lease:
         """Become a user; the first one builds. Return whether it was us."""
         with _mutex(self._folder):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            alone = _lock(descriptor, fcntl.LOCK_EX)
             try:
-                alone = _lock(descriptor, fcntl.LOCK_EX)
                 if alone:
                     build()
                 _lock(descriptor, fcntl.LOCK_SH)
             except BaseException:
+                if alone:
+                    os.unlink(self._path)
                 os.close(descriptor)
                 raise
             os.utime(self._path)  # so that no cleaner of old files takes a lock in use for an old one

@@ -5,45 +5,21 @@ import signal
 import subprocess
 import tempfile
 import time
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
-from . import device, guard, log, outcome, proof, settings as conf, virsh
+from . import device, guard, log, outcome, proof, virsh
+from . import settings as conf
 from .action import Action
 from .connect import Tunnel
 from .errors import TunnelError
 from .held import SSH
+from .place import Node
 from .settings import Settings
 from .virsh import Job, State
 from .watchdog import ABORT, MEND, Sight, Watchdog
 
 _LOOK = 1.0  # seconds between two looks of the watchdog
 _PATIENCE = 60.0  # seconds for OpenNebula's own migrate to end after its job was aborted
-STOCK = "migrate_default"
-
-
-class Node(NamedTuple):
-    """Where things are on this node."""
-
-    folder: str  # this program's, remotes/vmm/kvm/onext_migrate
-    etc: str  # etc/vmm/kvm
-    kvmrc: Dict[str, str]
-
-    @property
-    def stock(self) -> str:
-        """Return OpenNebula's own migrate, which must stay in its folder."""
-        return os.path.join(os.path.dirname(self.folder), STOCK)
-
-    @property
-    def uri(self) -> str:
-        """Return libvirt's address on this node, as its kvmrc says."""
-        return self.kvmrc.get("LIBVIRT_URI") or virsh.URI
-
-
-def node() -> Node:
-    """Return the node that this program stands on."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    etc = os.path.normpath(os.path.join(folder, "..", "..", "..", "etc", "vmm", "kvm"))
-    return Node(folder, etc, conf.kvmrc(etc))
 
 
 def directly(action_xml: bytes, arguments: List[str], here: Node) -> int:

@@ -51,15 +51,13 @@ def set_mtu(plan: Plan, mtu: int) -> None:
 
 
 def _raise_link(plan: Plan) -> None:
-    name, inside = plan.identity.name, plan.identity.near.inside
+    """Start the device: the kernel skips the second of address detection only where ARP was off before it started."""
+    name, inside, far = plan.identity.name, plan.identity.near.inside, plan.identity.far
     if plan.kind == OVS:
-        as_root(["ip", "link", "set", "dev", name, "arp", "off", "up"])
-    if until(lambda: _has_address(name, inside), 0.2):
-        return
-    # A node whose default is not EUI-64 (stable privacy, or none): say so for this device and start it again
-    as_root(["ip", "link", "set", "dev", name, "down", "addrgenmode", "eui64"])
-    as_root(["ip", "link", "set", "dev", name, "up"])
-    if not until(lambda: _has_address(name, inside), 1.0):
+        as_root(["ip", "link", "set", "dev", name, "arp", "off"])
+    as_root(["ip", "link", "set", "dev", name, "addrgenmode", "eui64", "up"])
+    as_root(["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"])
+    if not until(lambda: _has_address(name, inside), 2.0):
         raise TunnelError(
             f"{name} has no address {inside}: is IPv6 switched off on this host (disable_ipv6)?"
         )

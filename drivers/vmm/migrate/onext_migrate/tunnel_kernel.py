@@ -35,7 +35,6 @@ def command(plan: Plan) -> List[str]:
         str(plan.mtu),
         "arp",
         "off",
-        "up",
         "type",
         "vxlan",
         "id",

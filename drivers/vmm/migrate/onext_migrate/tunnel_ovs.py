@@ -3,7 +3,7 @@
 The bridge bears the tunnel's name, and a mark in external_ids: OVS keeps bridges in its database over a reboot.
 """
 
-import shutil
+import os
 from typing import List
 
 from .device import exists
@@ -17,8 +17,10 @@ _VSCTL = ["ovs-vsctl", "--timeout=5"]
 
 
 def installed() -> bool:
-    """Tell whether this host has Open vSwitch's tools; whether it works shows when a tunnel is built on it."""
-    return shutil.which("ovs-vsctl", path=environment()["PATH"]) is not None
+    """Tell whether this host has Open vSwitch and its database runs; the rest shows when a tunnel is built on it."""
+    folders = environment()["PATH"].split(":")
+    tools = any(os.access(os.path.join(folder, "ovs-vsctl"), os.X_OK) for folder in folders)
+    return tools and os.path.exists("/var/run/openvswitch/db.sock")
 
 
 def build(plan: Plan) -> None:

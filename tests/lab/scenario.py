@@ -1,0 +1,111 @@
+"""A migration in the laboratory, asked for as OpenNebula asks, and what the VM's log says about it."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+
+from tests.lab.guest import Guest
+from tests.lab.laboratory import Laboratory
+from tests.lab.node import Done, Node
+
+DRIVER = "/var/tmp/one/vmm/kvm/migrate"
+
+
+def action_xml(guest: Guest, cluster: str = "100") -> bytes:
+    """Return what OpenNebula gives the driver on standard input, as far as anybody reads it."""
+    shared = "NO" if guest.disk else "YES"
+    return (
+        f"<VMM_DRIVER_ACTION_DATA><DEPLOY_ID>{guest.name}</DEPLOY_ID>"
+        f"<DISK_TARGET_PATH>/var/lib/one/datastores/0/{guest.name}</DISK_TARGET_PATH>"
+        f"<VM><HISTORY_RECORDS><HISTORY><CID>{cluster}</CID></HISTORY></HISTORY_RECORDS></VM>"
+        f"<DATASTORE><TEMPLATE><SHARED>{shared}</SHARED></TEMPLATE></DATASTORE></VMM_DRIVER_ACTION_DATA>"
+    ).encode()
+
+
+@dataclass
+class Result:
+    """One run of the driver."""
+
+    done: Done
+
+    @property
+    def log(self) -> str:
+        """Return the lines for the VM's log."""
+        return self.done.stderr
+
+    @property
+    def downtime(self) -> float:
+        """Return the down-time that was reported, in seconds."""
+        found = re.search(r"down-time (\d+) ms", self.log)
+        assert found, self.log
+        return int(found.group(1)) / 1000
+
+
+def arguments(guest: Guest, source: Node, destination: str) -> list[str]:
+    """Return the driver's command line."""
+    return [DRIVER, guest.name, destination, source.name, "1", source.name]
+
+
+def migrate(
+    guest: Guest, source: Node, destination: Node, *, name: str = "", timeout: float = 110, xml: bytes = b""
+) -> Result:
+    """Run the driver to its end on the source, as oneadmin."""
+    words = arguments(guest, source, name or destination.name)
+    return Result(
+        source.run(*words, user="oneadmin", stdin=xml or action_xml(guest), check=False, timeout=timeout)
+    )
+
+
+def start(guest: Guest, source: Node, destination: Node) -> "subprocess.Popen[bytes]":
+    """Start the driver on the source, as oneadmin."""
+    process = subprocess.Popen(
+        source.command(*arguments(guest, source, destination.name)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(action_xml(guest))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def finish(process: "subprocess.Popen[bytes]", timeout: float = 110) -> Result:
+    """Wait for a started driver."""
+    stdout, stderr = process.communicate(timeout=timeout)
+    return Result(Done(process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")))
+
+
+def runs_on(lab: Laboratory, guest: Guest) -> list[str]:
+    """Return the nodes on which the guest is, one of which it should be."""
+    return [node.name for node in lab.nodes if lab_state(node, guest) not in ("absent", "shut off")]
+
+
+def lab_state(node: Node, guest: Guest) -> str:
+    """Return the guest's state on a node."""
+    return node.state(guest.name)
+
+
+def ticking(guest: Guest) -> bool:
+    """Tell whether the guest's clock moves."""
+    before = guest.ticks()
+    return any(_wait(0.1) or guest.ticks() > before for _ in range(50))
+
+
+def _wait(seconds: float) -> bool:
+    subprocess.run(["sleep", str(seconds)], check=True)
+    return False
+
+
+def leftovers(lab: Laboratory) -> list[str]:
+    """Return what a migration left behind on either node: devices, bridges, helper processes, locks."""
+    found = []
+    for node in lab.nodes:
+        found += [f"{node.name}: device {name}" for name in node.tunnels()]
+        found += [
+            f"{node.name}: {line}" for line in node.processes(r"onext_migrate|virsh.* migrate ").values()
+        ]
+        locks = node.folder / "vartmp/onext-migrate"
+        found += [f"{node.name}: {path.name}" for path in locks.glob("*.users")]
+    return found
