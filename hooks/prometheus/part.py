@@ -1,0 +1,107 @@
+"""Targets as the worker sees them: any event, one pass over the whole cloud."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hooks.prometheus import files, inventory, surroundings
+from hooks.prometheus.attribute import Address
+from hooks.prometheus.decide import Decision, decide
+from hooks.prometheus.networks import ONEADMIN, networks
+from onext import atomic, log
+from onext.oned import stream
+from onext.oned.errors import Malformed
+from onext.part import Check, Context, Key, Part
+
+NAME = "prometheus"
+_ALL_NETWORKS = (-2, -1, -1)
+_log = log.get(NAME)
+_names = surroundings.Names()
+
+
+def look(context: Context) -> inventory.Inventory:
+    """Return what is; raise an OnedError, also when a pool is cut."""
+    source = stream.Source(context.oned.endpoint, context.oned.session)
+    try:
+        hosts = list(inventory.nodes(stream.pool(source, "hostpool.info", tag="HOST")))
+        vms = stream.pool(source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
+        guests = tuple(inventory.guests(vms))
+    except (ValueError, KeyError) as error:
+        raise Malformed(f"a host or VM is not as oned writes it: {error!r}") from error
+    members = context.oned.document("group.info", ONEADMIN)
+    administrators = {int(member.text or -1) for member in members.iterfind("USERS/ID")}
+    return inventory.Inventory(
+        guests=guests,
+        nodes=tuple(node for node, monitored in hosts if monitored),
+        networks=tuple(networks(context.oned.document("vnpool.info", *_ALL_NETWORKS), administrators)),
+        infrastructure=_infrastructure(context, [node.name for node, _ in hosts]) if guests else frozenset(),
+    )
+
+
+def _infrastructure(context: Context, hosts: Iterable[str]) -> frozenset[Address]:
+    """Return the addresses of front-ends, hosts and BMCs, as far as they are known."""
+    zones = context.oned.document("zonepool.info")
+    servers = {urlsplit(end.text or "").hostname for end in zones.iter("ENDPOINT")}
+    named = _names.addresses([*hosts, *(server for server in servers if server)])
+    bmcs = surroundings.written(context.paths.own_etc / "bmc.yaml")
+    return frozenset((*named, *surroundings.own(), *bmcs))
+
+
+def folder(context: Context) -> Path:
+    """Return where the files are."""
+    return context.settings.targets.folder or context.paths.targets
+
+
+def plan(context: Context) -> Decision:
+    """Return what should be scraped now."""
+    return decide(look(context), context.settings.targets, surroundings.reaches)
+
+
+def sync(context: Context) -> tuple[Decision, list[str]]:
+    """Make the files what they should be; return the decision and the files that changed."""
+    decision = plan(context)
+    changed = files.write(folder(context), decision)
+    for refusal in decision.refusals if changed else ():
+        _log.info("VM %d (%s): left out: %s", refusal.vm, refusal.name, refusal.reason)
+    atomic.write(context.paths.metrics / f"{NAME}.prom", metrics(decision), mode=files.MODE)
+    return decision, changed
+
+
+def metrics(decision: Decision) -> bytes:
+    """Return the figures of a decision for the exporter."""
+    counts = Counter(target.job for target in decision.targets)
+    lines = [
+        "# HELP onext_targets Targets that Prometheus was given.",
+        "# TYPE onext_targets gauge",
+        *(f'onext_targets{{file="{job}"}} {counts[job]}' for job in decision.jobs),
+        "# HELP onext_targets_refused Targets of VMs that were left out; see `onext targets list`.",
+        "# TYPE onext_targets_refused gauge",
+        f"onext_targets_refused {len(decision.refusals)}",
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means: look at everything
+    """Write the files, whatever happened."""
+    decision, changed = sync(context)
+    return f"{len(decision.targets)} targets, {len(decision.refusals)} refused, {len(changed)} files changed"
+
+
+def sweep(context: Context) -> Iterable[Key]:  # noqa: ARG001
+    """Look at everything once a minute: updates of templates and moves between clusters raise no hook."""
+    yield Key(NAME, "pool", 0)
+
+
+def checks(context: Context) -> Iterable[Check]:
+    """Say whether the files are there."""
+    path = folder(context)
+    if (path / "vms.json").is_file():
+        yield Check("targets", "ok", str(path))
+    else:
+        yield Check("targets", "warn", f"{path}/vms.json is not there", "run `onext targets sync`")
+
+
+PART = Part(NAME, reconcile, sweep, checks, whole_pool=True, leader_only=False)

@@ -1,0 +1,79 @@
+"""The files of file_sd: whole, only on change, readable by Prometheus."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+from hooks.prometheus import files
+from hooks.prometheus.decide import Decision, Target
+
+
+def decision(*addresses: str) -> Decision:
+    return Decision(
+        ("vms", "hosts-node_exporter"), tuple(Target("vms", a, {"x": "é"}) for a in addresses), ()
+    )
+
+
+def test_files_hold_what_was_decided(tmp_path: Path) -> None:
+    """An empty job is `[]`: a deleted or empty file does not drop targets."""
+    assert files.write(tmp_path / "t", decision("10.0.0.1:1")) == ["vms", "hosts-node_exporter"]
+    assert json.loads((tmp_path / "t/vms.json").read_text()) == [
+        {"targets": ["10.0.0.1:1"], "labels": {"x": "é"}}
+    ]
+    assert json.loads((tmp_path / "t/hosts-node_exporter.json").read_text()) == []
+    assert (tmp_path / "t/vms.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_only_what_changed_is_written(tmp_path: Path) -> None:
+    """Each rename makes Prometheus read the file again."""
+    files.write(tmp_path, decision("10.0.0.1:1"))
+    before = (tmp_path / "vms.json").stat()
+    assert files.write(tmp_path, decision("10.0.0.1:1")) == []
+    assert (tmp_path / "vms.json").stat().st_ino == before.st_ino
+    assert files.write(tmp_path, decision("10.0.0.2:1")) == ["vms"]
+
+
+def test_a_job_that_was_switched_off_is_emptied(tmp_path: Path) -> None:
+    """Else Prometheus goes on with targets that nobody wants."""
+    (tmp_path / "hosts-old.json").write_text('[{"targets": ["a:1"]}]')
+    files.write(tmp_path, decision())
+    assert json.loads((tmp_path / "hosts-old.json").read_text()) == []
+
+
+def test_readers_never_see_a_torn_file(tmp_path: Path) -> None:
+    """Two writers and a reader at once: every read is whole JSON."""
+    files.write(tmp_path, decision())
+    done = threading.Event()
+
+    def alternate(seed: int) -> None:
+        for turn in range(60):
+            files.write(tmp_path, decision(*(f"10.{seed}.0.{n}:1" for n in range(turn))))
+
+    writers = [threading.Thread(target=alternate, args=(seed,)) for seed in (1, 2)]
+    for writer in writers:
+        writer.start()
+    reads = 0
+    while any(writer.is_alive() for writer in writers):
+        found = json.loads((tmp_path / "vms.json").read_bytes())
+        assert len({group["targets"][0].split(".")[1] for group in found}) <= 1
+        reads += 1
+    done.set()
+    assert reads
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_who_can_read(tmp_path: Path) -> None:
+    """A Prometheus that cannot read its files has no targets, and says so nowhere."""
+    folder = tmp_path / "targets"
+    files.write(folder, decision())
+    nobody = 65534
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_mode & 0o001 == 0:
+            break
+    else:
+        assert files.readable_by(folder, nobody, {nobody}) == ""
+    (folder / "vms.json").chmod(0o600)
+    assert "cannot be read" in files.readable_by(folder, nobody, {nobody})
+    assert files.readable_by(folder, 0, {0}) == ""
