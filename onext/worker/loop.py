@@ -17,38 +17,13 @@ from onext.oned.errors import NotFound, OnedError
 from onext.part import Context, Key, Part, Retry
 from onext.results import FILE, Result, Results
 from onext.worker.inbox import Inbox
+from onext.worker.leadership import Leadership
 from onext.worker.queue import Queue
+from onext.worker.renewal import Renewal
 
 ROUND = 60.0  # seconds between sweeps
-LEADER_AGE = 5.0  # seconds for which an answer of one.zone.raftstatus is believed
 _TICK = 1.0
 _log = logging.getLogger("onext.worker")
-
-
-@dataclass
-class Leadership:
-    """Whether this server acts, asked again when the answer is old; no answer is a no."""
-
-    context: Context
-    _asked: float = -LEADER_AGE
-    _acts: bool = False
-    changed: bool = False
-
-    def acts(self) -> bool:
-        """Return whether oned says SOLO or LEADER; `changed` tells that it just became so."""
-        if time.monotonic() - self._asked >= LEADER_AGE:
-            before = self._acts
-            self._acts = self._ask()
-            self._asked = time.monotonic()
-            self.changed |= self._acts and not before
-        return self._acts
-
-    def _ask(self) -> bool:
-        try:
-            return self.context.oned.raft().acts
-        except OnedError as error:
-            _log.warning("nothing is changed: %s", error)
-            return False
 
 
 @dataclass
@@ -66,11 +41,11 @@ class Worker:
     """One process for each server: keys in, reconciled objects out."""
 
     def __init__(self, context: Context, parts: Sequence[Part]) -> None:
-        self._context = context
+        self._renewal = Renewal(context)
         self._inbox = Inbox(context.paths.spool)
         self._inbox.prepare()
         self._results = Results.load(context.paths.state / FILE)
-        self._leadership = Leadership(context)
+        self._leadership = Leadership()
         self._crews = {
             part.name: _Crew(part, ThreadPoolExecutor(part.threads + 1, part.name)) for part in parts
         }
@@ -81,7 +56,7 @@ class Worker:
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until `stop` says so; what is in work then is finished."""
-        wake = os.open(self._context.paths.spool / spool.WAKE, os.O_RDWR | os.O_NONBLOCK)
+        wake = os.open(self._inbox.folder / spool.WAKE, os.O_RDWR | os.O_NONBLOCK)
         while not stop():
             self.turn()
             select.select([wake, self._ready], [], [], self._patience())
@@ -89,7 +64,7 @@ class Worker:
                 _drain(descriptor)
         for crew in self._crews.values():
             crew.pool.shutdown(cancel_futures=True)
-            self._collect(crew)
+            self._collect(crew, time.monotonic())
         self._results.save(force=True)
 
     def turn(self) -> None:
@@ -97,13 +72,25 @@ class Worker:
         now = time.monotonic()
         for key in self._inbox.take():
             self._accept(key, now)
-        acts = self._leadership.acts()
-        self._sweep(now, acts=acts)
         for crew in self._crews.values():
-            self._collect(crew)
-            if not self._context.stopped(crew.part.name) and (acts or not crew.part.leader_only):
-                self._start(crew, now)
+            self._collect(crew, now)
+        context = self._renewal.look()
+        if context is not None:
+            self._begin(context, now)
         self._results.save()
+
+    def _begin(self, context: Context, now: float) -> None:
+        acts = self._leadership.acts(context)
+        may = [
+            crew
+            for crew in self._crews.values()
+            if not context.stopped(crew.part.name) and (acts or not crew.part.leader_only)
+        ]
+        if self._swept is None or now - self._swept >= ROUND or self._leadership.changed:
+            self._sweep(context, may)
+            self._swept, self._leadership.changed = now, False
+        for crew in may:
+            self._start(context, crew, now)
 
     def idle(self) -> bool:
         """Whether a round was made, and nothing waits or is in work."""
@@ -119,17 +106,11 @@ class Worker:
         else:
             crew.queue.add(key, now)
 
-    def _sweep(self, now: float, *, acts: bool) -> None:
-        due = self._swept is None or now - self._swept >= ROUND or self._leadership.changed
-        for crew in self._crews.values():
-            if crew.sweep is not None and crew.sweep.done():
-                crew.queue.offer(self._found(crew), now)
-            may = acts or not crew.part.leader_only
-            if due and may and crew.sweep is None and not self._context.stopped(crew.part.name):
-                crew.sweep = crew.pool.submit(lambda part: list(part.sweep(self._context)), crew.part)
+    def _sweep(self, context: Context, crews: Sequence[_Crew]) -> None:
+        for crew in crews:
+            if crew.sweep is None:
+                crew.sweep = crew.pool.submit(lambda part: list(part.sweep(context)), crew.part)
                 crew.sweep.add_done_callback(self._ring)
-        if due:
-            self._swept, self._leadership.changed = now, False
 
     def _found(self, crew: _Crew) -> list[Key]:
         sweep, crew.sweep = crew.sweep, None
@@ -142,18 +123,20 @@ class Worker:
             _log.exception("%s: the round failed", crew.part.name)
         return []
 
-    def _start(self, crew: _Crew, now: float) -> None:
+    def _start(self, context: Context, crew: _Crew, now: float) -> None:
         free = (1 if crew.part.whole_pool else crew.part.threads) - len(crew.running)
         due = crew.queue.due(now)
         batches = [tuple(due)] if crew.part.whole_pool and due else [(key,) for key in due]
         for keys in batches[: max(0, free)]:
             for key in keys:
                 crew.queue.start(key)
-            future = crew.pool.submit(partial(crew.part.reconcile, self._context, keys))
+            future = crew.pool.submit(partial(crew.part.reconcile, context, keys))
             crew.running[future] = (keys, time.time())
             future.add_done_callback(self._ring)
 
-    def _collect(self, crew: _Crew) -> None:
+    def _collect(self, crew: _Crew, now: float) -> None:
+        if crew.sweep is not None and crew.sweep.done():
+            crew.queue.offer(self._found(crew), now)
         for future in [future for future in crew.running if future.done()]:
             keys, began = crew.running.pop(future)
             ok, message = _outcome(crew.part.name, future)

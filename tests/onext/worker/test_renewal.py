@@ -1,0 +1,59 @@
+"""Settings that change while the worker runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from onext.part import Context
+from onext.paths import Paths
+from onext.worker.renewal import Renewal
+
+
+class Scene:
+    def __init__(self, tmp_path: Path) -> None:
+        paths = Paths.self_contained(tmp_path)
+        paths.etc.mkdir()
+        self.file = paths.settings
+        self.count = 0
+        self.renewal = Renewal(Context(paths))
+
+    def write(self, text: str) -> None:
+        self.count += 1
+        self.file.write_text(text)
+        os.utime(self.file, (self.count, self.count))
+
+    def timeout(self) -> float | None:
+        context = self.renewal.look()
+        return context and context.settings.oned.timeout
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def test_a_change_is_taken(scene: Scene) -> None:
+    """An administrator edits the file and sees it work."""
+    assert scene.timeout() == 30
+    scene.write("oned:\n  timeout: 5\n")
+    assert scene.timeout() == 5
+    scene.file.unlink()
+    assert scene.timeout() == 30
+
+
+def test_a_mistake_leaves_the_old_ones(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """A typing error on a Friday evening must not stop what worked."""
+    scene.write("oned:\n  timeout: 5\n")
+    assert scene.timeout() == 5
+    scene.write("oned:\n  timeout: soon\n")
+    assert [scene.timeout() for _ in range(3)] == [5, 5, 5]
+    assert caplog.text.count("onext.yaml:2: oned.timeout") == 1
+
+
+def test_wrong_from_the_start_begins_nothing(scene: Scene) -> None:
+    """Without settings that are good there is no envelope: nothing may be done."""
+    scene.write("power: yes please\n")
+    assert scene.renewal.look() is None
+    scene.write("")
+    assert scene.timeout() == 30
