@@ -9,6 +9,7 @@ from pathlib import Path
 import sandbox.calls
 from sandbox.frontend import FrontEnd, Pace
 from sandbox.layout import Layout
+from sandbox.population import populate
 from sandbox.rpc.dispatch import Dispatcher
 from sandbox.rpc.server import Server
 
@@ -29,6 +30,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--monitor", type=float, default=pace.monitor, help="seconds between messages (%(default)s)"
     )
+    parser.add_argument("--hosts", type=int, default=0, help="begin with so many monitored hosts")
+    parser.add_argument("--vms", type=int, default=0, help="begin with so many running VMs on them")
     return parser.parse_args()
 
 
@@ -43,6 +46,8 @@ def main() -> None:
     layout.make(server.server_address[1], server.endpoint)
     front = FrontEnd(layout, Pace(step=options.step, monitor=options.monitor))
     server.answer = Dispatcher(front, sandbox.calls.CALLS).answer
+    if options.hosts:
+        populate(front, options.hosts, options.vms)
     front.start()
     threading.Thread(target=server.serve_forever, name="rpc", daemon=True).start()
     print(json.dumps({"endpoint": layout.endpoint, "location": str(layout.location)}), flush=True)  # noqa: T201  the line that says that it is ready

@@ -14,6 +14,7 @@ from sandbox.life.hosts import HostLife
 from sandbox.life.scheduler import Scheduler
 from sandbox.life.vms import VMLife
 from sandbox.log import OnedLog
+from sandbox.nodes import Nodes
 from sandbox.processes import Children
 from sandbox.rpc.dispatch import Raft
 from sandbox.state.host import Host
@@ -75,6 +76,7 @@ class FrontEnd:
             lock=self.lock,
             pool=self.world.hooks,
         )
+        self.nodes = Nodes(layout.location, self.children)
         self.host_life = HostLife(self)
         self.vm_life = VMLife(self)
         self.scheduler = Scheduler(self)
@@ -91,6 +93,7 @@ class FrontEnd:
         """End all that was started."""
         self.timeline.stop()
         self.hooks.stop()
+        self.nodes.stop()
         self.children.end_all()
 
     def hook_env(self) -> dict[str, str]:

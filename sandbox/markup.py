@@ -6,8 +6,6 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from xml.parsers import expat
 
 _TOKEN = re.compile(r"<!\[CDATA\[.*?\]\]>|<[^>]+>|[^<]+", re.DOTALL)
-_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_WIRE = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#x0d;"})
 
 
 def cdata(value: object) -> str:
@@ -17,12 +15,12 @@ def cdata(value: object) -> str:
 
 def escape(text: str) -> str:
     """Return the text as libxml2 writes it into an element."""
-    return text.translate(_ESCAPES)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def wire(xml: str) -> bytes:
     """Return a document as it travels inside the XML-RPC answer: escaped, UTF-8."""
-    return xml.translate(_WIRE).encode()
+    return escape(xml).replace("\r", "&#x0d;").encode()
 
 
 def tag(name: str, value: object) -> str:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -104,6 +104,15 @@ class Children:
     def _forget(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
             self._ours.discard(process.pid)
+
+    @contextlib.contextmanager
+    def spared(self, pid: int) -> Iterator[None]:
+        """Leave a child alone that somebody else waits for."""
+        with self._lock:
+            self._ours.add(pid)
+        yield
+        with self._lock:
+            self._ours.discard(pid)
 
     def reap(self) -> None:
         """Collect orphans that ended; never a process that somebody here waits for."""

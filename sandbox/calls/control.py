@@ -5,6 +5,7 @@ import json
 from sandbox.calls import answers
 from sandbox.errors import ApiError
 from sandbox.frontend import FrontEnd
+from sandbox.nodes import BEHAVIOURS
 from sandbox.rpc.table import call
 from sandbox.state.access import Caller
 from sandbox.state.names import LCM, HostState
@@ -35,6 +36,18 @@ def host_machine(front: FrontEnd, caller: Caller, oid: int, change: str) -> int:
         else:
             raise ApiError(f"a machine has no {name}: cpu, memory, alive, measured, static")
     return oid
+
+
+@call("sandbox.node", "ss", locked=False)
+def node(front: FrontEnd, caller: Caller, name: str, change: str) -> bool:
+    """Make a node that ssh reaches, or change it: JSON with `addresses` and `behaves`."""
+    answers.admin(caller)
+    wanted = json.loads(change)
+    behaves = wanted.get("behaves", "ok")
+    if behaves not in BEHAVIOURS:
+        raise ApiError(f"a node cannot behave {behaves}: {', '.join(BEHAVIOURS)}")
+    front.nodes.set(name, wanted.get("addresses"), behaves)
+    return True
 
 
 @call("sandbox.monitor", "")

@@ -116,13 +116,22 @@ class VMLife:
 
     def deploy(self, vm: VM, host: Host, ds_id: int, plan: int) -> None:
         """Bring a VM that has no host to one."""
-        before = vm.state
-        seq = vm.history[-1].seq + 1 if vm.history else 0
+        prolog, boot = {
+            VMState.STOPPED: (LCM.PROLOG_RESUME, LCM.BOOT_STOPPED),
+            VMState.UNDEPLOYED: (LCM.PROLOG_UNDEPLOY, LCM.BOOT_UNDEPLOY),
+        }.get(vm.state, (LCM.PROLOG, LCM.BOOT))
+        self.arrive(vm, host, ds_id, plan)
+        self.go(
+            vm, Step(ACTIVE, prolog), Step(ACTIVE, boot, _prolog_done), Step(ACTIVE, LCM.RUNNING, _running)
+        )
+
+    def arrive(self, vm: VM, host: Host, ds_id: int, plan: int) -> None:
+        """Begin a stay of a VM that has no host: its record, the host's capacity, its port."""
         now = int(time.time())
         tm_mad = self._front.world.datastores.get(ds_id).template.get("TM_MAD")
         stay = History(
             oid=vm.id,
-            seq=seq,
+            seq=vm.stay.seq + 1 if vm.history else 0,
             hostname=host.name,
             hid=host.id,
             cid=host.cluster_id,
@@ -140,13 +149,6 @@ class VMLife:
         vm.user_template.remove("SCHED_MESSAGE")
         for graphics in vm.template.vectors("GRAPHICS"):
             graphics.setdefault("PORT", str(_FIRST_PORT + vm.id))
-        prolog, boot = {
-            VMState.STOPPED: (LCM.PROLOG_RESUME, LCM.BOOT_STOPPED),
-            VMState.UNDEPLOYED: (LCM.PROLOG_UNDEPLOY, LCM.BOOT_UNDEPLOY),
-        }.get(before, (LCM.PROLOG, LCM.BOOT))
-        self.go(
-            vm, Step(ACTIVE, prolog), Step(ACTIVE, boot, _prolog_done), Step(ACTIVE, LCM.RUNNING, _running)
-        )
 
     def poweroff(self, vm: VM, caller: Caller, action: Action) -> None:
         """Shut a guest down; it stays bound to its host."""

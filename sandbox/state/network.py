@@ -18,6 +18,7 @@ class Range:
     id: int
     attributes: dict[str, str]
     leases: dict[int, int] = field(default_factory=dict)  # index -> VM
+    _tried: int = 0  # where the search for a free one goes on
 
     @property
     def size(self) -> int:
@@ -31,7 +32,8 @@ class Range:
                 return None
             index = int(ipaddress.ip_address(wanted)) - int(ipaddress.ip_address(self.attributes["IP"]))
             return index if 0 <= index < self.size and index not in self.leases else None
-        return next((index for index in range(self.size) if index not in self.leases), None)
+        self._tried = next((at for at in range(self._tried, self.size) if at not in self.leases), 0)
+        return next((at for at in range(self._tried, self.size) if at not in self.leases), None)
 
     def addresses(self, index: int) -> dict[str, str]:
         """Return what a NIC gets with this address."""
