@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install onext on this OpenNebula front-end: finds a Python, which does the rest (onext/install/bootstrap.py).
 # ./install.sh --help says what else it does: --check, --uninstall, --rollback, --configure, --sandbox …
+# PYTHON=/path/to/python3 ./install.sh takes that interpreter instead of the newest.
 set -eu
 umask 022
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -19,7 +20,7 @@ sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13) and (shared or sys.argv
 '
 private=${ONE_LOCATION:-}
 case " $* " in *" --sandbox "*) private=yes ;; esac
-for name in python3.13 python3.12 python3.11 python3.10 python3; do
+for name in ${PYTHON:-python3.13 python3.12 python3.11 python3.10 python3}; do
     for python in "$(command -v "$name" || :)" "/usr/bin/$name"; do
         if [ -x "$python" ] && "$python" -I -B -c "$usable" "$private" 2>/dev/null; then
             exec "$python" -I -B -c '

@@ -19,6 +19,7 @@ from onext.install import place, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.look import digest, look
 from onext.install.manifest import ORIGINALS, Manifest, Placed
+from onext.install.oned_conf import OnedConfError
 from onext.part import Check
 
 
@@ -91,7 +92,7 @@ def configure(front_end: FrontEnd, *, yes: bool) -> int:
     for path, found in _by_file(editors(front_end)):
         before = after = _read(path)
         for editor in found:
-            after = editor.lines.add(after)
+            after = _added(editor, after)
         if before == after:
             _say(f"{path}: nothing to change\n")
             continue
@@ -144,11 +145,20 @@ def _write_as_it_is(path: Path, content: bytes) -> None:
     atomic.write(path, content, mode=found.mode, owner=(found.owner.uid, found.owner.gid))
 
 
+def _added(editor: Editor, text: str) -> str:
+    try:
+        return editor.lines.add(text)
+    except OnedConfError as error:
+        raise InstallError(f"{editor.path}: {error}") from error
+
+
 def _problems(editor: Editor) -> list[str]:
     try:
         return editor.lines.problems(_read(editor.path))
     except PermissionError:
         return []  # whoever may not read it cannot be told
+    except (InstallError, OnedConfError) as error:
+        return [str(error)]
 
 
 def _by_file(found: Iterable[Editor]) -> Iterator[tuple[Path, Sequence[Editor]]]:

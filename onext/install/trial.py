@@ -22,13 +22,11 @@ _BUILD = "setuptools>=77"  # pyproject.toml's build-system: an isolated build ta
 
 def run(checkout: Path, options: argparse.Namespace) -> int:
     """Make what the sandbox needs, unless it is there, and run the tour; return its exit code."""
-    cache = checkout / _CACHE
-    name = _name(checkout)
-    wheels = options.offline or _once(
-        cache / f"wheels-{name}", "fetching packages", lambda stage: _fetch(checkout, stage)
-    )
+    wheels = options.offline or fetched(checkout)
     home = _once(
-        cache / f"sandbox-{name}", "making the sandbox's venv", lambda stage: _make(checkout, stage, wheels)
+        checkout / _CACHE / f"sandbox-{_name(checkout)}",
+        "making the sandbox's venv",
+        lambda stage: _make(checkout, stage, wheels),
     )
     os.chdir(checkout)
     arguments = ["--offline", str(wheels), *(["--keep"] if options.keep else [])]
@@ -36,6 +34,12 @@ def run(checkout: Path, options: argparse.Namespace) -> int:
     sys.stdout.flush()
     child = os.posix_spawn(python, [python, "-B", "-E", "-s", "-m", "sandbox.tour", *arguments], os.environ)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fetched(checkout: Path) -> Path:
+    """Return the folder of wheels of all packages, fetched once for each pyproject.toml."""
+    target = checkout / _CACHE / f"wheels-{_name(checkout)}"
+    return _once(target, "fetching packages", lambda stage: _fetch(checkout, stage))
 
 
 def _name(checkout: Path) -> str:

@@ -63,7 +63,12 @@ def _example(field: FieldInfo, indent: str) -> Iterator[str]:
 
 
 def _key(name: str, value: object, indent: str) -> Iterator[str]:
-    yield f"#{indent}{name}: {_inline(value)}".rstrip()
+    if not isinstance(value, Mapping) or not value:
+        yield f"#{indent}{name}: {_inline(value)}"
+        return
+    yield f"#{indent}{name}:"
+    for inner, item in value.items():
+        yield f"#{indent}{_INDENT}{inner}: {_inline(item)}"
 
 
 def _described(text: str, indent: str) -> Iterator[str]:

@@ -1,0 +1,89 @@
+"""Files of others: changed only after a look, and as before at the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onext.install import configure, manifest, restricted_attr, versions
+from onext.install.front_end import FrontEnd
+from onext.install.manifest import Manifest
+
+ONED = b"""\
+# a latin-1 letter in a comment: \xe9
+AUTH_MAD = [
+    EXECUTABLE = "one_auth_mad",
+    AUTHN = "ssh,x509"
+]
+VM_RESTRICTED_ATTR = "CONTEXT/FILES"
+VM_RESTRICTED_ATTR = "NIC/MAC"
+AUTH_MAD_CONF = [ NAME = "core", MAX_TOKEN_TIME = "-1" ]
+"""
+
+
+@pytest.fixture
+def front_end(bare: tuple[Path, FrontEnd], make_home: Callable[[FrontEnd, str], Path]) -> FrontEnd:
+    _, found = bare
+    (found.paths.etc / "oned.conf").write_bytes(ONED)
+    manifest.make_folder(found.paths.lib)
+    versions.switch(found.paths.lib, make_home(found, "1"))
+    return found
+
+
+def oned_conf(front_end: FrontEnd) -> bytes:
+    return (front_end.paths.etc / "oned.conf").read_bytes()
+
+
+def test_nothing_changes_without_a_yes(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The diff is shown first; whoever says no, or cannot be asked, keeps the file."""
+    shown: list[str] = []
+    monkeypatch.setattr(configure, "_say", shown.append)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    assert configure.configure(front_end, yes=False) == 1
+    assert oned_conf(front_end) == ONED
+    assert "+AUTH_MAD_CONF" in "".join(shown)
+
+
+def test_put_in_once_and_taken_out_byte_for_byte(front_end: FrontEnd) -> None:
+    """Our lines stand in oned.conf until the uninstall, which brings back every byte."""
+    assert configure.left(front_end)
+    assert configure.configure(front_end, yes=True) == 0
+    changed = oned_conf(front_end)
+    assert b"ssh,x509,biscuit" in changed
+    assert b"\xe9" in changed
+    assert not any(
+        check.level == "warn" and "oned.conf" in check.name for check in configure.checks(front_end)
+    )
+    assert configure.configure(front_end, yes=True) == 0
+    assert oned_conf(front_end) == changed
+    configure.take_out(front_end, Manifest.load(front_end.paths.lib))
+    assert oned_conf(front_end) == ONED
+
+
+def test_a_persons_later_change_stays(front_end: FrontEnd) -> None:
+    """What an administrator wrote after us is kept when our lines are taken out."""
+    configure.configure(front_end, yes=True)
+    path = front_end.paths.etc / "oned.conf"
+    path.write_bytes(path.read_bytes() + b"PORT = 2634\n")
+    configure.take_out(front_end, Manifest.load(front_end.paths.lib))
+    assert oned_conf(front_end) == ONED + b"PORT = 2634\n"
+
+
+def test_pins_are_restricted_and_free_again() -> None:
+    """Tenants cannot pin guests to keep hosts on; the line goes where its kind stands."""
+    text = ONED.decode("latin-1")
+    added = restricted_attr.add(text)
+    assert '"NIC/MAC"\n# onext' in added
+    assert 'VM_RESTRICTED_ATTR = "ONEXT_POWER_PIN"\n' in added
+    assert restricted_attr.problems(text)
+    assert not restricted_attr.problems(added)
+    assert restricted_attr.add(added) == added
+    assert restricted_attr.remove(added) == text
+
+
+def test_a_line_that_an_administrator_wrote_is_enough() -> None:
+    """Where the attribute is restricted already, nothing is added, and nothing taken out."""
+    text = 'VM_RESTRICTED_ATTR="ONEXT_POWER_PIN"\n'
+    assert restricted_attr.add(text) == text
+    assert restricted_attr.remove(text) == text
+    assert restricted_attr.problems('#VM_RESTRICTED_ATTR="ONEXT_POWER_PIN"\n')

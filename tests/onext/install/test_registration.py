@@ -1,0 +1,95 @@
+"""Hooks at oned, against the sandbox: registered once, brought up to date, deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from onext.install import registration
+from onext.install.front_end import FrontEnd
+from onext.install.registration import Outcome
+from tests.fixtures_sandbox import Sandbox
+
+pytestmark = pytest.mark.process
+
+TEMPLATES = {
+    "located": 'NAME = "onext-located"\nTYPE = "state"\nRESOURCE = "HOST"\nSTATE = "MONITORED"\n',
+    "running": 'NAME = "onext-running"\nTYPE = "state"\nRESOURCE = "VM"\nON = "RUNNING"\n',
+    "ended": 'NAME = "onext-ended"\nTYPE = "state"\nRESOURCE = "VM"\nON = "CUSTOM"\n'
+    'STATE = "POWEROFF"\nLCM_STATE = "LCM_INIT"\n',
+    "updated": 'NAME = "onext-updated"\nTYPE = "api"\nCALL = "one.vm.update"\n',
+}
+REST = 'COMMAND = "onext/x"\nARGUMENTS = "$TEMPLATE"\nARGUMENTS_STDIN = "yes"\n'
+
+
+@pytest.fixture
+def hooks(tmp_path: Path) -> Path:
+    """Return a folder with one part that has a hook of every kind."""
+    folder = tmp_path / "hooks/x"
+    folder.mkdir(parents=True)
+    (folder / "part.py").touch()
+    for name, text in TEMPLATES.items():
+        (folder / f"{name}.hook").write_text(text + REST)
+    return folder.parent
+
+
+@pytest.fixture
+def front_end(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> FrontEnd:
+    for name in ("ONE_XMLRPC", "ONE_AUTH"):
+        monkeypatch.setenv(name, sandbox.env[name])
+    return FrontEnd.self_contained(sandbox.location)
+
+
+def commands(sandbox: Sandbox) -> str:
+    pool: str = sandbox.call("one.hookpool.info", -2, -1, -1)
+    return pool
+
+
+def test_registered_once_for_all(front_end: FrontEnd, hooks: Path, sandbox: Sandbox) -> None:
+    """Every event reaches its part once: a second install registers nothing."""
+    first = registration.register(front_end, hooks)
+    assert len(first.done) == len(TEMPLATES)
+    assert commands(sandbox).count("<HOOK>") == len(TEMPLATES)
+    assert registration.register(front_end, hooks) == Outcome()
+
+
+def test_a_changed_template_is_updated_in_place(front_end: FrontEnd, hooks: Path, sandbox: Sandbox) -> None:
+    """A new version's hook waits for what the new template says, under the id that it had."""
+    registration.register(front_end, hooks)
+    file = hooks / "x/ended.hook"
+    file.write_text(file.read_text().replace("POWEROFF", "SUSPENDED"))
+    outcome = registration.register(front_end, hooks)
+    assert outcome.done == ["hook onext-ended: brought up to date"]
+    assert "SUSPENDED" in commands(sandbox)
+    assert registration.register(front_end, hooks) == Outcome()
+
+
+def test_what_a_version_dropped_is_deleted(front_end: FrontEnd, hooks: Path, sandbox: Sandbox) -> None:
+    """No hook stays behind that starts a file which is gone; another bundle's is not touched."""
+    sandbox.call("one.hook.allocate", TEMPLATES["located"].replace("onext-", "their-") + REST)
+    registration.register(front_end, hooks)
+    (hooks / "x/updated.hook").unlink()
+    outcome = registration.register(front_end, hooks)
+    assert outcome.done == ["hook onext-updated: deleted, it is not part of this version"]
+    removed = registration.remove(front_end)
+    assert len(removed.done) == len(TEMPLATES) - 1
+    assert commands(sandbox).count("<HOOK>") == 1
+    assert "their-located" in commands(sandbox)
+
+
+def test_only_the_leader_registers(front_end: FrontEnd, hooks: Path, sandbox: Sandbox) -> None:
+    """On a follower the files are placed and the hooks left to the leader: they exist once for the zone."""
+    sandbox.control("raft", 2, 1, False)
+    outcome = registration.register(front_end, hooks)
+    assert not outcome.done
+    assert "leader" in outcome.left[0]
+    sandbox.control("raft", 3, 2, False)
+    assert len(registration.register(front_end, hooks).done) == len(TEMPLATES)
+
+
+def test_with_oned_down_it_says_what_is_left(
+    front_end: FrontEnd, hooks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installation does not fail because oned is down; the person learns what to do later."""
+    monkeypatch.setenv("ONE_XMLRPC", "http://127.0.0.1:1/RPC2")
+    assert "once more" in registration.register(front_end, hooks).left[0]
+    assert "onehook delete" in registration.remove(front_end).left[0]
