@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from exporter.power.fetch import FetchError, fetch
 from exporter.power.page import NotPower, Reading, Source, read
+from onext.http import Http, HttpError
 from onext.settings.exporter import Power
 
+_LARGEST = 16 << 20  # bytes of one page: some 80,000 processes
 _LONGEST = 16  # times the back-off, for a host that never answers
 _log = logging.getLogger("onext.exporter")
 
@@ -41,6 +42,9 @@ class Rounds:
         self._hosts: dict[int, Host] = {}
         self._lock = threading.Lock()
         self.errors = 0  # requests without figures, since the beginning
+        self._http = Http(
+            connections=settings.threads, size=_LARGEST, connect_timeout=settings.connect_timeout
+        )
         self._pool = ThreadPoolExecutor(settings.threads, "power") if settings.sources else None
 
     def gather(self, hosts: Mapping[int, str]) -> Mapping[int, Host]:
@@ -80,17 +84,13 @@ class Rounds:
         port = settings.scaphandre_port if source == "scaphandre" else settings.kepler_port
         host.busy, host.asked = True, self._clock()
         try:
-            body = fetch(
-                host.name,
-                port,
-                connect=settings.connect_timeout,
-                read=settings.read_timeout,
-                deadline=deadline,
-            )
-            host.reading = read(source, body)
+            left = max(deadline - time.monotonic(), 0.001)
+            name = f"[{host.name}]" if ":" in host.name else host.name
+            page = self._http.get(f"http://{name}:{port}/metrics", timeout=min(left, settings.read_timeout))
+            host.reading = read(source, page.body)
             host.failures, host.not_before = 0, 0.0
             host.tried = {source: True}
-        except (FetchError, NotPower) as error:
+        except (HttpError, NotPower) as error:
             self._failed(host, source, error)
         finally:
             host.busy = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from hooks.prometheus import files, inventory, surroundings
 from hooks.prometheus.attribute import Address
 from hooks.prometheus.decide import Decision, decide
 from hooks.prometheus.networks import ONEADMIN, networks
-from onext import atomic, log
+from onext import log, metrics
 from onext.oned import stream
 from onext.oned.errors import Malformed
 from onext.part import Check, Context, Key, Part
@@ -66,22 +66,20 @@ def sync(context: Context) -> tuple[Decision, list[str]]:
     changed = files.write(folder(context), decision)
     for refusal in decision.refusals if changed else ():
         _log.info("VM %d (%s): left out: %s", refusal.vm, refusal.name, refusal.reason)
-    atomic.write(context.paths.metrics / f"{NAME}.prom", metrics(decision), mode=files.MODE)
+    metrics.write(context.paths.metrics, NAME, figures(decision))
     return decision, changed
 
 
-def metrics(decision: Decision) -> bytes:
-    """Return the figures of a decision for the exporter."""
+def figures(decision: Decision) -> Sequence[metrics.Family]:
+    """Return the figures of a decision."""
     counts = Counter(target.job for target in decision.targets)
-    lines = [
-        "# HELP onext_targets Targets that Prometheus was given.",
-        "# TYPE onext_targets gauge",
-        *(f'onext_targets{{file="{job}"}} {counts[job]}' for job in decision.jobs),
-        "# HELP onext_targets_refused Targets of VMs that were left out; see `onext targets list`.",
-        "# TYPE onext_targets_refused gauge",
-        f"onext_targets_refused {len(decision.refusals)}",
+    given = [({"file": job}, float(counts[job])) for job in decision.jobs]
+    refused: list[tuple[Mapping[str, str], float]] = [({}, float(len(decision.refusals)))]
+    help_text = "Targets of VMs that were left out; see `onext targets list`."
+    return [
+        metrics.Family("onext_targets", "gauge", "Targets that Prometheus was given.", given),
+        metrics.Family("onext_targets_refused", "gauge", help_text, refused),
     ]
-    return ("\n".join(lines) + "\n").encode()
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means: look at everything
