@@ -7,11 +7,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hooks.geolocation.addresses import Address, NotAddresses, listed, parse, public
-from onext import process
-from onext.payload import valid_host_name
+from hooks.geolocation.addresses import Address, listed, parse, public
+from onext import ssh
+from onext.process import CommandError
 from onext.settings.geolocation import Geolocation
 
+LIST = ("ip", "--json", "address", "show")
 LARGEST = 1 << 20  # bytes of `ip --json address show`: some 4,000 addresses
 
 
@@ -63,36 +64,18 @@ def ssh_asker(settings: Geolocation) -> Ask:
 
     def ask(name: str) -> tuple[Address, ...]:
         try:
-            answer = process.run(
-                ssh_command(name, settings), timeout=settings.ssh_timeout, max_output=LARGEST
+            answer = ssh.run(
+                name,
+                LIST,
+                timeout=settings.ssh_timeout,
+                config=settings.ssh_config,
+                max_output=LARGEST,
             )
             return listed(answer.stdout)
-        except (process.CommandError, NotAddresses) as error:
+        except (ValueError, CommandError) as error:
             raise NotFoundOut(str(error)) from error
 
     return ask
-
-
-def ssh_command(name: str, settings: Geolocation) -> list[str]:
-    """Return the command that lists a host's addresses; raise NotFoundOut for a name that is an option."""
-    if not valid_host_name(name):
-        raise NotFoundOut(f"{name!r} is no host name: nothing is run with it")
-    options = {
-        "BatchMode": "yes",
-        "StrictHostKeyChecking": "yes",
-        "ConnectTimeout": str(max(1, int(settings.ssh_timeout / 2))),
-        "ForwardAgent": "no",
-        "ForwardX11": "no",
-        "ClearAllForwardings": "yes",
-        "PermitLocalCommand": "no",
-        "ControlMaster": "no",  # a master that stays would keep our pipes open
-        "ControlPath": "none",
-    }
-    config = ["-F", str(settings.ssh_config)] if settings.ssh_config else []
-    return [
-        "ssh", *config, "-T", *(word for pair in options.items() for word in ("-o", "=".join(pair))),
-        "--", name, "ip", "--json", "address", "show",
-    ]  # fmt: skip
 
 
 def by_dns(name: str) -> tuple[Address, ...]:

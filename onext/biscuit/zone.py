@@ -6,30 +6,17 @@ this (oneadmin, whose servers trust each other), to fixed commands, with the dat
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from onext import ssh
 from onext.oned.client import Oned
 from onext.paths import Paths
-from onext.process import CommandError, run
+from onext.process import CommandError
 from onext.xml import Element
 
 TIMEOUT = 20.0  # seconds for one server, connecting included
-_OPTIONS = {
-    "BatchMode": "yes",
-    "StrictHostKeyChecking": "yes",
-    "ConnectTimeout": "10",
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "ClearAllForwardings": "yes",
-    "PermitLocalCommand": "no",
-    "ControlMaster": "no",  # a master that stays would keep our pipes open
-    "ControlPath": "none",
-}
-_HOST = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:-]*")
 
 
 @dataclass(frozen=True)
@@ -63,23 +50,16 @@ def servers(oned: Oned, configuration: Element) -> list[Server]:
 
 def ask(server: Server, paths: Paths, words: Sequence[str], data: bytes = b"") -> Answer:
     """Run `onext biscuit WORDS` on another server; never raises for what happens there."""
-    if not _HOST.fullmatch(server.host):
-        return Answer(
-            server, False, f"{server.host!r} in its endpoint is no host name: nothing is run with it"
-        )
+    location = ["env", f"ONE_LOCATION={paths.location}"] if paths.location else []
+    command = [*location, str(paths.bin / "onext"), "biscuit", *words]
     try:
-        done = run(_command(server.host, paths, words), timeout=TIMEOUT, input=data)
+        done = ssh.run(server.host, command, timeout=TIMEOUT, input=data)
+    except ValueError as error:
+        return Answer(server, False, f"its endpoint: {error}")
     except CommandError as error:
         said = error.output.decode("utf-8", "backslashreplace").strip().splitlines()
         return Answer(server, False, said[-1] if said else str(error))
     return Answer(server, True, done.stdout.decode("utf-8", "replace").strip())
-
-
-def _command(host: str, paths: Paths, words: Sequence[str]) -> list[str]:
-    options = [word for key, value in _OPTIONS.items() for word in ("-o", f"{key}={value}")]
-    location = ["env", f"ONE_LOCATION={paths.location}"] if paths.location else []
-    remote = shlex.join([*location, str(paths.bin / "onext"), "biscuit", *words])
-    return ["ssh", "-T", *options, "--", host, remote]
 
 
 def _server(element: Element, here: int) -> Server:
