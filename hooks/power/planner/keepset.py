@@ -143,7 +143,7 @@ class Chooser:
 
     def _kind(self, size: Size, watts: float, slots: list[Slot]) -> Kind:
         stays = {slot.id: -1.0 if slot.eager else self.stay[slot.id] for slot in slots}
-        order = sorted(stays, key=lambda slot: (-stays[slot], slot))
+        order = sorted(stays, key=lambda slot: (-stays[slot], -self.slots[slot].turns, slot))
         return Kind(size, watts, order, [stays[slot] for slot in order])
 
     def _fill_up(self, cover: Cover) -> None:

@@ -53,6 +53,7 @@ class Slot:
     keep: bool = False
     accepts: bool = True
     eager: bool = False
+    turns: int = 0  # times it was off lately: who had fewer goes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +77,20 @@ class Load:
 class Reserve:
     """What must be free on the kept hosts when the plan is done.
 
-    `buffer`: so many times a size on hosts of a set (None: any). `spare_host`: the loss of the largest
+    `buffer`: so many times a size on hosts of a set (None: any). `free`: more than that, summed up over the
+    hosts. `spare_host`: the loss of the largest
     kept host can be borne by the others, summed up. `min_slots`: so many hosts that take guests stay on.
     """
 
     buffer: tuple[tuple[int, Size, frozenset[int] | None], ...] = ()
+    free: Size = ZERO
     spare_host: bool = False
     min_slots: int = 0
 
     @property
     def size(self) -> Size:
-        """Return all buffers summed up."""
-        return sum((Size(n * size.cpu, n * size.memory) for n, size, _ in self.buffer), ZERO)
+        """Return all of it summed up, without the spare host."""
+        return sum((Size(n * size.cpu, n * size.memory) for n, size, _ in self.buffer), self.free)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,44 @@
+"""The room that is kept free for guests that are not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hooks.power.model import Cluster, Kind
+from hooks.power.planner.problem import ZERO, Size
+from hooks.power.policy import Policy
+
+Want = tuple[int, Size, frozenset[int] | None]  # so many, of this size, on these hosts (None: any)
+
+
+def wanted(cluster: Cluster, policy: Policy, more: int = 0) -> tuple[Want, ...]:
+    """Return what must stay free: N (and `more`) times the largest flavour, and each group's own.
+
+    Flavours are those of running guests and of oneadmin's templates, so that nobody raises the buffer
+    with a template that he never starts; and no flavour counts as larger than the largest host.
+    """
+    running = [guest for guest in cluster.guests if guest.kind is Kind.RUNNING]
+    largest = _cap(cluster)
+    flavour = _largest([*cluster.flavours, *(guest.size for guest in running)], largest)
+    wants: list[Want] = []
+    if policy.buffer_vms:
+        wants.append((policy.buffer_vms + more, flavour, None))
+    for group, count in policy.group_buffers:
+        own = _largest([guest.size for guest in running if guest.group == group] or [flavour], largest)
+        wants.append((count, own, None))
+    return tuple(want for want in wants if want[0] and want[1] != ZERO)
+
+
+def _cap(cluster: Cluster) -> Size:
+    sizes = [host.size for host in cluster.hosts]
+    return max(sizes, key=lambda size: (size.memory, size.cpu), default=ZERO)
+
+
+def _largest(flavours: Iterable[Size], cap: Size) -> Size:
+    """Return the flavour that takes the largest share of the largest host, at most all of that."""
+
+    def share(size: Size) -> float:
+        return max(size.cpu / max(1, cap.cpu), size.memory / max(1, cap.memory))
+
+    size = max(flavours, key=share, default=ZERO)
+    return Size(min(size.cpu, cap.cpu), min(size.memory, cap.memory))

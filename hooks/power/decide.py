@@ -1,0 +1,257 @@
+"""The decision: a pure function of what is, the policy, the time and the last decision.
+
+It says what to do with each host and why, or why not. Bringing hosts back comes first and needs no second
+thought; switching off waits until two decisions agree and the reason has lasted for IDLE_MINUTES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from hooks.power import shrink
+from hooks.power.candidates import going, why_hold
+from hooks.power.demand import Demand, Look, Wakes, assess, coming
+from hooks.power.model import Bmc, Cluster, Host, Kind, Phase
+from hooks.power.planner.problem import Drain, Move, Plan
+from hooks.power.planner.search import make_plan
+from hooks.power.policy import Mode, Policy
+from onext.oned.objects import HostState
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do with a host, and why."""
+
+    host: int
+    reason: str
+
+
+class Wake(Action):
+    """Switch a host on that we switched off."""
+
+
+class Return(Action):
+    """Give up emptying a host: let it take guests again."""
+
+
+class Drop(Action):
+    """Forget our claim."""
+
+
+class Leave(Action):
+    """Give our claim up for a day: somebody else has the host in hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOff(Action):
+    """Empty a host by these moves and switch it off."""
+
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one decision leaves for the next. It can be lost: then switching off waits a little longer."""
+
+    wanted_off: Mapping[int, float] = field(default_factory=dict)  # host -> since when, without a break
+    wakes: Mapping[int, Wakes] = field(default_factory=dict)  # waiting guest -> hosts woken for it
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do now (`actions`), what would be done in the end (`plan`), and a reason for every host."""
+
+    actions: tuple[Action, ...]
+    reasons: Mapping[int, str]
+    plan: Plan
+    memory: Memory
+    held: str = ""
+    stuck: Mapping[int, str] = field(default_factory=dict)  # guest -> why it waits too long
+    missing_buffer: int = 0
+
+
+NOTHING = Plan((), frozenset())
+EXPECTED = {
+    Phase.OFF: HostState.OFFLINE,
+    Phase.DRAINING: HostState.DISABLED,
+    Phase.CLOSING: HostState.OFFLINE,
+}
+
+
+def decide(cluster: Cluster, policy: Policy, now: float, before: Memory) -> Decision:
+    """Decide what to do with each host of a cluster."""
+    foreign = tuple(_foreign(cluster, now))
+    demand = assess(Look(cluster, policy, now, before.wakes))
+    taken = {action.host for action in foreign}
+    brought = tuple(_brought(cluster, policy, demand, taken))
+    taken |= {action.host for action in brought}
+    stays = shrink.reasons(cluster, policy, now)
+    held = why_hold(cluster, policy, now) or _why_wait(cluster, demand)
+    plan, since, more = NOTHING, dict[int, float](), tuple[Action, ...]()
+    if held:
+        more = tuple(_cancelled(cluster, policy, held, taken))
+    else:
+        plan = make_plan(shrink.problem(cluster, policy, demand, stays))
+        since = {drain.slot: before.wanted_off.get(drain.slot, now) for drain in plan.drains}
+        more = tuple(_shrink(cluster, policy, plan, since, before, now))
+    actions = (*foreign, *brought, *(action for action in more if action.host not in taken))
+    return Decision(
+        actions,
+        _reasons(cluster, stays, plan, actions, held),
+        plan,
+        Memory(since, _wakes(demand, brought, before, now)),
+        held,
+        dict(_stuck(demand, policy, now)),
+        demand.missing_buffer,
+    )
+
+
+def _foreign(cluster: Cluster, now: float) -> Iterator[Action]:
+    """Drop claims on hosts that somebody else has taken in hand, and those that have run out."""
+    for host in cluster.hosts:
+        expected = EXPECTED.get(host.phase) if host.phase else None
+        if host.claim and host.phase is Phase.LEFT and now > host.claim.until:
+            yield Drop(host.id, "left alone long enough")
+        elif host.phase is Phase.OFF and host.bmc is Bmc.ON:
+            yield Leave(host.id, "somebody else switched it on")
+        elif expected and host.state is not expected:
+            yield Leave(host.id, f"somebody else put it into {host.state.name}")
+
+
+def _brought(cluster: Cluster, policy: Policy, demand: Demand, taken: set[int]) -> Iterator[Action]:
+    """Bring back what is needed: hosts being emptied at once, sleeping ones a few at a time."""
+    free = policy.max_parallel_on - sum(host.phase is Phase.WAKING for host in cluster.hosts)
+    for host in cluster.hosts:
+        reason = demand.bring.get(host.id) or (_given_back(host) if policy.mode is Mode.OFF else "")
+        if not reason or host.id in taken:
+            continue
+        if host.phase in (Phase.DRAINING, Phase.CLOSING):
+            yield Return(host.id, reason)
+        elif free > 0:
+            free -= 1
+            yield Wake(host.id, reason)
+
+
+def _given_back(host: Host) -> str:
+    return "MODE is off: what was taken is given back" if host.phase is Phase.OFF else ""
+
+
+def _why_wait(cluster: Cluster, demand: Demand) -> str:
+    """Say why shrinking waits for growing."""
+    if demand.bring or demand.missing_buffer:
+        return "hosts are being brought back"
+    if any(coming(host) for host in cluster.hosts):
+        return "a host is on its way back"
+    return ""
+
+
+def _cancelled(cluster: Cluster, policy: Policy, held: str, taken: set[int]) -> Iterator[Action]:
+    """Give up emptying hosts when the reason to hold back is more than a closed window."""
+    for host in cluster.hosts:
+        begun = host.phase in (Phase.DRAINING, Phase.CLOSING) and host.id not in taken
+        if begun and not _outside_window(policy, held):
+            yield Return(host.id, held)
+
+
+def _outside_window(policy: Policy, held: str) -> bool:
+    return policy.window is not None and held.startswith("outside WINDOW")
+
+
+def _shrink(
+    cluster: Cluster, policy: Policy, plan: Plan, since: Mapping[int, float], before: Memory, now: float
+) -> Iterator[Action]:
+    """Carry on with what was begun while it still makes sense, and begin what is ripe."""
+    for host in cluster.hosts:
+        if host.phase in (Phase.DRAINING, Phase.CLOSING) and policy.mode is not Mode.AUTO:
+            yield Return(host.id, f"MODE is {policy.mode.value}")
+        elif host.phase is Phase.CLOSING:
+            yield PowerOff(host.id, "empty and not needed")
+        elif host.phase is Phase.DRAINING and host.id in plan.kept:
+            yield Return(host.id, "it is needed after all")
+    if policy.mode is Mode.AUTO:
+        yield from _off(cluster, policy, plan, since, before, now)
+
+
+def _off(
+    cluster: Cluster, policy: Policy, plan: Plan, since: Mapping[int, float], before: Memory, now: float
+) -> Iterator[Action]:
+    """Choose from the plan what may begin, or go on, now: always a part that is safe by itself."""
+    draining = {host.id for host in cluster.hosts if host.phase is Phase.DRAINING}
+    free = policy.max_parallel_off - len(going(cluster))
+    budget = policy.max_migrations - cluster.migrations
+    for drain in plan.drains:
+        begun = drain.slot in draining
+        moves = sum(len(move.guests) for move in drain.moves)
+        ripe = drain.slot in before.wanted_off and now - since[drain.slot] >= policy.idle_seconds
+        if begun or (ripe and free > 0 and (moves <= budget or not draining)):
+            free -= not begun
+            yield PowerOff(drain.slot, _why_off(drain), _within(drain.moves, budget))
+            budget -= moves
+            draining.add(drain.slot)
+        elif _makes_way(drain):
+            return  # what comes after may count on room that is not made now
+
+
+def _within(moves: tuple[Move, ...], budget: int) -> tuple[Move, ...]:
+    """Return as many moves, from the first on, as the budget of guests allows."""
+    allowed = []
+    for move in moves:
+        budget -= len(move.guests)
+        if budget < 0:
+            break
+        allowed.append(move)
+    return tuple(allowed)
+
+
+def _makes_way(drain: Drain) -> bool:
+    return any(move.source != drain.slot for move in drain.moves)
+
+
+def _why_off(drain: Drain) -> str:
+    if not drain.moves:
+        return f"empty and not needed: saves {drain.watts:.0f} W"
+    count = sum(len(move.guests) for move in drain.moves)
+    return f"{count} VMs ({drain.cost:.0f} GB) fit elsewhere: saves {drain.watts:.0f} W"
+
+
+def _wakes(demand: Demand, brought: tuple[Action, ...], before: Memory, now: float) -> dict[int, Wakes]:
+    """Count the hosts woken for each VM that still waits."""
+    woken = {action.host for action in brought if isinstance(action, Wake)}
+    waiting = {
+        guest.id
+        for guest in (*demand.placed, *demand.unplaced, *demand.overdue)
+        if guest.kind is Kind.PENDING
+    }
+    counts = {guest: wakes for guest, wakes in before.wakes.items() if guest in waiting}
+    for guest, host in demand.for_guests.items():
+        if host in woken and guest in waiting:
+            counts[guest] = Wakes(counts.get(guest, Wakes()).count + 1, now)
+    return counts
+
+
+def _stuck(demand: Demand, policy: Policy, now: float) -> Iterator[tuple[int, str]]:
+    """Say of VMs that have waited too long what they wait for."""
+    for guests, reason in (
+        (demand.unplaced, "its size or requirements fit on no host that is on or may be woken"),
+        (demand.placed, "a host with room for it is on its way"),
+        (demand.overdue, "a host has room for it, but the scheduler does not place it"),
+    ):
+        for guest in guests:
+            if guest.kind is Kind.PENDING and now - guest.since > policy.vm_wait_timeout:
+                yield guest.id, reason
+
+
+def _reasons(
+    cluster: Cluster, stays: Mapping[int, str], plan: Plan, actions: tuple[Action, ...], held: str
+) -> dict[int, str]:
+    """Give each host its reason: what is done, else why it stays."""
+    said = {action.host: action.reason for action in actions}
+    leaving = {drain.slot: drain for drain in plan.drains}
+    return {
+        host.id: said.get(host.id)
+        or stays[host.id]
+        or (held and f"nothing shrinks now: {held}")
+        or (_why_off(leaving[host.id]) + "; waits for its turn" if host.id in leaving else "needed")
+        for host in cluster.hosts
+    }

@@ -1,0 +1,185 @@
+"""What is missing now (guests without a host, those of a host in ERROR, the buffer), and who brings it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from hooks.power import buffer
+from hooks.power.model import Cluster, Guest, Host, Kind, Phase, total
+from hooks.power.planner.problem import ZERO, Size
+from hooks.power.policy import Policy
+from onext.oned.objects import HostState
+
+BACK_OFF = 120.0  # seconds before a VM may wake a second host; doubled each time
+SICK = (HostState.ERROR, HostState.MONITORING_ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class Wakes:
+    """How many hosts a waiting VM has had woken, and when the last one."""
+
+    count: int = 0
+    last: float = 0.0
+
+    def may_wake(self, policy: Policy, now: float) -> bool:
+        """Whether this VM may have one more host woken."""
+        if self.count >= policy.wakes_per_vm:
+            return False
+        return not self.count or now - self.last >= BACK_OFF * 2 ** (self.count - 1)
+
+
+class Room:
+    """The free room of hosts, and who may not stand together: guests are placed in mind only."""
+
+    def __init__(self, hosts: Iterable[Host], guests: Mapping[int, Iterable[Guest]]) -> None:
+        self.free: dict[int, Size] = {}
+        self.apart: dict[int, set[str]] = {}
+        self.guests = guests
+        for host in hosts:
+            self.open(host)
+
+    def open(self, host: Host) -> None:
+        """Let guests be placed on one host more."""
+        there = tuple(self.guests.get(host.id, ()))
+        self.free[host.id] = host.size - total(there)
+        self.apart[host.id] = {key for guest in there for key in guest.apart}
+
+    def place(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str] = frozenset()) -> bool:
+        """Take the room of the fullest host that has it; say whether there was one."""
+        fits = self._fits(size, hosts, apart)
+        if not fits:
+            return False
+        host = min(fits, key=lambda h: (self.free[h].memory, self.free[h].cpu, h))
+        self.free[host] = self.free[host] - size
+        self.apart[host] |= apart
+        return True
+
+    def has(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str]) -> bool:
+        """Say whether there is room, and take none."""
+        return bool(self._fits(size, hosts, apart))
+
+    def _fits(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str]) -> list[int]:
+        return [
+            host
+            for host, room in self.free.items()
+            if size.fits(room) and (hosts is None or host in hosts) and not apart & self.apart[host]
+        ]
+
+
+@dataclass
+class Demand:
+    """The outcome: hosts to bring, each with its reason; what waits; what nobody can help."""
+
+    bring: dict[int, str] = field(default_factory=dict)
+    for_guests: dict[int, int] = field(default_factory=dict)  # guest -> host brought for it
+    unplaced: list[Guest] = field(default_factory=list)  # nowhere to stand even with all that comes
+    placed: list[Guest] = field(default_factory=list)  # has, or will have, a place
+    overdue: list[Guest] = field(default_factory=list)  # has room and is not placed: counts no more
+    missing_buffer: int = 0  # flavours
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the search for hosts goes by."""
+
+    cluster: Cluster
+    policy: Policy
+    now: float
+    wakes: Mapping[int, Wakes]
+
+
+def assess(look: Look) -> Demand:
+    """Place all that waits on hosts that take guests or soon will; bring more hosts where it does not fit."""
+    guests = look.cluster.by_host()
+    hosts = {host.id: host for host in look.cluster.hosts}
+    room = Room((host for host in look.cluster.hosts if host.takes_guests or coming(host)), guests)
+    options = [host for host in look.cluster.hosts if may_come(host)]
+    options.sort(key=lambda host: (host.phase is Phase.OFF, _watts_per_size(host), host.record.boot_seconds))
+    demand = Demand()
+    for guest in waiting(look.cluster, hosts):
+        if overdue(guest, look) and room.has(guest.size, guest.hosts, guest.apart):
+            demand.overdue.append(guest)
+            continue
+        if room.place(guest.size, guest.hosts, guest.apart):
+            demand.placed.append(guest)
+            continue
+        option = _option(guest, options, room, look)
+        if option is None:
+            demand.unplaced.append(guest)
+            continue
+        _bring(demand, option, options, room, f"VM {guest.id} ({guest.name}) fits on no host that is on")
+        demand.for_guests[guest.id] = option.id
+        if room.place(guest.size, guest.hosts, guest.apart):
+            demand.placed.append(guest)
+    _fill_buffer(demand, options, room, look)
+    return demand
+
+
+def waiting(cluster: Cluster, hosts: Mapping[int, Host]) -> list[Guest]:
+    """Return guests without a host, and those of hosts in ERROR, which will need another, oldest first."""
+    pending = [guest for guest in cluster.guests if guest.kind is Kind.PENDING]
+    lost = [
+        replace(guest, host=-1, since=0.0)
+        for guest in cluster.guests
+        if guest.host in hosts and hosts[guest.host].state in SICK and guest.kind is not Kind.PARKED
+    ]
+    return sorted(pending + lost, key=lambda guest: (guest.since, guest.id))
+
+
+def overdue(guest: Guest, look: Look) -> bool:
+    """Whether a VM has waited longer than is sensible."""
+    return guest.kind is Kind.PENDING and look.now - guest.since > look.policy.vm_wait_timeout
+
+
+def coming(host: Host) -> bool:
+    """Whether a host is on its way back already."""
+    return host.phase in (Phase.WAKING, Phase.RETURNING)
+
+
+def may_come(host: Host) -> bool:
+    """Whether we may bring a host back: only what we ourselves took."""
+    return host.phase in (Phase.DRAINING, Phase.CLOSING, Phase.OFF)
+
+
+def _watts_per_size(host: Host) -> float:
+    return host.curve.idle / max(1, host.size.memory)
+
+
+def _option(guest: Guest, options: list[Host], room: Room, look: Look) -> Host | None:
+    """Return the first host that this guest may have brought and would fit on."""
+    lost = guest.kind is not Kind.PENDING
+    may_wake = lost or look.wakes.get(guest.id, Wakes()).may_wake(look.policy, look.now)
+    for host in options:
+        free = host.size - total(tuple(room.guests.get(host.id, ())))
+        allowed = guest.hosts is None or host.id in guest.hosts
+        if allowed and guest.size.fits(free) and (may_wake or host.phase is not Phase.OFF):
+            return host
+    return None
+
+
+def _bring(demand: Demand, host: Host, options: list[Host], room: Room, reason: str) -> None:
+    options.remove(host)
+    room.open(host)
+    demand.bring[host.id] = reason
+
+
+def _fill_buffer(demand: Demand, options: list[Host], room: Room, look: Look) -> None:
+    """Place the buffer behind the guests; bring hosts for what has no room."""
+    for count, size, hosts in buffer.wanted(look.cluster, look.policy):
+        for _ in range(count):
+            if room.place(size, hosts):
+                continue
+            host = next((h for h in options if size.fits(h.size)), None)
+            if host is None:
+                demand.missing_buffer += 1
+                continue
+            _bring(demand, host, options, room, "the buffer for new VMs is short")
+            room.place(size, hosts)
+    free = sum(room.free.values(), ZERO)
+    while not look.policy.buffer_size.fits(free) and options:
+        host = options[0]
+        _bring(demand, host, options, room, "less is free than BUFFER_CPU and BUFFER_MEMORY ask")
+        free = free + host.size
+    while len(room.free) < look.policy.min_hosts and options:
+        _bring(demand, options[0], options, room, f"MIN_HOSTS is {look.policy.min_hosts}")

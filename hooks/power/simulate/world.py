@@ -1,0 +1,149 @@
+"""The simulated cluster: hosts that boot and shut down, a scheduler, migrations that take their time.
+
+It knows nothing of who steers it: a steering looks at it and calls `wake`, `shut` and `move`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from hooks.power.energy import SHUTDOWN_SECONDS, Curve
+from hooks.power.planner.problem import Size
+from hooks.power.simulate.weeks import Arrival
+
+MIB_PER_SECOND = 500.0  # of a live migration over 10 Gb/s, with memory being written meanwhile
+
+
+class Power(Enum):
+    """What a simulated host does."""
+
+    ON = "on"
+    BOOTING = "booting"
+    STOPPING = "stopping"
+    OFF = "off"
+
+
+@dataclass
+class Node:
+    """A simulated host; `until` ends what it does now, `guests` stand on it."""
+
+    id: int
+    size: Size
+    curve: Curve
+    boot_seconds: float
+    power: Power = Power.ON
+    closed: bool = False  # takes no new guests
+    until: float = 0.0
+    on_since: float = -1e9
+    offs: tuple[float, ...] = ()
+    guests: dict[int, Size] = field(default_factory=dict)
+    cpu: int = 0
+    memory: int = 0
+
+    @property
+    def free(self) -> Size:
+        """Return the room that is left."""
+        return Size(self.size.cpu - self.cpu, self.size.memory - self.memory)
+
+    def add(self, guest: int, size: Size) -> None:
+        """Let a guest stand here."""
+        self.guests[guest] = size
+        self.cpu, self.memory = self.cpu + size.cpu, self.memory + size.memory
+
+    def remove(self, guest: int) -> None:
+        """Let a guest go."""
+        size = self.guests.pop(guest)
+        self.cpu, self.memory = self.cpu - size.cpu, self.memory - size.memory
+
+    def watts(self) -> float:
+        """Return what it draws now; booting draws the peak."""
+        if self.power is Power.OFF:
+            return self.curve.off
+        return self.curve.peak if self.power is Power.BOOTING else self.curve.at(self.cpu / self.size.cpu)
+
+
+@dataclass
+class Totals:
+    """What a week came to; waiting is summed over VMs, in seconds beyond one tick."""
+
+    joules: float = 0.0
+    wait: float = 0.0
+    migrations: int = 0
+    wakes: int = 0
+    host_seconds: float = 0.0
+    rejected: int = 0
+
+
+@dataclass
+class World:
+    """A cluster at one moment of a simulated week."""
+
+    nodes: dict[int, Node]
+    now: float = 0.0
+    tick: float = 60.0  # how often the scheduler looks: waiting for that is nobody's fault
+    places: dict[int, int] = field(default_factory=dict)  # guest -> node
+    ends: dict[int, float] = field(default_factory=dict)
+    queue: list[tuple[int, Arrival]] = field(default_factory=list)
+    moving: dict[int, float] = field(default_factory=dict)  # node -> until when its migrations take
+    totals: Totals = field(default_factory=Totals)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: energy is used, boots and shut-downs end, guests leave."""
+        self.totals.joules += seconds * sum(node.watts() for node in self.nodes.values())
+        self.totals.host_seconds += seconds * sum(n.power is not Power.OFF for n in self.nodes.values())
+        self.now += seconds
+        for node in self.nodes.values():
+            self._finish(node)
+        for guest in [guest for guest, end in self.ends.items() if end <= self.now and guest in self.places]:
+            self.nodes[self.places.pop(guest)].remove(guest)
+            del self.ends[guest]
+
+    def _finish(self, node: Node) -> None:
+        if node.until > self.now:
+            return
+        if node.power is Power.BOOTING:
+            node.power, node.closed, node.on_since = Power.ON, False, self.now
+        elif node.power is Power.STOPPING:
+            node.power = Power.OFF
+
+    def schedule(self) -> None:
+        """Place waiting guests, the oldest first, on the fullest host that has room."""
+        waiting = []
+        for guest, arrival in self.queue:
+            open_nodes = (n for n in self.nodes.values() if n.power is Power.ON and not n.closed)
+            fits = [node for node in open_nodes if arrival.size.fits(node.free)]
+            if not fits:
+                waiting.append((guest, arrival))
+                continue
+            node = min(fits, key=lambda n: (n.free.memory, n.id))
+            node.add(guest, arrival.size)
+            self.places[guest] = node.id
+            self.ends[guest] = self.now + arrival.stays
+            self.totals.wait += max(0.0, self.now - arrival.at - self.tick)
+        self.queue = waiting
+
+    def wake(self, host: int) -> None:
+        """Switch a host on."""
+        node = self.nodes[host]
+        if node.power is Power.OFF:
+            node.power, node.until = Power.BOOTING, self.now + node.boot_seconds
+            self.totals.wakes += 1
+
+    def shut(self, host: int) -> None:
+        """Shut an empty host down."""
+        node = self.nodes[host]
+        if node.guests or self.moving.get(host, 0.0) > self.now:
+            raise AssertionError(f"host {host} is not empty")
+        node.power, node.until, node.closed = Power.STOPPING, self.now + SHUTDOWN_SECONDS, True
+        node.offs = (*[when for when in node.offs if self.now - when < 86_400], self.now)
+
+    def move(self, guest: int, target: int) -> None:
+        """Migrate a guest live; its source stays busy for as long as its memory takes."""
+        source, size = self.nodes[self.places[guest]], self.nodes[self.places[guest]].guests[guest]
+        source.remove(guest)
+        self.nodes[target].add(guest, size)
+        self.places[guest] = target
+        seconds = size.memory / MIB_PER_SECOND
+        self.moving[source.id] = max(self.now, self.moving.get(source.id, 0.0)) + seconds
+        self.totals.migrations += 1

@@ -1,0 +1,12 @@
+"""Local time is UTC in these tests, and small clusters are made in one line."""
+
+import time
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows are in local time."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
