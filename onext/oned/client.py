@@ -11,21 +11,13 @@ import pyone
 
 from onext.oned import credentials, stream
 from onext.oned.connection import Source
-from onext.oned.errors import (
-    Malformed,
-    NotFound,
-    OnedError,
-    Refused,
-    Unauthenticated,
-    Unauthorised,
-)
+from onext.oned.errors import Malformed, Refused, refusal
 from onext.oned.objects import Cluster, Host, Vm
 from onext.oned.template import Value, render
 from onext.oned.transport import Transport
 from onext.paths import Paths
 from onext.xml import Element, MalformedXML, parse
 
-_ERRORS: Mapping[int, type[OnedError]] = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
 _MERGE = 1  # append = 0 would delete what monitoring wrote
 
 
@@ -149,6 +141,6 @@ def _value(method: str, answer: object) -> str | int | bool:
         case [True, (str() | int()) as value, *_]:
             return value
         case [False, str() as message, int() as code, *_]:
-            raise _ERRORS.get(code, Refused)(f"one.{method}: {message}")
+            raise refusal(f"one.{method}", message, code)
         case _:
             raise Malformed(f"one.{method}: the answer has not the form [success, value, code]")

@@ -33,3 +33,11 @@ class Refused(OnedError):
 
 class Malformed(OnedError):
     """The answer is not what oned sends: cut, not XML, or with a DOCTYPE."""
+
+
+_BY_CODE = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
+
+
+def refusal(method: str, message: str, code: int) -> OnedError:
+    """Return what oned's error code means (ErrorCode in its Request.h)."""
+    return _BY_CODE.get(code, Refused)(f"{method}: {message}")

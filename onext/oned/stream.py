@@ -15,20 +15,12 @@ from typing import Any
 
 from onext.oned.connection import Connection, Source
 from onext.oned.elements import split
-from onext.oned.errors import (
-    Malformed,
-    NotFound,
-    OnedError,
-    Refused,
-    Unauthenticated,
-    Unauthorised,
-)
+from onext.oned.errors import Malformed, OnedError, Refused, refusal
 
 __all__ = ["ALL_VMS", "Source", "document", "pool", "unescape"]
 
 ALL_VMS = (-2, -1, -1, -1, "")  # of every user, the whole range, all states but DONE
 _HEAD = 1 << 16  # bytes in which the answer's value must have begun
-_ERRORS: dict[int, type[OnedError]] = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
 _SUCCESS = re.compile(rb"<boolean>1</boolean></value>\s*<value>\s*(?:<string>)?(?=[^<\s])")
 _FAILURE = re.compile(rb"<boolean>0</boolean>|<fault>")
 _REFERENCE = re.compile(rb"&(amp|quot|apos|#[0-9]+|#[xX][0-9a-fA-F]+);")
@@ -82,7 +74,7 @@ def _failure(name: str, answer: bytes) -> OnedError:
         return Refused(f"{name}: {fault.faultString}")
     except Exception as error:  # noqa: BLE001 - whatever a parser says of rubbish
         return Malformed(f"{name}: the answer is no XML-RPC: {error}")
-    return _ERRORS.get(code, Refused)(f"{name}: {message}")
+    return refusal(name, message, code)
 
 
 def _unescaped(chunks: Iterator[bytes]) -> Iterator[bytes]:
