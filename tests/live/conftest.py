@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -37,19 +36,22 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 
 
 @pytest.fixture(scope="module")
-def installed(installation: Installation) -> Iterator[Installation]:
-    """Install for the tests of one module, with a small database and a node that answers by ssh; take it back."""
+def settings(installation: Installation) -> Iterator[None]:
+    """Write onext.yaml: a small database, and a node that answers by ssh for every name of ours."""
     with ExitStack() as stack:
         folder = Scene(installation.front_end, stack).folder()
-        settings = installation.paths.settings
-        stack.callback(settings.unlink)
-        settings.write_text(_settings(folder, stack.enter_context(node(folder, ADDRESSES))))
-        stack.callback(installation.uninstall)
-        installation.install()
+        ssh_config = stack.enter_context(node(folder, ADDRESSES))
+        database = make_database(folder / "city.mmdb")
+        database.chmod(0o644)
+        stack.callback(installation.paths.settings.unlink)
+        installation.paths.settings.write_text(
+            f"geolocation:\n  database: {database}\n  ssh_config: {ssh_config}\n"
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def installed(installation: Installation, settings: None) -> Iterator[Installation]:
+    """Install for the tests of one module, and take it back."""
+    with installation.for_a_while():
         yield installation
-
-
-def _settings(folder: Path, ssh_config: Path) -> str:
-    database = make_database(folder / "city.mmdb")
-    database.chmod(0o644)
-    return f"geolocation:\n  database: {database}\n  ssh_config: {ssh_config}\n"

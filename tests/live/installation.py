@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +58,14 @@ class Installation:
         """Run `./install.sh` with these options as this user."""
         return run([str(self.folder / "checkout/install.sh"), *options], timeout=_TIMEOUT, check=check)
 
-    def install(self) -> None:
-        """Install."""
-        self.install_sh()
-
-    def uninstall(self) -> None:
-        """Take everything back; settings that were changed go into the backup."""
-        self.install_sh("--uninstall", "--backup", str(self.folder / "settings.tar.gz"))
+    @contextmanager
+    def for_a_while(self) -> Iterator[None]:
+        """Install, and take everything back, also where the installation failed."""
+        try:
+            self.install_sh()
+            yield
+        finally:
+            self.install_sh("--uninstall", "--backup", str(self.folder / "settings.tar.gz"))
 
     def onext(self, *arguments: str) -> Completed:
         """Run the installed command."""
@@ -77,16 +80,23 @@ class Installation:
         """Return when the worker did `key` again after `last`."""
         wait_until(f"the worker did {key} again", lambda: self.done(key) not in ("", last))
 
-    def is_running_state(self, path: Path) -> bool:
-        """Tell whether a file is what the worker writes as it goes: its log, state, metrics."""
-        paths = self.paths
-        return path == paths.log or any(path.is_relative_to(top) for top in (paths.var, paths.run))
+    def findings(self) -> dict[str, tuple[str, str]]:
+        """Return what `install.sh --check` says: name to (level, message)."""
+        rows = json.loads(self.install_sh("--check", "--json", check=False).stdout)
+        return {row["check"]: (row["state"], row["message"]) for row in rows}
 
     def tree(self) -> dict[Path, Found | None]:
         """Return every file, folder and link that an installation could touch, with mode, owner and content."""
         paths = self.paths
         tops = [paths.etc, paths.remotes, paths.lib, paths.var, paths.run, paths.log, paths.bin / "onext"]
         return {path: look(path) for top in tops for path in [top, *top.rglob("*")]}
+
+    def placed(self) -> dict[Path, Found | None]:
+        """Return the same without what the worker writes as it goes: its log, spool, state, metrics."""
+        running = (self.paths.var, self.paths.run, self.paths.log)
+        return {
+            p: found for p, found in self.tree().items() if not any(p.is_relative_to(top) for top in running)
+        }
 
     def hooks(self) -> dict[str, str]:
         """Return the registered hooks, name to template as oned prints it."""
