@@ -1,0 +1,1 @@
+"""Grafana dashboards: the JSON files beside this one, and what makes them."""

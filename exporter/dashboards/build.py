@@ -1,0 +1,188 @@
+"""Writes the Grafana dashboards beside this file: `python -m exporter.dashboards.build`.
+
+Grafana's JSON is long; what differs from panel to panel is a title, a query and a unit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+WIDTH = 12  # two panels in a row of 24
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel: `legend` names its lines, `unit` is Grafana's id of a unit."""
+
+    title: str
+    query: str
+    unit: str = "short"
+    legend: str = ""
+    type: str = "timeseries"
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """One file; `variables` are (name, label of a metric, metric)."""
+
+    uid: str
+    title: str
+    panels: Sequence[Panel]
+    variables: Sequence[tuple[str, str, str]] = ()
+
+
+HOST = ("host", "one_host_id", "opennebula_host_state")
+VM = ("vm", "one_vm_id", "opennebula_vm_state")
+NAMED = "* on (one_host_id) group_left (name) opennebula_host_info"
+VM_NAMED = "* on (one_vm_id) group_left (name) opennebula_vm_info"
+
+FLEET = Dashboard(
+    "onext-fleet",
+    "onext / Fleet",
+    (
+        Panel("OpenNebula answers", "opennebula_up", type="stat"),
+        Panel(
+            "Hosts by state", "count_values by () ('state', opennebula_host_state)", legend="state {{state}}"
+        ),
+        Panel("VMs by state", "count_values by () ('state', opennebula_vm_state)", legend="state {{state}}"),
+        Panel("Hosts off", "count(opennebula_host_state == 8) or vector(0)", type="stat"),
+        Panel("CPU given to VMs", "sum(opennebula_host_cpu_usage_ratio) / 100", legend="cores given"),
+        Panel("CPU there is", "sum(opennebula_host_cpu_maximum_ratio) / 100", legend="cores"),
+        Panel("Memory given to VMs", "sum(opennebula_host_mem_usage_bytes)", "bytes", "given"),
+        Panel("Memory there is", "sum(opennebula_host_mem_maximum_bytes)", "bytes", "memory"),
+        Panel("Power of all hosts", "sum(opennebula_host_power_watts)", "watt", "watts"),
+        Panel(
+            "Datastores used", "opennebula_datastore_used_bytes", "bytes", "datastore {{one_datastore_id}}"
+        ),
+        Panel("Time of a scrape", "opennebula_scrape_duration_seconds", "s", "{{collector}}"),
+        Panel(
+            "Errors of the exporter", "increase(opennebula_scrape_errors_total[5m])", "short", "{{collector}}"
+        ),
+    ),
+)
+HOSTS = Dashboard(
+    "onext-host",
+    "onext / Host",
+    (
+        Panel("State", 'opennebula_host_state{one_host_id=~"$host"}', legend="{{one_host_id}}"),
+        Panel("VMs", 'opennebula_host_vms{one_host_id=~"$host"}', legend="{{one_host_id}}"),
+        Panel(
+            "CPU given, of what there is",
+            'opennebula_host_cpu_usage_ratio{one_host_id=~"$host"} / (opennebula_host_cpu_maximum_ratio > 0)',
+            "percentunit",
+            "{{one_host_id}}",
+        ),
+        Panel(
+            "Memory given, of what there is",
+            'opennebula_host_mem_usage_bytes{one_host_id=~"$host"} / (opennebula_host_mem_maximum_bytes > 0)',
+            "percentunit",
+            "{{one_host_id}}",
+        ),
+        Panel("Power", f'opennebula_host_power_watts{{one_host_id=~"$host"}} {NAMED}', "watt", "{{name}}"),
+        Panel(
+            "Energy in an hour",
+            'increase(opennebula_host_energy_joules_total{one_host_id=~"$host"}[1h]) / 3600',
+            "watth",
+            "{{one_host_id}}",
+        ),
+    ),
+    (HOST,),
+)
+POWER = Dashboard(
+    "onext-vm-power",
+    "onext / VM power",
+    (
+        Panel(
+            "Power of VMs", f'opennebula_vm_power_watts{{one_vm_id=~"$vm"}} {VM_NAMED}', "watt", "{{name}}"
+        ),
+        Panel(
+            "The ten that take most", f"topk(10, opennebula_vm_power_watts) {VM_NAMED}", "watt", "{{name}}"
+        ),
+        Panel(
+            "Power by user",
+            "sum by (user) (opennebula_vm_power_watts * on (one_vm_id) group_left (user) opennebula_vm_info)",
+            "watt",
+            "{{user}}",
+        ),
+        Panel(
+            "Power that no VM took",
+            "sum(opennebula_host_power_watts) - sum(opennebula_vm_power_watts)",
+            "watt",
+            "watts",
+        ),
+        Panel("Flavour", 'opennebula_vm_ut_flavours{one_vm_id=~"$vm"}', legend="{{one_vm_id}}"),
+        Panel("Hosts with figures", "sum by (source) (opennebula_power_source_up)", legend="{{source}}"),
+    ),
+    (VM,),
+)
+TARGETS = Dashboard(
+    "onext-targets",
+    "onext / Targets",
+    (
+        Panel("Targets up", "sum by (job) (up)", legend="{{job}}"),
+        Panel("Targets down", "count by (job) (up == 0) or sum by (job) (up * 0)", legend="{{job}}"),
+        Panel("Targets given", "onext_targets", legend="{{file}}"),
+        Panel("Targets of VMs refused", "onext_targets_refused", type="stat"),
+        Panel("Samples of VMs", 'scrape_samples_scraped{job="opennebula_vms"}', legend="VM {{one_vm_id}}"),
+        Panel("Age of the parts' figures", "opennebula_part_metrics_age_seconds", "s", "{{part}}"),
+    ),
+)
+ALL = (FLEET, HOSTS, POWER, TARGETS)
+
+
+def render(dashboard: Dashboard) -> str:
+    """Return a dashboard as Grafana's JSON."""
+    panels = [_panel(number, panel) for number, panel in enumerate(dashboard.panels)]
+    variables = [{"name": "datasource", "type": "datasource", "query": "prometheus"}]
+    document = {
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "tags": ["opennebula", "onext"],
+        "schemaVersion": 36,
+        "refresh": "1m",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {"list": [*variables, *(_variable(*one) for one in dashboard.variables)]},
+        "panels": panels,
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _panel(number: int, panel: Panel) -> dict[str, Any]:
+    target = {"refId": "A", "expr": panel.query, "legendFormat": panel.legend, "datasource": SOURCE}
+    return {
+        "id": number + 1,
+        "type": panel.type,
+        "title": panel.title,
+        "datasource": SOURCE,
+        "gridPos": {"x": number % 2 * WIDTH, "y": number // 2 * 8, "w": WIDTH, "h": 8},
+        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+        "targets": [target],
+    }
+
+
+def _variable(name: str, label: str, metric: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "query",
+        "datasource": SOURCE,
+        "query": {"query": f"label_values({metric}, {label})", "refId": "A"},
+        "includeAll": True,
+        "multi": True,
+        "allValue": ".*",
+        "current": {"text": "All", "value": "$__all"},
+    }
+
+
+def main() -> None:
+    """Write every dashboard."""
+    for dashboard in ALL:
+        (Path(__file__).parent / f"{dashboard.uid}.json").write_text(render(dashboard))
+
+
+if __name__ == "__main__":
+    main()

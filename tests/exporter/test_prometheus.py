@@ -1,0 +1,175 @@
+"""A real Prometheus scrapes the exporter: every query of every dashboard and rule finds something."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from answers import recorded, serve
+from monitoring import Prometheus, exporter, get, pages, prometheus, until
+from ruamel.yaml import YAML
+
+from exporter.dashboards.build import ALL, render
+from onext import metrics
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "exporter/rules/onext.rules.yml"
+DASHBOARDS = sorted((ROOT / "exporter/dashboards").glob("*.json"))
+HOST = """scaph_host_power_microwatts 48710291
+scaph_host_energy_microjoules {energy}
+{guests}
+node_boot_time_seconds 1795236371
+opennebula_libvirt_daemon_up 1
+"""
+GUEST = 'scaph_process_power_consumption_microwatts{{exe="qemu-kvm-one",cmdline="-nameguest=one-{n},x",pid="{n}"}} {n}000000'
+CONFIGURATION = """\
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: ['{rules}']
+scrape_configs:
+- job_name: opennebula_exporter
+  static_configs: [{{targets: ['{exporter}']}}]
+- job_name: node_exporter
+  static_configs: [{{targets: ['127.0.0.1:{port}'], labels: {{one_host_id: '0'}}}}]
+- job_name: opennebula_vms
+  static_configs: [{{targets: ['127.0.0.2:{port}', '127.0.0.3:1'], labels: {{one_vm_id: '42'}}}}]
+"""
+
+
+def on_loopback(document: bytes) -> bytes:
+    """Give every host of a pool an address of its own on loopback as its name."""
+    return re.sub(
+        rb"(<HOST><ID>(\d+)</ID>)<NAME>[^<]*</NAME>",
+        lambda m: m[1] + b"<NAME>127.0.0.%d</NAME>" % (int(m[2]) + 1),
+        document,
+    )
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Run everything: recorded pools, power on each host, a part's figures, Prometheus with our rules."""
+    from pytest_socket import enable_socket, socket_allow_hosts
+
+    enable_socket()
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+    folder = tmp_path_factory.mktemp("monitored")
+    documents = recorded(ROOT / "tests/fixtures/opennebula-7.0.2")
+    documents["hostpool.info"] = on_loopback(documents["hostpool.info"] or b"")
+    parts = [
+        metrics.Family("onext_targets", "gauge", "x", [({"file": "vms"}, 3.0)]),
+        metrics.Family("onext_targets_refused", "gauge", "x", [({}, 1.0)]),
+    ]
+    metrics.write(folder / "exporter/metrics", "prometheus", parts)
+    began = time.time()
+
+    def page(_address: str, _path: str) -> str:
+        guests = "\n".join(GUEST.format(n=n) for n in range(20))
+        return HOST.format(energy=int((time.time() - began) * 48e6), guests=guests)
+
+    with serve(documents) as oned, pages(page) as port:
+        settings = f"exporter: {{power: {{scaphandre_port: {port}, interval: 3}}}}\n"
+        with exporter(oned.endpoint, folder / "exporter", settings) as listen:
+            configuration = CONFIGURATION.format(rules=RULES, exporter=listen, port=port)
+            with prometheus(folder / "prometheus", configuration) as running:
+                energy = "increase(opennebula_host_energy_joules_total[5m]) > 0"
+                until(lambda: running.query(energy), "two readings of energy", 40)
+                yield running
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_every_panel_shows_something(monitored: Prometheus, file: Path) -> None:
+    """A panel whose query names a metric that is not there stays empty for ever, and nobody notices."""
+    panels = json.loads(file.read_text())["panels"]
+    assert panels
+    for panel in panels:
+        for target in panel["targets"]:
+            query = target["expr"].replace("$host", ".*").replace("$vm", ".*")
+            assert monitored.query(query), f"{panel['title']}: {query}"
+
+
+@pytest.mark.process
+def test_variables_have_values(monitored: Prometheus) -> None:
+    """A dashboard whose drop-down is empty shows nothing."""
+    for dashboard in ALL:
+        for _, label, metric in dashboard.variables:
+            assert monitored.query(f"count by ({label}) ({metric})")
+
+
+def test_dashboards_are_made_from_their_source() -> None:
+    """A change by hand of the JSON would be lost at the next build."""
+    assert {file.stem for file in DASHBOARDS} == {dashboard.uid for dashboard in ALL}
+    for dashboard in ALL:
+        assert (ROOT / f"exporter/dashboards/{dashboard.uid}.json").read_text() == render(dashboard)
+
+
+def rules() -> list[tuple[str, str]]:
+    document = YAML(typ="safe").load(RULES.read_text())
+    return [(rule["alert"], rule["expr"]) for group in document["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("alert", "expression"), rules(), ids=[name for name, _ in rules()])
+def test_every_metric_of_a_rule_exists(monitored: Prometheus, alert: str, expression: str) -> None:
+    """An alert on a metric that is not there never fires: that is how outages are missed."""
+    bare = re.sub(r"\{[^}]*\}|\((?:one_host_id|instance)\)", " ", expression)
+    names = set(re.findall(r"\b(?:up|(?:node|opennebula|onext)_\w+)\b", bare))
+    assert names, alert
+    for name in names:
+        assert monitored.query(name), f"{alert}: {name}"
+    assert isinstance(monitored.query(expression), list)
+
+
+@pytest.mark.process
+def test_a_dead_exporter_of_a_tenant_raises_no_alert(monitored: Prometheus) -> None:
+    """What a tenant stops must page nobody; a real loss would, as HostDown does here for the host in error."""
+    assert monitored.query('up{job="opennebula_vms"} == 0')
+    until(lambda: "HostDown" in monitored.alerts(), "the alert of the host in error")
+    assert "InstanceDown" not in monitored.alerts()
+
+
+@pytest.mark.process
+def test_power_reaches_prometheus(monitored: Prometheus) -> None:
+    """A guest's power counts once, from the host that OpenNebula says it is on."""
+    (found,) = monitored.query('opennebula_vm_power_watts{one_vm_id="2"}')
+    assert found["value"][1] == "2"
+    assert (
+        len(monitored.query("opennebula_power_source_up == 1")) == 7
+    )  # neither the host that is off, nor in error
+    assert not monitored.query('opennebula_host_power_watts{one_host_id="7"}')
+
+
+@pytest.mark.process
+def test_promtool_finds_nothing_to_complain_of(monitored: Prometheus) -> None:
+    """Names, types and HELP must be what Prometheus's own linter accepts."""
+    active = monitored.api("targets", state="active")["activeTargets"]
+    url = next(t["scrapeUrl"] for t in active if t["labels"]["job"] == "opennebula_exporter")
+    _, body, _ = get(url)
+    done = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, check=False)
+    complaints = [line for line in (done.stdout + done.stderr).decode().splitlines() if line]
+    assert body
+    # OpenNebula's own name, which its dashboards need.
+    allowed = re.compile(r"opennebula_(host|datastore|vm)_total|opennebula_vm_power_consumption_uW")
+    assert [line for line in complaints if not allowed.match(line)] == []
+
+
+@pytest.mark.process
+def test_rules_are_clean(tmp_path: Path) -> None:
+    """Prometheus does not start with a rule file that it cannot read."""
+    done = subprocess.run(["promtool", "check", "rules", RULES], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.process
+def test_alerts_fire_and_stay_silent_as_they_should(tmp_path: Path) -> None:
+    """A host that is switched off and woken, and a tenant, page nobody; what is really down does."""
+    cases = (Path(__file__).parent / "rules_test.yml").read_text().replace("[RULES]", f"['{RULES}']")
+    (tmp_path / "cases.yml").write_text(cases)
+    done = subprocess.run(
+        ["promtool", "test", "rules", tmp_path / "cases.yml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
