@@ -72,9 +72,17 @@ class Scene:
         self._stack.callback(self._remove, "datastore.delete", datastore)
         return datastore
 
-    def guest(self) -> int:
+    def network(self, address: str, *, allowed: bool = True) -> int:
+        """Make a network that leases `address`; `allowed` lets its VMs be scraped."""
+        text = f'NAME="{self.name("network")}"\nVN_MAD="dummy"\nBRIDGE="none"\nAR=[ TYPE="IP4", IP="{address}", SIZE="1" ]\n'
+        text += 'ONEXT_SCRAPE="YES"\n' if allowed else ""
+        network = int(self.oned.call("vn.allocate", text, _DEFAULT_CLUSTER))
+        self._stack.callback(self._remove, "vn.delete", network)
+        return network
+
+    def guest(self, template: str = "") -> int:
         """Make a guest without disks that waits to be deployed (HOLD) and return its id."""
-        text = f'NAME="{self.name("guest")}"\nCPU="0.1"\nMEMORY="16"\n'
+        text = f'NAME="{self.name("guest")}"\nCPU="0.1"\nMEMORY="16"\n{template}'
         guest = int(self.oned.call("vm.allocate", text, True))
         self._stack.callback(self.end_guest, guest)
         wait_until(f"guest {guest} is held", lambda: self.oned.vm(guest).state is VmState.HOLD)
