@@ -1,0 +1,257 @@
+"""What an administrator does with install.sh, one command after the other, on a self-contained front-end."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import STOCK, Installed, copy_of
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+
+Tree = dict[str, tuple[int, int, int, bytes]]
+MOVES = ("var/onext/spool", "var/onext/state", "var/onext/run", "var/onext/worker.lock", "var/onext.log")
+
+
+def tree(folder: Path, *, times: bool = False) -> Tree:
+    """Return every path below `folder` with its mode, owner, content and, where wanted, its time."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        status = path.lstat()
+        content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        changed = status.st_mtime_ns if times else 0
+        found[name] = (status.st_mode, status.st_uid * 100_000 + status.st_gid, changed, content)
+    return found
+
+
+def without_what_moves(found: Tree) -> Tree:
+    """Leave out what the worker itself writes."""
+    return {name: what for name, what in found.items() if not name.startswith(MOVES) and name != "var/onext"}
+
+
+def test_the_command_and_the_hook_work(installed: Installed) -> None:
+    """After the one command the bundle does its work, with oned down too."""
+    assert "Usage" in installed.onext("--help").stdout
+    hook = installed.location / "var/remotes/hooks/onext/geolocation"
+    refused = subprocess.run([hook], input=b"", capture_output=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert b"no payload" in refused.stderr
+
+
+def test_a_second_run_changes_nothing(installed: Installed) -> None:
+    """An administrator may run it as often as he likes: no file has another content or time."""
+    assert installed.install().returncode == 0  # starts the worker, which rested
+    before = without_what_moves(tree(installed.location, times=True))
+    again = installed.install()
+    assert again.returncode == 0
+    assert "nothing to change" in again.stdout
+    assert without_what_moves(tree(installed.location, times=True)) == before
+
+
+def test_oned_down_is_no_failure_and_is_said(installed: Installed) -> None:
+    """The person learns that the hooks are left to register."""
+    assert "once more to register the hooks" in installed.install().stdout
+
+
+def test_the_worker_runs_after_an_install(installed: Installed) -> None:
+    """A front-end that is installed works without a further command."""
+    installed.install()
+    rows = json.loads(installed.run("--check", "--json").stdout)
+    assert {"check": "worker", "state": "ok", "message": "runs", "remedy": ""} in rows
+
+
+def test_check_names_what_differs(installed: Installed) -> None:
+    """Each kind of damage is a line of its own, and the exit code is for scripts."""
+    installed.install()
+    assert installed.run("--check").returncode == 0
+    (installed.location / "bin/onext").chmod(0o777)
+    (installed.location / "var/remotes/hooks/onext/geolocation").unlink()
+    (installed.location / "var/remotes/vmm/kvm/migrate").write_text("#!/bin/sh\n# of the next package\n")
+    (installed.location / "etc/onext.yaml").write_text("geolocation:\n  databse: /x\n")
+    (installed.location / "etc/onext/bmc.yaml").write_text("1: {}\n")
+    (installed.location / "etc/onext/bmc.yaml").chmod(0o644)
+    checked = installed.run("--check")
+    assert checked.returncode == 1
+    for told in (
+        "bin/onext: mode 0777 instead of 0755",
+        "hooks/onext/geolocation: missing",
+        "kvm/migrate: OpenNebula's own; it becomes migrate_default",
+        "did you mean 'database'?",
+        "bmc.yaml: others may read it",
+    ):
+        assert told in checked.stdout
+    (installed.location / "etc/onext.yaml").unlink()
+    (installed.location / "etc/onext/bmc.yaml").unlink()
+    assert installed.install().returncode == 0
+    assert installed.run("--check").returncode == 0
+
+
+def test_check_does_not_need_an_installation_to_say_so(tmp_path: Path, installed: Installed) -> None:
+    """On a front-end without onext --check says that, changes nothing and fails."""
+    location = tmp_path / "one"
+    (location / "etc").mkdir(parents=True)
+    (location / "etc/oned.conf").write_text("PORT = 2633\n")
+    before = tree(location)
+    checked = Installed(installed.checkout, location, installed.wheels).run("--check")
+    assert checked.returncode == 1
+    assert "not installed" in checked.stderr
+    assert tree(location) == before
+
+
+def test_no_front_end_is_said_in_one_line(tmp_path: Path, installed: Installed) -> None:
+    """A wrong ONE_LOCATION is named, and nothing is made there."""
+    done = Installed(installed.checkout, tmp_path / "nowhere", installed.wheels).install()
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "oned.conf" in done.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_without_root_one_line_and_nothing_changed(tmp_path: Path, installed: Installed) -> None:
+    """Whoever may not install is told so at once."""
+    location = tmp_path / "one"
+    (location / "etc").mkdir(parents=True)
+    (location / "etc/oned.conf").write_text("PORT = 2633\n")
+    before = tree(location)
+    readable = copy_of(installed.checkout, Path("/tmp") / f"onext-install-{os.getpid()}")
+    try:
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(readable / "install.sh")],
+            env={"ONE_LOCATION": str(location), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        subprocess.run(["rm", "-r", str(readable)], check=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert tree(location) == before
+
+
+def test_killed_at_any_time_and_repaired(installed: Installed) -> None:
+    """kill -9 of the whole installation, wherever it is: the next run makes it whole."""
+    whole = without_what_moves(tree(installed.location))
+    chance = random.Random(2)
+    for _ in range(6):
+        for name in ("bin/onext", "etc/onext/biscuit-revoked", "var/remotes/hooks/onext/geolocation"):
+            (installed.location / name).unlink(missing_ok=True)
+        running = subprocess.Popen(
+            [installed.checkout / "install.sh", "--offline", installed.wheels],
+            env=installed.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(chance.uniform(0.05, 1.5))
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    repaired = installed.install()
+    assert repaired.returncode == 0, repaired.stderr
+    assert without_what_moves(tree(installed.location)) == whole
+
+
+def test_killed_while_it_builds(installed: Installed, tmp_path: Path) -> None:
+    """A new version that is not finished is nothing: the old one goes on, and the rest is swept away."""
+    newer = changed(installed, tmp_path, "onext/__init__.py", "# another\n")
+    before = installed.current()
+    running = subprocess.Popen(
+        [newer / "install.sh", "--offline", installed.wheels], env=installed.env, start_new_session=True
+    )
+    time.sleep(2.5)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert installed.current() == before
+    assert installed.onext("--version").returncode == 0
+    assert installed.install().returncode == 0
+    assert [path.name for path in (installed.lib / "versions").iterdir()] == [before]
+
+
+def changed(installed: Installed, tmp_path: Path, file: str, text: str) -> Path:
+    """Return another checkout, with one file that begins otherwise."""
+    other = copy_of(installed.checkout, tmp_path / "other")
+    (other / file).write_text(text + (other / file).read_text())
+    return other
+
+
+def test_upgrade_and_rollback(installed: Installed, tmp_path: Path) -> None:
+    """A new version takes over with the settings kept; one command goes back to the one before."""
+    (installed.location / "etc/onext.yaml").write_text("geolocation:\n  ssh_timeout: 7\n")
+    other = changed(installed, tmp_path, "hooks/geolocation/geolocation.hook", "# a newer one\n")
+    before = installed.current()
+    upgraded = installed.install(other)
+    assert upgraded.returncode == 0, upgraded.stdout + upgraded.stderr
+    after = installed.current()
+    assert f"in place of {before}" in upgraded.stdout
+    assert "ssh_timeout: 7" in (installed.location / "etc/onext.yaml").read_text()
+    assert installed.run("--rollback").returncode == 0
+    assert installed.current() == before
+    assert installed.run("--rollback").returncode == 0
+    assert installed.current() == after
+    assert {path.name for path in (installed.lib / "versions").iterdir()} == {before, after}
+
+
+def test_packages_that_are_not_there_leave_the_old_version(installed: Installed, tmp_path: Path) -> None:
+    """An upgrade that pip cannot finish changes nothing on the front-end."""
+    other = copy_of(installed.checkout, tmp_path / "other")
+    project = other / "pyproject.toml"
+    project.write_text(project.read_text().replace('"click>=', '"no-such-package-anywhere", "click>='))
+    before = without_what_moves(tree(installed.location))
+    failed = installed.install(other)
+    assert failed.returncode == 1
+    assert "nothing was changed" in failed.stderr
+    assert without_what_moves(tree(installed.location)) == before
+
+
+def test_a_version_that_does_not_work_goes_back_by_itself(installed: Installed, tmp_path: Path) -> None:
+    """An upgrade whose hooks do not start is undone: every file is the old version's again, and it works."""
+    before, version = without_what_moves(tree(installed.location)), installed.current()
+    other = copy_of(installed.checkout, tmp_path / "other")
+    hook = other / "hooks/hook"
+    hook.write_text(hook.read_text().replace("code = hook(", "raise SystemExit(3)\ncode = hook("))
+    failed = installed.install(other)
+    assert failed.returncode == 1
+    assert "does not start" in failed.stderr
+    assert f"back to {version}" in failed.stderr
+    assert installed.current() == version
+    assert without_what_moves(tree(installed.location)) == before
+    assert installed.onext("--version").returncode == 0
+
+
+def test_settings_that_the_new_version_refuses(installed: Installed) -> None:
+    """A mistake in the settings is named with its line before anything is touched."""
+    (installed.location / "etc/onext.yaml").write_text("geolocation:\n  databse: /x\n")
+    before = without_what_moves(tree(installed.location))
+    failed = installed.install()
+    assert failed.returncode == 1
+    assert "onext.yaml:2: geolocation.databse" in failed.stderr
+    assert without_what_moves(tree(installed.location)) == before
+
+
+def test_uninstall_leaves_it_as_it_was(installed: Installed, tmp_path: Path) -> None:
+    """Byte for byte, rights too, with a worker that ran; what a person changed is in the archive."""
+    installed.install()
+    (installed.location / "etc/onext.yaml").write_text("geolocation: {}\n")
+    archive = tmp_path / "settings.tar.gz"
+    hold = installed.lib / "versions" / installed.current()
+    hold.replace(installed.location.with_name("version"))  # the other tests need it
+    (installed.lib / "versions" / hold.name).symlink_to(installed.location.with_name("version"))
+    gone = installed.run("--uninstall", "--backup", str(archive))
+    before = installed.location.with_name("before")
+    left = tree(installed.location)
+    hold.parent.mkdir(parents=True)
+    installed.location.with_name("version").replace(hold)
+    assert gone.returncode == 0, gone.stderr
+    assert left == tree(before)
+    assert (installed.location / "var/remotes/vmm/kvm/migrate").read_text() == STOCK
+    listed = subprocess.run(["tar", "tzf", str(archive)], capture_output=True, text=True, check=True).stdout
+    assert listed.split() == [str(installed.location / "etc/onext.yaml").lstrip("/")]
+    assert "onehook delete" in gone.stdout
