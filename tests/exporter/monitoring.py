@@ -69,12 +69,14 @@ def process(*argv: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Popen[st
 
 
 @contextmanager
-def exporter(endpoint: str, folder: Path, settings: str = "", *options: str) -> Iterator[str]:
+def exporter(
+    endpoint: str, folder: Path, settings: str = "", *options: str, listen: str = ""
+) -> Iterator[str]:
     """Run onext-exporter and return its address."""
     folder.mkdir(exist_ok=True, parents=True)
     (folder / "onext.yaml").write_text(settings)
     (folder / "auth").write_text("exporter:secret\n")
-    listen = f"127.0.0.1:{free_port()}"
+    listen = listen or f"127.0.0.1:{free_port()}"
     with process(
         sys.executable, "-m", "exporter", "--settings", folder / "onext.yaml", "--auth", folder / "auth",
         "--endpoint", endpoint, "--listen", listen, "--parts", folder / "metrics", *options,
@@ -87,7 +89,7 @@ def exporter(endpoint: str, folder: Path, settings: str = "", *options: str) -> 
 def _answers(listen: str) -> bool:
     host, _, port = listen.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), 1).close()
+        socket.create_connection((host.strip("[]").replace("::", "::1"), int(port)), 1).close()
     except OSError:
         return False
     return True

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from answers import recorded, samples, serve
 
 from exporter.collection import Collection
 from exporter.families import FAMILIES
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
+from tests.exporter.answers import recorded, samples, serve
 
 SETTINGS = Exporter(power=Power(sources=[]))
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from answers import recorded, serve
-from monitoring import Prometheus, exporter, get, pages, prometheus, until
 from ruamel.yaml import YAML
 
 from exporter.dashboards.build import ALL, render
 from onext import metrics
+from tests.exporter.answers import recorded, serve
+from tests.exporter.monitoring import Prometheus, exporter, get, pages, prometheus, until
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "exporter/rules/onext.rules.yml"

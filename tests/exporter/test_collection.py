@@ -1,0 +1,143 @@
+"""A scrape when others do wrong: errors are metrics, old data ages out, nothing is invented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter import parts
+from exporter.collection import Collection
+from onext.oned.stream import Source
+from onext.settings.exporter import Exporter, Power
+from tests.exporter.answers import Answers, recorded, samples, serve
+
+pytestmark = pytest.mark.process
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def oned(recordings: Path) -> Iterator[Answers]:
+    with serve(recorded(recordings)) as answers:
+        yield answers
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def collection(oned: Answers, clock: Clock, tmp_path: Path) -> Collection:
+    settings = Exporter(keep=300, power=Power(sources=[]))
+    source = Source(oned.endpoint, "u:p", 1.0, 2.0, 5.0)
+    return Collection(source, settings, tmp_path, version="1", server="fe", clock=clock)
+
+
+def test_each_pool_is_asked_once(oned: Answers, collection: Collection) -> None:
+    """The reference asks oned eight times for each VM."""
+    collection()
+    assert sorted(oned.calls) == ["datastorepool.info", "hostpool.info", "vmpool.infoextended"]
+
+
+def test_a_broken_pool_leaves_the_others(oned: Answers, collection: Collection) -> None:
+    """An oned that answers half must not look like a cloud without the other half."""
+    oned.documents["vmpool.infoextended"] = None
+    page = collection()
+    found = samples(page.text.decode())
+    assert (found["opennebula_up{}"], page.up) == (0, False)
+    assert found["opennebula_host_total{}"] == 9
+    assert not any(key.startswith("opennebula_vm_") for key in found)
+    assert found['opennebula_scrape_errors_total{collector="vms"}'] == 1
+    assert "vms" in page.failures
+
+
+def test_last_good_data_ages_out(oned: Answers, collection: Collection, clock: Clock) -> None:
+    """A restart of oned must not drop every series, and data of yesterday must not pass for today's."""
+    good = samples(collection().text.decode())
+    kept = dict(oned.documents)
+    oned.documents = dict.fromkeys(kept)
+    clock.now += 299
+    old = samples(collection().text.decode())
+    assert old["opennebula_up{}"] == 0
+    assert old['opennebula_data_age_seconds{collector="vms"}'] == 299
+    assert old['opennebula_vm_state{one_vm_id="0"}'] == good['opennebula_vm_state{one_vm_id="0"}']
+    clock.now += 2
+    gone = samples(collection().text.decode())
+    assert not any(key.startswith(("opennebula_vm_", "opennebula_host_")) for key in gone)
+    assert gone['opennebula_scrape_errors_total{collector="vms"}'] == 2
+    oned.documents = kept
+    back = samples(collection().text.decode())
+    assert (back["opennebula_up{}"], back['opennebula_data_age_seconds{collector="vms"}']) == (1, 0)
+
+
+@pytest.mark.parametrize("method", ["hostpool.info", "vmpool.infoextended", "datastorepool.info"])
+def test_pools_cut_anywhere(oned: Answers, collection: Collection, method: str) -> None:
+    """Half a pool is an error, whatever the half; the exporter stays up."""
+    whole = oned.documents[method]
+    assert whole
+    for end in range(0, len(whole) - 1, 1000):
+        oned.documents[method] = whole[:end]
+        page = collection()
+        assert not page.up
+        assert page.failures
+    oned.documents[method] = whole
+    assert collection().up
+
+
+def test_errors_are_counted_from_zero(collection: Collection) -> None:
+    """A counter that appears with its first error has no increase to alert on."""
+    found = samples(collection().text.decode())
+    for collector in ("hosts", "vms", "datastores", "services", "power", "parts"):
+        assert found[f'opennebula_scrape_errors_total{{collector="{collector}"}}'] == 0
+
+
+def test_figures_of_parts_are_added_with_their_age(tmp_path: Path, collection: Collection) -> None:
+    """What the worker wrote an hour ago must be seen to be old."""
+    (tmp_path / "power.prom").write_text("# TYPE onext_x gauge\nonext_x 3.0\n")
+    text = collection().text.decode()
+    found = samples(text)
+    assert found["onext_x{}"] == 3
+    assert found['opennebula_part_metrics_age_seconds{part="power"}'] >= 0
+
+
+@pytest.mark.parametrize("content", ["onext_x", "onext_x 1", "{} 1\n", "<html>\n", "a b c d\n"])
+def test_a_broken_part_is_left_out(tmp_path: Path, content: str) -> None:
+    """One bad line makes Prometheus drop the whole page."""
+    (tmp_path / "a.prom").write_text(content)
+    (tmp_path / "b.prom").write_text('# HELP y z\n# TYPE y gauge\ny{a="b c"} 1.5\n')
+    found = parts.read(tmp_path)
+    assert found.errors == 1
+    assert found.text.decode().endswith('y{a="b c"} 1.5\n')
+
+
+def test_two_parts_cannot_say_the_same_metric(tmp_path: Path) -> None:
+    """A second TYPE line of one name is an error to Prometheus."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.prom").write_text("# TYPE x gauge\nx 1\n")
+    found = parts.read(tmp_path)
+    assert (found.errors, found.text) == (1, b"# TYPE x gauge\nx 1\n")
+
+
+def test_clusters_are_a_part_of_the_cloud(oned: Answers, tmp_path: Path) -> None:
+    """Two exporters for two clusters together say what one says."""
+
+    def totals(*clusters: int) -> tuple[float, float]:
+        settings = Exporter(clusters=list(clusters), power=Power(sources=[]))
+        made = Collection(Source(oned.endpoint, "u:p"), settings, tmp_path, version="1", server="fe")
+        found = samples(made().text.decode())
+        return found["opennebula_host_total{}"], found["opennebula_vm_total{}"]
+
+    assert totals() == (9, 15)
+    assert totals(100)[0] + totals(101)[0] == 9
+    assert totals(100)[1] + totals(101)[1] < 15  # VM 15 is on no host

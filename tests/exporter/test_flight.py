@@ -1,0 +1,85 @@
+"""Single flight: twenty scrapes at once cost two, and nobody gets data older than the question."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from exporter.flight import Flight
+
+
+class Slow:
+    """A collection that waits for a signal and counts itself."""
+
+    def __init__(self) -> None:
+        self.numbers = count(1)
+        self.begun = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+
+    def __call__(self) -> int:
+        number = next(self.numbers)
+        self.begun.release()
+        assert self.go.acquire(timeout=10)
+        return number
+
+
+def ask(flight: Flight[int], times: int, results: list[int]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=lambda: results.append(flight())) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_twenty_at_once_cost_two() -> None:
+    """Without it three scrapes at once take three times as long each, and oned three times the load."""
+    slow = Slow()
+    results: list[int] = []
+    flight = Flight(slow)
+    first = ask(flight, 1, results)
+    assert slow.begun.acquire(timeout=10)
+    others = ask(flight, 19, results)
+    for _ in range(200):  # let all of them reach the wait
+        if len(flight._change._waiters) == 19:  # type: ignore[attr-defined]
+            break
+        threading.Event().wait(0.01)
+    slow.go.release()
+    assert slow.begun.acquire(timeout=10)
+    slow.go.release()
+    for thread in first + others:
+        thread.join(10)
+    assert sorted(results) == [1] + [2] * 19
+    assert next(slow.numbers) == 3
+
+
+def test_nothing_is_older_than_the_question() -> None:
+    """Who asks while a collection runs must not get what was collected before: that hid failures before."""
+    slow = Slow()
+    results: list[int] = []
+    flight = Flight(slow)
+    early = ask(flight, 1, results)
+    assert slow.begun.acquire(timeout=10)
+    late: list[int] = []
+    waiting = ask(flight, 1, late)
+    slow.go.release(2)
+    for thread in early + waiting:
+        thread.join(10)
+    assert (results, late) == ([1], [2])
+
+
+def test_a_failure_reaches_all_who_wait_and_the_next_tries_again() -> None:
+    """An error that is swallowed is an empty page."""
+    answers: Iterator[ValueError | int] = iter([ValueError("broken"), 7])
+
+    def collect() -> int:
+        answer = next(answers)
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    flight = Flight(collect)
+    with pytest.raises(ValueError, match="broken"):
+        flight()
+    assert flight() == 7

@@ -1,0 +1,242 @@
+"""Power: what pages say, rounds within their budget, and nothing that is not known."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.families import POWER
+from exporter.power.page import NotPower, read
+from exporter.power.rounds import Rounds
+from exporter.power.samples import samples
+from onext.settings.exporter import Power
+from tests.exporter.monitoring import pages
+
+SCAPHANDRE = """\
+# TYPE scaph_host_power_microwatts gauge
+scaph_host_power_microwatts 48710291
+scaph_host_energy_microjoules 238562910345
+scaph_process_power_consumption_microwatts{exe="qemu-kvm-one",cmdline="/usr/bin/qemu-kvm-one-nameguest=one-42,debug-threads=on-S",pid="1"} 125986
+scaph_process_power_consumption_microwatts{pid="2",exe="qemu-system-x86_64",vmname="one-7",cmdline="-nameguest=one-7,x"} 2104411
+scaph_process_power_consumption_microwatts{exe="bash",cmdline="bash-nameguest=one-9,",pid="3"} 5
+scaph_process_power_consumption_microwatts{exe="qemu-kvm-one",cmdline="-nameguest=other-8,",pid="4"} 5
+scaph_process_power_consumption_microwatts{exe="qemu-kvm-one",cmdline="-nameguest=one-10,",pid="5"} NaN
+scaph_process_power_consumption_microwatts{exe="qemu-kvm-one",cmdline="-nameguest=one-11,",pid="6"} -1
+scaph_process_power_consumption_microwatts{exe="qemu-kvm-one",cmdline="-nameguest=one-12,",pid="7"} rubbish
+"""
+KEPLER = """\
+kepler_node_cpu_watts{zone="package",path="0"} 31.25
+kepler_node_cpu_watts{zone="package",path="1"} 10
+kepler_node_cpu_watts{zone="core"} 22.5
+kepler_node_cpu_joules_total{zone="package"} 901234.5
+kepler_vm_cpu_watts{vm_name="one-524",hypervisor="kvm",zone="package"} 4.75
+kepler_vm_cpu_watts{vm_name="one-524",zone="core"} 3.5
+"""
+
+
+def test_scaphandre() -> None:
+    """Both forms in which it names a guest; what is no figure of a guest is left out, never 0."""
+    reading = read("scaphandre", SCAPHANDRE.encode())
+    assert reading.watts == pytest.approx(48.710291)
+    assert reading.joules == pytest.approx(238562.910345)
+    assert reading.guests == {42: pytest.approx(0.125986), 7: pytest.approx(2.104411)}
+
+
+def test_kepler() -> None:
+    """Packages are added up; cores are a part of them and would count twice."""
+    reading = read("kepler", KEPLER.encode())
+    assert (reading.watts, reading.joules, reading.guests) == (41.25, 901234.5, {524: 4.75})
+
+
+@pytest.mark.parametrize("name", ["scaphandre", "kepler"])
+def test_the_pages_of_their_documentation(shared: Path, name: str) -> None:
+    """Order of labels and odd details as those projects write them."""
+    page = (shared / f"data/power-pages/{name}.txt").read_bytes()
+    reading = read(name, page)  # type: ignore[arg-type]  # one of the two
+    assert reading.guests.keys() == ({524, 52, 7} if name == "scaphandre" else {524})
+    assert reading.watts
+
+
+@given(st.text())
+def test_rubbish_is_no_power(text: str) -> None:
+    """A page that says nothing of the host is an error, not a host without power."""
+    with pytest.raises(NotPower):
+        read("scaphandre", text.encode("utf-8", "surrogatepass"))
+
+
+def rounds(port: int, clock: Callable[[], float] = time.monotonic, **settings: object) -> Rounds:
+    given = {"scaphandre_port": port, "kepler_port": port, "sources": ["scaphandre"], **settings}
+    return Rounds(Power.model_validate(given), clock)
+
+
+def hosts(number: int) -> dict[int, str]:
+    return {n: f"127.0.{n // 250}.{n % 250 + 1}" for n in range(number)}
+
+
+@pytest.mark.process
+def test_sixty_dead_of_two_hundred_stay_inside_the_budget() -> None:
+    """Dead hosts, one after the other with 2 s each, made the reference's scrape take minutes."""
+    asked: list[str] = []
+    over = threading.Event()
+
+    def page(address: str, _path: str) -> str | None:
+        asked.append(address)
+        dead = int(address.rpartition(".")[2]) <= 60 and address.startswith("127.0.0.")
+        if dead:
+            over.wait(10)
+        return SCAPHANDRE
+
+    with pages(page) as port:
+        some = rounds(port, budget=2.5, read_timeout=2.0, threads=32)
+        begun = time.monotonic()
+        first = some.gather(hosts(200))
+        took = time.monotonic() - begun
+        up = {number for number, host in first.items() if host.reading}
+        assert took < 30  # one after the other the dead ones alone take 120 s
+        assert not up & set(range(60))
+        assert some.errors > 0
+        assert max(asked.count(address) for address in set(asked)) == 1
+        over.set()
+
+
+@pytest.mark.process
+def test_dead_hosts_are_left_alone_and_come_back() -> None:
+    """A host that is dead costs its time-out once, and is found again when it is back."""
+    now = [1000.0]
+    alive = [False]
+    asked: list[str] = []
+
+    def page(address: str, _path: str) -> str:
+        asked.append(address)
+        return SCAPHANDRE if alive[0] else "no figures"
+
+    with pages(page) as port:
+        some = rounds(port, lambda: now[0], back_off=60)
+        for wait in (0, 10, 40):
+            now[0] += wait
+            assert some.gather(hosts(1))[0].reading is None
+        assert len(asked) == 1
+        alive[0] = True
+        now[0] += 60
+        assert some.gather(hosts(1))[0].reading is not None
+        assert len(asked) == 2
+
+
+@pytest.mark.process
+def test_never_faster_than_scaphandre_can() -> None:
+    """Asked every 2 s or faster it freezes: a second scrape shares the first one's figures."""
+    now = [1000.0]
+    asked: list[str] = []
+
+    def page(address: str, _path: str) -> str:
+        asked.append(address)
+        return SCAPHANDRE
+
+    with pages(page) as port:
+        some = rounds(port, lambda: now[0], interval=5)
+        for wait in (0, 1, 3):
+            now[0] += wait
+            assert some.gather(hosts(1))[0].reading is not None
+        assert len(asked) == 1
+        now[0] += 2
+        some.gather(hosts(1))
+        assert len(asked) == 2
+
+
+@pytest.mark.process
+def test_the_source_is_the_one_that_answers() -> None:
+    """A host with Kepler is found without a setting for each host, one request for each round."""
+    now = [1000.0]
+    with pages(lambda _address, _path: KEPLER) as port:
+        some = rounds(port, lambda: now[0], sources=["scaphandre", "kepler"])
+        found = some.gather(hosts(1))[0]
+        assert found.tried == {"scaphandre": False}
+        now[0] += 10
+        found = some.gather(hosts(1))[0]
+        assert found.reading
+        assert found.reading.source == "kepler"
+        assert found.tried == {"kepler": True}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("what", ["endless", "gigabyte", "silence", "text"])
+def test_a_source_that_misbehaves_is_named_and_bounded(what: str) -> None:
+    """A page that never ends, or of 1 GB, must cost neither memory nor the scrape; unknown is no sample."""
+    end = threading.Event()
+    with unruly(what, end) as port:
+        some = rounds(port, budget=1.0, read_timeout=0.5)
+        found = some.gather({3: "127.0.0.1"})
+        assert found[3].reading is None
+        end.set()
+    deadline = time.monotonic() + 10
+    while "scaphandre" not in found[3].tried and time.monotonic() < deadline:
+        time.sleep(0.05)
+    text = samples(found, {42: 3}).render(POWER).decode()
+    assert 'opennebula_power_source_up{one_host_id="3",source="scaphandre"} 0' in text
+    assert "watts{" not in text
+
+
+@contextmanager
+def unruly(what: str, end: threading.Event) -> Iterator[int]:
+    """Answer one request badly, until `end`; the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        try:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                misbehave(connection)
+        except OSError:
+            return  # the client has left
+
+    def misbehave(connection: socket.socket) -> None:
+        head = b"HTTP/1.1 200 OK\r\n"
+        match what:
+            case "text":
+                connection.sendall(head + b"Content-Length: 5\r\n\r\nhello")
+            case "gigabyte":
+                connection.sendall(head + b"Content-Length: 1073741824\r\n\r\n")
+                while not end.is_set():
+                    connection.sendall(b"scaph_x 1\n" * 6000)
+            case "endless":
+                connection.sendall(head + b"\r\n")
+                while not end.wait(0.05):
+                    connection.sendall(b"scaph_x 1\n")
+            case _:
+                end.wait(20)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    end.set()
+    listener.close()
+    thread.join(5)
+
+
+def test_power_is_off_where_no_source_is_named() -> None:
+    """Who has neither must not have every host asked on a port of somebody else."""
+    assert rounds(1, sources=[]).gather(hosts(3)) == {}
+
+
+def test_a_guest_counts_on_its_own_host_only() -> None:
+    """During a migration both hosts have a process; and a host must not speak for guests of others."""
+    from exporter.power.page import Reading
+    from exporter.power.rounds import Host
+
+    reading = Reading("scaphandre", 50.0, 7.5, {42: 1.5, 43: 2.0})
+    found = samples({3: Host("a", reading=reading, tried={"scaphandre": True})}, {42: 3, 43: 4})
+    text = found.render(POWER).decode()
+    assert 'opennebula_vm_power_watts{one_vm_id="42"} 1.5\n' in text
+    assert 'opennebula_vm_power_consumption_uW{one_vm_id="42"} 1500000\n' in text
+    assert 'one_vm_id="43"' not in text
+    assert 'opennebula_host_power_watts{one_host_id="3",source="scaphandre"} 50.0\n' in text
+    assert 'opennebula_host_energy_joules_total{one_host_id="3",source="scaphandre"} 7.5\n' in text
