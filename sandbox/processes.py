@@ -131,6 +131,7 @@ class Children:
             while _descendants() and time.monotonic() < end:
                 _collect()
                 time.sleep(0.02)
+            _collect()
 
 
 def _feed(process: subprocess.Popen[bytes], stdin: bytes) -> None:

@@ -51,7 +51,7 @@ class Sandbox:
     def answer(self, method: str, *arguments: Any, session: str | None = None) -> list[Any]:
         """Return the raw answer of a call: [success, value or message, code, …]."""
         with xmlrpc.client.ServerProxy(self.endpoint) as proxy:
-            answered = getattr(proxy, method)(session or self.session, *arguments)
+            answered = getattr(proxy, method)(self.session if session is None else session, *arguments)
         assert isinstance(answered, list)
         return answered
 
