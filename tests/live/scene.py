@@ -18,6 +18,7 @@ from tests.live.front_end import FrontEnd, wait_until
 from tests.live.recorder import Recorder
 
 _DEFAULT_CLUSTER = 0
+_NETWORK_READY = "1"
 _MONITORING = 60  # seconds that a test waits for the next monitoring
 _SUBSCRIPTION = 0.5  # seconds that ZeroMQ may take to tell the publisher of a new hook
 
@@ -78,6 +79,10 @@ class Scene:
         text += 'ONEXT_SCRAPE="YES"\n' if allowed else ""
         network = int(self.oned.call("vn.allocate", text, _DEFAULT_CLUSTER))
         self._stack.callback(self._remove, "vn.delete", network)
+        wait_until(
+            f"network {network} is ready",
+            lambda: self.oned.document("vn.info", network).findtext("STATE") == _NETWORK_READY,
+        )
         return network
 
     def guest(self, template: str = "") -> int:
