@@ -25,6 +25,14 @@ def divert(file: File, front_end: FrontEnd) -> None:
         file.path.replace(file.aside)
 
 
+def mend(file: File, front_end: FrontEnd) -> bool:
+    """Tell dpkg of a diversion that it lost, the files being in their places; return whether it had."""
+    if file.aside is None or not lost(file.path, file.aside, front_end):
+        return False
+    _dpkg(front_end, "--no-rename", "--divert", str(file.aside), "--add", str(file.path))
+    return True
+
+
 def undo(path: Path, aside: Path, front_end: FrontEnd) -> None:
     """Let what was moved aside take its place again; `path` is free."""
     if front_end.dpkg and diverted(path, aside, front_end):

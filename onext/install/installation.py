@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from onext.install import configure, place, registration, removal, selfcheck, service, versions
+from onext.install import configure, diversion, place, registration, removal, selfcheck, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.plan import DIVERT, Step, plan
-from onext.install.things import wanted
+from onext.install.things import File, wanted
 
 
 def install(front_end: FrontEnd, home: Path) -> int:
@@ -20,20 +20,25 @@ def install(front_end: FrontEnd, home: Path) -> int:
     Nothing is touched before the version passed its check; `current` is switched after the files are
     placed. Raises InstallError, and then install.sh lets the version before install itself again.
     """
-    selfcheck.before(front_end, home)
+    selfcheck.settings(front_end.paths.settings)
+    another = versions.resolve(front_end.paths.lib, versions.CURRENT) != home
+    if another:
+        selfcheck.before(home)
     things = wanted(front_end, home)
     manifest = Manifest.load(front_end.paths.lib)
     steps = plan(things, place.look_at(things, manifest), manifest)
     place.carry_out(steps, things, front_end)
+    mended = [thing.path for thing in things if isinstance(thing, File) and diversion.mend(thing, front_end)]
     before = versions.switch(front_end.paths.lib, home)
-    selfcheck.after(front_end)
+    if another or steps:
+        selfcheck.after(front_end)
     versions.prune(front_end.paths.lib)
     service.settle(front_end, restart=before != home, units=_units(steps))
     hooks = registration.register(front_end, home / "parts/hooks")
     changed = bool(steps) or before != home or bool(hooks.done)
     if changed:
         service.sync(front_end)
-    _report(home, before, steps, [*hooks.done, *hooks.left, *_left(front_end, steps)])
+    _report(home, before, steps, [*_mended(mended), *hooks.done, *hooks.left, *_left(front_end, steps)])
     return 0
 
 
@@ -54,6 +59,10 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
         _say(line)
     _say("onext is uninstalled; GEOLOCATION and ONEXT_* in templates stay, as they are yours")
     return 0
+
+
+def _mended(paths: Iterable[Path]) -> list[str]:
+    return [f"{path}: diverted again, so that an upgrade does not overwrite it" for path in paths]
 
 
 def _units(steps: Iterable[Step]) -> bool:

@@ -12,9 +12,8 @@ _TIMEOUT = 60.0
 _IMPORT = "import sys, importlib; sys.path.append(sys.argv[1]); importlib.import_module(sys.argv[2])"
 
 
-def before(front_end: FrontEnd, home: Path) -> None:
-    """Raise InstallError where the version does not load, or cannot read the settings that are there."""
-    _settings(front_end.paths.settings)
+def before(home: Path) -> None:
+    """Raise InstallError where the version does not load."""
     parts = home / "parts"
     for part in things.parts_with_hooks(parts / "hooks"):
         _imports(home, f"hooks.{part}.part")
@@ -33,7 +32,8 @@ def after(front_end: FrontEnd) -> None:
             raise InstallError(f"{hook} does not start: {refused.stderr[-400:].decode(errors='replace')}")
 
 
-def _settings(file: Path) -> None:
+def settings(file: Path) -> None:
+    """Raise InstallError where this version cannot use the settings that are there."""
     from onext.settings import SettingsError, load
 
     try:

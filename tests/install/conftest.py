@@ -81,7 +81,14 @@ def copy_of(checkout: Path, target: Path) -> Path:
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a self-contained front-end as OpenNebula leaves it."""
     location = tmp_path_factory.mktemp("front-end") / "one"
-    for folder in ("bin", "lib", "etc", "var/remotes/vmm/kvm", "var/remotes/hooks/ft", "var/remotes/auth/ssh"):
+    for folder in (
+        "bin",
+        "lib",
+        "etc",
+        "var/remotes/vmm/kvm",
+        "var/remotes/hooks/ft",
+        "var/remotes/auth/ssh",
+    ):
         (location / folder).mkdir(parents=True)
     (location / "etc/oned.conf").write_text('AUTH_MAD = [ EXECUTABLE = "one_auth_mad", AUTHN = "ssh" ]\n')
     (location / "var/remotes/vmm/kvm/migrate").write_text(STOCK)

@@ -3,12 +3,15 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+
+from onext.install import sources
 
 from .conftest import STOCK, Installed, copy_of
 
@@ -24,7 +27,9 @@ def tree(folder: Path, *, times: bool = False) -> Tree:
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         status = path.lstat()
-        content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        content = (
+            bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        )
         changed = status.st_mtime_ns if times else 0
         found[name] = (status.st_mode, status.st_uid * 100_000 + status.st_gid, changed, content)
     return found
@@ -199,6 +204,14 @@ def test_upgrade_and_rollback(installed: Installed, tmp_path: Path) -> None:
     assert {path.name for path in (installed.lib / "versions").iterdir()} == {before, after}
 
 
+def made_of(installed: Installed, other: Path, file: str) -> None:
+    """Make the version of another checkout from the one that is there: the packages are the same."""
+    home = installed.lib / "versions" / sources.version(other)
+    shutil.copytree(installed.lib / "current", home, symlinks=True, copy_function=os.link)
+    (home / "parts" / file).unlink()
+    shutil.copy(other / file, home / "parts" / file)
+
+
 def test_packages_that_are_not_there_leave_the_old_version(installed: Installed, tmp_path: Path) -> None:
     """An upgrade that pip cannot finish changes nothing on the front-end."""
     other = copy_of(installed.checkout, tmp_path / "other")
@@ -217,6 +230,7 @@ def test_a_version_that_does_not_work_goes_back_by_itself(installed: Installed, 
     other = copy_of(installed.checkout, tmp_path / "other")
     hook = other / "hooks/hook"
     hook.write_text(hook.read_text().replace("code = hook(", "raise SystemExit(3)\ncode = hook("))
+    made_of(installed, other, "hooks/hook")
     failed = installed.install(other)
     assert failed.returncode == 1
     assert "does not start" in failed.stderr
