@@ -127,9 +127,9 @@ def _serve(driver: ModuleType, revoked: Path, asked: int, answered: int) -> None
 
 def _decide(driver: ModuleType, revoked: Path, data: bytes) -> int:
     """Do what the driver's `main` does, but tell an unexpected error from a refusal."""
-    vars(driver).update(REVOKED=str(revoked), standard_input=lambda: data)
+    vars(driver).update(standard_input=lambda: data)
     try:
-        driver.decide()
+        driver.decide(str(revoked))
     except driver.Refused:
         return REFUSED
     except BaseException:  # noqa: BLE001 - the library's panic is no Exception

@@ -42,6 +42,16 @@ def test_others_are_not_touched(driver: Driver, root: KeyPair, token: Biscuit) -
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("before", [0, 1, 65535, 65536 - 64, 65536 - 127, 65536 - 128, 65536, 300_000])
+def test_anywhere_in_a_long_list(driver: Driver, root: KeyPair, token: Biscuit, before: int) -> None:
+    """An id is overlooked where two pieces of the list meet."""
+    driver.revoked.write_text("f" * before + "\n" + token.revocation_ids[1] + "\n" + "f" * 70_000)
+    assert driver.login("dann1", root.public_key, token).stderr.startswith(
+        "biscuit: refused: revoked: block 1 "
+    )
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("state", ["missing", "a folder", "writable by all"])
 def test_a_doubtful_list_refuses_everybody(driver: Driver, root: KeyPair, token: Biscuit, state: str) -> None:
     """A list that went away, or that anybody can empty, lets revoked tokens in again."""

@@ -1,0 +1,244 @@
+"""Whether a token lets a user of OpenNebula in: the rules, the guards, and the words for oned.log.
+
+The token must be signed by a stored key, state `user("<name>")` in its authority block, pass all its
+checks (`time` is given, nothing else: a check on `operation` fails) and not be in the revocation list.
+Stored keys: 64 hex digits (ed25519), `ed25519/<hex>` or `secp256r1/<hex>`, several joined by commas.
+
+Every login pays for what is imported here.
+"""
+
+import _datetime  # type: ignore[import-not-found]
+import posix  # not os, whose import costs more than the check of a token
+import pyexpat
+import resource
+import sys
+from _signal import alarm  # type: ignore[import-not-found]
+
+# The library wants the C types of `datetime`; the module around them costs 2 ms before Python 3.12.
+sys.modules.setdefault("datetime", _datetime)
+import biscuit_auth  # noqa: E402 - after that
+
+MAX_DOCUMENT = 64 * 1024  # bytes of XML; more is read, so that oned can write, and refused
+MAX_TOKEN = 16 * 1024  # characters of base64
+MAX_BLOCKS = 32
+MAX_CPU = 1  # seconds; a good token takes a hundredth, a cross join hours
+MAX_MEMORY = 256 << 20  # bytes; a good token takes a twentieth
+MAX_WAIT = 60  # seconds of wall clock; oned waits 90
+ED25519_DIGITS = 64
+ED25519_SIGNATURE = 64
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+WRITABLE_BY_ALL = 0o002
+PIECE = 64 * 1024  # bytes of the revocation list at once: twice as fast as all of it
+LONGEST_ID = 160  # hex digits
+
+# No fact `user` here: it would satisfy the policy by itself. A time that the token states could pass for
+# ours in the checks of later blocks.
+POLICY = "allow if user({name}); reject if time($a), time($b), $a != $b;"
+
+
+class Refused(Exception):
+    """One rule said no; the message is `rule: why`, without the token and whether the user exists."""
+
+
+def guard() -> None:
+    """Bound what any token can cost: processor, memory, time, and no core file with the token in it."""
+    lower(resource.RLIMIT_CPU, MAX_CPU, MAX_CPU + 1)
+    lower(resource.RLIMIT_DATA, MAX_MEMORY, MAX_MEMORY)
+    # 1, not 0: where core_pattern is a pipe, Linux dumps at 0 and never at 1.
+    lower(resource.RLIMIT_CORE, 1, 1)
+    alarm(MAX_WAIT)
+
+
+def lower(which: int, soft: int, hard: int) -> None:
+    """Set a limit, or keep the lower one that is already there."""
+    inherited = resource.getrlimit(which)[1]
+    if inherited != resource.RLIM_INFINITY:
+        soft, hard = min(soft, inherited), min(hard, inherited)
+    resource.setrlimit(which, (soft, hard))
+
+
+def standard_input() -> bytes:
+    """Return oned's document; all of it is read, so that the auth manager's write never fails."""
+    document = b""
+    while chunk := posix.read(0, MAX_DOCUMENT):
+        if len(document) <= MAX_DOCUMENT:
+            document += chunk
+    if len(document) > MAX_DOCUMENT:
+        raise Refused(f"size: more than {MAX_DOCUMENT} bytes on standard input")
+    return document
+
+
+def fields(document: bytes) -> tuple[str, str, str]:
+    """Return USERNAME, PASSWORD and SECRET; refuse whatever oned would not have written."""
+    found: dict[str, str] = {}
+    path: list[str] = []
+
+    def start(tag: str, _attributes: object) -> None:
+        path.append(tag)
+        if path not in (["AUTHN"], ["AUTHN", tag]) or tag in found:
+            raise Refused("input: an element at a place where oned writes none")
+        if len(path) > 1:
+            found[tag] = ""
+
+    def text(characters: str) -> None:
+        if len(path) > 1:
+            found[path[-1]] += characters
+
+    def doctype(*_declaration: object) -> None:
+        raise Refused("input: a DOCTYPE")
+
+    parser = pyexpat.ParserCreate("utf-8")
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _tag: path.pop()
+    parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = doctype
+    try:
+        parser.Parse(document, True)
+        return found["USERNAME"], found["PASSWORD"], found["SECRET"]
+    except (pyexpat.ExpatError, KeyError):
+        raise Refused("input: not the AUTHN document of oned") from None
+
+
+def checked_name(name: str) -> str:
+    """Return a name that can be printed on a line of words, as every user name of OpenNebula can."""
+    if not name.isprintable() or name.split() != [name]:
+        raise Refused("name: empty, or with white space or control characters")
+    return name
+
+
+def verified(secret: str, stored: str) -> tuple[biscuit_auth.Biscuit, str]:
+    """Return the token and the stored key that signed it.
+
+    A user whom oned does not know has `-` for a key: to the log it looks like any wrong signature.
+    """
+    token = readable(secret)
+    for spelling in stored.split(","):
+        key = public_key(spelling)
+        if key is None:
+            continue
+        try:
+            return biscuit_auth.Biscuit.from_base64(token, key), spelling
+        except biscuit_auth.BiscuitValidationError:
+            continue
+    raise Refused("signature: not signed by a key that is stored for this name, or altered since")
+
+
+def readable(secret: str) -> str:
+    """Return the token in the alphabet of the library; refuse one that is too big or no biscuit."""
+    if len(secret) > MAX_TOKEN:
+        raise Refused(f"size: a token of more than {MAX_TOKEN} characters")
+    token = secret.strip().removeprefix("biscuit:").replace("+", "-").replace("/", "_")
+    try:
+        blocks = biscuit_auth.UnverifiedBiscuit.from_base64(token).block_count()
+    except biscuit_auth.BiscuitValidationError:
+        raise Refused("format: not a biscuit token, or cut or altered") from None
+    if blocks > MAX_BLOCKS:
+        raise Refused(f"size: a token of more than {MAX_BLOCKS} blocks")
+    return token
+
+
+def public_key(spelling: str) -> biscuit_auth.PublicKey | None:
+    """Return a stored key; bare hex is ed25519, and what is no key verifies nothing."""
+    if len(spelling) == ED25519_DIGITS and "/" not in spelling:
+        spelling = "ed25519/" + spelling
+    try:
+        return biscuit_auth.PublicKey(spelling)
+    except ValueError:
+        return None
+
+
+def refuse_revoked(identifiers: list[str], revoked: str) -> None:
+    """Refuse a token of which any block stands in the revocation list, in any spelling."""
+    forms = {
+        form.hex().encode(): number
+        for number, identifier in enumerate(identifiers)
+        for form in signature_forms(bytes.fromhex(identifier))
+    }
+    try:
+        with open(revoked, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs 5 ms
+            if posix.fstat(file.fileno()).st_mode & WRITABLE_BY_ALL:
+                raise Refused(f"revocation list: {revoked} can be written by everybody: nobody is let in")
+            text = b""
+            while piece := file.read(PIECE):
+                text = text[-LONGEST_ID:] + piece.lower()
+                for form, number in forms.items():
+                    if form in text:
+                        raise Refused(f"revoked: block {number} is in {revoked}")
+    except OSError as error:
+        raise Refused(f"revocation list: {revoked}: {error.strerror}: nobody is let in") from None
+
+
+def signature_forms(signature: bytes) -> list[bytes]:
+    """Return every form in which a block's signature, its revocation id, is valid.
+
+    An ECDSA signature (r, s) is as good as (r, n - s): without looking for both, whoever holds a
+    revoked token signed by a secp256r1 key makes from it one that is not in the list.
+    """
+    if len(signature) == ED25519_SIGNATURE:
+        return [signature]
+    after_r = 4 + signature[3]
+    s = P256_ORDER - int.from_bytes(signature[after_r + 2 :], "big")
+    other = s.to_bytes(s.bit_length() // 8 + 1, "big")
+    body = signature[2:after_r] + bytes((2, len(other))) + other
+    return [signature, bytes((0x30, len(body))) + body]
+
+
+def limit(builder: biscuit_auth.AuthorizerBuilder) -> None:
+    """Raise the library's 1 ms of wall clock, which refuses good tokens on a loaded machine."""
+    limits = builder.limits()  # type: ignore[attr-defined]  # biscuit-python 0.4's stub omits it
+    limits.max_time = _datetime.timedelta(seconds=MAX_WAIT)
+    builder.set_limits(limits)  # type: ignore[attr-defined]
+
+
+def authorise(token: biscuit_auth.Biscuit, name: str) -> None:
+    """Refuse a token that does not state this user, or of which a check fails now."""
+    builder = biscuit_auth.AuthorizerBuilder(POLICY, {"name": name})
+    builder.set_time()  # type: ignore[attr-defined]  # biscuit-python 0.4's stub omits it
+    limit(builder)
+    try:
+        builder.build(token).authorize()
+    except biscuit_auth.AuthorizationError as error:
+        raise Refused(reason(str(error))) from None
+    except biscuit_auth.BiscuitValidationError:
+        raise Refused("check: the token holds a rule that cannot be evaluated") from None
+
+
+def reason(message: str) -> str:
+    """Return the rule behind the library's words, which end in text that the token's holder wrote."""
+    import re  # only a refusal pays for it
+
+    verdict, _, failed = message.partition(", and the following checks failed: ")
+    if "no matching policy" in verdict:
+        return "user: the authority block does not state this user"
+    if failed.startswith("Check n°0 in authorizer"):
+        return "time: the authority block states a time of its own"
+    expiry = re.search(r"in block n°(\d+): check if time\(\$(\w+)\), \$\2 <=? ([-:.\w]+)", failed)
+    if expiry:
+        return f"expired: block {expiry[1]} was good until {expiry[3]}"
+    return f"check: {ascii(failed or verdict)[1:200]}"
+
+
+def decide(revoked: str) -> str:
+    """Return the line for oned, or raise Refused; `revoked` is the revocation list's path."""
+    name, stored, secret = fields(standard_input())
+    name = checked_name(name)
+    token, key = verified(secret, stored)
+    refuse_revoked(token.revocation_ids, revoked)
+    authorise(token, name)
+    return f"biscuit {name} {key}\n"
+
+
+def main(revoked: str) -> int:
+    """Answer oned and return the exit code."""
+    try:
+        guard()
+        line = decide(revoked)
+    except Refused as refusal:
+        posix.write(2, f"biscuit: refused: {refusal}\n".encode())
+    except BaseException as error:  # noqa: BLE001 - the outermost edge; the library's panic is no Exception
+        posix.write(2, f"biscuit: refused: internal: {type(error).__name__}\n".encode())
+    else:
+        posix.write(1, line.encode())
+        return 0
+    return 1
