@@ -14,6 +14,8 @@ from typing import Literal
 
 Source = Literal["scaphandre", "kepler"]
 MICRO = 1e-6
+_OF_HOST = ("scaph_host_", "kepler_node_")
+_OF_GUEST = ("scaph_process_power", "kepler_vm_cpu")
 _SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?", re.ASCII)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"', re.ASCII)
 # The guest of a process: the label of `--qemu`, else `-name guest=one-42,` with its spaces dropped.
@@ -48,8 +50,8 @@ def read(source: Source, body: bytes) -> Reading:
 
 def _samples(page: str) -> Iterator[tuple[str, dict[str, str], float]]:
     for line in page.splitlines():
-        if not line.startswith(("scaph_", "kepler_")):
-            continue
+        if not line.startswith(_OF_HOST) and not (line.startswith(_OF_GUEST) and "one-" in line):
+            continue  # hundreds of other processes
         found = _SAMPLE.fullmatch(line.strip())
         if found is None:
             continue

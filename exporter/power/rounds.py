@@ -32,6 +32,11 @@ class Host:
     reading: Reading | None = None
     tried: dict[Source, bool] = field(default_factory=dict)  # which sources were asked, and answered
 
+    @property
+    def answers(self) -> bool:
+        """Whether it gave figures when it was last asked."""
+        return any(self.tried.values())
+
 
 class Rounds:
     """The power of many hosts; `gather` is called by one scrape at a time."""
@@ -62,7 +67,8 @@ class Rounds:
         }
         now = self._clock()
         due = [host for host in self._hosts.values() if self._due(host, now)]
-        random.shuffle(due)  # when the budget is too small, not always the same hosts go without
+        # First those that answered last time; where the budget is too small, not always the same go without.
+        due.sort(key=lambda host: (not host.answers, random.random()))  # noqa: S311 - an order, no secret
         deadline = time.monotonic() + self._settings.budget
         tasks = [self._pool.submit(self._ask, host, deadline) for host in due]
         _, late = wait(tasks, timeout=self._settings.budget)
@@ -82,16 +88,19 @@ class Rounds:
         settings = self._settings
         source = settings.sources[host.choice % len(settings.sources)]
         port = settings.scaphandre_port if source == "scaphandre" else settings.kepler_port
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
         host.busy, host.asked = True, self._clock()
+        timeout = min(left, settings.read_timeout)
+        name = f"[{host.name}]" if ":" in host.name else host.name
         try:
-            left = max(deadline - time.monotonic(), 0.001)
-            name = f"[{host.name}]" if ":" in host.name else host.name
-            page = self._http.get(f"http://{name}:{port}/metrics", timeout=min(left, settings.read_timeout))
-            host.reading = read(source, page.body)
+            host.reading = read(source, self._http.get(f"http://{name}:{port}/metrics", timeout=timeout).body)
             host.failures, host.not_before = 0, 0.0
             host.tried = {source: True}
         except (HttpError, NotPower) as error:
-            self._failed(host, source, error)
+            if timeout >= settings.read_timeout / 2 or isinstance(error, NotPower):
+                self._failed(host, source, error)  # else it had too little time to prove anything
         finally:
             host.busy = False
 
