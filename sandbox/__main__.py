@@ -30,6 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--monitor", type=float, default=pace.monitor, help="seconds between messages (%(default)s)"
     )
+    parser.add_argument("--boot", type=float, default=pace.boot, help="seconds of a boot (%(default)s)")
     parser.add_argument("--hosts", type=int, default=0, help="begin with so many monitored hosts")
     parser.add_argument("--vms", type=int, default=0, help="begin with so many running VMs on them")
     return parser.parse_args()
@@ -44,7 +45,7 @@ def main() -> None:
     layout = Layout(options.location.resolve())
     server = Server(options.port)
     layout.make(server.server_address[1], server.endpoint)
-    front = FrontEnd(layout, Pace(step=options.step, monitor=options.monitor))
+    front = FrontEnd(layout, Pace(step=options.step, monitor=options.monitor, boot=options.boot))
     server.answer = Dispatcher(front, sandbox.calls.CALLS).answer
     if options.hosts:
         populate(front, options.hosts, options.vms)

@@ -4,8 +4,10 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from sandbox.auth import Authentication
+from sandbox.bmc.rack import Rack
 from sandbox.configuration import Configuration
 from sandbox.errors import InternalError
 from sandbox.hooks import Event, Hooks
@@ -18,6 +20,7 @@ from sandbox.nodes import Nodes
 from sandbox.processes import Children
 from sandbox.rpc.dispatch import Raft
 from sandbox.state.host import Host
+from sandbox.state.names import HostState
 from sandbox.state.things import Thing
 from sandbox.state.vm import VM
 from sandbox.state.world import World
@@ -40,6 +43,7 @@ class Pace:
 
     step: float = 0.2  # one state of a VM's or host's life
     monitor: float = 20.0  # between two messages of a host's probes
+    boot: float = 1.0  # of a machine that was switched on
     give_up: float = 3.0  # rounds without a message until a host is in ERROR
     schedule: float = 1.0  # between two rounds of the scheduler
     keep: float = 3600.0  # how long monitoring is remembered
@@ -77,6 +81,7 @@ class FrontEnd:
             pool=self.world.hooks,
         )
         self.nodes = Nodes(layout.location, self.children)
+        self.rack = Rack(layout.location / "bmc", self.children, self.switched)
         self.host_life = HostLife(self)
         self.vm_life = VMLife(self)
         self.scheduler = Scheduler(self)
@@ -94,6 +99,7 @@ class FrontEnd:
         self.timeline.stop()
         self.hooks.stop()
         self.nodes.stop()
+        self.rack.stop()
         self.children.end_all()
 
     def hook_env(self) -> dict[str, str]:
@@ -158,3 +164,22 @@ class FrontEnd:
                 self.hooks.happened(Event(key, vm.payload(), vm.stay.hostname if vm.history else ""))
         vm.prev_state, vm.prev_lcm = vm.state, vm.lcm
         vm.touch()
+
+    def switched(self, name: str, on: bool) -> None:  # noqa: FBT001  the rack's callback
+        """Let a host's machine go off, or boot."""
+        self.log.write("I", "ONE", f"sandbox: the BMC of {name} switched it {'on' if on else 'off'}")
+        if on:
+            self.timeline.later(self.pace.boot, partial(self.machine, name, alive=True))
+        else:
+            self.machine(name, alive=False)
+
+    def machine(self, name: str, *, alive: bool) -> None:
+        """Let a host's machine answer monitoring and ssh, or nobody."""
+        self.nodes.behave(name, "ok" if alive else "refuse")
+        with self.lock:
+            host = self.world.hosts.named(name)
+            if host is None:
+                return
+            host.machine.alive = alive
+            if alive and host.state != HostState.OFFLINE:
+                self.host_life.expect(host)

@@ -86,6 +86,11 @@ class Nodes:
             self._wait(loop, self._serve(node))
             self._configure()
 
+    def behave(self, name: str, behaves: str) -> None:
+        """Change how a node behaves, if there is such a node."""
+        if name in self._nodes:
+            self.set(name, None, behaves)
+
     def stop(self) -> None:
         """Serve no more."""
         if self._loop:

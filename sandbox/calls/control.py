@@ -50,6 +50,16 @@ def node(front: FrontEnd, caller: Caller, name: str, change: str) -> bool:
     return True
 
 
+@call("sandbox.bmc", "sa", locked=False)
+def bmc(front: FrontEnd, caller: Caller, kind: str, hosts: list[str]) -> str:
+    """Give hosts a BMC (`ipmi` or `redfish`), and return as JSON how to reach and recognise each."""
+    answers.admin(caller)
+    if kind not in ("ipmi", "redfish"):
+        raise ApiError(f"no kind of BMC: {kind}; there are ipmi, redfish")
+    made = front.rack.add(kind, hosts)
+    return json.dumps({host: entry.shown() for host, entry in made.items()})
+
+
 @call("sandbox.monitor", "")
 def monitor(front: FrontEnd, caller: Caller) -> int:
     """Take one message of every host now."""
