@@ -174,12 +174,14 @@ class FrontEnd:
             self.machine(name, alive=False)
 
     def machine(self, name: str, *, alive: bool) -> None:
-        """Let a host's machine answer monitoring and ssh, or nobody."""
-        self.nodes.behave(name, "ok" if alive else "refuse")
+        """Let a host's machine answer ssh and monitoring, or nobody: monitoring ends first and begins last."""
+        if alive:
+            self.nodes.behave(name, "ok")
         with self.lock:
             host = self.world.hosts.named(name)
-            if host is None:
-                return
-            host.machine.alive = alive
-            if alive and host.state != HostState.OFFLINE:
-                self.host_life.expect(host)
+            if host:
+                host.machine.alive = alive
+                if alive and host.state != HostState.OFFLINE:
+                    self.host_life.expect(host)
+        if not alive:
+            self.nodes.behave(name, "refuse")

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 import shutil
 import ssl
@@ -111,7 +110,7 @@ def test_the_programs_end_with_the_sandbox(host: Sandbox) -> None:
     host.control("bmc", "redfish", ["node-a1"])
 
     def running() -> list[str]:
-        lines = (Path(f"/proc/{pid}/cmdline") for pid in os.listdir("/proc") if pid.isdigit())
+        lines = Path("/proc").glob("[0-9]*/cmdline")
         return [line for line in map(read, lines) if f"{host.location}/bmc" in line]
 
     def read(path: Path) -> str:
