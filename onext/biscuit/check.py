@@ -19,7 +19,8 @@ from onext.part import Check, Context
 from onext.paths import Paths
 from onext.xml import Element
 
-DRIVER = "auth/biscuit/authenticate"
+DRIVER = "auth/biscuit/authenticate"  # in remotes
+RULES = "parts/drivers/auth/biscuit/decision.py"  # in the installed version
 # What the installer writes into the driver may differ between servers; the rest may not.
 _LOCAL = re.compile(rb"(?m)\A#!.*$|^SITE_PACKAGES = .*$|^REVOKED = .*$")
 
@@ -46,15 +47,15 @@ def findings(context: Context) -> Iterator[Check]:
 
 def here(paths: Paths) -> Here:
     """Return what this server has."""
-    return Here(_driver_digest(paths.remotes / DRIVER), _list_digest(paths), _entry_state(paths))
+    return Here(_driver_digest(paths), _list_digest(paths), _entry_state(paths))
 
 
 def _files(paths: Paths) -> Iterator[Check]:
     driver, listed = paths.remotes / DRIVER, paths.own_etc / revocation.FILE
-    if os.access(driver, os.X_OK):
+    if os.access(driver, os.X_OK) and (paths.current / RULES).is_file():
         yield Check("driver", "ok", str(driver))
     else:
-        yield Check("driver", "fail", f"{driver} is missing or not executable", "./install.sh")
+        yield Check("driver", "fail", f"{driver} or its rules are missing, or not executable", "./install.sh")
     try:
         count = sum(1 for line in revocation.read(listed).splitlines() if line.strip())
         yield _list_mode(listed, f"{listed}: {count} revoked")
@@ -147,9 +148,11 @@ def _parsed(text: str) -> dict[str, str]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _driver_digest(driver: Path) -> str:
+def _driver_digest(paths: Paths) -> str:
+    """Return a digest of the executable, less what differs by server, and of the rules behind it."""
     try:
-        return hashlib.sha256(_LOCAL.sub(b"", driver.read_bytes())).hexdigest()
+        executable = _LOCAL.sub(b"", (paths.remotes / DRIVER).read_bytes())
+        return hashlib.sha256(executable + (paths.current / RULES).read_bytes()).hexdigest()
     except OSError as error:
         return f"unreadable: {error.strerror}"
 
