@@ -1,0 +1,104 @@
+"""What a node needs for Scaphandre: by CPU and kernel, with an error that says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exporter.scaphandre.node import Unsupported, check, guests, modules, setup
+
+ROOT = Path(__file__).parents[3]
+NODE = ROOT / "exporter/scaphandre/node.py"
+INTEL = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nflags\t\t: fpu vmx\n"
+SPLIT = ["intel_rapl_common", "intel_rapl_msr"]
+
+
+def amd(family: int) -> str:
+    return f"vendor_id\t: AuthenticAMD\ncpu family\t: {family}\nflags\t\t: fpu svm\n"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "release", "expected"),
+    [
+        (INTEL, "4.18.0-553.el8_10.x86_64", ["intel_rapl"]),
+        (INTEL, "5.3.0", SPLIT),
+        (INTEL, "6.1.0-18-amd64", SPLIT),
+        (amd(0x17), "5.8.0", SPLIT),
+        (amd(0x19), "5.14.0-427.el9.x86_64", SPLIT),
+    ],
+)
+def test_modules_by_cpu_and_kernel(cpu: str, release: str, expected: list[str]) -> None:
+    """The wrong module's name is why hosts have no figures."""
+    assert modules(cpu, release) == expected
+
+
+@pytest.mark.parametrize(
+    ("cpu", "release", "reason"),
+    [
+        (amd(0x17), "5.4.0-200-generic", "5.8 or later"),
+        (amd(0x19), "5.10.0", "5.11 or later"),
+        (amd(0x15), "6.1.0", "no RAPL"),
+        ("vendor_id : Other\n", "6.1.0", "no RAPL on CPUs of Other"),
+        ("", "6.1.0", "no RAPL"),
+        (INTEL.replace("vmx", "vmx hypervisor"), "6.1.0", "virtual machine"),
+    ],
+)
+def test_what_cannot_measure_says_why(cpu: str, release: str, reason: str) -> None:
+    """Who buys a power meter because of a bug here has a right to the reason."""
+    with pytest.raises(Unsupported, match=reason):
+        modules(cpu, release)
+    (finding,) = check(cpu, release)
+    assert not finding.ok
+
+
+def test_findings(tmp_path: Path) -> None:
+    """Each step that is missing is named with what to do about it."""
+    page = 'scaph_host_power_microwatts 1\nx{cmdline="-nameguest=one-4,"} 1\ny{vmname="one-5"} 1\n'
+    missing = check(INTEL, "6.1.0", tmp_path, None)
+    assert [finding.ok for finding in missing] == [True, False, False]
+    assert "modprobe -a intel_rapl_common intel_rapl_msr" in missing[1].message
+    zone = tmp_path / "intel-rapl:0"
+    zone.mkdir()
+    (zone / "energy_uj").write_text("1")
+    assert all(finding.ok for finding in check(INTEL, "6.1.0", tmp_path, page))
+    assert not check(INTEL, "6.1.0", tmp_path, "scaph_self 1")[2].ok
+    assert len(guests(page)) == 2
+
+
+def test_setup_stops_before_it_changes_anything() -> None:
+    """A node without Scaphandre must not be left with half a setup."""
+    commands: list[list[str]] = []
+    with pytest.raises(Unsupported, match="is not there"):
+        setup(INTEL, "6.1.0", commands.append)
+    assert commands == []
+
+
+@pytest.mark.process
+def test_it_runs_from_standard_input() -> None:
+    """That is how the front-end asks a node: nothing has to be there but python3."""
+    with NODE.open() as source:
+        done = subprocess.run(
+            ["/usr/bin/python3", "-I", "-", "check"],
+            stdin=source,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1  # no machine that runs these tests has RAPL and Scaphandre
+    assert "FAIL" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.process
+def test_python_3_6_can_run_it() -> None:
+    """AlmaLinux 8's platform-python is 3.6."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "vermin"), "--no-tips", "-t=3.6-", "--violations", str(NODE)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
