@@ -111,6 +111,10 @@ def _foreign(cluster: Cluster, now: float) -> Iterator[Action]:
     """Drop claims on hosts that somebody else has taken in hand, and those that have run out."""
     for host in cluster.hosts:
         expected = EXPECTED.get(host.phase) if host.phase else None
+        if host.phase is Phase.DRAINING and host.claim and not host.claim.asked:
+            expected = None  # killed between the claim and `disable`: no stranger's doing
+        if host.phase is Phase.CLOSING and host.state is HostState.DISABLED:
+            expected = None  # killed before `offline`
         if host.claim and host.phase is Phase.LEFT and now > host.claim.until:
             yield Drop(host.id, "left alone long enough")
         elif host.phase is Phase.OFF and host.bmc is Bmc.ON:
@@ -179,6 +183,8 @@ def _off(
     """Choose from the plan what may begin, or go on, now: always a part that is safe by itself."""
     draining = {host.id for host in cluster.hosts if host.phase is Phase.DRAINING}
     free = policy.max_parallel_off - len(going(cluster))
+    if draining & plan.kept:
+        free = 0  # the plan counts on hosts that are only now given back: first that, then more
     budget = policy.max_migrations - cluster.migrations
     for drain in plan.drains:
         begun = drain.slot in draining

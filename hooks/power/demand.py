@@ -133,8 +133,12 @@ def overdue(guest: Guest, look: Look) -> bool:
 
 
 def coming(host: Host) -> bool:
-    """Whether a host is on its way back already."""
-    return host.phase in (Phase.WAKING, Phase.RETURNING)
+    """Whether a host is on its way back already; one that failed to wake is not counted on."""
+    return host.phase is Phase.RETURNING or (host.phase is Phase.WAKING and not _failing(host))
+
+
+def _failing(host: Host) -> bool:
+    return host.claim is not None and host.claim.failures > 0
 
 
 def may_come(host: Host) -> bool:

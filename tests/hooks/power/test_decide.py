@@ -31,7 +31,7 @@ def host(number: int, phase: Phase | None = None, **changes: Any) -> Host:
         STATES.get(phase, HostState.OFFLINE),
         SIZE,
         bmc=Bmc.OFF if phase is Phase.OFF else Bmc.ON,
-        claim=Claim(phase, NOW - 60, until=NOW + 3600) if phase else None,
+        claim=Claim(phase, NOW - 60, asked=NOW - 50, until=NOW + 3600) if phase else None,
         record=Record(proven=NOW - 86_400, on_since=NOW - 86_400),
         monitored=NOW - 20,
     )

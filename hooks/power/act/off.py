@@ -1,0 +1,145 @@
+"""Empty a host and switch it off, one step after the other, each looked at before and after.
+
+DRAINING: disabled, guests leave. CLOSING: capacity kept, offline, looked at again. STOPPING: soft power-off,
+then the hard one, both only while it is still empty. Whatever does not fit goes back (back.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hooks.power.act.back import go_back
+from hooks.power.act.hand import Hand
+from hooks.power.act.world import Sight
+from hooks.power.model import Bmc, Phase
+from hooks.power.planner.problem import Move
+from onext.oned.objects import HostState
+
+OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
+
+
+def power_off(hand: Hand, host: int, moves: Sequence[Move], reason: str) -> str:
+    """Bring a host as far towards off as can be done without waiting; return what is awaited."""
+    sight = hand.world.see(host)
+    if sight.claim is None:
+        return _begin(hand, sight, moves, reason)
+    if hand.leases.bind(host, sight.claim, hand.world):
+        return "another server's intent still binds"
+    if sight.claim.phase is Phase.DRAINING:
+        return _drain(hand, sight, moves)
+    if sight.claim.phase is Phase.CLOSING:
+        return _close(hand, sight)
+    return stopping(hand, sight)
+
+
+def _begin(hand: Hand, sight: Sight, moves: Sequence[Move], reason: str) -> str:
+    """Claim a host that is well, and disable it."""
+    if sight.state not in OPEN:
+        return f"not begun: it is {sight.state.name}"
+    if wrong := hand.verified(sight):
+        return f"not begun: {wrong}"
+    claim = hand.claim(sight, Phase.DRAINING, reason=reason, failures=0)
+    hand.say(sight, "drain", reason)
+    return _drain(hand, replace(sight, claim=claim), moves)
+
+
+def _drain(hand: Hand, sight: Sight, moves: Sequence[Move]) -> str:
+    assert sight.claim
+    if not sight.claim.asked:
+        hand.world.disable(sight.id)
+        claim = hand.claim(sight, Phase.DRAINING, asked=hand.world.now(), since=sight.claim.since)
+        sight = replace(hand.world.see(sight.id), claim=claim)
+    if sight.state is not HostState.DISABLED:
+        return hand.leave(sight, f"somebody else put it into {sight.state.name} while it was emptied")
+    if sight.empty:
+        return _shut_the_door(hand, sight)
+    if hand.world.now() - sight.claim.since > hand.limits.drain:  # type: ignore[union-attr] # claimed above
+        return go_back(hand, sight, "its guests did not leave in time")
+    hand.go_on()
+    begun = sum(_move(hand, move) for move in moves)
+    return f"{len(sight.guests)} guests to go, {begun} migrations begun"
+
+
+def _move(hand: Hand, move: Move) -> int:
+    """Begin a move (its guests one after the other); they make way from other hosts too."""
+    return sum(hand.world.migrate(guest, move.source, move.target) for guest in move.guests)
+
+
+def _shut_the_door(hand: Hand, sight: Sight) -> str:
+    """Keep what oned forgets of an OFFLINE host, then make it one."""
+    claim = hand.claim(sight, Phase.CLOSING, capacity=dict(sight.capacity))
+    hand.world.offline(sight.id)
+    return _close(hand, replace(hand.world.see(sight.id), claim=claim))
+
+
+def _close(hand: Hand, sight: Sight) -> str:
+    if sight.state is HostState.DISABLED and sight.empty:  # we were killed before it was offline
+        return _shut_the_door(hand, replace(sight, capacity=sight.capacity))
+    if sight.state is not HostState.OFFLINE:
+        return hand.leave(sight, f"somebody else put it into {sight.state.name} while it was closed")
+    if not sight.empty:
+        return go_back(hand, sight, f"guests came before the door was shut: {_shown(sight)}")
+    if wrong := hand.verified(sight):
+        return go_back(hand, sight, wrong)
+    return _ask_softly(hand, sight)
+
+
+def _shown(sight: Sight) -> str:
+    return ", ".join(map(str, sorted(sight.guests)[:5])) or f"{sight.wild} wild ones"
+
+
+def _ask_softly(hand: Hand, sight: Sight) -> str:
+    began = hand.world.monotonic()
+    claim = hand.claim(sight, Phase.STOPPING, asked=hand.world.now())
+    if wrong := hand.switch(sight, "off-soft", began):
+        return go_back(hand, replace(sight, claim=claim), wrong)
+    return "asked to shut down"
+
+
+def stopping(hand: Hand, sight: Sight) -> str:
+    """Go on with a host whose BMC was, or was about to be, told to switch off."""
+    assert sight.claim
+    if sight.claim.phase is not Phase.STOPPING:
+        return f"nothing to do: {sight.claim.phase.value}"
+    answer = hand.world.ask_bmc(sight.id)
+    if sight.state is not HostState.OFFLINE:
+        return hand.leave(sight, f"somebody else put it into {sight.state.name} while it shut down")
+    if answer.state is Bmc.OFF:
+        return _confirmed(hand, sight)
+    if not sight.empty:
+        return go_back(hand, sight, f"guests are bound to it: {_shown(sight)}")
+    if answer.state is not Bmc.ON:
+        return f"waiting for its BMC: {answer.error}"
+    return _wait_or_press(hand, sight)
+
+
+def _wait_or_press(hand: Hand, sight: Sight) -> str:
+    """Wait for a machine that still runs, then take harder means; a clock set back counts as waited."""
+    assert sight.claim
+    waited = hand.world.now() - sight.claim.asked
+    if sight.claim.hard:
+        return "waiting" if 0 <= waited <= hand.limits.hard_off else _give_up(hand, sight)
+    return "waiting for it to shut down" if 0 <= waited <= hand.limits.soft_off else _ask_hard(hand, sight)
+
+
+def _give_up(hand: Hand, sight: Sight) -> str:
+    hand.say(sight, "alarm", "its BMC takes the power-off and does nothing")
+    return go_back(hand, sight, "it cannot be switched off")
+
+
+def _ask_hard(hand: Hand, sight: Sight) -> str:
+    began = hand.world.monotonic()
+    claim = hand.claim(sight, Phase.STOPPING, asked=hand.world.now(), hard=True)
+    if wrong := hand.switch(sight, "off-hard", began):
+        return go_back(hand, replace(sight, claim=claim), wrong)
+    return "switched off the hard way"
+
+
+def _confirmed(hand: Hand, sight: Sight) -> str:
+    """Write down that the BMC confirmed it."""
+    now = hand.world.now()
+    record = replace(sight.record, offs=(*sight.record.offs, now))
+    claim = hand.claim(sight, Phase.OFF, record, failures=0)
+    hand.say(sight, "off", claim.reason)
+    return "off"

@@ -1,0 +1,76 @@
+"""One round on one cluster: what was decided, then every claim that waits for something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from hooks.power.act import back, off, wake
+from hooks.power.act.hand import Hand
+from hooks.power.act.world import Failed, Sight, Stopped
+from hooks.power.decide import Action, Drop, Leave, PowerOff, Return, Wake
+from hooks.power.model import Cluster, Phase
+
+Outcome = dict[int, str]
+
+
+def act(hand: Hand, cluster: Cluster, actions: Iterable[Action]) -> Outcome:
+    """Carry out a decision's actions, then go on with what waits; say of each host what came of it.
+
+    What fails on one host does not keep the others from their turn.
+    """
+    outcome: Outcome = {}
+    for action in actions:
+        outcome[action.host] = _safely(lambda action=action: _do(hand, action))  # type: ignore[misc]
+    for host in cluster.hosts:
+        if host.id not in outcome and host.phase in WAITING:
+            outcome[host.id] = _safely(lambda host=host: _go_on(hand, host.id))  # type: ignore[misc]
+    return outcome
+
+
+WAITING = (Phase.STOPPING, Phase.WAKING, Phase.RETURNING)
+
+
+def _safely(step: Callable[[], str]) -> str:
+    try:
+        return step()
+    except Failed as error:
+        return f"tried again later: {error}"
+    except Stopped:
+        return "stopped by `onext stop power`"
+
+
+def _do(hand: Hand, action: Action) -> str:
+    if isinstance(action, PowerOff):
+        return off.power_off(hand, action.host, action.moves, action.reason)
+    if isinstance(action, Wake):
+        return wake.wake(hand, action.host, action.reason)
+    sight = hand.world.see(action.host)
+    if sight.claim is None:
+        return "nothing of ours"
+    if hand.leases.bind(action.host, sight.claim, hand.world):
+        return "another server's intent still binds"
+    return _give_up(hand, sight, action)
+
+
+def _give_up(hand: Hand, sight: Sight, action: Action) -> str:
+    assert sight.claim
+    if isinstance(action, Leave):
+        return hand.leave(sight, action.reason)
+    if isinstance(action, Return) and sight.claim.phase in (Phase.DRAINING, Phase.CLOSING):
+        return back.go_back(hand, sight, action.reason)
+    if isinstance(action, Drop) and sight.claim.phase is Phase.LEFT:
+        hand.release(sight)
+        return action.reason
+    return "not as it was any more"
+
+
+def _go_on(hand: Hand, host: int) -> str:
+    """Take the next step of a claim that waits."""
+    sight = hand.world.see(host)
+    if sight.claim is None or sight.claim.phase not in WAITING:
+        return "done"
+    if hand.leases.bind(host, sight.claim, hand.world):
+        return "another server's intent still binds"
+    if sight.claim.phase is Phase.STOPPING:
+        return off.stopping(hand, sight)
+    return (wake.waking if sight.claim.phase is Phase.WAKING else back.returning)(hand, sight)
