@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from onext.biscuit import reading, revocation, tokens
+from onext.biscuit.errors import BiscuitError
 from onext.paths import Paths
 from onext.table import Row, show
 
@@ -61,8 +62,13 @@ def revoke(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def check(*, local: bool, as_json: bool) -> None:
     """Look at driver, list, oned.conf and users on all servers of the zone. Exit code 1 when wrong."""
-    from onext.biscuit.check import findings, here
-    from onext.part import Context
+    try:
+        from onext.biscuit.check import findings, here
+        from onext.part import Context
+    except ModuleNotFoundError as error:
+        raise BiscuitError(
+            f"no front-end here ({error.name} is missing): run it there, as oneadmin"
+        ) from None
 
     if local:
         click.echo(json.dumps(asdict(here(Paths.find()))))
@@ -87,21 +93,32 @@ def _given(token: str | None, ids: Sequence[str], block: int) -> tuple[str | Non
 
 
 def _revoke(paths: Paths, ids: Sequence[str], user: str, *, now: bool, as_json: bool) -> None:
-    from onext.part import Context
-
+    """Add to the list of this server whatever else fails, then go on to the others, and report."""
     new = revocation.add(paths.own_etc / revocation.FILE, ids)
-    rows: list[Row] = [
-        {"server": "here", "result": f"{len(new)} added" if new else "already there", "done": True}
-    ]
-    context = Context(paths=paths)
-    configuration = context.oned.document("system.config")
-    others = _on_the_others(context, configuration, ids)
-    rows += others
-    sessions = list(_sessions(context, configuration, user, now=now, others=bool(others)))
+    here = f"{len(new)} added" if new else "already there"
+    rows: list[Row] = [{"server": "here", "result": here, "done": True}]
+    sessions: Sequence[Row] = ()
+    from onext.oned.errors import OnedError
+    from onext.part import Context
+    from onext.settings import SettingsError
+
+    try:
+        context = Context(paths=paths)
+        configuration = context.oned.document("system.config")
+        others = _on_the_others(context, configuration, ids)
+        rows += others
+        sessions = _sessions(context, configuration, user, now=now, others=bool(others))
+    except (OnedError, SettingsError) as error:
+        rows.append({"server": "the others", "result": f"not known: {error}", "done": False})
+    _report(rows, sessions, as_json=as_json)
+
+
+def _report(rows: Sequence[Row], sessions: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"servers": rows, "sessions": sessions}, indent=2))
     else:
         show(rows, ("server", "result"), as_json=False)
+    if sessions and not as_json:
         click.echo("\nWhat was opened with it already, and until when at the latest:\n")
         show(sessions, ("session", "until", "end"), as_json=False)
     if not all(row["done"] for row in rows):

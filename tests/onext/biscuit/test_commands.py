@@ -204,7 +204,7 @@ def test_on_a_workstation(home: Path) -> None:
         "for name in ('pyone', 'pydantic', 'ruamel', 'ruamel.yaml', 'requests', 'hooks', 'drivers', 'exporter'):\n"
         "    sys.modules[name] = None\n"
         "from onext.biscuit.commands import biscuit\n"
-        "biscuit(sys.argv[1:], standalone_mode=False)\n"
+        "biscuit(sys.argv[1:])\n"
     )
     env = {"HOME": str(home), "PATH": os.environ["PATH"]}
     for words in (["keygen"], ["login", "dann1"], ["inspect"], ["login", "--renew"], ["--help"]):
@@ -212,3 +212,9 @@ def test_on_a_workstation(home: Path) -> None:
             [sys.executable, "-c", program, *words], env=env, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+    for words in (["check"], ["revoke", "--id", "ab" * 64]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words], env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert "as oneadmin" in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from onext.biscuit import check, front_end, revocation, zone
+from onext.oned.errors import Unreachable
 from onext.paths import Paths
 from onext.settings import Settings
 
@@ -117,6 +118,25 @@ def test_findings_of_a_zone(locations: dict[str, Path]) -> None:
         "revocation list not as here",
     )
     assert found["server one-c"].message == "driver, revocation list, oned.conf not as here"
+
+
+@pytest.mark.process
+def test_with_oned_down(
+    locations: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While oned is down nothing can be revoked, not even here, or nobody says that the others are left."""
+    oned = played()
+    monkeypatch.setattr(oned, "document", unreachable)
+    code, report = revoke(monkeypatch, capsys, locations["one-a"], oned, now=True)
+    assert code == 1
+    assert revoked(locations["one-a"]) == f"{ID}\n"
+    assert [row["server"] for row in report["servers"]] == ["here", "the others"]
+    assert report["sessions"] == []
+
+
+def unreachable(*_words: object) -> None:
+    """Be an oned that is down."""
+    raise Unreachable("connection refused")
 
 
 def test_the_order_and_the_paths_of_a_server_do_not_matter(tmp_path: Path) -> None:
