@@ -42,9 +42,10 @@ def register(front_end: FrontEnd, hooks: Path) -> Outcome:
         if not oned.raft().acts:
             outcome.left.append("hooks: left to the leader of the zone, they are registered once")
             return outcome
-        for difference in differences(oned, wanted(hooks)):
+        found = differences(oned, wanted(hooks))
+        for difference in found:
             _mend(oned, difference)
-            outcome.done.append(f"hook {difference.hook.name}: {_DONE[difference.how]}")
+        outcome.done += _told(found)
     except OnedError as error:
         outcome.left.append(f"left to you: ./install.sh once more to register the hooks ({error})")
     return outcome
@@ -57,7 +58,6 @@ def remove(front_end: FrontEnd) -> Outcome:
         oned = connect(front_end)
         for difference in differences(oned, []):
             _mend(oned, difference)
-            outcome.done.append(f"hook {difference.hook.name}: deleted")
     except OnedError as error:
         outcome.left.append(
             f"left to you: onehook delete each hook whose name begins with {PREFIX}"
@@ -105,6 +105,16 @@ def _compare(hook: Hook, there: list[tuple[int, Hook]]) -> Difference | None:
     return Difference("changed", hook, wrong) if wrong else None
 
 
+def _told(found: list[Difference]) -> list[str]:
+    """Say what was done, by name where there are few."""
+    lines = []
+    for how, done in _DONE.items():
+        names = [difference.hook.name for difference in found if difference.how == how]
+        if names:
+            lines.append(f"hooks {done}: {', '.join(names) if len(names) <= _NAMED else len(names)}")
+    return lines
+
+
 def _mend(oned: Oned, difference: Difference) -> None:
     if difference.how == "new":
         oned.call("hook.allocate", difference.hook.text)
@@ -115,8 +125,5 @@ def _mend(oned: Oned, difference: Difference) -> None:
             oned.call("hook.update", number, difference.hook.update(), _REPLACE)
 
 
-_DONE = {
-    "new": "registered",
-    "changed": "brought up to date",
-    "gone": "deleted, it is not part of this version",
-}
+_NAMED = 4
+_DONE = {"new": "registered", "changed": "brought up to date", "gone": "deleted, not part of this version"}

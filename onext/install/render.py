@@ -66,6 +66,7 @@ def fill(text: str, paths: Paths) -> bytes:
     """Replace @BIN@, @LIB@, @LOG@, @RUN@ … by this front-end's paths."""
     places = {
         "BIN": paths.bin / "onext",
+        "DASHBOARDS": paths.current / "parts/exporter/dashboards",
         "ETC": paths.own_etc,
         "LIB": paths.current,
         "LOG": paths.log,
@@ -75,6 +76,13 @@ def fill(text: str, paths: Paths) -> bytes:
     for name, path in places.items():
         text = text.replace(f"@{name}@", str(path))
     return text.encode()
+
+
+def stock_rules(file: Path) -> bytes:
+    """Return OpenNebula's alert rules without those that ours replace."""
+    from onext.install.prometheus_rules import without_replaced
+
+    return without_replaced(file.read_text(), str(file)).encode()
 
 
 def own(name: str) -> str:

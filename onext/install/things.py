@@ -53,6 +53,7 @@ def wanted(front_end: FrontEnd, home: Path) -> list[Thing]:
         *_hooks(front_end, home, parts / "hooks"),
         *_biscuit(front_end, home, parts / "drivers/auth/biscuit/authenticate"),
         *_migrate(front_end, parts / "drivers/vmm/migrate"),
+        *_prometheus(front_end, parts),
         *_system(front_end, parts / "exporter"),
     ]
 
@@ -78,7 +79,8 @@ def _own(front_end: FrontEnd, home: Path) -> Iterator[File]:
     paths = front_end.paths
     yield File(paths.bin / "onext", PROGRAM, front_end.code, render.command(paths))
     yield File(paths.settings, SHARED, front_end.shared, render.settings(home), keep=True)
-    yield File(paths.own_etc / "biscuit-revoked", SHARED, front_end.shared, b"", keep=True)
+    # `onext biscuit revoke` adds to it as oneadmin, over ssh on the other servers too.
+    yield File(paths.own_etc / "biscuit-revoked", SHARED, front_end.service, b"", keep=True)
 
 
 def _hooks(front_end: FrontEnd, home: Path, hooks: Path) -> Iterator[Thing]:
@@ -116,6 +118,19 @@ def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Thing]:
     yield File(stock, PROGRAM, front_end.shared, content, aside=aside)
 
 
+def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Thing]:
+    """Place the rules that `--configure` names in prometheus.yml; OpenNebula's Prometheus is oneadmin's."""
+    ours = parts / "exporter/rules/onext.rules.yml"
+    if not ours.is_file() or not (parts / "hooks/prometheus/part.py").is_file():
+        return
+    folder = front_end.paths.own_etc / "prometheus"
+    yield Folder(folder, 0o750, front_end.shared)
+    yield File(folder / ours.name, SHARED, front_end.shared, ours.read_bytes())
+    stock = front_end.paths.etc / "prometheus/rules.yml"
+    if stock.is_file():
+        yield File(folder / "stock.rules.yml", SHARED, front_end.shared, render.stock_rules(stock))
+
+
 def _tree(source: Path, target: Path, owner: Owner) -> Iterator[Thing]:
     yield Folder(target, 0o755, owner)
     for path in sorted(source.rglob("*")):
@@ -134,6 +149,10 @@ def _system(front_end: FrontEnd, exporter: Path) -> Iterator[File]:
     system = front_end.system
     if system is None:
         return
+    grafana, dashboards = system / "etc/grafana/provisioning/dashboards", exporter / "dashboards/onext.yaml"
+    if grafana.is_dir() and dashboards.is_file():
+        content = render.fill(dashboards.read_text(), front_end.paths)
+        yield File(grafana / "onext.yaml", READABLE, front_end.code, content)
     snippets: Sequence[tuple[str, str, str]] = [("etc/logrotate.d", "onext", "logrotate.conf")]
     if front_end.systemd:
         snippets = [

@@ -38,10 +38,15 @@ def main() -> None:
 def tour(stage: Stage, wheels: Path) -> None:
     """Start, install, play every scene."""
     stage.start()
-    tell.chapter(f"A sandbox, a small stand-in for OpenNebula, answers at {stage.endpoint}")
+    tell.chapter(f"A sandbox, a small stand-in for OpenNebula, below ONE_LOCATION={stage.location}")
     front_end.prepare(stage)
     stage.before = _tree(stage.location)
-    tell.chapter(f"ONE_LOCATION={stage.location} ./install.sh")
+    stage.stop()
+    tell.chapter("./install.sh --configure --yes, while oned is down: places the files, changes oned.conf")
+    tell.indented(stage.install_sh("--offline", str(wheels), "--configure", "--yes"))
+    stage.start()
+    front_end.prepare(stage)
+    tell.chapter(f"oned runs, at {stage.endpoint}; ./install.sh once more registers the hooks")
     tell.indented(stage.install_sh("--offline", str(wheels)))
     for name in SCENES:
         _play(stage, name)

@@ -1,5 +1,6 @@
 """The front-end as an administrator has it before onext comes: nodes that ssh reaches, a database."""
 
+import json
 import shutil
 
 from geolite2 import geolite2_database
@@ -16,13 +17,10 @@ NODES = {
 
 def prepare(stage: Stage) -> None:
     """Start the nodes and write the settings that an administrator would write."""
-    settings = f"geolocation:\n  database: {geolite2_database()}\n"
-    if shutil.which("ssh"):
-        config = stage.folder / "ssh_config"
-        stage.spawn("sandbox.tour.nodes", str(config), *(f"{name}={held}" for name, held in NODES.items()))
-        settings += f"  ssh_config: {config}\n"
+    for name, held in NODES.items():
+        stage.call("sandbox.node", name, json.dumps({"addresses": held.split(",")}))
     path = stage.location / "etc/onext.yaml"
-    path.write_text(settings)
+    path.write_text(f"geolocation:\n  database: {geolite2_database()}\n")
     path.chmod(0o640)
 
 

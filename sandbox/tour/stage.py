@@ -49,9 +49,21 @@ class Stage:
         }
 
     def start(self) -> None:
-        """Start the front-end."""
-        ready = self.spawn("sandbox", "--location", str(self.location), "--monitor", "2")
+        """Start the front-end, or start it again: it keeps its files and its port, and forgets its pools."""
+        port = self.endpoint.rpartition(":")[2].partition("/")[0] or "0"
+        ready = self.spawn("sandbox", "--location", str(self.location), "--port", port, "--monitor", "2")
         self.endpoint = json.loads(ready)["endpoint"]
+
+    def stop(self) -> None:
+        """End the front-end; its files stay."""
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self._processes.clear()
 
     def spawn(self, module: str, *arguments: str, env: dict[str, str] | None = None) -> str:
         """Start a module that stays; return the line by which it says that it is ready."""
@@ -66,10 +78,18 @@ class Stage:
             raise TourError(f"{module} did not start")
         return ready
 
-    def run(self, *command: str, check: bool = True) -> str:
-        """Run a program of this front-end and return what it printed."""
+    def run(self, *command: str, check: bool = True, home: Path | None = None, stdin: str = "") -> str:
+        """Run a program of this front-end and return what it printed; `home` makes it another user's."""
+        own = {"HOME": str(home), "ONE_AUTH": str(home / ".one/one_auth")} if home else {}
         done = subprocess.run(
-            command, env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=900, check=False
+            command,
+            env=self.env | own,
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
         )
         if check and done.returncode:
             raise TourError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -110,13 +130,7 @@ class Stage:
 
     def end(self) -> None:
         """End every process and remove every file."""
-        for process in self._processes:
-            process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def leave(self) -> Path:

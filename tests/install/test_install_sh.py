@@ -143,7 +143,7 @@ def test_without_root_one_line_and_nothing_changed(tmp_path: Path, installed: In
 
 
 def test_killed_at_any_time_and_repaired(installed: Installed) -> None:
-    """kill -9 of the whole installation, wherever it is: the next run makes it whole."""
+    """Kill -9 of the whole installation, wherever it is: the next run makes it whole."""
     whole = without_what_moves(tree(installed.location))
     chance = random.Random(2)
     for _ in range(6):

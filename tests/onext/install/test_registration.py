@@ -47,7 +47,7 @@ def commands(sandbox: Sandbox) -> str:
 def test_registered_once_for_all(front_end: FrontEnd, hooks: Path, sandbox: Sandbox) -> None:
     """Every event reaches its part once: a second install registers nothing."""
     first = registration.register(front_end, hooks)
-    assert len(first.done) == len(TEMPLATES)
+    assert len(first.done) == 1
     assert commands(sandbox).count("<HOOK>") == len(TEMPLATES)
     assert registration.register(front_end, hooks) == Outcome()
 
@@ -58,7 +58,7 @@ def test_a_changed_template_is_updated_in_place(front_end: FrontEnd, hooks: Path
     file = hooks / "x/ended.hook"
     file.write_text(file.read_text().replace("POWEROFF", "SUSPENDED"))
     outcome = registration.register(front_end, hooks)
-    assert outcome.done == ["hook onext-ended: brought up to date"]
+    assert outcome.done == ["hooks brought up to date: onext-ended"]
     assert "SUSPENDED" in commands(sandbox)
     assert registration.register(front_end, hooks) == Outcome()
 
@@ -69,9 +69,8 @@ def test_what_a_version_dropped_is_deleted(front_end: FrontEnd, hooks: Path, san
     registration.register(front_end, hooks)
     (hooks / "x/updated.hook").unlink()
     outcome = registration.register(front_end, hooks)
-    assert outcome.done == ["hook onext-updated: deleted, it is not part of this version"]
-    removed = registration.remove(front_end)
-    assert len(removed.done) == len(TEMPLATES) - 1
+    assert outcome.done == ["hooks deleted, not part of this version: onext-updated"]
+    assert registration.remove(front_end) == Outcome()
     assert commands(sandbox).count("<HOOK>") == 1
     assert "their-located" in commands(sandbox)
 
@@ -83,7 +82,8 @@ def test_only_the_leader_registers(front_end: FrontEnd, hooks: Path, sandbox: Sa
     assert not outcome.done
     assert "leader" in outcome.left[0]
     sandbox.control("raft", 3, 2, False)
-    assert len(registration.register(front_end, hooks).done) == len(TEMPLATES)
+    registration.register(front_end, hooks)
+    assert commands(sandbox).count("<HOOK>") == len(TEMPLATES)
 
 
 def test_with_oned_down_it_says_what_is_left(

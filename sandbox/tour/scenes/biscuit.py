@@ -1,0 +1,37 @@
+"""Tokens instead of passwords."""
+
+import xmlrpc.client
+
+from sandbox.tour import tell
+from sandbox.tour.stage import Stage
+
+NEEDS = "var/remotes/auth/biscuit/authenticate"
+_USER = "dann1"
+
+
+def play(stage: Stage) -> None:
+    """Make a key and its user, log in, call the API with the token, revoke it."""
+    tell.chapter("Biscuit: a user logs in with a token that says what it may, and until when")
+    home = stage.folder / "home"
+    home.mkdir()
+    made = stage.run("onext", "biscuit", "keygen", home=home)
+    key = next(line.split()[-1] for line in made.splitlines() if line.startswith("Public key"))
+    stage.call("user.allocate", _USER, key, "biscuit", [])
+    tell.line(f"  $ oneuser create {_USER} {key} --driver biscuit")
+    tell.line(f"  $ onext biscuit login {_USER}")
+    tell.indented(stage.run("onext", "biscuit", "login", _USER, home=home))
+    session = (home / ".one/one_auth").read_text().strip()
+    tell.line(f"  one.user.info with the token: {answer(stage, session)}")
+    tell.line("  $ onext biscuit revoke --now")
+    tell.indented(stage.run("onext", "biscuit", "revoke", "-", "--now", stdin=session.partition(":")[2]))
+    tell.line(f"  one.user.info with the token: {answer(stage, session)}")
+    log = (stage.location / "var/oned.log").read_text().splitlines()
+    refusal = [line for line in log if "biscuit: refused" in line][-1]
+    tell.line(f"  oned.log says why: {refusal[refusal.index('biscuit') :]}")
+
+
+def answer(stage: Stage, session: str) -> str:
+    """Return what oned answers to somebody who asks who they are."""
+    with xmlrpc.client.ServerProxy(stage.endpoint) as proxy:
+        answered: list[str] = getattr(proxy, "one.user.info")(session, -1)  # type: ignore[assignment]
+    return f"welcome, {_USER}" if answered[0] and _USER in answered[1] else f"refused: {answered[1]}"
