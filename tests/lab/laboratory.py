@@ -106,6 +106,26 @@ class Laboratory:
         """Return the command that runs something between the nodes, where all of the underlay passes."""
         return ["ip", "netns", "exec", self._wan, *words]
 
+    def shrink(self, mtu: int) -> None:
+        """Let the way between the nodes drop larger packets, silently; TCP alone is told, as many routers do (MSS)."""
+        for device in ("wa", "wb"):
+            _ip("-n", self._wan, "link", "set", device, "mtu", str(mtu))
+        for node in self.nodes:
+            mss = ["advmss", str(mtu - 40)]
+            node.run(
+                "ip",
+                "route",
+                "replace",
+                "10.99.0.0/24",
+                "dev",
+                "ul0",
+                "proto",
+                "kernel",
+                "src",
+                node.ipv4,
+                *mss,
+            )
+
     def _links(self) -> None:
         for name in (self._wan, self.a.namespace, self.b.namespace):
             _ip("netns", "add", name)

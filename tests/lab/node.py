@@ -108,7 +108,7 @@ class Node:
             try:
                 if entry.name.isdigit() and os.readlink(entry / "ns/pid") == here:
                     line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    if re.search(pattern, line):
+                    if re.search(pattern, line, re.DOTALL):
                         found[int(entry.name)] = line
             except OSError:
                 continue  # gone meanwhile
@@ -208,7 +208,19 @@ class Node:
         if ovs:
             self.start_ovs()
         self.run("/usr/sbin/virtlogd", "-d")
+        self.start_libvirt()
+
+    def start_libvirt(self) -> None:
+        """Start libvirt's daemon and wait until it answers."""
         self.run("/usr/sbin/libvirtd", "-d")
+        answers = ("virsh", "-c", "qemu:///system", "list")
+        until(lambda: self.run(*answers, check=False).exit_code == 0, 20, f"{self.name}: libvirtd")
+
+    def stop_libvirt(self) -> None:
+        """Kill libvirt's daemon."""
+        for pid in self.processes(r"^/usr/sbin/libvirtd"):
+            os.kill(pid, signal.SIGKILL)
+        self.sh("rm -f /run/libvirtd.pid", check=False)
 
     def start_ovs(self) -> None:
         """Start Open vSwitch, with the underlay's device in a userspace bridge."""

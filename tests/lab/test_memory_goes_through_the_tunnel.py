@@ -54,7 +54,9 @@ def test_there_and_back(combination: tuple[bool, bool, int, bool], use_lab: Open
         assert capture.markers["other"] == capture.markers["ssh"] == 0
         assert capture.bytes["other"] < 100_000, capture.bytes
         assert capture.largest == mtu, "full-size packets, none larger"
-        if not local:  # with local disks OpenNebula itself keeps the guest suspended until its last rsync is through
+        if (
+            not local
+        ):  # with local disks OpenNebula itself keeps the guest suspended until its last rsync is through
             assert clock.longest < result.downtime + 0.5 + clock.blind, result.log
         assert leftovers(lab) == []
         if local:

@@ -16,17 +16,17 @@ from .waiting import until
 
 
 def build(plan: Plan) -> None:
-    """Build this end; whatever is left of an earlier one is taken away first. Raise TunnelError."""
+    """Build this end, or take over one that a crash left: its name says that it is the same. Raise TunnelError."""
     name = plan.identity.name
+    if exists(name) and _has_address(name, plan.identity.near.inside):
+        mend(plan)
+        set_mtu(plan, plan.mtu)
+        return
     if exists(name):
         tear_down(name)
     try:
         (tunnel_ovs if plan.kind == OVS else tunnel_kernel).build(plan)
         _raise_link(plan)
-        far = plan.identity.far
-        as_root(
-            ["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"]
-        )
     except TunnelError:
         tear_down(name)
         raise
