@@ -28,7 +28,7 @@ ED25519_DIGITS = 64
 ED25519_SIGNATURE = 64
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 WRITABLE_BY_ALL = 0o002
-PIECE = 64 * 1024  # bytes of the revocation list at once: twice as fast as all of it
+PIECE = 32 * 1024  # bytes of the revocation list at once: twice as fast as all of it
 LONGEST_ID = 160  # hex digits
 
 # No fact `user` here: it would satisfy the policy by itself. A time that the token states could pass for
