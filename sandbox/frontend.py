@@ -174,7 +174,7 @@ class FrontEnd:
             self.machine(name, alive=False)
 
     def machine(self, name: str, *, alive: bool) -> None:
-        """Let a host's machine answer ssh and monitoring, or nobody: monitoring ends first and begins last."""
+        """Let a host's machine answer ssh and monitoring, or nobody; monitoring ends first, begins last."""
         if alive:
             self.nodes.behave(name, "ok")
         with self.lock:

@@ -93,8 +93,19 @@ class Nodes:
 
     def stop(self) -> None:
         """Serve no more."""
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._lock:
+            if self._loop:
+                self._wait(self._loop, self._close())
+                self._loop.call_soon_threadsafe(self._loop.stop)
+
+    async def _close(self) -> None:
+        for node in self._nodes.values():
+            if node.listener:
+                node.listener.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _new(self, name: str) -> Node:
         node = Node(name, str(_FIRST + self._given), self._location / "nodes" / name)

@@ -61,7 +61,7 @@ def _guest(front: "FrontEnd", host: Host, number: int) -> None:
     vm = VM(name=f"guest-{number:05}", template=ours, user_template=owners, stime=int(time.time()))
     front.world.vms.add(vm)
     assembly.complete(front.world, vm)
-    front.vm_life.arrive(vm, host, 0, BY_HAND)
+    front.vm_life.stays.arrive(vm, host, 0, BY_HAND)
     stay = vm.stay
     stay.petime = stay.rstime = stay.pstime
     vm.state = vm.prev_state = VMState.ACTIVE

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from sandbox.calls.answers import the
 from sandbox.errors import ActionError
 from sandbox.frontend import FrontEnd
-from sandbox.life.vms import Step
 from sandbox.rpc.table import call
 from sandbox.state.access import Caller
 from sandbox.state.history import Action
@@ -23,7 +22,7 @@ _FAILURE, _SUCCESS, _RETRY, _DELETE, _RECREATE, _DELETE_DB = range(6)
 
 
 def _to(state: VMState) -> Do:
-    return lambda front, vm, _: front.vm_life.go(vm, Step(state, LCM.LCM_INIT))
+    return lambda front, vm, _: front.vm_life.turn(vm, state)
 
 
 def _flag(value: int) -> Do:

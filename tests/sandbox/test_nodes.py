@@ -58,6 +58,21 @@ def test_a_node_runs_what_is_on_it(sandbox: Sandbox) -> None:
     assert (sandbox.location / "nodes/node-a1/mark").read_text() == "left here"
 
 
+def test_sync(sandbox: Sandbox) -> None:
+    """A host that was powered off wakes with an old driver: the power part has to run this, and see it work."""
+    sandbox.control("node", "node-a1", {})
+    sandbox.remote("vmm/kvm/fresh", "new\n")
+    subprocess.run(["onehost", "sync", "--force", "node-a1"], env=sandbox.env, check=True, timeout=30)
+    there = sandbox.location / "nodes/node-a1/var/tmp/one"
+    assert (there / "vmm/kvm/fresh").read_text() == "new\n"
+    assert (there / "VERSION").read_text() == "7.0.2\n"
+    sandbox.control("node", "node-a1", {"behaves": "refuse"})
+    done = subprocess.run(
+        ["onehost", "sync", "node-a1"], env=sandbox.env, check=False, timeout=30, capture_output=True
+    )
+    assert done.returncode == 1
+
+
 def test_a_node_that_refuses(sandbox: Sandbox) -> None:
     """A host that is down must look so to ssh, at once."""
     sandbox.control("node", "node-a1", {"behaves": "refuse"})
