@@ -121,8 +121,7 @@ class Scene:
         """
         hook = int(self.oned.call("hook.allocate", f'NAME="{self.name("hook")}"\nTYPE="state"\n{text}'))
         self._stack.callback(self._remove, "hook.delete", hook)
-        loaded = f"Hook ({hook}) successfully reloaded"
-        wait_until(f"the hook manager knows hook {hook}", lambda: self.front_end.hook_manager_says(loaded))
+        wait_until(f"the hook manager knows hook {hook}", lambda: self.front_end.listens_for(hook))
         time.sleep(_SUBSCRIPTION)
         return hook
 
