@@ -13,6 +13,7 @@ from pathlib import Path
 from hooks.prometheus.attribute import Address
 
 _REMEMBER = 600.0  # seconds for which a name's addresses are believed
+_AGAIN = 60.0  # seconds after which a name that did not resolve is asked again
 _PATIENCE = 5.0  # seconds for all names of a round that are not known yet
 _LOCAL = re.compile(r"(\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
 _IN_TEXT = re.compile(r"(?<![\w.:])\[?([0-9a-fA-F:]*:[0-9a-fA-F:.]+|\d+\.\d+\.\d+\.\d+)\]?(?![\w.])")
@@ -39,24 +40,27 @@ class Names:
     """Addresses of names by the system's resolver, remembered for ten minutes, within five seconds."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, frozenset[Address]]] = {}
+        self._known: dict[str, tuple[float, frozenset[Address]]] = {}  # name -> when to ask again, addresses
 
     def addresses(self, names: Iterable[str]) -> frozenset[Address]:
         """Return the addresses of all names; of one that does not resolve now, what was known of it."""
         now = time.monotonic()
         asked = set(names)
-        due = [name for name in asked if self._known.get(name, (-_REMEMBER,))[0] <= now - _REMEMBER]
+        due = [name for name in asked if self._known.get(name, (now, None))[0] <= now]
+        for name in due:  # whatever becomes of it: not again in each round while DNS hangs
+            self._known[name] = now + _AGAIN, self._known.get(name, (now, frozenset[Address]()))[1]
         pool = ThreadPoolExecutor(32, "names")
-        wait([pool.submit(self._ask, name, now) for name in due], timeout=_PATIENCE)
+        wait([pool.submit(self._ask, name) for name in due], timeout=_PATIENCE)
         pool.shutdown(wait=False, cancel_futures=True)
-        return frozenset().union(*(self._known[name][1] for name in asked if name in self._known))
+        return frozenset[Address]().union(*(self._known[name][1] for name in asked))
 
-    def _ask(self, name: str, now: float) -> None:
+    def _ask(self, name: str) -> None:
         try:
             found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             return
-        self._known[name] = now, frozenset(ip_address(str(one[4][0]).partition("%")[0]) for one in found)
+        addresses = frozenset(ip_address(str(one[4][0]).partition("%")[0]) for one in found)
+        self._known[name] = time.monotonic() + _REMEMBER, addresses
 
 
 def reaches(address: Address) -> bool:
