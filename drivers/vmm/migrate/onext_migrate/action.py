@@ -35,8 +35,10 @@ def read(arguments: Sequence[str], payload: bytes) -> Action:
         )
     domain, destination, source = arguments[:3]
     _check("deploy id", domain, _DOMAIN)
-    _check("destination", destination, _HOST)
-    _check("source", source, _HOST)
+    check_host("destination", destination)
+    check_host("source", source)
+    for word in arguments[3:]:
+        check_host("argument", word)
     xml, local = _decode(payload)
     root = _parse(xml)
     return Action(
@@ -49,6 +51,11 @@ def read(arguments: Sequence[str], payload: bytes) -> Action:
         (root.findtext("./DATASTORE/TEMPLATE/SHARED") or "").strip().upper() == "YES",
         local,
     )
+
+
+def check_host(what: str, name: str) -> None:
+    """Refuse what is no host name; raise BadInputError."""
+    _check(what, name, _HOST)
 
 
 def _check(what: str, value: str, allowed: Pattern[str]) -> None:

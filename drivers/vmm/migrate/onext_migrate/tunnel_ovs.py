@@ -78,6 +78,12 @@ def bridges() -> List[str]:
     return done.stdout.split() if done.exit_code == 0 else []
 
 
+def remote(name: str) -> str:
+    """Return the other end's underlay address, "" when OVS does not tell."""
+    get = [*_VSCTL, "--if-exists", "get", "interface", "oxp" + name[3:], "options:remote_ip"]
+    return as_root(get, check=False).stdout.strip().strip('"')
+
+
 def knows(name: str) -> bool:
     """Tell whether OVS has a bridge of this name in its database."""
     return installed() and as_root(_VSCTL + ["br-exists", name], check=False).exit_code == 0

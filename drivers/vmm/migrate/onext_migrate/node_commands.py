@@ -1,0 +1,93 @@
+"""What `onext tunnel` asks of a node over ssh, and the monitoring probe locally: one JSON object on standard output."""
+
+import json
+import os
+import sys
+import time
+from typing import Dict, List
+
+from . import action, connect, place, settings, switch, throughput, tunnel_ovs
+from .door import environment
+from .errors import TunnelError
+from .hold import PROTOCOL
+from .reaping import reap as reap_now
+from .reaping import tunnels
+
+_NEEDED = ("ip", "sudo", "ssh", "virsh")
+_SECONDS = 2.0  # of traffic for the throughput
+
+
+def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
+    """Say what is on this node: its tunnels, what it lacks, whether it is switched off."""
+    here = place.node()
+    return _say(
+        {
+            "node": os.uname()[1],
+            "protocol": PROTOCOL,
+            "python": ".".join(str(part) for part in sys.version_info[:3]),
+            "ovs": tunnel_ovs.installed(),
+            "off": switch.is_off(),
+            "missing": _missing(here),
+            "tunnels": [one._asdict() for one in tunnels()],
+        }
+    )
+
+
+def reap(arguments: List[str]) -> int:
+    """Take away tunnels that nobody uses: what a crash left. With `probe`, say it as a monitoring probe does."""
+    gone = reap_now()
+    if arguments == ["probe"]:
+        print(f"ONEXT_TUNNELS={len(tunnels())}")
+        return 0
+    return _say({"reaped": gone})
+
+
+def check(arguments: List[str]) -> int:
+    """Open a tunnel to another host, measure it, close it; nothing else is touched."""
+    (host,) = arguments
+    action.check_host("destination", host)
+    here = place.node()
+    started = time.monotonic()
+    tunnel = connect.open_tunnel(host, "", settings.load(here.etc), here.folder, here.uri)
+    up = time.monotonic() - started
+    try:
+        found: Dict[str, object] = {"tunnel": tunnel.name, "datapath": tunnel.offer.kind, "mtu": tunnel.mtu}
+        found.update(up_ms=round(up * 1000), round_trip_ms=round(tunnel.round_trip_ms, 1))
+        found["mbit_s"] = _throughput(tunnel)
+    finally:
+        tunnel.close()
+    return _say(found)
+
+
+def off(_: List[str]) -> int:
+    """Switch tunnels off on this node, from the next migration on."""
+    switch.turn(off=True)
+    return _say({"off": True})
+
+
+def on(_: List[str]) -> int:
+    """Switch tunnels on again."""
+    switch.turn(off=False)
+    return _say({"off": False})
+
+
+def _throughput(tunnel: connect.Tunnel) -> float:
+    port = int(tunnel.far.ask({"do": "receive"})["port"])
+    throughput.send(tunnel.offer.identity, port, _SECONDS)
+    answer = tunnel.far.hear(20)
+    if not answer.get("seconds"):
+        raise TunnelError("the tunnel is too quick to be measured")
+    return round(float(answer["bytes"]) * 8 / float(answer["seconds"]) / 1e6, 1)
+
+
+def _missing(here: place.Node) -> List[str]:
+    folders = environment()["PATH"].split(":")
+    lacking = [
+        name for name in _NEEDED if not any(os.access(os.path.join(one, name), os.X_OK) for one in folders)
+    ]
+    return lacking + ([] if os.access(here.stock, os.X_OK) else [here.stock])
+
+
+def _say(message: Dict[str, object]) -> int:
+    print(json.dumps(message))
+    return 0

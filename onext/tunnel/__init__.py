@@ -1,0 +1,1 @@
+"""`onext tunnel`: the tunnels of live migrations, from the front-end (the driver: drivers/vmm/migrate)."""

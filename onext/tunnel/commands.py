@@ -1,0 +1,167 @@
+"""`onext tunnel`: what is there, does it work between two hosts, take leftovers away, switch off and on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from onext.command import front_end, json_option
+from onext.part import Context
+from onext.table import Row, show
+from onext.tunnel import clusters, nodes
+from onext.tunnel.nodes import Node, Reply
+
+_CHECK_TIME = 90.0  # seconds: set-up, two seconds of traffic, tear-down, over a slow line
+
+
+@click.group("tunnel")
+def tunnel() -> None:
+    """Tunnels of live migrations: the driver opens and closes them by itself."""
+
+
+@tunnel.command("list")
+@click.argument("hosts", nargs=-1)
+@json_option
+@front_end
+def list_tunnels(context: Context, hosts: Sequence[str], *, as_json: bool) -> None:
+    """List the tunnels on all HOSTS, or on some, and what is wrong there. Exit code 1 when something is."""
+    replies = nodes.ask_all(context, _online(_chosen(context, hosts)), ["list"])
+    rows = [row for reply in replies for row in rows_of(reply)]
+    show(rows, ("host", "tunnels", "tunnel", "datapath", "mtu", "remote", "used", "problem"), as_json=as_json)
+    sys.exit(any(row["problem"] for row in rows))
+
+
+@tunnel.command("check")
+@click.argument("source")
+@click.argument("destination")
+@json_option
+@front_end
+def check(context: Context, source: str, destination: str, *, as_json: bool) -> None:
+    """Try a tunnel from SOURCE to DESTINATION: MTU, round trip, throughput, and what is missing where."""
+    ends = _chosen(context, [source, destination])
+    lacking = [text for reply in nodes.ask_all(context, ends, ["list"]) for text in missing(reply)]
+    reply = nodes.ask(context, ends[0], ["check", ends[1].name], _CHECK_TIME)
+    if as_json:
+        click.echo(json.dumps({**reply.answer, "problem": reply.problem, "missing": lacking}))
+    else:
+        click.echo(sentence(reply, ends[1]))
+        for line in lacking:
+            click.echo(line)
+    sys.exit(bool(reply.problem))
+
+
+@tunnel.command("sync")
+@front_end
+def sync(context: Context) -> None:
+    """Write the map of hosts to clusters, for TUNNEL="between-clusters"."""
+    known = nodes.current(context)
+    if clusters.write(context.paths.remotes, known):
+        click.echo(
+            f"{clusters.path(context.paths.remotes)}: {len(known)} hosts; due now: onehost sync --force"
+        )
+    else:
+        click.echo(f"{clusters.path(context.paths.remotes)}: up to date ({len(known)} hosts)")
+
+
+@tunnel.command("reap")
+@click.argument("hosts", nargs=-1)
+@front_end
+def reap(context: Context, hosts: Sequence[str]) -> None:
+    """Take away tunnels that nobody uses (what a crash left) on all HOSTS, or on some."""
+    replies = nodes.ask_all(context, _online(_chosen(context, hosts)), ["reap"])
+    gone = [
+        f"{reply.node.name}: {name}" for reply in replies for name in _strings(reply.answer.get("reaped"))
+    ]
+    for line in gone:
+        click.echo(line)
+    click.echo(f"{len(gone)} taken away on {len(replies) - len(_failed(replies))} hosts")
+    _complain(replies)
+
+
+@tunnel.command("off")
+@click.argument("hosts", nargs=-1)
+@front_end
+def off(context: Context, hosts: Sequence[str] = ()) -> None:
+    """Migrate without tunnels from the next migration on; running ones go on. Works with oned down."""
+    _switch(context, hosts, "off")
+
+
+@tunnel.command("on")
+@click.argument("hosts", nargs=-1)
+@front_end
+def on(context: Context, hosts: Sequence[str] = ()) -> None:
+    """Migrate through tunnels again."""
+    _switch(context, hosts, "on")
+
+
+def rows_of(reply: Reply) -> list[Row]:
+    """Return a table's rows for one node: one for each tunnel, at least one."""
+    found = reply.answer.get("tunnels")
+    each = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    state = "-" if reply.problem else "off" if reply.answer.get("off") else "on"
+    problem = reply.problem or "; ".join(missing(reply))
+    head = {"host": reply.node.name, "tunnels": state, "problem": problem}
+    rows: list[Row] = [
+        {**head, **one, "tunnel": one.get("name"), "used": "yes" if one.get("used") else "no"} for one in each
+    ]
+    return rows or [head]
+
+
+def missing(reply: Reply) -> list[str]:
+    """Return what a node lacks, a line each."""
+    if reply.problem:
+        return [f"{reply.node.name}: {reply.problem}"]
+    return [f"{reply.node.name}: {name} is missing" for name in _strings(reply.answer.get("missing"))]
+
+
+def sentence(reply: Reply, destination: Node) -> str:
+    """Say what a trial showed."""
+    pair = f"{reply.node.name} -> {destination.name}"
+    if reply.problem:
+        return f"{pair}: no tunnel: {reply.problem}"
+    return (
+        "{pair}: {datapath} VXLAN works: MTU {mtu}, round trip {round_trip_ms} ms, {mbit_s} Mbit/s,"
+        " up in {up_ms} ms"
+    ).format(pair=pair, **reply.answer)
+
+
+def _switch(context: Context, hosts: Sequence[str], direction: str) -> None:
+    replies = nodes.ask_all(context, _chosen(context, hosts), [direction])
+    reached = len(replies) - len(_failed(replies))
+    click.echo(f"tunnels are {direction} on {reached} of {len(replies)} hosts")
+    _complain(replies)
+
+
+def _chosen(context: Context, words: Sequence[str]) -> list[Node]:
+    known, why = nodes.last_known(context)
+    if why:
+        click.echo(f"oned does not answer ({why}): nodes as last known", err=True)
+    by_name = {node.name: node for node in known}
+    if absent := [word for word in words if word not in by_name]:
+        raise click.UsageError(f"no such KVM host: {', '.join(absent)}; see `onehost list`")
+    return [by_name[word] for word in words] or known
+
+
+def _online(chosen: Sequence[Node]) -> list[Node]:
+    for node in chosen:
+        if node.offline:
+            click.echo(f"{node.name}: OFFLINE, not asked", err=True)
+    return [node for node in chosen if not node.offline]
+
+
+def _failed(replies: Sequence[Reply]) -> list[Reply]:
+    return [reply for reply in replies if reply.problem]
+
+
+def _complain(replies: Sequence[Reply]) -> None:
+    for reply in _failed(replies):
+        click.echo(f"{reply.node.name}: not reached: {reply.problem}", err=True)
+    if _failed(replies):
+        sys.exit(1)
+
+
+def _strings(value: object) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []
