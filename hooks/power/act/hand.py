@@ -65,6 +65,7 @@ class Hand:
     leases: Leases = field(default_factory=Leases)
     tell: Callable[[Event], None] = lambda _: None
     curve: Callable[[int], Curve] = lambda _: Curve()
+    mark_by_hand: bool = False
 
     def say(self, sight: Sight, what: str, reason: str) -> None:
         """Tell people what happened with a host."""
@@ -74,7 +75,7 @@ class Hand:
         """Write a claim in our name (and a record), return it; what was known (capacity, failures) stays."""
         self.go_on()
         world = self.world
-        before = sight.claim or Claim(phase, 0.0)
+        before = sight.claim or Claim(phase, 0.0, by_hand=self.mark_by_hand)
         fresh = {"since": world.now(), "server": world.server, "term": world.term, "lease": self.limits.lease}
         claim = replace(before, phase=phase, **{"asked": 0.0, "hard": False, **fresh, **changes})  # type: ignore[arg-type]
         world.write(sight.id, claim, record)

@@ -1,0 +1,60 @@
+"""What oned and the BMCs say at one moment, gathered whole before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hooks.power.bmc.book import Book
+from hooks.power.bmc.fleet import query_all
+from hooks.power.bmc.interface import Power
+from hooks.power.model import Bmc
+from onext.oned import stream
+from onext.oned.client import Oned
+from onext.xml import Element, parse
+
+PIN = "ONEXT_POWER_PIN"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC says.
+
+    `pins_count` says that a tenant cannot write ONEXT_POWER_PIN.
+    """
+
+    hosts: tuple[Element, ...]
+    vms: tuple[Element, ...]
+    clusters: tuple[Element, ...]
+    datastores: tuple[Element, ...] = ()
+    templates: tuple[Element, ...] = ()
+    groups: Element = field(default_factory=lambda: Element("VM_GROUP_POOL"))
+    monitored: Mapping[int, float] = field(default_factory=dict)
+    bmcs: Mapping[int, Bmc] = field(default_factory=dict)
+    pins_count: bool = False
+
+
+def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:
+    """Ask oned and all BMCs; raise an OnedError. BMCs get `deadline` seconds together."""
+    readings = query_all(book, deadline)
+    states = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF, Power.UNKNOWN: Bmc.SILENT}
+    restricted = oned.document("system.config").iterfind(".//VM_RESTRICTED_ATTR")
+    return Snapshot(
+        tuple(map(parse, stream.pool(oned.source, "hostpool.info", tag="HOST"))),
+        tuple(map(parse, stream.pool(oned.source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM"))),
+        tuple(oned.document("clusterpool.info")),
+        tuple(oned.document("datastorepool.info")),
+        tuple(oned.document("templatepool.info", -2, -1, -1)),
+        oned.document("vmgrouppool.info", -2, -1, -1),
+        monitored(oned.document("hostpool.monitoring", 0)),
+        {host: states[reading.power] for host, reading in readings.items()},
+        any((item.text or "").upper() == PIN for item in restricted),
+    )
+
+
+def monitored(data: Element) -> dict[int, float]:
+    """Return the time of each host's last monitoring record."""
+    return {
+        int(record.findtext("ID", "-1")): float(record.findtext("TIMESTAMP", "0"))
+        for record in data.iterfind("MONITORING")
+    }

@@ -1,0 +1,177 @@
+"""Power as the worker sees it: whatever happened, one look at everything, then one cluster after the other."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from hooks.power import figures
+from hooks.power.act.hand import Hand, Leases, Limits
+from hooks.power.act.live import Live
+from hooks.power.act.round import act
+from hooks.power.bmc.book import Book
+from hooks.power.bmc.interface import BookError
+from hooks.power.decide import Decision, Memory, decide
+from hooks.power.model import Cluster
+from hooks.power.observe.cluster import chosen, observe
+from hooks.power.observe.snapshot import Snapshot, gather
+from hooks.power.policy import TEMPLATE_KEY, Policy, read
+from hooks.power.tell import teller
+from onext import log, metrics
+from onext.oned.errors import OnedError
+from onext.part import Check, Context, Key, Part, Retry
+
+NAME = "power"
+HOUR = 3600.0
+BMC_FILE = "bmc.yaml"
+WAIT_KEY = "ONEXT_POWER_WAIT"
+_log = log.get(NAME)
+
+
+@dataclass
+class Minds:
+    """What rounds remember of each cluster; all of it can be lost."""
+
+    memories: dict[int, Memory] = field(default_factory=dict)
+    leases: Leases = field(default_factory=Leases)
+    migrations: list[float] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)  # VMs that have their reason in their template
+    seen: dict[int, tuple[Cluster, Policy, Decision, float]] = field(default_factory=dict)
+
+
+_minds = Minds()
+
+
+@dataclass(frozen=True)
+class Look:
+    """One cluster: what is, what is wanted, what was decided."""
+
+    cluster: Cluster
+    policy: Policy
+    decision: Decision
+
+
+def book(context: Context) -> Book:
+    """Read bmc.yaml; raise Retry where it cannot be used."""
+    try:
+        return Book.load(context.paths.own_etc / BMC_FILE)
+    except BookError as error:
+        raise Retry(str(error)) from error
+
+
+def snapshot(context: Context, entries: Book) -> Snapshot:
+    """Look at everything."""
+    return gather(context.oned, entries, context.settings.power.bmc_timeout)
+
+
+def look(context: Context, seen: Snapshot, cluster_id: int, minds: Minds) -> Look:
+    """Decide on one cluster; changes nothing."""
+    settings, now = context.settings.power, context.now()
+    policy = read(chosen(seen, cluster_id, TEMPLATE_KEY), settings)
+    minds.migrations[:] = [when for when in minds.migrations if now - when < HOUR]
+    cluster = replace(observe(seen, cluster_id, settings, now), migrations=len(minds.migrations))
+    return Look(cluster, policy, decide(cluster, policy, now, minds.memories.get(cluster_id, Memory())))
+
+
+def hand(context: Context, entries: Book, look_: Look, minds: Minds) -> Hand:
+    """Return the one who acts for this server, in its Raft term; raise Retry when it may not act."""
+    raft = context.oned.raft()
+    if not raft.acts:
+        raise Retry("this server does not lead: nothing is done")
+    settings = context.settings.power
+    limits = Limits(
+        lease=settings.lease,
+        soft_off=settings.soft_off_timeout,
+        wake=look_.policy.wake_timeout,
+        failures=look_.policy.wake_failures,
+        left_alone=settings.left_alone_hours * HOUR,
+    )
+    curves = {host.id: host.curve for host in look_.cluster.hosts}
+    world = Live(context, entries, raft.server_id, raft.term)
+    return Hand(world, limits, minds.leases, teller(settings, look_.cluster.name), curves.__getitem__)
+
+
+@contextmanager
+def alone(context: Context) -> Iterator[None]:
+    """Keep the worker and the commands of this server out of each other's way; raise Retry when busy."""
+    context.paths.state.mkdir(parents=True, exist_ok=True)
+    with (context.paths.state / "power.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Retry("another round of power is under way; try again in a moment") from None
+        yield
+
+
+def reconcile(context: Context, keys: Sequence[Key]) -> str:
+    """Look at all clusters of the settings, whichever key came."""
+    settings = context.settings.power
+    if not keys or not settings.clusters:
+        return ""
+    with alone(context):
+        entries = book(context)
+        seen = snapshot(context, entries)
+        said = [run(context, entries, seen, cluster, _minds) for cluster in settings.clusters]
+    metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values()))
+    return "; ".join(said)
+
+
+def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds: Minds) -> str:
+    """Decide and act on one cluster; say how it went."""
+    try:
+        found = look(context, seen, cluster_id, minds)
+    except KeyError:
+        return f"cluster {cluster_id} is not there"
+    minds.memories[cluster_id] = found.decision.memory
+    minds.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
+    acting = hand(context, entries, found, minds)
+    outcome = act(acting, found.cluster, found.decision.actions)
+    if isinstance(acting.world, Live):
+        minds.migrations += acting.world.migrations
+    _tell_waiting(context, found.decision, minds)
+    for host, what in outcome.items():
+        _log.info("host %d: %s", host, what)
+    held = f", held: {found.decision.held}" if found.decision.held else ""
+    return f"{found.cluster.name}: {len(outcome)} hosts acted on{held}"
+
+
+def _tell_waiting(context: Context, decision: Decision, minds: Minds) -> None:
+    """Write why it waits into the template of each VM that waits too long, once, and take it back."""
+    for vm, reason in decision.stuck.items():
+        if vm not in minds.told:
+            _log.warning("VM %d waits too long: %s", vm, reason)
+            _update_vm(context, vm, reason)
+    for vm in minds.told - set(decision.stuck):
+        _update_vm(context, vm, None)
+    minds.told = set(decision.stuck)
+
+
+def _update_vm(context: Context, vm: int, reason: str | None) -> None:
+    try:
+        context.oned.update_vm(vm, {WAIT_KEY: reason})
+    except OnedError as error:
+        _log.info("VM %d: its template was not written: %s", vm, error)
+
+
+def sweep(context: Context) -> Iterable[Key]:
+    """Ask for a round once a minute."""
+    return [Key(NAME, "cluster", cluster) for cluster in context.settings.power.clusters]
+
+
+def checks(context: Context) -> Iterable[Check]:
+    """Say whether bmc.yaml can be used, and which clusters are heeded."""
+    clusters = context.settings.power.clusters
+    if not clusters:
+        yield Check("clusters", "ok", "none: power does nothing", "name them in `power: clusters:`")
+        return
+    try:
+        entries = book(context)
+    except Retry as error:
+        yield Check("bmc.yaml", "fail", str(error), "nothing is switched until it can be read")
+        return
+    yield Check("bmc.yaml", "ok", f"{len(entries.entries)} BMCs")
+
+
+PART = Part(NAME, reconcile, sweep, checks, whole_pool=True)
