@@ -45,6 +45,15 @@ class User:
         """Log in with a token on oneuser's command line, as `--user` and `--password` do."""
         return self.oneuser("list", "--user", self.name, "--password", token)
 
+    def administrator(self, *words: str) -> None:
+        """Run the real `oneuser` as the administrator."""
+        run([str(self.installation.paths.bin / "oneuser"), *words], timeout=TIMEOUT)
+
+    def public_key(self) -> str:
+        """Return the key that is stored for this user."""
+        pool = self.installation.oned.document("userpool.info")
+        return next(u.findtext("PASSWORD", "") for u in pool if u.findtext("NAME") == self.name)
+
     def refusal(self, token: str) -> str:
         """Return what oned.log says about a login that has to be refused."""
         log = self.installation.paths.one_log / "oned.log"
@@ -65,10 +74,9 @@ def user(installed: Installation, scene: Scene, tmp_path: Path) -> Iterator[User
     made = User(scene.name("user"), tmp_path, installed)
     keygen = made.onext("keygen").splitlines()
     key = next(line.split()[-1] for line in keygen if line.startswith("Public key"))
-    oneuser = str(installed.paths.bin / "oneuser")
-    run([oneuser, "create", made.name, key, "--driver", "biscuit"], timeout=TIMEOUT)
+    made.administrator("create", made.name, key, "--driver", "biscuit")
     yield made
-    run([oneuser, "delete", made.name], timeout=TIMEOUT)
+    made.administrator("delete", made.name)
 
 
 def test_login(user: User) -> None:
@@ -109,6 +117,21 @@ def test_revoke_now(user: User) -> None:
     assert "1 added" in said
     assert "biscuit: refused: revoked: block 0" in user.refusal(token)
     assert user.shown(user.onext("token", "--user", user.name)).exit_code == 0
+
+
+def test_rotation(user: User, tmp_path: Path) -> None:
+    """Two stored keys, joined by a comma, are not taken by oned; or changing keys locks the user out."""
+    old = user.onext("token", "--user", user.name)
+    new_key = tmp_path / "new"
+    keygen = user.onext("keygen", "--out", str(new_key)).splitlines()
+    public = next(line.split()[-1] for line in keygen if line.startswith("Public key"))
+    new = user.onext("token", "--user", user.name, "--key", str(new_key))
+    both = f"{user.public_key()},{public}"
+    user.administrator("passwd", user.name, both)
+    assert user.shown(old).exit_code == 0
+    assert user.shown(new).exit_code == 0
+    user.administrator("passwd", user.name, public)
+    assert "biscuit: refused: signature:" in user.refusal(old)
 
 
 def test_no_login_token_bypasses_the_driver(user: User) -> None:
