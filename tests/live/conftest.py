@@ -1,7 +1,9 @@
 """What the live tests stand on: a front-end that the environment names, and a scene that is cleaned up."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +16,17 @@ from tests.live.ssh_node import node
 ADDRESSES = ["127.0.0.1", "10.0.0.7", "193.0.6.139", "130.237.28.40", "fe80::1"]
 
 
-@pytest.fixture
-def front_end() -> FrontEnd:
-    """Return the real OpenNebula; skip, saying what is missing, without one."""
-    return FrontEnd.find_or_skip()
+@pytest.fixture(scope="session")
+def front_end() -> Iterator[FrontEnd]:
+    """Return the real OpenNebula; skip, saying what is missing, without one, or while others test on it."""
+    found = FrontEnd.find_or_skip()
+    with (found.paths.one_var / "onext-live.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.skip("another run of these tests uses this front-end, and would see our events")
+        yield found
+        Path(lock.name).unlink()
 
 
 @pytest.fixture
@@ -28,9 +37,9 @@ def scene(front_end: FrontEnd) -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def installation(front_end: FrontEnd, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Return what installs on the front-end; skip where onext is in use."""
-    found = Installation.prepare(FrontEnd.find_or_skip(), tmp_path_factory.mktemp("installation"))
+    found = Installation.prepare(front_end, tmp_path_factory.mktemp("installation"))
     found.require_none()
     return found
 

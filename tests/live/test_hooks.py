@@ -130,7 +130,7 @@ def test_vm_hooks_see_allocation_running_and_the_end(scene: Scene) -> None:
         "CUSTOM\nSTATE = DONE\nLCM_STATE = LCM_INIT",
     ):
         scene.hook(f"RESOURCE = VM\nON = {on}\n{command}")
-    guest = scene.guest()
+    guest = scene.guest('SCHED_REQUIREMENTS="NAME = nowhere"\n')  # the scheduler would be faster than we are
     scene.oned.call("vm.action", "release", guest)
     recorder.wait_for(1)
     scene.oned.call("vm.deploy", guest, host, False, datastore)

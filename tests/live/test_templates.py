@@ -164,9 +164,8 @@ def test_replacing_deletes_what_monitoring_wrote(scene: Scene) -> None:
 
 
 @pytest.fixture(scope="module")
-def there_and_back() -> Iterator[Callable[[str], Mapping[str, object]]]:
+def there_and_back(front_end: FrontEnd) -> Iterator[Callable[[str], Mapping[str, object]]]:
     """Return what writes a value, as scalar and in a vector, and reads both: one cluster for all examples."""
-    front_end = FrontEnd.find_or_skip()
     with ExitStack() as stack:
         template = ThroughOurs(front_end, "cluster", Scene(front_end, stack).cluster())
 
