@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
+from pathlib import Path
 
 import click
 
@@ -89,19 +90,16 @@ def _ask(context: Context) -> Decision:
         raise click.ClickException(str(error)) from error
 
 
-def _content(path: os.PathLike[str]) -> bytes:
+def _content(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - any kind of path
-            return file.read()
+        return path.read_bytes()
     except OSError:
         return b""
 
 
-def _hidden(path: os.PathLike[str], user: str) -> str:
-    from pathlib import Path
-
+def _hidden(path: Path, user: str) -> str:
     try:
         known = pwd.getpwnam(user)
     except KeyError:
         return "no such user here; name Prometheus's user with --user"
-    return files.readable_by(Path(path), known.pw_uid, set(os.getgrouplist(user, known.pw_gid)))
+    return files.readable_by(path, known.pw_uid, set(os.getgrouplist(user, known.pw_gid)))

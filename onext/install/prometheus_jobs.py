@@ -13,17 +13,19 @@ EXPORTER = "opennebula_exporter"
 TENANTS = "opennebula_vms"
 STOCK_RULES = "rules.yml"  # beside prometheus.yml, from OpenNebula's package
 _PORT = 9925
+_PATIENCE = {"scrape_interval": "30s", "scrape_timeout": "20s"}  # a large cloud takes seconds
 # What VMs may not say: it would stand beside what OpenNebula and the hosts say.
 _NOT_TENANTS = "opennebula_.*|onext_.*|node_.*|scaph_.*|kepler_.*|ALERTS.*"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the settings say: targets, the folder of their files, and the folder of our rules."""
+    """What the settings say: targets and their folder, the folder of our rules, the exporter's address."""
 
     targets: Targets
     folder: Path
     own_etc: Path
+    listen: str = f"127.0.0.1:{_PORT}"
 
     @property
     def rules(self) -> Path:
@@ -44,7 +46,7 @@ def jobs(wanted: Wanted, document: Mapping[str, Any]) -> list[dict[str, Any]]:
         for name, job in wanted.targets.jobs.items()
         if job.enabled
     ]
-    return [_exporter(stock.get(EXPORTER)), *hosts, _tenants(wanted)]
+    return [_exporter(stock.get(EXPORTER, {}), wanted.listen), *hosts, _tenants(wanted)]
 
 
 def scraped_at(document: Mapping[str, Any]) -> str | None:
@@ -56,11 +58,18 @@ def scraped_at(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _exporter(stock: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the exporter's job: the stock one as it is, with time for a large cloud."""
-    job = dict(stock or {"static_configs": [{"targets": [f"localhost:{_PORT}"]}]})
-    given = {"scrape_interval": "30s", "scrape_timeout": "20s"}
-    return {"job_name": EXPORTER, **given, **{key: job[key] for key in job if key != "job_name"}}
+def _exporter(stock: Mapping[str, Any], listen: str) -> dict[str, Any]:
+    """Return the exporter's job: the stock one, but asking where our exporter listens.
+
+    `instance` stays what it was, so that dashboards and alerts go on.
+    """
+    rest = {key: stock[key] for key in stock if key not in ("job_name", "static_configs")}
+    known = scraped_at({"scrape_configs": [stock]}) if stock else None
+    everywhere = listen.rpartition(":")[0] in ("[::]", "0.0.0.0", "*")  # noqa: S104 - recognised, not bound
+    group: dict[str, Any] = {"targets": [known or f"localhost:{_PORT}"] if everywhere else [listen]}
+    if known and known not in group["targets"]:
+        group["labels"] = {"instance": known}
+    return {"job_name": EXPORTER, **_PATIENCE, **rest, "static_configs": [group]}
 
 
 def _of_hosts(name: str, wanted: Wanted, stock: Mapping[str, Any]) -> dict[str, Any]:

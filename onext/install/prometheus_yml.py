@@ -50,8 +50,9 @@ class _List:
 def wanted() -> Wanted:
     """Return what this front-end's settings and folders say."""
     paths = Paths.find()
-    targets = all_settings.load(paths.settings).targets
-    return Wanted(targets, targets.folder or paths.targets, paths.own_etc)
+    settings = all_settings.load(paths.settings)
+    folder = settings.targets.folder or paths.targets
+    return Wanted(settings.targets, folder, paths.own_etc, settings.exporter.listen)
 
 
 def problems(text: str, given: Wanted | None = None) -> list[str]:

@@ -211,3 +211,50 @@ def running(cloud: Cloud) -> set[str]:
 
     pool = parse(cloud.sandbox.call("vmpool.info", -2, -1, -1, 3, ""))
     return {vm.findtext("ID", "") for vm in pool if vm.findtext("LCM_STATE") == "3"}
+
+
+def onext(cloud: Cloud, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an administrator does."""
+    command = "from onext.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", command, "targets", *words],
+        cwd=ROOT, env=cloud.sandbox.env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_commands(cloud: Cloud) -> None:
+    """People see what is scraped and what is not, write it by hand, and learn when Prometheus cannot read it."""
+    cloud.watched("good")
+    cloud.sandbox.call("vm.deploy", cloud.watched("bad", None), 0, False, -1, "")
+    cloud.sandbox.call("vm.update", 1, 'PROMETHEUS_EXPORTER="192.0.2.9:9100"', 1)
+    cloud.sandbox.until(lambda: len(running(cloud)) == 2)
+    shown = onext(cloud, "list").stdout
+    assert "10.9.0.2:9100" in shown
+    assert "refused: '192.0.2.9:9100' is none of this VM's addresses" in shown
+    rows = json.loads(onext(cloud, "list", "--json").stdout)
+    assert [row["vm"] for row in rows if row["state"].startswith("refused")] == ["1"]
+    before = onext(cloud, "check")
+    assert (before.returncode, "not up to date" in before.stdout) == (1, True)
+    assert "changed: vms" in onext(cloud, "sync").stdout
+    assert cloud.vms() == {"0": "0"}
+    assert "changed: nothing" in onext(cloud, "sync").stdout
+    assert "up to date" in onext(cloud, "check", "--user", "root").stdout
+    (cloud.paths.targets / "vms.json").chmod(0o600)
+    hidden = onext(cloud, "check", "--user", "nobody")
+    assert (hidden.returncode, "cannot be read" in hidden.stdout) == (1, True)
+    figures = (cloud.paths.metrics / "prometheus.prom").read_text()
+    assert 'onext_targets{file="vms"} 1.0' in figures
+    assert "onext_targets_refused 1.0" in figures
+
+
+def test_oned_that_is_down_leaves_the_files(cloud: Cloud) -> None:
+    """Half an answer, or none, must not drop targets."""
+    cloud.watched("good")
+    cloud.sandbox.until(lambda: running(cloud))
+    onext(cloud, "sync")
+    before = (cloud.paths.targets / "vms.json").read_bytes()
+    cloud.sandbox.stop()
+    failed = onext(cloud, "sync")
+    assert failed.returncode == 1
+    assert "is opennebula running" in failed.stderr
+    assert (cloud.paths.targets / "vms.json").read_bytes() == before != b"[]\n"

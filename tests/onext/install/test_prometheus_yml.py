@@ -121,7 +121,8 @@ def test_comments_stay() -> None:
 def test_stock_jobs_are_taken_over() -> None:
     """Dashboards know jobs by name; the front-ends' own node_exporter is not lost; nothing is scraped twice."""
     jobs = by_name(add(PATCHED, WANTED))
-    assert jobs["opennebula_exporter"]["static_configs"] == [{"targets": ["192.0.2.1:9925"]}]
+    (exporter,) = jobs["opennebula_exporter"]["static_configs"]
+    assert exporter == {"targets": ["127.0.0.1:9925"], "labels": {"instance": "192.0.2.1:9925"}}
     node = jobs["node_exporter"]
     assert node["scrape_interval"] == "1m"
     assert node["static_configs"] == [{"targets": ["192.0.2.2:9100"]}]
@@ -129,6 +130,21 @@ def test_stock_jobs_are_taken_over() -> None:
     assert "static_configs" not in jobs["libvirt_exporter"]
     assert scraped_at(load(PATCHED)) == "192.0.2.1:9925"
     assert scraped_at(load(FRESH)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "listen", "expected"),
+    [
+        (PATCHED, "[::]:9925", {"targets": ["192.0.2.1:9925"]}),
+        (FRESH, "[::]:9925", {"targets": ["localhost:9925"]}),
+        (FRESH, "127.0.0.1:9999", {"targets": ["127.0.0.1:9999"]}),
+        (PATCHED, "192.0.2.1:9925", {"targets": ["192.0.2.1:9925"]}),
+    ],
+)
+def test_the_exporter_is_scraped_where_it_listens(text: str, listen: str, expected: dict[str, Any]) -> None:
+    """A job that asks a routable address of an exporter on loopback is down for ever."""
+    given = Wanted(WANTED.targets, WANTED.folder, WANTED.own_etc, listen)
+    assert by_name(add(text, given))["opennebula_exporter"]["static_configs"] == [expected]
 
 
 def test_the_tenants_job_is_bounded() -> None:
@@ -207,7 +223,7 @@ JOB = st.sampled_from(
 NAMES = ["node_exporter", "libvirt_exporter", "opennebula_exporter", "scaphandre", "prometheus", "other"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(JOB, max_size=6), st.permutations(NAMES), st.integers(0, 4))
 def test_any_list_of_jobs_comes_back(jobs: list[str], names: list[str], indent: int) -> None:
     """However the list is written, what we take out leaves it as it was."""
