@@ -87,7 +87,7 @@ def recorded_document(recordings: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def authenticate() -> ModuleType:
+def rules() -> ModuleType:
     """Return the module behind the driver, for what a process does not show."""
     return decision
 

@@ -20,17 +20,17 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size
 
 
 @pytest.fixture
-def judge(authenticate: ModuleType, tmp_path: Path) -> Judge:
+def judge(rules: ModuleType, tmp_path: Path) -> Judge:
     """Return the judge of the driver's code, with an empty revocation list."""
     revoked = tmp_path / "revoked"
     revoked.touch(0o640)
-    return Judge(authenticate, revoked)
+    return Judge(rules, revoked)
 
 
 @given(TEXT, TEXT, TEXT)
-def test_what_oned_writes_is_read_back(authenticate: ModuleType, name: str, stored: str, secret: str) -> None:
+def test_what_oned_writes_is_read_back(rules: ModuleType, name: str, stored: str, secret: str) -> None:
     """Some name, key or token is taken for another."""
-    assert authenticate.fields(document(name, stored, secret)) == (name, stored, secret)
+    assert rules.fields(document(name, stored, secret)) == (name, stored, secret)
 
 
 @pytest.mark.process

@@ -90,6 +90,16 @@ def test_limits_of_the_process(driver: Driver) -> None:
         process.communicate()
 
 
+def test_an_end_even_without_input(driver: Driver) -> None:
+    """A driver that waits for ever takes a slot of the auth manager with it; its wait is shortened here."""
+    rules = driver.executable.with_name("decision.py")
+    text = rules.read_text()
+    assert "MAX_WAIT = 60  #" in text
+    rules.write_text(text.replace("MAX_WAIT = 60  #", "MAX_WAIT = 1  #"))
+    with subprocess.Popen([driver.executable], stdin=subprocess.PIPE) as process:
+        assert process.wait(60) == -signal.SIGALRM
+
+
 def test_lower_limits_of_the_service_are_kept(driver: Driver, root: KeyPair) -> None:
     """Under a service that forbids core files (LimitCORE=0) the driver fails instead of starting."""
     token = BiscuitBuilder('user("dann1")').build(root.private_key)

@@ -34,20 +34,20 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_refuses_what_oned_does_not_write(authenticate: ModuleType, case: str) -> None:
+def test_refuses_what_oned_does_not_write(rules: ModuleType, case: str) -> None:
     """A crafted name or token smuggles a second user or key into the document."""
-    with pytest.raises(authenticate.Refused, match=r"^input: "):
-        authenticate.fields(BAD[case])
+    with pytest.raises(rules.Refused, match=r"^input: "):
+        rules.fields(BAD[case])
 
 
-def test_reads_every_recorded_document(authenticate: ModuleType, recordings: Path) -> None:
+def test_reads_every_recorded_document(rules: ModuleType, recordings: Path) -> None:
     """What a real oned writes is not understood."""
     for file in sorted((recordings / "auth").glob("authn.*.xml")):
-        name, stored, secret = authenticate.fields(file.read_bytes())
+        name, stored, secret = rules.fields(file.read_bytes())
         assert (name, stored[:8]) in {("alice", "ed25519/"), ("newbob", "-")}
         assert secret
     special = (recordings / "auth/authn.known-user.special-characters.xml").read_bytes()
-    assert authenticate.fields(special)[2] == "base64url-_~+/=.:;<>&\"' \t\nline2"
+    assert rules.fields(special)[2] == "base64url-_~+/=.:;<>&\"' \t\nline2"
 
 
 @pytest.mark.process

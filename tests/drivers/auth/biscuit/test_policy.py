@@ -95,9 +95,9 @@ def test_refuses(driver: Driver, root: KeyPair, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", [*ACCEPTED, *REFUSED])
-def test_the_verify_command_says_the_same(root: KeyPair, authenticate: ModuleType, case: str) -> None:
+def test_the_verify_command_says_the_same(root: KeyPair, rules: ModuleType, case: str) -> None:
     """`onext biscuit verify` calls a token good that the driver refuses, or the reverse."""
-    assert authenticate.POLICY == policy.POLICY
+    assert rules.POLICY == policy.POLICY
     text = (ACCEPTED.get(case) or REFUSED[case][1])(root).to_base64()
     if case in ACCEPTED:
         policy.check(tokens.verified(text, [root.public_key]), "dann1")

@@ -86,17 +86,17 @@ def _with_other_signature(token: Biscuit, other: bytes) -> bytes:
     return _field(2, authority) + data[authority_end:]
 
 
-def test_the_library_takes_both_forms_of_an_ecdsa_signature(authenticate: ModuleType) -> None:
+def test_the_library_takes_both_forms_of_an_ecdsa_signature(rules: ModuleType) -> None:
     """The reason for the test below is gone: the library refuses one of the two forms."""
     for number in range(1, 12):
         pair = KeyPair.from_private_key(PrivateKey(f"secp256r1-private/{number:064x}"))
         token = BiscuitBuilder('user("dann1")').build(pair.private_key)
         first = bytes.fromhex(token.revocation_ids[0])
-        same, other = authenticate.signature_forms(first)
+        same, other = rules.signature_forms(first)
         assert same == first != other
         forged = Biscuit.from_bytes(_with_other_signature(token, other), pair.public_key)
         assert forged.revocation_ids == [other.hex()]
-        assert authenticate.signature_forms(other) == [other, first]
+        assert rules.signature_forms(other) == [other, first]
         with pytest.raises(BiscuitValidationError):
             Biscuit.from_bytes(
                 _with_other_signature(token, first[:-1] + bytes((first[-1] ^ 1,))), pair.public_key
@@ -104,11 +104,11 @@ def test_the_library_takes_both_forms_of_an_ecdsa_signature(authenticate: Module
 
 
 @pytest.mark.process
-def test_the_other_form_of_a_revoked_signature(driver: Driver, authenticate: ModuleType) -> None:
+def test_the_other_form_of_a_revoked_signature(driver: Driver, rules: ModuleType) -> None:
     """Whoever holds a revoked token of a secp256r1 key computes one that is not in the list."""
     pair = KeyPair.from_private_key(PrivateKey("secp256r1-private/" + "17" * 32))
     token = BiscuitBuilder('user("dann1")').build(pair.private_key)
-    other = authenticate.signature_forms(bytes.fromhex(token.revocation_ids[0]))[1]
+    other = rules.signature_forms(bytes.fromhex(token.revocation_ids[0]))[1]
     forged = Biscuit.from_bytes(_with_other_signature(token, other), pair.public_key)
     assert driver.login("dann1", pair.public_key, forged).code == 0
     driver.revoked.write_text(f"{token.revocation_ids[0]}\n")

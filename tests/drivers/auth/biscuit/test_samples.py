@@ -31,16 +31,16 @@ class Outcome:
     error: str
 
 
-def validate(authenticate: ModuleType, token: bytes, key: str, code: str) -> tuple[Outcome, list[str]]:
+def validate(rules: ModuleType, token: bytes, key: str, code: str) -> tuple[Outcome, list[str]]:
     """Load a token as the driver does and decide it with another authorizer under the driver's limits."""
     try:
-        loaded, _ = authenticate.verified(base64.urlsafe_b64encode(token).decode(), key)
-    except authenticate.Refused as refusal:
+        loaded, _ = rules.verified(base64.urlsafe_b64encode(token).decode(), key)
+    except rules.Refused as refusal:
         return Outcome(None, f"Format {refusal}"), []
     try:
         builder = AuthorizerBuilder(code)
         builder.register_extern_func("test", _test)  # type: ignore[attr-defined]
-        authenticate.limit(builder)
+        rules.limit(builder)
         return Outcome(builder.build(loaded).authorize(), ""), loaded.revocation_ids
     except (AuthorizationError, BiscuitValidationError, DataLogError) as error:
         return Outcome(None, str(error)), loaded.revocation_ids
@@ -53,7 +53,7 @@ def _test(left: object, right: object = None) -> object:
     return "equal strings" if left == right else "different strings"
 
 
-def test_agrees_with_the_specification(authenticate: ModuleType, shared: Path) -> None:
+def test_agrees_with_the_specification(rules: ModuleType, shared: Path) -> None:
     """A token that other tools accept is refused here, or the reverse."""
     folder = shared / "data/biscuit-samples"
     samples = json.loads((folder / "samples.json").read_text())
@@ -62,7 +62,7 @@ def test_agrees_with_the_specification(authenticate: ModuleType, shared: Path) -
         token = (folder / case["filename"]).read_bytes()
         for name, validation in case["validations"].items():
             outcome, identifiers = validate(
-                authenticate, token, samples["root_public_key"], validation["authorizer_code"]
+                rules, token, samples["root_public_key"], validation["authorizer_code"]
             )
             _agree(case["filename"] + name, outcome, validation["result"])
             if not outcome.error.startswith("Format"):
@@ -109,12 +109,12 @@ OWN = [
 
 
 @pytest.mark.parametrize(("blocks", "code", "policy"), OWN)
-def test_own_cases(authenticate: ModuleType, blocks: list[str], code: str, policy: int | None) -> None:
+def test_own_cases(rules: ModuleType, blocks: list[str], code: str, policy: int | None) -> None:
     """The same without the specification's files at hand."""
     root = KeyPair()
     token = BiscuitBuilder(blocks[0]).build(root.private_key)
     for block in blocks[1:]:
         token = token.append(BlockBuilder(block))
-    outcome, identifiers = validate(authenticate, bytes(token.to_bytes()), str(root.public_key), code)
+    outcome, identifiers = validate(rules, bytes(token.to_bytes()), str(root.public_key), code)
     assert outcome.policy == policy, outcome
     assert identifiers == token.revocation_ids
