@@ -47,7 +47,7 @@ class Order:
 
 
 def evacuation(cluster: Cluster, policy: Policy, host: Host) -> tuple[Move, ...]:
-    """Plan to empty just this host; raise Refused where guests find no place, or buffer or minimum would break."""
+    """Plan to empty just this host; raise Refused where its guests, buffer or minimum forbid it."""
     problem = shrink.problem(cluster, replace(policy, pack=True), Demand(), {h.id: "" for h in cluster.hosts})
     slots = tuple(replace(slot, keep=slot.id != host.id, eager=slot.id == host.id) for slot in problem.slots)
     plan = make_plan(Problem(slots, problem.loads, problem.reserve))

@@ -34,6 +34,7 @@ def claim_of(vector: Mapping[str, str] | str | None) -> Claim | None:
             float(vector.get("ASKED", "0")),
             float(vector.get("UNTIL", "0")),
             vector.get("HARD") == "YES",
+            vector.get("BY_HAND") == "YES",
         )
     except (KeyError, ValueError):
         return Claim(Phase.QUARANTINED, 0.0, reason=f"{STATE_KEY} cannot be read")
@@ -52,6 +53,7 @@ def claim_vector(claim: Claim) -> dict[str, str]:
         "ASKED": f"{claim.asked:.0f}",
         "UNTIL": f"{claim.until:.0f}",
         "HARD": "YES" if claim.hard else "NO",
+        "BY_HAND": "YES" if claim.by_hand else "NO",
         **claim.capacity,
     }
 

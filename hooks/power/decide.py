@@ -95,6 +95,7 @@ def decide(cluster: Cluster, policy: Policy, now: float, before: Memory) -> Deci
         plan = make_plan(shrink.problem(cluster, policy, demand, stays))
         since = {drain.slot: before.wanted_off.get(drain.slot, now) for drain in plan.drains}
         more = tuple(_shrink(cluster, policy, plan, since, before, now))
+    taken |= {host.id for host in cluster.hosts if host.by_hand}
     actions = (*foreign, *brought, *(action for action in more if action.host not in taken))
     return Decision(
         actions,
@@ -138,7 +139,8 @@ def _brought(cluster: Cluster, policy: Policy, demand: Demand, taken: set[int]) 
 
 
 def _given_back(host: Host) -> str:
-    return "MODE is off: what was taken is given back" if host.phase is Phase.OFF else ""
+    given_back = host.phase is Phase.OFF and not host.by_hand
+    return "MODE is off: what was taken is given back" if given_back else ""
 
 
 def _why_wait(cluster: Cluster, demand: Demand) -> str:

@@ -143,7 +143,7 @@ def _failing(host: Host) -> bool:
 
 def may_come(host: Host) -> bool:
     """Whether we may bring a host back: only what we ourselves took."""
-    return host.phase in (Phase.DRAINING, Phase.CLOSING, Phase.OFF)
+    return host.phase in (Phase.DRAINING, Phase.CLOSING, Phase.OFF) and not host.by_hand
 
 
 def _watts_per_size(host: Host) -> float:

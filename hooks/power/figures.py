@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hooks.power.buffer import wanted
 from hooks.power.decide import Decision
@@ -26,20 +26,13 @@ Sample = tuple[dict[str, str], float]
 def families(seen: Iterable[tuple[Cluster, Policy, Decision, float]]) -> list[Family]:
     """Return the figures of all clusters, each with the time at which it was looked at."""
     rows = list(seen)
-    return [
-        Family("onext_power_hosts", "gauge", "Hosts by what this part does with them", list(_hosts(rows))),
-        _gauge("onext_power_buffer_wanted", "VMs of the largest flavour that must have room", rows, _wanted),
-        _gauge("onext_power_buffer_missing", "VMs of the largest flavour that have none", rows, lambda r: r[2].missing_buffer),
-        _gauge("onext_power_buffer_free", "VMs of the largest flavour that have room", rows, _free),
-        _gauge("onext_power_longest_wait_seconds", "How long a VM has waited for a host", rows, _longest),
-        _gauge("onext_power_waiting_too_long", "VMs that have waited longer than vm_wait_timeout", rows, lambda r: len(r[2].stuck)),
-        _gauge("onext_power_held", "1 while nothing may shrink", rows, lambda r: bool(r[2].held)),
-        _gauge("onext_power_silent_bmcs", "BMCs that do not answer", rows, lambda r: sum(h.bmc is Bmc.SILENT for h in r[0].hosts)),
-        _counter("onext_power_saved_joules", "Energy saved, by the model, boots subtracted", rows, "joules"),
-        _counter("onext_power_off_seconds", "Seconds that hosts were off", rows, "off_seconds"),
-        _counter("onext_power_wakes", "Hosts that woke", rows, "wakes"),
-        _counter("onext_power_failed_wakes", "Wakes that failed", rows, "failed_wakes"),
-    ]  # fmt: skip
+    gauges = [
+        Family(f"onext_power_{name}", "gauge", text, [(_label(row), float(value(row))) for row in rows])
+        for name, text, value in GAUGES
+    ]
+    counters = [_counter(name, text, rows, source) for name, text, source in COUNTERS]
+    hosts = Family("onext_power_hosts", "gauge", "Hosts by what this part does with them", list(_hosts(rows)))
+    return [hosts, *gauges, *counters]
 
 
 Row = tuple[Cluster, Policy, Decision, float]
@@ -49,14 +42,10 @@ def _label(row: Row) -> dict[str, str]:
     return {"cluster": str(row[0].id), "name": row[0].name}
 
 
-def _gauge(name: str, text: str, rows: list[Row], value) -> Family:  # type: ignore[no-untyped-def] # noqa: ANN001
-    return Family(name, "gauge", text, [(_label(row), float(value(row))) for row in rows])
-
-
 def _counter(name: str, text: str, rows: list[Row], field: str) -> Family:
     """Sum what stands in the hosts' records: it outlives every front-end."""
     samples = [(_label(row), float(sum(getattr(h.record, field) for h in row[0].hosts))) for row in rows]
-    return Family(f"{name}_total", "counter", text, samples)
+    return Family(f"onext_power_{name}_total", "counter", text, samples)
 
 
 def _hosts(rows: list[Row]) -> Iterable[Sample]:
@@ -79,3 +68,20 @@ def _free(row: Row) -> int:
 
 def _longest(row: Row) -> float:
     return max((row[3] - g.since for g in row[0].guests if g.kind is Kind.PENDING), default=0.0)
+
+
+GAUGES: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
+    ("buffer_wanted", "VMs of the largest flavour that must have room", _wanted),
+    ("buffer_missing", "VMs of the largest flavour that have none", lambda row: row[2].missing_buffer),
+    ("buffer_free", "VMs of the largest flavour that have room", _free),
+    ("longest_wait_seconds", "How long a VM has waited for a host", _longest),
+    ("waiting_too_long", "VMs that have waited longer than vm_wait_timeout", lambda row: len(row[2].stuck)),
+    ("held", "1 while nothing may shrink", lambda row: bool(row[2].held)),
+    ("silent_bmcs", "BMCs that do not answer", lambda row: sum(h.bmc is Bmc.SILENT for h in row[0].hosts)),
+)
+COUNTERS = (
+    ("saved_joules", "Energy saved, by the model, boots subtracted", "joules"),
+    ("off_seconds", "Seconds that hosts were off", "off_seconds"),
+    ("wakes", "Hosts that woke", "wakes"),
+    ("failed_wakes", "Wakes that failed", "failed_wakes"),
+)

@@ -50,6 +50,7 @@ class Claim:
     asked: float = 0.0  # when the BMC was told
     until: float = 0.0  # of LEFT
     hard: bool = False  # switched off the hard way
+    by_hand: bool = False  # a person ordered it: no decision undoes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,11 @@ class Host:
     def claim_free(self) -> bool:
         """Whether we are not at work on it."""
         return self.claim is None or self.claim.phase in NOT_OURS
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person ordered what is being done with it, or its being off."""
+        return self.claim is not None and self.claim.by_hand
 
     @property
     def phase(self) -> Phase | None:

@@ -1,4 +1,4 @@
-"""Power as the worker sees it: whatever happened, one look at everything, then one cluster after the other."""
+"""Power as the worker sees it: whatever happened, one look at everything, then each cluster in turn."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ def problem(cluster: Cluster, policy: Policy, demand: Demand, stays: dict[int, s
     """Put hosts that take guests, and those being emptied, to the planner; what waits counts as buffer."""
     guests = cluster.by_host()
     hosts = [host for host in cluster.hosts if host.takes_guests or host.phase is Phase.DRAINING]
+    hosts = [host for host in hosts if not host.by_hand]
     slots = tuple(_slot(host, policy, stays[host.id]) for host in hosts)
     loads = [load for host in hosts for load in _loads(host, guests[host.id], policy)]
     waits = tuple((1, guest.size, guest.hosts) for guest in demand.placed)

@@ -1,4 +1,4 @@
-"""What people are told: a line in syslog (RFC 5424), webhooks, and our own log. Never blocking, never a secret."""
+"""What people are told: syslog (RFC 5424), webhooks, our own log. Never blocking, never a secret."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def teller(settings: Power, cluster: str) -> Callable[[Event], None]:
     """Return what tells an event to everybody whom the settings name."""
 
     def tell(event: Event) -> None:
-        (_log.warning if event.alarming else _log.info)(
-            "host %d (%s): %s: %s", event.host, event.name, event.what, event.reason
-        )
+        write = _log.warning if event.alarming else _log.info
+        write("host %d (%s): %s: %s", event.host, event.name, event.what, event.reason)
         if settings.syslog or settings.webhooks:
             _sender.submit(send, settings, cluster, event)
 
@@ -55,7 +54,8 @@ def syslog_line(cluster: str, event: Event, when: dt.datetime) -> bytes:
     values = {"host": str(event.host), "name": event.name, "cluster": cluster, "what": event.what}
     data = " ".join(f'{key}="{_parameter(value)}"' for key, value in values.items())
     stamp = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    head = f"<{FACILITY_LOCAL0 * 8 + severity}>1 {stamp} {socket.gethostname()} onext-power {os.getpid()} {event.what}"
+    priority = FACILITY_LOCAL0 * 8 + severity
+    head = f"<{priority}>1 {stamp} {socket.gethostname()} onext-power {os.getpid()} {event.what}"
     return f"{head} [onext@32473 {data}] \ufeff{log.escape(event.reason)}".encode()
 
 

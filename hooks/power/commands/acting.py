@@ -1,0 +1,123 @@
+"""What changes something: a round, the policy, and hosts by hand."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+import click
+
+from hooks.power import by_hand, part
+from hooks.power.act.hand import Hand, Leases, Limits
+from hooks.power.act.live import Live
+from hooks.power.act.world import Failed, Stopped
+from hooks.power.fence import NotFenced, fence
+from hooks.power.observe.cluster import chosen
+from hooks.power.observe.snapshot import Snapshot
+from hooks.power.policy import TEMPLATE_KEY, check
+from hooks.power.tell import teller
+from onext.command import front_end
+from onext.part import Context
+from onext.xml import MalformedXML, parse
+
+
+@click.command("run")
+@front_end
+def run_round(context: Context) -> None:
+    """Do one round now, as the worker does each minute."""
+    keys = list(part.sweep(context))
+    click.echo(part.reconcile(context, keys) or "no cluster is named in `power: clusters:`")
+
+
+@click.command("set")
+@click.argument("cluster", type=int)
+@click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE...")
+@front_end
+def set_policy(context: Context, cluster: int, changes: Sequence[str]) -> None:
+    """Change the policy of CLUSTER (an id), such as MODE=auto PACK=yes; KEY= removes a key."""
+    before = chosen(Snapshot((), (), tuple(context.oned.document("clusterpool.info"))), cluster, TEMPLATE_KEY)
+    after = {**before, **dict(_pair(change) for change in changes)}
+    after = {key: value for key, value in after.items() if value}
+    if complaints := check(after, context.settings.power):
+        raise click.UsageError("; ".join(complaints))
+    context.oned.update_cluster(cluster, {TEMPLATE_KEY: after or None})
+    click.echo(f"cluster {cluster}: {' '.join(f'{k}={v}' for k, v in sorted(after.items())) or 'defaults'}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise click.UsageError(f"{text!r} is not KEY=VALUE")
+    return key.strip().upper(), value.strip()
+
+
+@click.command("off")
+@click.argument("host")
+@click.option("--evacuate", is_flag=True, help="Migrate its guests away first.")
+@front_end
+def switch_off(context: Context, host: str, *, evacuate: bool) -> None:
+    """Empty HOST (id or name) and switch it off; it stays off until `onext power on`."""
+    _followed(context, host, lambda order: by_hand.switch_off(order, evacuate=evacuate))
+
+
+@click.command("on")
+@click.argument("host")
+@front_end
+def switch_on(context: Context, host: str) -> None:
+    """Wake HOST (id or name) and let it take guests."""
+    _followed(context, host, by_hand.switch_on)
+
+
+@click.command("enroll")
+@click.argument("host")
+@front_end
+def enroll(context: Context, host: str) -> None:
+    """Prove on the empty HOST that its BMC switches it off and on again; needed for MODE = auto."""
+    _followed(context, host, by_hand.enroll)
+
+
+def _followed(context: Context, host: str, what: Callable[[by_hand.Order], Iterator[str]]) -> None:
+    """Carry an order out and tell its progress, each thing once; exit 1 when it is refused."""
+    said = ""
+    try:
+        with part.alone(context):
+            for line in what(by_hand.Order.of(context, host)):
+                if line != said:
+                    click.echo(f"{host}: {line}")
+                said = line
+    except (by_hand.Refused, Failed) as error:
+        sys.exit(f"onext: {error}")
+    except Stopped:
+        sys.exit("onext: stopped by `onext stop power`")
+
+
+@click.command("fence")
+@click.argument("host", required=False)
+@click.option("--template", help="The host's template in base64, as host_error.rb gives it.")
+@click.option("--within", default=60.0, show_default=True, help="Seconds for its BMC to say that it is off.")
+@front_end
+def fence_host(context: Context, host: str | None, template: str | None, within: float) -> None:
+    """Switch off HOST (an id), which oned has in ERROR; exit 0 only when its BMC has said that it is off."""
+    number = _host_id(host, template)
+    raft = context.oned.raft()
+    if not raft.acts:
+        sys.exit("onext: not fenced: this server does not lead")
+    world = Live(context, part.book(context), raft.server_id, raft.term)
+    settings = context.settings.power
+    hand = Hand(world, Limits(lease=settings.lease), Leases(), teller(settings, ""))
+    try:
+        click.echo(fence(hand, number, within))
+    except (NotFenced, Failed) as error:
+        sys.exit(f"onext: not fenced: {error}")
+    except Stopped:
+        sys.exit("onext: not fenced: stopped by `onext stop power`")
+
+
+def _host_id(host: str | None, template: str | None) -> int:
+    try:
+        if template:
+            return int(parse(base64.b64decode(template, validate=True)).findtext("ID", ""))
+        return int(host or "")
+    except (ValueError, MalformedXML):
+        raise click.UsageError("the id of a host is needed, or its template in base64") from None

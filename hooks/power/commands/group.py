@@ -1,0 +1,29 @@
+"""The group itself, and which commands it has."""
+
+from __future__ import annotations
+
+import click
+
+from hooks.power.commands import acting, seeing, studying
+
+
+@click.group("power")
+def power() -> None:
+    """Pack guests, switch off hosts that are not needed, and have them back before they are missed."""
+
+
+for command in (
+    seeing.plan,
+    seeing.status,
+    seeing.check,
+    acting.run_round,
+    acting.set_policy,
+    acting.switch_off,
+    acting.switch_on,
+    acting.enroll,
+    acting.fence_host,
+    studying.simulate,
+    studying.advise,
+    studying.report,
+):
+    power.add_command(command)

@@ -1,0 +1,159 @@
+"""What is and what is planned: nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from hooks.power import part
+from hooks.power.decide import Action, Memory, PowerOff
+from hooks.power.model import Cluster, Host, Kind
+from hooks.power.observe.snapshot import Snapshot
+from hooks.power.policy import Mode
+from onext.command import front_end, json_option
+from onext.part import Context
+from onext.table import Row, show
+
+RIPE = -1e12  # as if everything had been idle for ever: `plan` shows what will be, not what waits
+
+
+@click.command("plan")
+@click.argument("clusters", nargs=-1, type=int)
+@json_option
+@front_end
+def plan(context: Context, clusters: Sequence[int], *, as_json: bool) -> None:
+    """Show what would be switched and moved in CLUSTERS (ids), and for each host why, or why not."""
+    for look in looks(context, clusters):
+        if not as_json:
+            click.echo(_headline(look))
+        show(list(_rows(look)), ("id", "name", "state", "vms", "then", "reason"), as_json=as_json)
+        if not as_json:
+            _show_moves(look)
+
+
+def looks(context: Context, clusters: Sequence[int]) -> Iterator[part.Look]:
+    """Decide on each cluster as if it had been idle for long; raise UsageError where there is none."""
+    chosen = clusters or context.settings.power.clusters
+    if not chosen:
+        raise click.UsageError(f"no cluster is named in `power: clusters:` of {context.paths.settings}")
+    seen = part.snapshot(context, part.book(context))
+    for cluster in chosen:
+        minds = part.Minds({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
+        try:
+            yield part.look(context, seen, cluster, minds)
+        except KeyError:
+            raise click.UsageError(f"there is no cluster {cluster}; see `onecluster list`") from None
+
+
+def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
+    for host in seen.hosts:
+        if host.findtext("CLUSTER_ID") == str(cluster):
+            yield int(host.findtext("ID", "-1"))
+
+
+def _headline(look: part.Look) -> str:
+    on = sum(host.takes_guests for host in look.cluster.hosts)
+    left = on - len(look.decision.plan.drains)
+    held = f"; held: {look.decision.held}" if look.decision.held else ""
+    saved = f"{look.decision.plan.watts_saved:.0f} W saved, {len(look.decision.plan.moves)} migrations"
+    mode = f"mode {look.policy.mode.value}" + ("" if look.policy.mode is Mode.AUTO else " (nothing is done)")
+    name = f"cluster {look.cluster.id} ({look.cluster.name})"
+    return f"{name}: {on} hosts on, {left} needed, {saved}; {mode}{held}"
+
+
+def _rows(look: part.Look) -> Iterator[Row]:
+    guests = look.cluster.by_host()
+    leaving = {drain.slot for drain in look.decision.plan.drains}
+    actions = {action.host: action for action in look.decision.actions}
+    for host in look.cluster.hosts:
+        yield {
+            "id": host.id,
+            "name": host.name,
+            "state": host.phase.value if host.phase else host.state.name.lower(),
+            "vms": len(guests[host.id]),
+            "then": _then(host, actions.get(host.id), leaving),
+            "reason": look.decision.reasons[host.id],
+        }
+
+
+def _then(host: Host, action: Action | None, leaving: set[int]) -> str:
+    if isinstance(action, PowerOff) or (action is None and host.id in leaving):
+        return "off"
+    return type(action).__name__.lower() if action else "stays"
+
+
+def _show_moves(look: part.Look) -> None:
+    names = {host.id: host.name for host in look.cluster.hosts}
+    for move in look.decision.plan.moves:
+        vms = ", ".join(map(str, move.guests))
+        click.echo(f"  VM {vms}: {names[move.source]} -> {names[move.target]} ({move.cost:.1f} GB)")
+    for vm, reason in look.decision.stuck.items():
+        click.echo(f"  VM {vm} waits too long: {reason}")
+
+
+@click.command("status")
+@json_option
+@front_end
+def status(context: Context, *, as_json: bool) -> None:
+    """List every host with what is being done with it, its BMC, and what its past tells."""
+    rows = [row for look in looks(context, ()) for row in _state(look.cluster)]
+    columns = (
+        "id",
+        "name",
+        "state",
+        "phase",
+        "bmc",
+        "proven",
+        "boot_s",
+        "wakes",
+        "failed",
+        "saved_kwh",
+        "reason",
+    )
+    show(rows, columns, as_json=as_json)
+
+
+def _state(cluster: Cluster) -> Iterator[Row]:
+    for host in cluster.hosts:
+        yield {
+            "id": host.id,
+            "name": host.name,
+            "state": host.state.name.lower(),
+            "phase": host.phase.value if host.phase else "",
+            "bmc": host.bmc.value,
+            "proven": "yes" if host.record.proven else "no",
+            "boot_s": round(host.record.boot_seconds) if host.record.proven else None,
+            "wakes": host.record.wakes,
+            "failed": host.record.failed_wakes,
+            "saved_kwh": round(host.record.joules / 3.6e6, 2),
+            "reason": host.claim.reason if host.claim else host.excluded,
+        }
+
+
+@click.command("check")
+@click.argument("clusters", nargs=-1, type=int)
+@front_end
+def check(context: Context, clusters: Sequence[int]) -> None:
+    """Say what keeps clusters from shrinking, and how new guests are placed."""
+    config = context.oned.document("system.config")
+    for line in placement(config.findtext(".//SCHED_MAD/ARGUMENTS", "")):
+        click.echo(line)
+    for look in looks(context, clusters):
+        name = f"cluster {look.cluster.id} ({look.cluster.name})"
+        click.echo(f"{name}: {'held: ' + look.decision.held if look.decision.held else 'may shrink'}")
+        for complaint in look.policy.complaints:
+            click.echo(f"  {complaint}")
+        pending = sum(guest.kind is Kind.PENDING for guest in look.cluster.guests)
+        click.echo(f"  {pending} VMs wait, {look.decision.missing_buffer} of the buffer are missing")
+
+
+def placement(arguments: str) -> Iterator[str]:
+    """Say how the scheduler places new guests, and what packing would need."""
+    if "one_drs" in arguments.rsplit("-p", maxsplit=1)[-1].split("-o", maxsplit=1)[0]:
+        yield "new guests are placed by OneDRS: set its PLACE policy to PACK in schedulers/one_drs.conf"
+        return
+    yield "new guests are placed by the rank scheduler, whose policy is global, for all clusters"
+    yield "to pack: in schedulers/rank.conf, then restart opennebula (running VMs stay where they are)"
+    yield "  - DEFAULT_SCHED = [ POLICY = 1 ]   (striping)"
+    yield "  + DEFAULT_SCHED = [ POLICY = 0 ]   (packing)"

@@ -1,0 +1,25 @@
+"""A cluster's own past from OpenNebula's accounting, as arrivals for the simulation."""
+
+from __future__ import annotations
+
+from hooks.power.observe.guests import size
+from hooks.power.simulate.weeks import Arrival
+from onext.xml import Element
+
+
+def accounting(records: Element, cluster: int, begin: float, seconds: float) -> list[Arrival]:
+    """Turn HISTORY_RECORDS into arrivals; a VM that moved between hosts of the cluster comes once."""
+    spans: dict[str, tuple[float, float, Element]] = {}
+    for record in records.iterfind("HISTORY"):
+        if record.findtext("CID") != str(cluster):
+            continue
+        start = max(float(record.findtext("STIME", "0")), begin)
+        end = float(record.findtext("ETIME", "0")) or begin + seconds
+        vm = record.findtext("OID", "")
+        first, last, _ = spans.get(vm, (start, end, record))
+        spans[vm] = (min(first, start), max(last, end), record)
+    return [
+        Arrival(start - begin, size(record.find("VM/TEMPLATE")), end - start)
+        for start, end, record in spans.values()
+        if end > start and start < begin + seconds
+    ]
