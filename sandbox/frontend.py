@@ -4,7 +4,8 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from sandbox.auth import Authentication
 from sandbox.bmc.rack import Rack
@@ -16,7 +17,6 @@ from sandbox.life.hosts import HostLife
 from sandbox.life.scheduler import Scheduler
 from sandbox.life.vms import VMLife
 from sandbox.log import OnedLog
-from sandbox.nodes import Nodes
 from sandbox.processes import Children
 from sandbox.rpc.dispatch import Raft
 from sandbox.state.host import Host
@@ -26,6 +26,9 @@ from sandbox.state.vm import VM
 from sandbox.state.world import World
 from sandbox.template import Template, TemplateError
 from sandbox.timeline import Timeline
+
+if TYPE_CHECKING:
+    from sandbox.nodes import Nodes
 
 
 @dataclass
@@ -80,11 +83,17 @@ class FrontEnd:
             lock=self.lock,
             pool=self.world.hooks,
         )
-        self.nodes = Nodes(layout.location, self.children)
         self.rack = Rack(layout.location / "bmc", self.children, self.switched)
         self.host_life = HostLife(self)
         self.vm_life = VMLife(self)
         self.scheduler = Scheduler(self)
+
+    @cached_property
+    def nodes(self) -> "Nodes":
+        """Return the nodes behind ssh, which begin when they are first asked for."""
+        from sandbox.nodes import Nodes
+
+        return Nodes(self.layout.location, self.children)
 
     def start(self) -> None:
         """Let time pass: monitoring, life cycles, the reaper of orphans."""
@@ -98,7 +107,8 @@ class FrontEnd:
         """End all that was started."""
         self.timeline.stop()
         self.hooks.stop()
-        self.nodes.stop()
+        if "nodes" in self.__dict__:
+            self.nodes.stop()
         self.rack.stop()
         self.children.end_all()
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.errors import ApiError
 from sandbox.processes import Children
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Nodes:
 
     def set(self, name: str, addresses: Iterable[str] | None, behaves: str) -> None:
         """Make a node, or change its addresses and how it behaves."""
+        if behaves not in BEHAVIOURS:
+            raise ApiError(f"a node cannot behave {behaves}: {', '.join(BEHAVIOURS)}")
         with self._lock:
             loop = self._loop or self._start()
             node = self._nodes.get(name) or self._new(name)

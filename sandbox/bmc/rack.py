@@ -5,11 +5,14 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.bmc.entry import Entry
 from sandbox.bmc.ipmi import Ipmi
-from sandbox.bmc.redfish import Redfish
 from sandbox.processes import Children
+
+if TYPE_CHECKING:
+    from sandbox.bmc.redfish import Redfish
 
 _LOOK_SECONDS = 0.25
 Switched = Callable[[str, bool], None]
@@ -48,6 +51,8 @@ class Rack:
         return {host: one.entry for host, one in made.items()}
 
     def _by_redfish(self, names: dict[str, str]) -> dict[str, Entry]:
+        from sandbox.bmc.redfish import Redfish
+
         self._redfish = emulator = self._redfish or Redfish(self._folder / "redfish", self._children)
         entries = emulator.add(names)
         for host in names:

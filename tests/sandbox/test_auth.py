@@ -198,9 +198,9 @@ def test_a_slow_driver_holds_up_nobody_else(front: Sandbox) -> None:
         ("oneadmin", "x", "NAME is already taken by USER 0."),
     ],
 )
-def test_users_that_oned_refuses(sandbox: Sandbox, name: str, password: str, reason: str) -> None:
+def test_users_that_oned_refuses(quiet: Sandbox, name: str, password: str, reason: str) -> None:
     """Keys and names that a real front-end refuses would pass here."""
-    answered = sandbox.answer("one.user.allocate", name, password, "biscuit", [])
+    answered = quiet.answer("one.user.allocate", name, password, "biscuit", [])
     assert (answered[0], answered[1]) == (False, f"[one.user.allocate] {reason}")
 
 

@@ -225,9 +225,9 @@ def test_events_are_lost_while_the_manager_is_down(sandbox: Sandbox) -> None:
         ),
     ],
 )
-def test_registrations_that_oned_refuses(sandbox: Sandbox, source: str, reason: str) -> None:
+def test_registrations_that_oned_refuses(quiet: Sandbox, source: str, reason: str) -> None:
     """A registration template of the bundle could be wrong and pass here."""
-    answered = sandbox.answer("one.hook.allocate", source)
+    answered = quiet.answer("one.hook.allocate", source)
     assert (answered[1], answered[2]) == (f"[one.hook.allocate] {reason}", 0x2000)
 
 

@@ -27,9 +27,9 @@ def host(sandbox: Sandbox) -> Sandbox:
 @pytest.mark.parametrize(
     "name", ["-oProxyCommand=x", "a;b", "a b", "a", "a$(id)", "x" * 64, "node.", ".node", "a/b", "ä-node", ""]
 )
-def test_names_that_oned_refuses(sandbox: Sandbox, name: str) -> None:
+def test_names_that_oned_refuses(quiet: Sandbox, name: str) -> None:
     """A test could make hosts that no real front-end has, and prove nothing with them."""
-    answered = sandbox.answer("one.host.allocate", name, "kvm", "kvm", 0)
+    answered = quiet.answer("one.host.allocate", name, "kvm", "kvm", 0)
     assert answered[0] is False
     assert answered[1].startswith("[one.host.allocate] Invalid HOSTNAME")
     assert answered[2] == 0x2000
@@ -124,16 +124,16 @@ def test_replacing_deletes_what_monitoring_wrote(host: Sandbox) -> None:
         ),
     ],
 )
-def test_refusals(host: Sandbox, call: tuple[object, ...], code: int, message: str) -> None:
+def test_refusals(quiet: Sandbox, call: tuple[object, ...], code: int, message: str) -> None:
     """Typed errors of the client are made from these codes and messages."""
     method, *arguments = call
-    answered = host.answer(f"one.{method}", *arguments)
+    answered = quiet.answer(f"one.{method}", *arguments)
     assert (answered[0], answered[1], answered[2]) == (False, message, code)
 
 
-def test_a_template_that_does_not_parse(host: Sandbox) -> None:
+def test_a_template_that_does_not_parse(quiet: Sandbox) -> None:
     """An unescaped value must fail as loudly as on a real front-end."""
-    answered = host.answer("one.host.update", 0, "KEY=a b", 1)
+    answered = quiet.answer("one.host.update", 0, "KEY=a b", 1)
     assert answered[1].startswith(
         "[one.host.update] Cannot update template. Parse error: syntax error at line 1"
     )

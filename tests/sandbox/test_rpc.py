@@ -24,7 +24,7 @@ HOST, VM, USE, MANAGE, ALL, ONE, GROUP = (
 )
 
 
-def test_faults(sandbox: Sandbox) -> None:
+def test_faults(quiet: Sandbox) -> None:
     """Wrong numbers and types of arguments are faults of the library below oned, not answers."""
     for code, call in (
         (-501, ("one.host.info",)),
@@ -34,19 +34,19 @@ def test_faults(sandbox: Sandbox) -> None:
         (-506, ("one.host.fly", 0)),
     ):
         with pytest.raises(xmlrpc.client.Fault) as raised:
-            sandbox.answer(*call)
+            quiet.answer(*call)
         assert raised.value.faultCode == code
 
 
 @pytest.mark.parametrize("body", [b"", b"<", b"<methodCall/>", b"<!DOCTYPE x><methodCall/>", b"\xff\xfe"])
-def test_what_is_no_call(sandbox: Sandbox, body: bytes) -> None:
+def test_what_is_no_call(quiet: Sandbox, body: bytes) -> None:
     """Rubbish gets a fault and harms nobody."""
-    where = urlparse(sandbox.endpoint)
+    where = urlparse(quiet.endpoint)
     connection = HTTPConnection(where.hostname or "", where.port)
     connection.request("POST", "/RPC2", body)
     assert b"-503" in connection.getresponse().read()
     connection.close()
-    assert sandbox.call("system.version") == "7.0.2"
+    assert quiet.call("system.version") == "7.0.2"
 
 
 def test_pages(sandboxes: Callable[..., Sandbox]) -> None:
