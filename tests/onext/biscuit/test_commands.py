@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -218,3 +219,16 @@ def test_on_a_workstation(home: Path) -> None:
         )
         assert done.returncode == 1
         assert "as oneadmin" in done.stderr
+
+
+@pytest.mark.process
+def test_a_token_that_computes_for_hours(home: Path, run: Run, private: PrivateKey) -> None:
+    """Whoever looks at a stranger's token cannot even stop it with Ctrl-C."""
+    facts = "".join(f"n({number});" for number in range(40))
+    body = ", ".join(f"n($x{number})" for number in range(8))
+    bomb = run("token", "--user", "a", "--block", f"{facts} check if {body}, $x0 + $x1 < 0").output
+    key = keys.stored(keys.public_of(private))
+    command = [sys.executable, "-m", "onext.biscuit", "verify", "-", "--user", "a", "--key", key]
+    done = subprocess.run(command, input=bomb.encode(), capture_output=True, check=False, timeout=100)
+    assert done.returncode == -signal.SIGVTALRM
+    assert run("inspect", "-", stdin=bomb).exit_code == 0
