@@ -22,7 +22,8 @@ def persons_work(manifest: Manifest, front_end: FrontEnd) -> list[Path]:
     ]
     own_etc = front_end.paths.own_etc
     added = [p for p in own_etc.rglob("*") if p.is_file() and str(p) not in manifest.files]
-    return sorted({*changed, *(added if str(own_etc) in manifest.folders else ())})
+    work = {*changed, *(added if str(own_etc) in manifest.folders else ())}
+    return sorted(work - {front_end.paths.log})
 
 
 def back_up(files: list[Path], archive: Path) -> None:
@@ -43,8 +44,10 @@ def remove_all(manifest: Manifest, front_end: FrontEnd) -> None:
     for name, placed in manifest.files.items():
         if not placed.edit:
             take_back(Path(name), placed, front_end)
-    for log in _logs(front_end.paths.log):
-        log.unlink(missing_ok=True)
+    log = manifest.files.get(str(front_end.paths.log))
+    if log is not None and log.original is None:
+        for rotated in _rotated(front_end.paths.log):
+            rotated.unlink(missing_ok=True)
     last = front_end.paths.lib
     for folder in sorted(map(Path, manifest.folders), key=lambda path: -len(path.parts)):
         if folder != last and not last.is_relative_to(folder):
@@ -95,9 +98,8 @@ def _changed(name: str, placed: Placed) -> bool:
     return placed.original is None and found is not None and found.digest != placed.digest
 
 
-def _logs(log: Path) -> Iterator[Path]:
-    """Return the log and what log rotation made of it."""
-    yield log
+def _rotated(log: Path) -> Iterator[Path]:
+    """Return what log rotation made of the log."""
     for pattern in (f"{log.name}-*", f"{log.name}.*"):
         yield from log.parent.glob(pattern)
 

@@ -79,6 +79,7 @@ def _own(front_end: FrontEnd, home: Path) -> Iterator[File]:
     paths = front_end.paths
     yield File(paths.bin / "onext", PROGRAM, front_end.code, render.command(paths))
     yield File(paths.settings, SHARED, front_end.shared, render.settings(home), keep=True)
+    yield File(paths.log, SHARED, front_end.service, b"", keep=True)
     # `onext biscuit revoke` adds to it as oneadmin, over ssh on the other servers too.
     yield File(paths.own_etc / "biscuit-revoked", SHARED, front_end.service, b"", keep=True)
 

@@ -15,6 +15,8 @@ from sandbox.tour.stage import CHECKOUT, Stage, TourError
 # In the order in which they are shown; a scene without its part is left out, and said so.
 SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power")
 
+_SANDBOX = ("nodes", "ssh_config", "var/oned.log", "var/.one")
+
 
 def main() -> None:
     """Show everything; exit with 0, or with 1 and the reason when something did not happen."""
@@ -85,12 +87,9 @@ def _how_to_use(stage: Stage) -> None:
 
 
 def _tree(location: Path) -> dict[str, str]:
-    """Return every file with its mode, owner and content, but for those that oned itself writes."""
-    return {
-        str(path.relative_to(location)): _described(path)
-        for path in location.rglob("*")
-        if path.name not in ("oned.log", "one_auth")
-    }
+    """Return every file with its mode, owner and content, but for those that the sandbox itself writes."""
+    found = {str(path.relative_to(location)): _described(path) for path in location.rglob("*")}
+    return {name: what for name, what in found.items() if not name.startswith(_SANDBOX)}
 
 
 def _described(path: Path) -> str:

@@ -33,5 +33,5 @@ def play(stage: Stage) -> None:
 def answer(stage: Stage, session: str) -> str:
     """Return what oned answers to somebody who asks who they are."""
     with xmlrpc.client.ServerProxy(stage.endpoint) as proxy:
-        answered: list[str] = getattr(proxy, "one.user.info")(session, -1)  # type: ignore[assignment]
+        answered: list[str] = getattr(proxy, "one.user.info")(session, -1)
     return f"welcome, {_USER}" if answered[0] and _USER in answered[1] else f"refused: {answered[1]}"

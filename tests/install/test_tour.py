@@ -1,0 +1,50 @@
+"""`./install.sh --sandbox`: what a person sees who tries the bundle on a machine without OpenNebula."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.tour.stage import Stage
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+
+
+def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
+    """One command shows a host that got its place through a hook, and leaves nothing behind."""
+    done = subprocess.run(
+        [ROOT / "install.sh", "--sandbox", "--offline", wheels],
+        env={
+            **os.environ,
+            "PYTHON": getattr(sys, "_base_executable", sys.executable),
+            "TMPDIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "node-stockholm  59.25,18.0833 59.3333,18.05" in done.stdout
+    assert "node-amsterdam  52.3735,4.8951" in done.stdout
+    assert "onext-geolocation: exit code 0" in done.stdout
+    assert "are as before, byte for byte" in done.stdout
+    assert list(tmp_path.glob("onext-sandbox-*")) == []
+
+
+def test_what_is_left_running_can_be_ended(tmp_path: Path) -> None:
+    """After --keep one script ends every process and removes every file."""
+    stage = Stage(tmp_path / "kept")
+    stage.folder.mkdir()
+    stage.start()
+    assert stage.call("system.version") == "7.0.2"
+    script = stage.leave()
+    subprocess.run([script], capture_output=True, timeout=60, check=True)
+    assert not stage.folder.exists()
+    assert [process.wait(20) for process in stage._processes] == [0]
+    for process in stage._processes:
+        assert process.stdout is not None
+        process.stdout.close()
