@@ -65,6 +65,7 @@ def build(sandbox: Sandbox) -> None:
     sandbox.call("vmgroup.allocate", GROUP)
     sandbox.call("template.allocate", SMALL)
     _guests(sandbox)
+    _ended(sandbox)
     sandbox.call("host.status", 7, 2)
     sandbox.control("monitor")
     for vm in range(16):
@@ -115,6 +116,22 @@ def _guests(sandbox: Sandbox) -> None:
         sandbox.call("vm.migrate", number, host, True, True, -1)
     sandbox.call("vm.allocate", 'NAME="alloc-0"\nCPU=1\nMEMORY=128\nPROMETHEUS_EXPORTER="9101"\n', True)
     settled(sandbox, running=8)
+
+
+def _ended(sandbox: Sandbox) -> None:
+    """Make the VMs of the recordings that are DONE, behind the back of the hooks whose logs are compared."""
+    sandbox.control("hooks", False)
+    for number in range(24):
+        oid = sandbox.call("vm.allocate", f'NAME="c-{number}" CPU=1 MEMORY=128', True)
+        sandbox.call("vm.action", "terminate", oid)
+    for size in (1000, 60000, 200000):
+        oid = sandbox.call("vm.allocate", f'NAME="big-{size}" CPU=0.1 MEMORY=16', True)
+        sandbox.call("vm.deploy", oid, 0, False, -1)
+    settled(sandbox, running=11)
+    for oid in (40, 41, 42):
+        sandbox.call("vm.action", "terminate-hard", oid)
+    settled(sandbox, running=8)
+    sandbox.control("hooks", True)
 
 
 def settled(sandbox: Sandbox, running: int) -> None:
