@@ -7,8 +7,9 @@ come from a VM's templates and history are kept until those bytes change.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from exporter.exposition import Samples, escape
 from onext.oned.elements import children, section, text
@@ -18,7 +19,22 @@ MIB = 1 << 20
 _STATE = re.compile(rb"<STATE>(\d+)</STATE>\s*<LCM_STATE>(\d+)</LCM_STATE>")
 _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?", re.ASCII)
 _SCALARS, _NICS = {b"CPU", b"MEMORY", b"VCPU"}, {b"NIC", b"PCI"}
-Line = tuple[str, bytes]  # a metric's name, and one sample
+# What is remembered of a VM, each a line or more of its metric, in this order.
+_FIXED = (
+    "opennebula_vm_info",
+    "opennebula_vm_host_id",
+    "opennebula_vm_ut_flavours",
+    "opennebula_vm_disks",
+    "opennebula_vm_nics",
+    "opennebula_vm_mem_total_bytes",
+    "opennebula_vm_cpu_ratio",
+    "opennebula_vm_cpu_vcpus",
+    "opennebula_vm_disk_size_bytes",
+)
+_LINES = b"\0".join(
+    b'%b{one_vm_id="%%b"%b} %%b\n' % (metric.encode(), b"%b" if metric == _FIXED[0] else b"")
+    for metric in _FIXED[:-1]
+)
 
 
 @dataclass
@@ -30,14 +46,13 @@ class Vms:
     errors: int = 0
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     """What followed from a VM's name, templates and history, and the hash of those bytes."""
 
     hash: int
     host: int
     cluster: int
-    lines: tuple[Line, ...]
+    lines: tuple[bytes, ...]
 
 
 class Reader:
@@ -63,14 +78,14 @@ class Reader:
     def _vm(self, element: bytes, found: Vms, known: dict[bytes, _Known]) -> bool:
         vm, at = section(element, b"ID")
         states = _STATE.search(element, at)
-        template = element.find(b"<TEMPLATE>")
+        template = element.find(b"<TEMPLATE>", at)
         if states is None or template < 0:
             raise Malformed(f"VM {vm!r} has no state or no template")
         # Between the two stand PERMISSIONS, LAST_POLL and MONITORING, which change and are not shown.
         fixed = hash((element[: element.find(b"<PERMISSIONS>")], element[template:]))
         one = self._known.get(vm)
         if one is None or one.hash != fixed:
-            one = _known(vm, fixed, element, at)
+            one = _Known(fixed, *_read(vm, element, at, template))
         known[vm] = one
         if self._clusters and one.cluster not in self._clusters:
             return False
@@ -80,34 +95,30 @@ class Reader:
         lines["opennebula_vm_lcm_state"].append(
             b'opennebula_vm_lcm_state{one_vm_id="%b"} %b\n' % (vm, lcm_state)
         )
-        for metric, line in one.lines:
+        for metric, line in zip(_FIXED, one.lines, strict=True):
             lines[metric].append(line)
         return True
 
 
-def _known(vm: bytes, fixed: int, element: bytes, at: int) -> _Known:
+def _read(vm: bytes, element: bytes, at: int, template_at: int) -> tuple[int, int, tuple[bytes, ...]]:
+    """Return host, cluster and lines of a VM that is new or has changed."""
     user, at = section(element, b"UNAME", at)
     group, at = section(element, b"GNAME", at)
     name, at = section(element, b"NAME", at)
-    template, at = section(element, b"TEMPLATE", at)
+    template, at = section(element, b"TEMPLATE", template_at)
     user_template, at = section(element, b"USER_TEMPLATE", at)
     host, cluster = _place(section(element, b"HISTORY_RECORDS", at)[0])
-    labels = b"".join(
-        b',%b="%b"' % (key, escape(text(value)).encode())
-        for key, value in ((b"name", name), (b"user", user), (b"group", group))
-    )
-    lines = (
-        _line("opennebula_vm_info", vm, b"1", labels),
-        _line("opennebula_vm_host_id", vm, b"%d" % host),
-        _line("opennebula_vm_ut_flavours", vm, flavours(user_template)),
-        *_resources(vm, template),
-    )
-    return _Known(fixed, host, cluster, lines)
+    named = b',name="%b",user="%b",group="%b"' % (_label(name), _label(user), _label(group))
+    resources, sizes = _resources(vm, template)
+    values = (b"%d" % host, flavours(user_template), *resources)
+    filled = _LINES % (vm, named, b"1", *(part for value in values for part in (vm, value)))
+    return host, cluster, (*(filled.split(b"\0")), sizes)
 
 
-def _resources(vm: bytes, template: bytes) -> Iterator[Line]:
-    """Yield the samples of the template: memory in MB, CPU in cores, disks, interfaces."""
+def _resources(vm: bytes, template: bytes) -> tuple[tuple[bytes, ...], bytes]:
+    """Return disks, interfaces, memory, CPU and virtual CPUs, and the lines of the disks' sizes."""
     disks = nics = 0
+    sizes = b""
     scalars = {b"VCPU": b"1"}
     for tag, content in children(template):
         if tag in _SCALARS:
@@ -115,16 +126,19 @@ def _resources(vm: bytes, template: bytes) -> Iterator[Line]:
         elif tag == b"DISK":
             if disk := _inner(section(content, b"DISK_ID")[0]):
                 disks += 1
-                if size := _inner(section(content, b"SIZE")[0]):
-                    labels = b',disk_id="%d"' % int(disk)
-                    yield _line("opennebula_vm_disk_size_bytes", vm, b"%d" % (int(size) * MIB), labels)
+                sizes += _size(vm, int(disk), _inner(section(content, b"SIZE")[0]))
         elif tag in _NICS:
             nics += b"<NIC_ID>" in content
-    yield _line("opennebula_vm_disks", vm, b"%d" % disks)
-    yield _line("opennebula_vm_nics", vm, b"%d" % nics)
-    yield _line("opennebula_vm_mem_total_bytes", vm, b"%d" % (int(scalars.get(b"MEMORY", b"")) * MIB))
-    yield _line("opennebula_vm_cpu_ratio", vm, repr(float(scalars.get(b"CPU", b""))).encode())
-    yield _line("opennebula_vm_cpu_vcpus", vm, b"%d" % int(scalars[b"VCPU"]))
+    cpu, memory = float(scalars.get(b"CPU", b"")), int(scalars.get(b"MEMORY", b"")) * MIB
+    values = (disks, nics, memory, cpu, int(scalars[b"VCPU"]))
+    return tuple([repr(value).encode() for value in values]), sizes
+
+
+def _size(vm: bytes, disk: int, size: bytes) -> bytes:
+    if not size:
+        return b""
+    line = b'opennebula_vm_disk_size_bytes{one_vm_id="%b",disk_id="%d"} %d\n'
+    return line % (vm, disk, int(size) * MIB)
 
 
 def _place(records: bytes) -> tuple[int, int]:
@@ -137,13 +151,16 @@ def _place(records: bytes) -> tuple[int, int]:
 
 def flavours(user_template: bytes) -> bytes:
     """Return FLAVOURS where it is a plain number, else -1."""
+    if b"<FLAVOURS>" not in user_template:
+        return b"-1"
     found = (text(content).strip() for tag, content in children(user_template) if tag == b"FLAVOURS")
     value = next(found, "")
     return value.encode() if _NUMBER.fullmatch(value) else b"-1"
 
 
-def _line(metric: str, vm: bytes, value: bytes, labels: bytes = b"") -> Line:
-    return metric, b'%b{one_vm_id="%b"%b} %b\n' % (metric.encode(), vm, labels, value)
+def _label(raw: bytes) -> bytes:
+    """Return a name as a label's value; NUL, which XML cannot hold, parts our lines."""
+    return raw if raw.isalnum() else escape(text(raw)).replace("\0", "").encode()
 
 
 def _inner(raw: bytes) -> bytes:
