@@ -66,12 +66,14 @@ biscuit.add_command(check)
     "--out", type=click.Path(path_type=Path), default=_private_key_file, show_default="~/.one/biscuit.key"
 )
 @click.option("--algorithm", type=click.Choice([keys.ED25519, keys.SECP256R1]), default=keys.ED25519)
-@click.option("--pem", is_flag=True, help="Write PEM instead of hex.")
-def keygen(out: Path, algorithm: str, *, pem: bool) -> None:
+@click.option(
+    "--format", "form", type=click.Choice(keys.FORMS), default="hex", show_default=True,
+    help="hex: the biscuit CLI 0.6; bare: hex for 0.4 and 0.5; pem: 0.6 and openssl.",
+)  # fmt: skip
+def keygen(out: Path, algorithm: str, form: str) -> None:
     """Make a private key (mode 600) and say what the administrator needs of it."""
     private = keys.generate(algorithm)
-    # No newline after hex: the biscuit CLI parses the file as it is.
-    keys.write_private(out, keys.pem(private) if pem else str(private))
+    keys.write_private(out, keys.text(private, form))
     public = keys.stored(keys.public_of(private))
     click.echo(f"Private key: {out} (keep it)\nPublic key:  {public}")
     click.echo(f"\nThe administrator creates the user with\n  oneuser create NAME {public} --driver biscuit")

@@ -13,6 +13,7 @@ from biscuit_auth import KeyPair, PrivateKey, PublicKey
 from onext.biscuit.errors import KeyUnreadable
 
 ED25519, SECP256R1 = "ed25519", "secp256r1"
+FORMS = ("hex", "bare", "pem")
 SEPARATOR = ","  # between the stored keys of one user; OpenNebula allows no white space there
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _PKCS8_ED25519 = bytes.fromhex("302e020100300506032b657004220420")  # RFC 8410, then the 32 bytes
@@ -40,17 +41,25 @@ def stored(public: PublicKey) -> str:
     return str(public).removeprefix(f"{ED25519}/")
 
 
-def pem(private: PrivateKey) -> str:
-    """Return an ed25519 key as PEM (PKCS #8), as `biscuit keypair --key-output-format pem` does."""
+def text(private: PrivateKey, form: str = "hex") -> str:
+    """Return a private key as a file holds it: `hex` for the biscuit CLI 0.6, `bare` for 0.4 and 0.5, `pem`.
+
+    No newline after hex: the CLI parses such a file as it is.
+    """
+    digits = str(private).rpartition("/")[2]
+    return {"hex": str(private), "bare": digits}.get(form) or _pem(private)
+
+
+def _pem(private: PrivateKey) -> str:
     algorithm, _, digits = str(private).partition("-private/")
     if algorithm != ED25519:
-        raise KeyUnreadable("PEM is written for ed25519 only; leave out --pem")
+        raise KeyUnreadable("PEM is written for ed25519 only; take --format hex")
     body = base64.b64encode(_PKCS8_ED25519 + bytes.fromhex(digits)).decode()
     lines = [body[i : i + _PEM_LINE] for i in range(0, len(body), _PEM_LINE)]
     return "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----", ""])
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str) -> None:
     """Write a private key that only its owner reads; raise KeyUnreadable rather than replace one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -58,14 +67,14 @@ def write_private(path: Path, text: str) -> None:
     except FileExistsError:
         raise KeyUnreadable(f"{path} is there already: a key is never overwritten; take --out FILE") from None
     with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+        file.write(content)
 
 
 def read_private(path: Path) -> PrivateKey:
     """Return the private key in a file: hex or PEM."""
-    text = _read(path, f"make one with `onext biscuit keygen --out {path}`")
+    content = _read(path, f"make one with `onext biscuit keygen --out {path}`")
     try:
-        return parse_private(text)
+        return parse_private(content)
     except ValueError:
         raise KeyUnreadable(f"{path} holds no private key (hex or PEM of ed25519 or secp256r1)") from None
 
@@ -83,7 +92,11 @@ def parse_private(text: str) -> PrivateKey:
 
 
 def read_public(word: str) -> list[PublicKey]:
-    """Return the public keys that a spelling, several with commas, or a file gives; a private key's too."""
+    """Return the public keys that a spelling, several with commas, or a file gives.
+
+    Of a private key's file its public half; bare hex is always a public key, since a public key that is
+    taken for a secret would verify what anybody signs.
+    """
     try:
         return [parse_public(part) for part in word.split(SEPARATOR)]
     except ValueError:

@@ -50,12 +50,25 @@ def test_keygen_twice(home: Path, run: Run) -> None:
     assert (home / ".one/biscuit.key").read_text() == before
 
 
-@pytest.mark.parametrize("options", [["--pem"], ["--algorithm", "secp256r1"]])
+@pytest.mark.parametrize("options", [["--format", "pem"], ["--format", "bare"], ["--algorithm", "secp256r1"]])
 def test_other_keys(run: Run, home: Path, options: list[str]) -> None:
     """A key in PEM or of the other algorithm is made and then not read."""
-    assert run("keygen", "--out", home / "k", *options).exit_code == 0
+    made = run("keygen", "--out", home / "k", *options)
+    assert made.exit_code == 0
     assert run("login", "u", "--key", home / "k").exit_code == 0
-    assert run("verify", "--user", "u", "--key", home / "k").exit_code == 0
+    public = next(line.split()[-1] for line in made.output.splitlines() if line.startswith("Public key"))
+    assert run("verify", "--user", "u", "--key", public).exit_code == 0
+
+
+def test_bare_hex_in_a_file_is_a_public_key(run: Run, home: Path) -> None:
+    """A public key in a file is taken for the secret of another one, which everybody can compute."""
+    signer = keys.generate()
+    public = keys.stored(keys.public_of(signer))
+    (home / "public").write_text(public)
+    forged = tokens.mint(keys.parse_private(public), "u", None).to_base64()
+    assert run("verify", "-", "--user", "u", "--key", home / "public", stdin=forged).exit_code == 1
+    good = tokens.mint(signer, "u", None).to_base64()
+    assert run("verify", "-", "--user", "u", "--key", home / "public", stdin=good).exit_code == 0
 
 
 def test_renew(home: Path, run: Run, private: PrivateKey) -> None:

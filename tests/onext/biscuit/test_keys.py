@@ -81,9 +81,16 @@ def test_public_keys(tmp_path: Path) -> None:
 
 def test_pem_is_what_openssl_writes() -> None:
     """Other tools cannot read the PEM that keygen writes."""
-    assert keys.pem(ED) == PEM
+    assert keys.text(ED, "pem") == PEM
     with pytest.raises(KeyUnreadable, match="ed25519 only"):
-        keys.pem(P256)
+        keys.text(P256, "pem")
+
+
+def test_hex_is_what_the_biscuit_cli_parses() -> None:
+    """The biscuit CLI refuses our file: 0.6 wants the algorithm before the digits, 0.4 none, both no newline."""
+    assert keys.text(ED) == f"ed25519-private/{SEED}"
+    assert keys.text(ED, "bare") == SEED
+    assert keys.text(P256, "bare") == SEED
 
 
 def test_a_key_is_secret_and_never_overwritten(tmp_path: Path) -> None:
