@@ -53,7 +53,7 @@ def _file(file: File, found: Mapping[Path, Found | None], placed: Placed | None)
     there = found[file.path]
     if there is None:
         yield Step(WRITE, file.path, "missing", file)
-    elif there.kind != "file" and not file.keep:
+    elif there.kind != "file" and not (file.keep or file.grows):
         yield Step(WRITE, file.path, f"a {there.kind} where a file belongs", file)
     elif there.digest != digest(file.content) and not _persons(file, there, placed):
         yield from _aside(file, found, placed)
@@ -74,8 +74,8 @@ def _aside(file: File, found: Mapping[Path, Found | None], placed: Placed | None
 
 
 def _persons(file: File, found: Found, placed: Placed | None) -> bool:
-    """Whether a file is to be kept and holds a person's work: it is not what we wrote last."""
-    return file.keep and (placed is None or found.digest != placed.digest)
+    """Whether a file is to be left: it is not what we wrote last, and such a file may be so."""
+    return (file.keep or file.grows) and (placed is None or found.digest != placed.digest)
 
 
 def _rights(thing: Thing, found: Found) -> str:

@@ -22,8 +22,7 @@ def persons_work(manifest: Manifest, front_end: FrontEnd) -> list[Path]:
     ]
     own_etc = front_end.paths.own_etc
     added = [p for p in own_etc.rglob("*") if p.is_file() and str(p) not in manifest.files]
-    work = {*changed, *(added if str(own_etc) in manifest.folders else ())}
-    return sorted(work - {front_end.paths.log})
+    return sorted({*changed, *(added if str(own_etc) in manifest.folders else ())})
 
 
 def back_up(files: list[Path], archive: Path) -> None:

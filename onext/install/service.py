@@ -16,6 +16,7 @@ from onext.install import versions
 from onext.install.front_end import FrontEnd, InstallError
 
 UNIT = "onext-worker.service"
+OTHERS = ("onext-exporter.service",)  # switched on by a person, who gives them credentials
 _TIMEOUT = 90.0
 _PATIENCE = 30.0  # seconds for a worker to finish what it has in work
 
@@ -27,6 +28,8 @@ def settle(front_end: FrontEnd, *, restart: bool, units: bool) -> None:
             _systemctl("daemon-reload")
         _systemctl("enable", "--quiet", UNIT)
         _systemctl("restart" if restart or units else "start", UNIT)
+        if restart or units:
+            _systemctl("try-restart", *OTHERS, check=False)  # where they run
         return
     if restart:
         _end(front_end)
@@ -39,7 +42,7 @@ def settle(front_end: FrontEnd, *, restart: bool, units: bool) -> None:
 def stop(front_end: FrontEnd) -> None:
     """End the worker."""
     if front_end.systemd:
-        _systemctl("disable", "--quiet", "--now", UNIT, check=False)
+        _systemctl("disable", "--quiet", "--now", UNIT, *OTHERS, check=False)
     _end(front_end)
 
 

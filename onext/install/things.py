@@ -29,8 +29,8 @@ class Folder:
 class File:
     """A file of ours.
 
-    `keep` leaves it as a person changed it. `aside` is the name under which the file that stands there
-    goes on living: OpenNebula's own migrate.
+    `keep` leaves it as a person changed it, `grows` as we wrote on while we ran. `aside` is the name
+    under which the file that stands there goes on living: OpenNebula's own migrate.
     """
 
     path: Path
@@ -38,6 +38,7 @@ class File:
     owner: Owner
     content: bytes
     keep: bool = False
+    grows: bool = False
     aside: Path | None = None
 
 
@@ -79,7 +80,7 @@ def _own(front_end: FrontEnd, home: Path) -> Iterator[File]:
     paths = front_end.paths
     yield File(paths.bin / "onext", PROGRAM, front_end.code, render.command(paths))
     yield File(paths.settings, SHARED, front_end.shared, render.settings(home), keep=True)
-    yield File(paths.log, SHARED, front_end.service, b"", keep=True)
+    yield File(paths.log, SHARED, front_end.service, b"", grows=True)
     # `onext biscuit revoke` adds to it as oneadmin, over ssh on the other servers too.
     yield File(paths.own_etc / "biscuit-revoked", SHARED, front_end.service, b"", keep=True)
 
@@ -105,16 +106,22 @@ def _biscuit(front_end: FrontEnd, home: Path, driver: Path) -> Iterator[Thing]:
 
 def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Thing]:
     """Place the driver where KVM's are, its package beside it, its settings below remotes/etc."""
-    kvm = front_end.paths.remotes / "vmm/kvm"
+    remotes = front_end.paths.remotes
+    kvm = remotes / "vmm/kvm"
     stock, aside = kvm / "migrate", kvm / "migrate_default"
     if not (driver / "migrate").is_file() or not (stock.exists() or aside.exists()):
         return
     yield from _tree(driver / "onext_migrate", kvm / "onext_migrate", front_end.shared)
     if (driver / "onext-migrate.conf").is_file():
-        settings = front_end.paths.remotes / "etc/vmm/kvm/onext-migrate.conf"
+        settings = remotes / "etc/vmm/kvm/onext-migrate.conf"
         yield File(
             settings, READABLE, front_end.service, (driver / "onext-migrate.conf").read_bytes(), keep=True
         )
+    hosts = remotes / "etc/vmm/kvm/onext-clusters.conf"  # `onext tunnel sync` writes it
+    yield File(hosts, READABLE, front_end.service, b"", grows=True)
+    for probe in sorted((driver / "probe").glob("*.sh")):
+        place = remotes / "im/kvm-probes.d/host/system" / probe.name
+        yield File(place, PROGRAM, front_end.shared, probe.read_bytes())
     content = (driver / "migrate").read_bytes()
     yield File(stock, PROGRAM, front_end.shared, content, aside=aside)
 
