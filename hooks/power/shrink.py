@@ -27,7 +27,8 @@ def problem(cluster: Cluster, policy: Policy, demand: Demand, stays: dict[int, s
     hosts = [host for host in cluster.hosts if host.takes_guests or host.phase is Phase.DRAINING]
     hosts = [host for host in hosts if not host.by_hand]
     slots = tuple(_slot(host, policy, stays[host.id]) for host in hosts)
-    loads = [load for host in hosts for load in _loads(host, guests[host.id], policy)]
+    torn = _torn(cluster)
+    loads = [load for host in hosts for load in _loads(host, guests[host.id], policy, torn)]
     waits = tuple((1, guest.size, guest.hosts) for guest in demand.placed)
     wants = tuple(buffer.wanted(cluster, policy, more=1))  # the second threshold: one flavour more to shrink
     reserve = Reserve(waits + wants, policy.buffer_size, policy.spare_host, policy.min_hosts)
@@ -48,7 +49,16 @@ def _slot(host: Host, policy: Policy, stays: str) -> Slot:
     )
 
 
-def _loads(host: Host, guests: list[Guest], policy: Policy) -> Iterable[Load]:
+def _torn(cluster: Cluster) -> set[str]:
+    """Return the keys of guests that should stand on one host and do not: moving one could make it worse."""
+    first: dict[str, int] = {}
+    standing = (guest for guest in cluster.guests if guest.together and guest.host >= 0)
+    return {
+        guest.together for guest in standing if first.setdefault(guest.together, guest.host) != guest.host
+    }
+
+
+def _loads(host: Host, guests: list[Guest], policy: Policy, torn: set[str]) -> Iterable[Load]:
     """Turn guests into loads; those that stand together into one."""
     bundles: dict[str, list[Guest]] = defaultdict(list)
     for guest in guests:
@@ -59,7 +69,7 @@ def _loads(host: Host, guests: list[Guest], policy: Policy) -> Iterable[Load]:
             host.id,
             sum((guest.size for guest in bundle), ZERO),
             sum(guest.size.memory for guest in bundle) / MIB_PER_GB,
-            fixed=any(_stays(guest, host, policy) for guest in bundle),
+            fixed=any(_stays(guest, host, policy) or guest.together in torn for guest in bundle),
             hosts=_common(guest.hosts for guest in bundle),
             apart=frozenset(key for guest in bundle for key in guest.apart),
         )

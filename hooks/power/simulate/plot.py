@@ -25,12 +25,13 @@ def svg(title: str, across: str, up: str, lines: Sequence[Line]) -> str:
     right = max((x for line in lines for x, _ in line.points), default=0.0) or 1.0
     top = 1.1 * max((y for line in lines for _, y in line.points), default=0.0) or 1.0
     middle = HEIGHT / 2
+    turned = f'transform="rotate(-90 14 {middle})"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {FONT}>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text x="{WIDTH / 2}" y="20" text-anchor="middle" font-size="15">{escape(title)}</text>',
         f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across)}</text>',
-        f'<text x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})">{escape(up)}</text>',
+        f'<text x="14" y="{middle}" text-anchor="middle" {turned}>{escape(up)}</text>',
         *_axes(right, top),
     ]
     for number, line in enumerate(lines):

@@ -185,6 +185,17 @@ def test_an_operators_enable_cancels_a_drain() -> None:
     assert 5 not in of(decision, PowerOff)
 
 
+def test_affine_guests_move_together_or_not_at_all() -> None:
+    """A service whose guests were promised to stand together would be torn apart."""
+    pair = [guest(1, 2, together="a"), guest(2, 2, together="a")]
+    others = [guest(n, n % 2) for n in range(10, 16)]
+    decision = decide(cluster([host(0), host(1), host(2)], pair + others), AUTO, NOW, RIPE)
+    assert any(move.guests == (1, 2) for move in decision.plan.moves)
+    torn = [guest(1, 2, together="a"), guest(2, 0, together="a")]
+    decision = decide(cluster([host(0), host(1), host(2)], torn + others), AUTO, NOW, RIPE)
+    assert not any({1, 2} & set(move.guests) for move in decision.plan.moves)
+
+
 NEVER: list[tuple[str, dict[str, Any]]] = [
     ("no entry in bmc.yaml", {"bmc": Bmc.NONE}),
     ("does not answer", {"bmc": Bmc.SILENT}),

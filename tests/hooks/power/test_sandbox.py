@@ -1,0 +1,192 @@
+"""The whole way in the sandbox: decide, act, real BMC peers; what happened is looked at from outside."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.fixtures_bundle import Bundle
+from tests.fixtures_sandbox import Sandbox
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+SETTINGS = """power:
+  clusters: [100]
+  highest_mode: auto
+  lowest_min_hosts: 1
+  spare_host: false
+  highest_parallel_off: 9
+  highest_cycles_per_day: 48
+  soft_off_timeout: 5
+"""
+POLICY = [
+    "MODE=auto",
+    "PACK=yes",
+    "MIN_HOSTS=1",
+    "BUFFER_VMS=1",
+    "TARGET_UTILISATION=100",
+    "MAX_PARALLEL_OFF=3",
+]
+PROVEN = 'ONEXT_POWER_RECORD=[PROVEN="{now}",BOOT_SECONDS="5",ON_SINCE="1"]'
+
+
+class Cloud:
+    """A sandbox with four hosts in cluster 100, each with a BMC that somebody else wrote."""
+
+    def __init__(self, sandbox: Sandbox, kind: str) -> None:
+        self.sandbox, self.bundle = sandbox, Bundle(sandbox)
+        self.names = [f"node-{number:04}" for number in range(4)]
+        self.entries: dict[str, dict[str, Any]] = json.loads(sandbox.control("bmc", kind, self.names))
+        for name in self.names:
+            sandbox.control("node", name, {"addresses": ["10.0.0.1"]})
+        file = sandbox.location / "etc/onext/bmc.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w") as stream:
+            YAML(typ="safe").dump({n: self.entries[name] for n, name in enumerate(self.names)}, stream)
+        file.chmod(0o640)
+        config = f"geolocation:\n  ssh_config: {sandbox.location}/ssh_config\n"
+        self.bundle.settings(SETTINGS + config)
+
+    def ready(self) -> "Cloud":
+        """Wait until every BMC answers."""
+
+        def answering() -> bool:
+            rows = json.loads(self.power("status", "--json").stdout)
+            return all(row["bmc"] == "on" for row in rows)
+
+        self.sandbox.until(answering, 60)
+        return self
+
+    def power(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        return self.bundle.onext("power", *words, check=check, seconds=200)
+
+    def proven(self) -> None:
+        """Pretend that all were enrolled."""
+        for host in range(4):
+            self.sandbox.call("host.update", host, PROVEN.format(now=int(time.time())), 1)
+
+    def state(self, host: int) -> int:
+        return int(ET.fromstring(self.sandbox.call("host.info", host)).findtext("STATE", "-1"))
+
+    def phase(self, host: int) -> str:
+        root = ET.fromstring(self.sandbox.call("host.info", host))
+        return root.findtext("TEMPLATE/ONEXT_POWER_STATE/PHASE", "")
+
+    def rounds(self, holds: Callable[[], Any], most: int = 40) -> None:
+        """Run rounds, with monitoring between them, until something holds."""
+        for _ in range(most):
+            if holds():
+                return
+            self.sandbox.control("monitor")
+            self.power("run")
+            time.sleep(0.3)
+        pytest.fail(self.power("status").stdout + self.power("plan").stdout)
+
+    def ipmitool(self, host: int) -> str:
+        entry = self.entries[self.names[host]]
+        login = [
+            "-C",
+            "3",
+            "-H",
+            "127.0.0.1",
+            "-p",
+            str(entry["port"]),
+            "-U",
+            entry["user"],
+            "-P",
+            entry["password"],
+        ]
+        command = ["ipmitool", "-I", "lanplus", *login, "power", "status"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+@pytest.fixture
+def cloud(sandboxes: Callable[..., Sandbox]) -> Cloud:
+    """Give a cloud whose hosts have IPMI."""
+    return Cloud(
+        sandboxes("--step", "0.02", "--monitor", "1", "--boot", "1", "--hosts", "4", "--vms", "4"), "ipmi"
+    )
+
+
+def test_a_cluster_empties_sleeps_and_is_back_when_load_comes(cloud: Cloud) -> None:
+    """The whole promise: hosts off within the policy, and on before anybody misses them."""
+    cloud.proven()
+    cloud.power("set", "100", *POLICY, "IDLE_MINUTES=1")
+    plan = cloud.power("plan").stdout
+    assert "off" in plan
+    assert "VMs" in plan
+    cloud.power("off", "3", "--evacuate")
+    assert cloud.phase(3) == "off"
+    assert "off" in cloud.ipmitool(3)
+    assert cloud.state(3) == 8
+    cloud.power("on", "3")
+    assert cloud.state(3) == 2
+    assert "on" in cloud.ipmitool(3)
+    assert cloud.phase(3) == ""
+
+
+def test_enrolment_proves_a_cycle(cloud: Cloud) -> None:
+    """A host that never proved to wake would be lost at the first power-off."""
+    cloud.power("set", "100", *POLICY)
+    refused = cloud.power("off", "2", "--evacuate", check=False)
+    assert refused.returncode == 1
+    assert "not enrolled" in refused.stderr
+    for vm in range(4):
+        cloud.sandbox.call("vm.action", "terminate-hard", vm)
+    cloud.sandbox.until(lambda: cloud.sandbox.call("vmpool.info", -2, -1, -1, -1).count("<VM>") == 0)
+    cloud.power("enroll", "2")
+    rows = json.loads(cloud.power("status", "--json").stdout)
+    assert rows[2]["proven"] == "yes"
+    assert rows[2]["wakes"] == 1
+    assert cloud.state(2) == 2
+
+
+def test_fence_is_only_for_hosts_in_error_and_truthful(cloud: Cloud) -> None:
+    """High availability starts the guests elsewhere only when the host is surely off."""
+    refused = cloud.power("fence", "1", check=False)
+    assert refused.returncode == 1
+    assert "only a host in ERROR" in refused.stderr
+    cloud.sandbox.control("host.machine", 1, {"alive": False})
+    cloud.sandbox.until(lambda: cloud.state(1) == 3)
+    cloud.power("fence", "1")
+    assert "off" in cloud.ipmitool(1)
+
+
+def test_the_kill_switch_stops_everything(cloud: Cloud) -> None:
+    """Somebody has to be able to end this at once."""
+    cloud.proven()
+    cloud.power("set", "100", *POLICY)
+    cloud.bundle.onext("stop", "power")
+    stopped = cloud.power("off", "3", "--evacuate", check=False)
+    assert stopped.returncode == 1
+    assert "stopped by" in stopped.stderr
+    assert cloud.state(3) == 2
+    assert cloud.phase(3) == ""
+
+
+def test_a_wrong_policy_is_refused_with_its_reason(cloud: Cloud) -> None:
+    """A typing error would be found out by the cluster."""
+    refused = cloud.power("set", "100", "MODE=on", check=False)
+    assert refused.returncode == 2
+    assert "off, advise, auto" in refused.stderr
+    cloud.power("set", "100", "MODE=advise", "PACK=yes")
+    assert "MODE=advise PACK=yes" in cloud.power("set", "100", "PACK=yes").stdout
+
+
+@pytest.mark.parametrize("kind", ["redfish"])
+def test_redfish_goes_the_same_way(sandboxes: Callable[..., Sandbox], kind: str, tmp_path: Path) -> None:
+    """Half of the machines speak nothing else."""
+    cloud = Cloud(
+        sandboxes("--step", "0.02", "--monitor", "1", "--boot", "1", "--hosts", "4", "--vms", "4"), kind
+    )
+    cloud.proven()
+    cloud.power("set", "100", *POLICY)
+    cloud.power("off", "3", "--evacuate")
+    assert cloud.phase(3) == "off"
+    cloud.power("on", "3")
+    assert cloud.state(3) == 2
