@@ -49,7 +49,7 @@ class Pace:
     boot: float = 1.0  # of a machine that was switched on
     give_up: float = 3.0  # rounds without a message until a host is in ERROR
     schedule: float = 1.0  # between two rounds of the scheduler
-    keep: float = 3600.0  # how long monitoring is remembered
+    keep: float = 600.0  # how long monitoring is remembered
 
 
 class FrontEnd:

@@ -107,9 +107,9 @@ class Template:
             }
         )
 
-    def xml(self, root: str = "TEMPLATE") -> str:
-        """Return the XML form: names in order, every value in CDATA."""
-        return markup.tag(root, "".join(self._elements()))
+    def xml(self, root: str = "TEMPLATE", after: str = "") -> str:
+        """Return the XML form: names in order, every value in CDATA; `after` is XML that follows."""
+        return markup.tag(root, "".join(self._elements()) + after)
 
     def _elements(self) -> Iterator[str]:
         for name in sorted(self.attributes):

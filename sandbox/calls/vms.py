@@ -11,6 +11,7 @@ from sandbox.state.history import BY_HAND
 from sandbox.state.host import Host
 from sandbox.state.names import LCM, HostState, VMState
 from sandbox.state.pools import check_name
+from sandbox.state.schedule import ScheduledAction
 from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
 from sandbox.state.vm import VM
 from sandbox.template import Template
@@ -36,6 +37,7 @@ def make(front: FrontEnd, caller: Caller, source: Template, *, hold: bool) -> in
     name = owners.get("NAME")
     for attribute in ("NAME", "TEMPLATE_NAME"):
         owners.remove(attribute)
+    planned = [value for value in owners.remove("SCHED_ACTION") if isinstance(value, dict)]
     assembly.check(ours)
     vm = VM(name=name, template=ours, user_template=owners, uid=caller.uid, gid=caller.gid)
     vm.uname, vm.gname = caller.name, caller.gname
@@ -49,12 +51,23 @@ def make(front: FrontEnd, caller: Caller, source: Template, *, hold: bool) -> in
         assembly.leave(front.world, vm)
         front.world.vms.drop(vm)
         raise
+    plan(front, vm, planned)
     held = hold or ours.get("SUBMIT_ON_HOLD").upper() == "YES"
     if held:
         ours.put("SUBMIT_ON_HOLD", "YES")
     vm.state = VMState.HOLD if held else VMState.PENDING
     front.vm_changed(vm)
     return vm.id
+
+
+def plan(front: FrontEnd, vm: VM, wanted: list[dict[str, str]]) -> list[int]:
+    """Plan actions of a VM, and return their ids."""
+    taken = [one.id for other in front.world.vms for one in other.schedule]
+    first = max(taken, default=-1) + 1
+    made = [ScheduledAction.of(first + at, vm.id, vm.stime, values) for at, values in enumerate(wanted)]
+    vm.schedule.extend(made)
+    vm.touch()
+    return [one.id for one in made]
 
 
 def touched(front: FrontEnd, template: Template, kind: str = "VM") -> str:

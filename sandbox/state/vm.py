@@ -4,9 +4,10 @@ import time
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sandbox.markup import tag, text
+from sandbox.markup import ids, tag, text
 from sandbox.state.history import History
 from sandbox.state.names import LCM, VMState
+from sandbox.state.schedule import ScheduledAction
 from sandbox.state.things import Thing
 from sandbox.template import Template, names
 
@@ -41,6 +42,7 @@ class VM(Thing):
     history: list[History] = field(default_factory=list)
     records: list[tuple[int, str]] = field(default_factory=list)
     measured: dict[str, str] = field(default_factory=dict)  # what a test says of it
+    schedule: list[ScheduledAction] = field(default_factory=list)
     faults: set[str] = field(default_factory=set)  # LCM states that will fail once
     journey: int = 0  # the number of its present chain of steps
 
@@ -93,17 +95,19 @@ class VM(Thing):
     def xml(self) -> str:
         """Return the VM as one.vm.info does."""
         polled, monitoring = self.records[-1] if self.records else (0, "<MONITORING></MONITORING>")
-        return self._extended(polled, monitoring, self.history)
+        return self._extended(polled, monitoring, whole=True)
 
     def payload(self) -> str:
         """Return the VM as a hook gets it: without what was measured."""
-        return self._extended(0, "<MONITORING></MONITORING>", self.history)
+        return self._extended(0, "<MONITORING></MONITORING>", whole=True)
 
     def pooled_xml(self) -> str:
-        """Return the VM as one.vmpool.infoextended does: nothing measured, and only its last stay."""
-        return self._extended(0, "<MONITORING></MONITORING>", self.history[-1:])
+        """Return the VM as one.vmpool.infoextended does: only its last stay, of its schedule only ids."""
+        return self._extended(0, "<MONITORING></MONITORING>", whole=False)
 
-    def _extended(self, polled: int, monitoring: str, stays: list[History]) -> str:
+    def _extended(self, polled: int, monitoring: str, *, whole: bool) -> str:
+        stays = self.history if whole else self.history[-1:]
+        planned = "".join(one.xml() for one in self.schedule) if whole else ""
         return tag(
             "VM",
             tag("ID", self.id)
@@ -117,8 +121,8 @@ class VM(Thing):
             + tag("PREV_LCM_STATE", int(self.prev_lcm))
             + self._times_xml()
             + monitoring
-            + tag("SCHED_ACTIONS", "")
-            + self.template.xml()
+            + ids("SCHED_ACTIONS", (one.id for one in self.schedule))
+            + self.template.xml(after=planned)
             + self.user_template.xml("USER_TEMPLATE")
             + tag("HISTORY_RECORDS", "".join(stay.xml() for stay in stays))
             + _BACKUPS,

@@ -265,3 +265,20 @@ def test_accounting(pool: Sandbox) -> None:
     document = pool.call("vmpool.accounting", -2, -1, -1)
     assert re.findall(r"<HISTORY><OID>0</OID>.*?<HOSTNAME>(.*?)<", document)[0] == "node-a"
     assert document.count("<HISTORY><OID>") >= 2
+
+
+def test_scheduled_actions(pool: Sandbox) -> None:
+    """A host whose guest has an action due soon must not be switched off; pools show only ids."""
+    guest = vm(pool, f'{GUEST} SCHED_ACTION=[ACTION="poweroff",TIME="+60"]', host=None)
+    number = pool.call("vm.schedadd", guest, 'SCHED_ACTION=[ACTION="terminate",TIME="1900000000"]')
+    document = pool.call("vm.info", guest)
+    assert f"<SCHED_ACTIONS><ID>0</ID><ID>{number}</ID></SCHED_ACTIONS>" in document
+    assert re.findall(r"<ACTION>(\w+)</ACTION><ARGS></ARGS><TIME>(\d+)", document)[1] == (
+        "terminate",
+        "1900000000",
+    )
+    assert "<SCHED_ACTION>" not in pool.call("vmpool.infoextended", -2, -1, -1, -1)
+    answered = pool.answer("one.vm.schedadd", guest, 'SCHED_ACTION=[ACTION="explode",TIME="1"]')
+    assert answered[1:3] == ["[one.vm.schedadd] explode is not supported.", 0x0800]
+    pool.call("vm.scheddelete", guest, number)
+    assert "terminate" not in pool.call("vm.info", guest)
