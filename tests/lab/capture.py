@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from typing_extensions import Self
+
 from tests.lab.laboratory import Laboratory
 
 VXLAN_PORTS = (4789, 4790)
@@ -22,7 +24,7 @@ class Capture:
         self.markers = {"vxlan": 0, "ssh": 0, "other": 0}
         self.largest = 0
 
-    def __enter__(self) -> "Capture":
+    def __enter__(self) -> Self:
         """Start tcpdump and wait until it listens."""
         words = ["tcpdump", "-i", "wa", "-s", "0", "-B", "131072", "-Z", "root", "-w", str(self._file)]
         self._process = subprocess.Popen(self._lab.in_wan(*words), stderr=subprocess.PIPE)
@@ -31,7 +33,7 @@ class Capture:
         assert b"listening" in line, line
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Stop and sum up; nothing may have been missed."""
         self._process.send_signal(signal.SIGINT)
         _, said = self._process.communicate(timeout=30)
@@ -48,7 +50,7 @@ def _frames(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         order = "<" if file.read(24)[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
         while head := file.read(16):
-            yield file.read(struct.unpack(order + "IIII", head)[2])
+            yield file.read(int(struct.unpack(order + "IIII", head)[2]))
 
 
 def _kind(frame: bytes) -> str:

@@ -6,14 +6,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.lab.guest import Guest, build_initrd
 from tests.lab.laboratory import Laboratory, Network
 
 KERNEL = Path(".cache/lab/vmlinuz")
-PROGRAMS = (
-    "libvirtd virtlogd virsh qemu-system-x86_64 qemu-img ovs-vsctl ovs-vswitchd ovsdb-tool ovsdb-server"
-    " sshd ssh-keygen sudo tcpdump ethtool gcc nsenter unshare setpriv"
-).split()
+PROGRAMS = [
+    "libvirtd",
+    "virtlogd",
+    "virsh",
+    "qemu-system-x86_64",
+    "qemu-img",
+    "ovs-vsctl",
+    "ovs-vswitchd",
+    "ovsdb-tool",
+    "ovsdb-server",
+    "sshd",
+    "ssh-keygen",
+    "sudo",
+    "tcpdump",
+    "ethtool",
+    "gcc",
+    "nsenter",
+    "unshare",
+    "setpriv",
+]
 OpenLab = Callable[[Network], Laboratory]
 
 

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from typing_extensions import Self
+
 HERE = Path(__file__).parent
 
 
@@ -86,7 +88,7 @@ class ClockWatch:
     blind: float = 0.0  # the watcher's own longest pause: a busy machine starves it too
     _end: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> "ClockWatch":
+    def __enter__(self) -> Self:
         """Start watching."""
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()

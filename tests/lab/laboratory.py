@@ -55,25 +55,14 @@ class Laboratory:
             node._write_homes(key, host_keys)
             node.daemons(self.network.ovs)
             self._address(node)
-        for node in self.nodes:
-            until(
-                lambda node=node: (
-                    node.run("virsh", "-c", "qemu:///system", "list", check=False).exit_code == 0
-                ),
-                20,
-                "libvirtd",
-            )
-        for one, other in ((self.a, self.b), (self.b, self.a)):
-            until(
-                lambda one=one, other=other: (
-                    one.run(
-                        "ssh", "-o", "ConnectTimeout=5", other.name, "true", user="oneadmin", check=False
-                    ).exit_code
-                    == 0
-                ),
-                20,
-                "ssh",
-            )
+        self._meet(self.a, self.b)
+        self._meet(self.b, self.a)
+
+    def _meet(self, one: Node, other: Node) -> None:
+        words = ("ssh", "-o", "ConnectTimeout=5", other.name, "true")
+        until(
+            lambda: one.run(*words, user="oneadmin", check=False).exit_code == 0, 20, f"ssh to {other.name}"
+        )
 
     def down(self) -> None:
         """Take everything away."""
@@ -95,12 +84,18 @@ class Laboratory:
         return Guest(name, self.folder, self.kernel, self.initrd, **what)  # type: ignore[arg-type]
 
     def boot(self, guest: Guest, node: Node) -> None:
-        """Start a guest on a node and wait until its memory is full and its clock runs."""
+        """Have a guest on a node, its memory full and its clock running: booted once, then restored from a file."""
+        saved = self.folder / f"{guest.name}-{guest.fill}-{guest.dirty}-{bool(guest.disk)}.saved"
+        if not saved.exists():
+            path = self.folder / f"{guest.name}.xml"
+            path.write_text(guest.xml())
+            guest.serial.unlink(missing_ok=True)
+            node.virsh("create", str(path))
+            until(lambda: guest.ticks() > 2, 60, f"{guest.name} boots")
+            node.virsh("save", guest.name, str(saved))
         guest.serial.unlink(missing_ok=True)
-        path = self.folder / f"{guest.name}.xml"
-        path.write_text(guest.xml())
-        node.virsh("create", str(path))
-        until(lambda: guest.ticks() > 2, 60, f"{guest.name} boots")
+        node.virsh("restore", str(saved))
+        until(lambda: guest.ticks() > 2, 30, f"{guest.name} is restored")
 
     def in_wan(self, *words: str) -> list[str]:
         """Return the command that runs something between the nodes, where all of the underlay passes."""

@@ -102,11 +102,11 @@ class Node:
 
     def processes(self, pattern: str) -> dict[int, str]:
         """Return the processes inside whose command line holds a pattern: pid (as the host sees it) -> command line."""
-        here = os.readlink(f"/proc/{self._init}/ns/pid")
+        here = Path(f"/proc/{self._init}/ns/pid").readlink()
         found = {}
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and os.readlink(entry / "ns/pid") == here:
+                if entry.name.isdigit() and (entry / "ns/pid").readlink() == here:
                     line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     if re.search(pattern, line, re.DOTALL):
                         found[int(entry.name)] = line
@@ -235,9 +235,11 @@ class Node:
     def _write_etc(self, peers: "list[tuple[str, str, str]]") -> None:
         etc = self.folder / "etc"
         subprocess.run(["cp", "-a", "/etc/.", str(etc)], check=True)
-        _append(etc / "passwd", f"oneadmin:x:{UID}:{UID}::/var/lib/one:/bin/bash\n")
-        _append(etc / "shadow", "oneadmin:*:19000::::::\n")
-        _append(etc / "group", f"oneadmin:x:{UID}:\n")
+        _enter(etc / "passwd", f"oneadmin:x:{UID}:{UID}::/var/lib/one:/bin/bash\n")
+        _enter(etc / "shadow", "oneadmin:*:19000::::::\n")
+        _enter(etc / "group", f"oneadmin:x:{UID}:\n")
+        shutil.rmtree(etc / "sudoers.d")
+        (etc / "sudoers.d").mkdir(mode=0o750)
         (etc / "hostname").write_text(self.name + "\n")
         # Debian's installer writes the host's own name to 127.0.1.1: that is how the reference found its remote
         own = f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {self.name}\n"
@@ -288,9 +290,10 @@ def _pairs(env: dict[str, str] | None) -> list[str]:
     return [f"{key}={value}" for key, value in (env or {}).items()]
 
 
-def _append(path: Path, text: str) -> None:
-    with path.open("a") as file:
-        file.write(text)
+def _enter(path: Path, line: str) -> None:
+    """Add a line for oneadmin in place of the machine's own, if it has one."""
+    kept = [one for one in path.read_text().splitlines(keepends=True) if not one.startswith("oneadmin:")]
+    path.write_text("".join(kept) + line)
 
 
 def _own(folder: Path) -> None:

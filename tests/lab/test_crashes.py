@@ -4,15 +4,17 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+
 from tests.lab.conftest import OpenLab
 from tests.lab.guest import Guest
 from tests.lab.laboratory import Laboratory, Network
 from tests.lab.node import Node, until
 from tests.lab.scenario import finish, leftovers, migrate, runs_on, start, ticking
 
-SLOW = 'BANDWIDTH="8"\nDEAD_TUNNEL="6"\nNO_PROGRESS="8"\n'  # MiB/s: a stream of a quarter of a minute
+SLOW = 'BANDWIDTH="12"\nDEAD_TUNNEL="6"\nNO_PROGRESS="8"\n'  # MiB/s: a stream of ten seconds
 
 
 def in_mid_stream(guest: Guest, node: Node) -> bool:
@@ -51,8 +53,7 @@ def driver_of(node: Node) -> list[int]:
 def parent(pid: int) -> int:
     """Return a process's parent."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
 
@@ -103,7 +104,7 @@ def test_the_far_ends_helper_is_killed(lab: Laboratory, guest: Guest) -> None:
 
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_the_device_is_deleted_in_mid_stream(lab: Laboratory, guest: Guest, side: str) -> None:
-    """virsh hung for ever. The device is built again under the stream, or the migration ends and the guest stays."""
+    """A hang for ever. The device is built again under the stream, or the migration ends and the guest stays."""
     process = start_slow(lab, guest)
     node = lab.a if side == "a" else lab.b
     (name,) = node.tunnels()
@@ -125,7 +126,7 @@ def test_the_ovs_port_is_deleted_in_mid_stream(use_lab: OpenLab) -> None:
 
 
 def test_a_tunnel_that_stays_dead(lab: Laboratory, guest: Guest) -> None:
-    """virsh hung for ever; the watchdog ends the job, and the guest stays on the source."""
+    """A hang for ever; the watchdog ends the job, and the guest stays on the source."""
     process = start_slow(lab, guest)
     (name,) = lab.b.tunnels()
     again = f"while :; do ip link delete {name} 2>/dev/null; sleep 0.05; done"
@@ -151,7 +152,7 @@ def test_destination_without_libvirt(lab: Laboratory, guest: Guest) -> None:
 
 
 def test_destination_dies_in_mid_stream(lab: Laboratory, guest: Guest) -> None:
-    """libvirt's daemon at the destination is killed while the memory arrives."""
+    """The destination's libvirtd is killed while the memory arrives."""
     process = start_slow(lab, guest)
     for pid in lab.b.processes(r"^/usr/sbin/libvirtd"):
         os.kill(pid, signal.SIGKILL)

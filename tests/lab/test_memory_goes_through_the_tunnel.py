@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from tests.lab.capture import Capture
 from tests.lab.conftest import OpenLab
 from tests.lab.guest import ClockWatch

@@ -1,1 +1,1 @@
-"""A live migration whose memory travels through a tunnel: runs on hypervisors, Python 3.6, standard library only."""
+"""A live migration whose memory travels through a tunnel: on hypervisors, Python 3.6, bare library."""

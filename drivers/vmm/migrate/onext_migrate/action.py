@@ -70,7 +70,7 @@ def _decode(payload: bytes) -> Tuple[bytes, bool]:
     try:
         return base64.b64decode(stripped, validate=True), True
     except binascii.Error as error:
-        raise BadInputError(f"standard input is neither XML nor base64: {error}")
+        raise BadInputError(f"standard input is neither XML nor base64: {error}") from error
 
 
 def _parse(xml: bytes) -> ElementTree.Element:
@@ -79,7 +79,7 @@ def _parse(xml: bytes) -> ElementTree.Element:
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
-        raise BadInputError(f"standard input: the action's XML is cut or broken: {error}")
+        raise BadInputError(f"standard input: the action's XML is cut or broken: {error}") from error
     if root.tag != ROOT:
         raise BadInputError(f"standard input: <{root.tag}> where <{ROOT}> is expected")
     return root

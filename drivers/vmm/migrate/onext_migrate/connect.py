@@ -152,9 +152,9 @@ def _try_out(near: End, far: End, offer: Offer, here: Message, there: Message) -
         why = why or "is UDP port {} open between the hosts?".format(offer.request["port"])
         raise TunnelError(f"nothing comes back through the tunnel: {why}")
     if answer.mtu < mtu:
-        log.warning(
-            f"the way takes packets of {answer.mtu + underlay.overhead(ident.near.underlay)} bytes, its MTU says {mtu + underlay.overhead(ident.near.underlay)}: using {answer.mtu}"
-        )
+        outer = underlay.overhead(ident.near.underlay)
+        says = f"the way takes packets of {answer.mtu + outer} bytes, its MTU says {mtu + outer}"
+        log.warning(f"{says}: using {answer.mtu} in the tunnel")
     for end, reply in ((near, here), (far, there)):
         if int(reply["mtu"]) != answer.mtu:
             end.ask({"do": "mtu", "mtu": answer.mtu})

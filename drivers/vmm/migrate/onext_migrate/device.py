@@ -30,7 +30,7 @@ def index(name: str) -> int:
 
 
 def sent_bytes(name: str) -> Optional[int]:
-    """Return the bytes that were sent since the device exists (OVS's own figures lag), None without a device."""
+    """Return the bytes that were sent since the device exists (OVS's own figures lag), None without it."""
     return _statistic(name, "tx_bytes")
 
 

@@ -25,7 +25,7 @@ def environment() -> Dict[str, str]:
 def run(
     argv: Sequence[str], timeout: float = 10.0, check: bool = True, text: Optional[str] = None
 ) -> Completed:
-    """Run a command to its end, within `timeout` seconds; raise CommandError when it fails and `check` is set."""
+    """Run a command for at most `timeout` seconds; raise CommandError when it fails and `check` is set."""
     try:
         process = subprocess.Popen(
             list(argv),
@@ -35,13 +35,13 @@ def run(
             env=environment(),
         )
     except OSError as error:
-        raise CommandError(argv, 127, str(error))
+        raise CommandError(argv, 127, str(error)) from error
     try:
         stdout, stderr = process.communicate(None if text is None else text.encode(), timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        raise CommandError(argv, None, f"killed after {timeout:g} s")
+        raise CommandError(argv, None, f"killed after {timeout:g} s") from None
     done = Completed(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
     if check and done.exit_code:
         raise CommandError(argv, done.exit_code, done.stderr or done.stdout)
@@ -50,4 +50,4 @@ def run(
 
 def as_root(argv: Sequence[str], timeout: float = 10.0, check: bool = True) -> Completed:
     """Run a command as root, with the sudo rules that OpenNebula gives oneadmin on a node."""
-    return run(list(argv) if os.geteuid() == 0 else ["sudo", "-n"] + list(argv), timeout, check)
+    return run(list(argv) if os.geteuid() == 0 else ["sudo", "-n", *list(argv)], timeout, check)

@@ -1,5 +1,6 @@
-"""Packets through the tunnel and back: is it alive, and how large may they be?"""
+"""Packets through the tunnel and back: whether it is alive, and how large they may be."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -51,7 +52,7 @@ class Asker:
     def measure(self, mtu: int, seconds: float) -> Optional[Answer]:
         """Send packets of all sizes up to `mtu`, each of which must travel both ways whole.
 
-        Wait for the largest; settle for the largest that came when the time is over. None when nothing came back.
+        Wait for the largest; when the time is over, settle for the largest that came; None when nothing did.
         """
         started = time.monotonic()
         best, first = 0, 0.0
@@ -89,10 +90,8 @@ class Asker:
 
     def _ask(self, size: int) -> None:
         packet = _HEAD.pack(self._key, size).ljust(size - _IPV6_AND_UDP, b"\0")
-        try:
+        with contextlib.suppress(OSError):  # too large for the device, or no device: no answer says it
             self._sock.sendto(packet, self._to)
-        except OSError:
-            pass  # too large for the device, or the device is gone: no answer says it
 
 
 def sizes(mtu: int) -> List[int]:

@@ -12,10 +12,28 @@ from .errors import TakenError, TunnelError
 from .lines import Closed, Lines, Message
 from .waiting import until
 
-SSH = (
-    "ssh -T -x -a -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3"
-    " -o ControlMaster=no -o ControlPath=none -o Compression=no -o LogLevel=ERROR"
-).split()
+SSH = [
+    "ssh",
+    "-T",
+    "-x",
+    "-a",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "ConnectTimeout=10",
+    "-o",
+    "ServerAliveInterval=5",
+    "-o",
+    "ServerAliveCountMax=3",
+    "-o",
+    "ControlMaster=no",
+    "-o",
+    "ControlPath=none",
+    "-o",
+    "Compression=no",
+    "-o",
+    "LogLevel=ERROR",
+]
 
 
 class End:
@@ -39,7 +57,7 @@ class End:
             self.lines.send(message)
         except Closed:
             self._gone = True
-            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}")
+            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}") from None
 
     def hear(self, seconds: float = 20.0) -> Message:
         """Return the answer; raise TunnelError for an error, for silence and for an end that is gone."""
@@ -47,13 +65,14 @@ class End:
             answer = self.lines.receive(seconds)
         except Closed:
             self._gone = True
-            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}")
+            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}") from None
         if answer is None:
             self._gone = True  # a late answer would be taken for the next question's
             raise Closed(f"{self.where}: no answer within {seconds:g} s")
         if "error" in answer:
             kind = TakenError if answer.get("taken") else TunnelError
-            raise kind("{}: {}".format(self.where, answer["error"]))
+            said = answer["error"]
+            raise kind(f"{self.where}: {said}")
         return answer
 
     @property
@@ -134,8 +153,8 @@ class FarEnd(End):
 
 
 def far_command(host: str, folder: str, words: Sequence[str]) -> List[str]:
-    """Return the ssh command that runs our program on another node; the words are ours, never from outside."""
-    return SSH + ["--", host, "exec sh {}/run {}".format(folder, " ".join(words))]
+    """Return the ssh command that runs our program on another node; the words are our own."""
+    return [*SSH, "--", host, "exec sh {}/run {}".format(folder, " ".join(words))]
 
 
 def _child(inward: int, outward: int, others: Sequence[int], uri: str) -> int:

@@ -1,7 +1,7 @@
-"""Holds one end of a tunnel for as long as somebody listens: the far end over ssh, our own end in a child process.
+"""Holds one end of a tunnel while somebody listens: the far end over ssh, our own end in a child process.
 
-It builds, says "ready", answers questions and reflects probes; "close" or the end of its input takes the end away
-again, unless others use it. So whatever dies, whoever is left cleans up.
+It builds, says "ready", answers questions and reflects probes; "close" or the end of its input takes the end
+away again, unless others use it. So whatever dies, whoever is left cleans up.
 
 Protocol 2: {"protocol": 2, "kind", "local", "remote", "port", "salt", "mtu", "domain"} is answered with
 {"ready": true, "mtu", "echo", "built"} or {"error", "taken"}; then {"ask"/"do": …}, one answer each.
@@ -45,9 +45,10 @@ def serve(lines: Lines, uri: str = virsh.URI) -> int:
 
 
 def read_request(request: Message) -> Plan:
-    """Check the opening request and find this host's way to the other end. Raise TunnelError or ValueError."""
-    if request.get("protocol") not in (PROTOCOL, PREVIOUS):
-        raise TunnelError("protocol {!r} is not spoken here".format(request.get("protocol")))
+    """Check the opening request and find the way to the other end. Raise TunnelError or ValueError."""
+    protocol = request.get("protocol")
+    if protocol not in (PROTOCOL, PREVIOUS):
+        raise TunnelError(f"protocol {protocol!r} is not spoken here")
     kind, salt = request.get("kind", KERNEL), int(request.get("salt", 0))
     local, remote = str(request.get("local")), str(request.get("remote"))
     if kind not in _PORTS or not 0 <= salt < SALTS:
@@ -80,11 +81,11 @@ class Holder:
             "mtu": self._mtu,
             "mend": self._mend,
             "guard": self._guard,
-            "receive": lambda message: receive(self._plan.identity, self._lines),
+            "receive": lambda _: receive(self._plan.identity, self._lines),
         }
 
     def run(self) -> int:
-        """Build, talk until told to close or left alone, take away. Raise TunnelError when it cannot be built."""
+        """Build, talk until told to close or left alone, take away. Raise TunnelError when that cannot be."""
         try:
             self._open()
         except BaseException:
@@ -107,7 +108,7 @@ class Holder:
         try:
             self._echo = echo.listen(self._plan.identity.near.inside, name)
         except OSError as error:
-            raise TunnelError(f"{name}: its address cannot be used: {error}")
+            raise TunnelError(f"{name}: its address cannot be used: {error}") from error
         self._plan = self._plan._replace(ifindex=device.index(name))
         took = round((time.monotonic() - started) * 1000)
         port = self._echo.getsockname()[1]
@@ -153,7 +154,7 @@ class Holder:
         tunnel.set_mtu(self._plan, self._plan.mtu)
         return {"mtu": self._plan.mtu}
 
-    def _mend(self, message: Message) -> Message:
+    def _mend(self, _: Message) -> Message:
         return {"mended": tunnel.mend(self._plan)}
 
     def _guard(self, message: Message) -> Message:

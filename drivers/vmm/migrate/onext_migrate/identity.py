@@ -1,6 +1,6 @@
 """Who a tunnel is: name, VNI, MAC and IPv6 link-local addresses, all from the pair of underlay addresses.
 
-Both ends work it out alone and come to the same. Link-local addresses need no address plan and can collide with
+Both ends work it out alone and come to the same. Link-local addresses need no address plan and collide with
 nobody's: they mean something on this device only, and never cloud metadata's 169.254.169.254.
 """
 
@@ -37,7 +37,7 @@ class Identity(NamedTuple):
 
 
 def identify(local: str, remote: str, kind: str, port: int, salt: int = 0) -> Identity:
-    """Return the tunnel between two underlay addresses (both IPv4 or both IPv6) on a datapath and UDP port."""
+    """Return the tunnel between two addresses (both IPv4 or both IPv6) on a datapath and UDP port."""
     near, far = ipaddress.ip_address(local), ipaddress.ip_address(remote)
     first, second = sorted((near.packed, far.packed))
     digest = hashlib.sha256(f"{kind} {port} {salt} ".encode() + first + second).digest()

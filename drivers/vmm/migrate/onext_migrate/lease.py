@@ -1,7 +1,8 @@
-"""Who uses this host's end of a tunnel: locks that the kernel lets go of when their holder dies, however it dies.
+"""Who uses this host's end of a tunnel: locks that the kernel lets go of when their holder dies.
 
-One file per tunnel holds a shared lock of every user; whoever finds itself alone builds, or tears down. A second
-lock makes "am I alone?" and what follows from it one step. No lock is ever held while another host is waited for.
+One file per tunnel holds a shared lock of every user; whoever finds itself alone builds, or tears down. A
+second lock makes "am I alone?" and what follows from it one step. No lock is ever held while another host is
+waited for.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from typing import Callable, Iterator, Optional
 from .errors import TunnelError
 from .waiting import until
 
-FOLDER = "/var/tmp/onext-migrate"  # of this host (a home may be on NFS), not below what onehost sync deletes
+FOLDER = "/var/tmp/onext-migrate"  # noqa: S108 (checked before use: ensure_folder); of this host (a home may be on NFS), not below what onehost sync deletes
 _PATIENCE = 20.0  # seconds for the lock around building and tearing down, which takes well under one
 
 

@@ -31,7 +31,7 @@ class Lines:
             while data:
                 data = data[os.write(self._outward, data) :]
         except OSError as error:
-            raise Closed(f"the conversation ended: {error}")
+            raise Closed(f"the conversation ended: {error}") from error
 
     def receive(self, seconds: float) -> Optional[Message]:
         """Return the next message, None when there is none in time; raise Closed at the end of the stream."""
@@ -47,7 +47,7 @@ class Lines:
         try:
             data = os.read(self.inward, _LONGEST)
         except OSError as error:
-            raise Closed(f"the conversation ended: {error}")
+            raise Closed(f"the conversation ended: {error}") from error
         if not data:
             raise Closed("the conversation ended")
         lines = (self._rest + data).split(b"\n")
@@ -66,7 +66,7 @@ def _parse(line: bytes) -> Message:
     try:
         message = json.loads(line.decode("utf-8", "replace"))
     except ValueError:
-        raise Closed(f"not our language: {line[:200]!r}")
+        raise Closed(f"not our language: {line[:200]!r}") from None
     if not isinstance(message, dict):
         raise Closed(f"not our language: {line[:200]!r}")
     return message

@@ -1,5 +1,6 @@
-"""One migration: OpenNebula's own migrate runs as always, only virsh's bulk stream is led through the tunnel."""
+"""One migration: OpenNebula's own migrate runs as always, virsh's bulk stream is led through the tunnel."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -29,7 +30,9 @@ def directly(action_xml: bytes, arguments: List[str], here: Node) -> int:
         file.seek(0)
         os.dup2(file.fileno(), 0)
     try:
-        os.execv(here.stock, [here.stock] + arguments)
+        os.execv(  # noqa: S606 (no shell is wanted)
+            here.stock, [here.stock, *arguments]
+        )
     except OSError as error:
         log.error(f"{here.stock}: {error.strerror} (install.sh --check on the front-end)")
     return 1
@@ -78,7 +81,7 @@ class Migration:
             file.write(self._action.xml)
             file.seek(0)
             process = subprocess.Popen(
-                [self._node.stock] + list(self._action.arguments),
+                [self._node.stock, *list(self._action.arguments)],
                 stdin=file,
                 env=environment,
                 start_new_session=True,
@@ -91,11 +94,10 @@ class Migration:
         end = None
         look = time.monotonic() + _LOOK
         while True:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.25)
                 return
-            except subprocess.TimeoutExpired:
-                now = time.monotonic()
+            now = time.monotonic()
             if now >= look:
                 self._look(watchdog)
                 look = time.monotonic() + _LOOK
@@ -190,16 +192,15 @@ class Migration:
         found = proof.prove(through, job.processed)
         (log.info if found.proved else log.error)(found.message)
         downtime = "not told" if job.downtime is None else f"{job.downtime} ms"
-        log.info(
-            f"{self._action.domain} is on {self._action.destination} after {seconds:.1f} s, down-time {downtime}"
-        )
+        where = self._action.destination
+        log.info(f"{self._action.domain} is on {where} after {seconds:.1f} s, down-time {downtime}")
 
 
 def forward(source: str, command: str, xml: bytes) -> int:
     """Run the migration on the source hypervisor over ssh; its output and exit code are ours."""
     try:
-        process = subprocess.Popen(SSH + ["--", source, command], stdin=subprocess.PIPE)
+        process = subprocess.Popen([*SSH, "--", source, command], stdin=subprocess.PIPE)
     except OSError as error:
-        raise TunnelError(f"ssh: {error}")
+        raise TunnelError(f"ssh: {error}") from error
     process.communicate(xml)
     return process.returncode

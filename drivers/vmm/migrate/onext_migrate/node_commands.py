@@ -1,4 +1,4 @@
-"""What `onext tunnel` asks of a node over ssh, and the monitoring probe locally: one JSON object on standard output."""
+"""What `onext tunnel` asks of a node over ssh, and the monitoring probe: one JSON object on stdout."""
 
 import json
 import os
@@ -34,10 +34,10 @@ def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
 
 
 def reap(arguments: List[str]) -> int:
-    """Take away tunnels that nobody uses: what a crash left. With `probe`, say it as a monitoring probe does."""
+    """Take away tunnels that nobody uses: what a crash left. With `probe`, answer as a monitoring probe."""
     gone = reap_now()
     if arguments == ["probe"]:
-        print(f"ONEXT_TUNNELS={len(tunnels())}")
+        sys.stdout.write(f"ONEXT_TUNNELS={len(tunnels())}\n")
         return 0
     return _say({"reaped": gone})
 
@@ -89,5 +89,5 @@ def _missing(here: place.Node) -> List[str]:
 
 
 def _say(message: Dict[str, object]) -> int:
-    print(json.dumps(message))
+    sys.stdout.write(json.dumps(message) + "\n")
     return 0

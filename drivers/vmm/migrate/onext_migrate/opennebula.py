@@ -1,4 +1,4 @@
-"""`migrate` as OpenNebula calls it: decide, open a tunnel, migrate through it, or leave it to OpenNebula's own."""
+"""`migrate` as OpenNebula calls it: decide, open a tunnel, migrate through it, or leave it to its own."""
 
 import shlex
 import sys
@@ -39,9 +39,8 @@ def _open(asked: action.Action, conf: settings.Settings, here: place.Node) -> co
     started = time.monotonic()
     tunnel = connect.open_tunnel(asked.destination, asked.domain, conf, here.folder, here.uri)
     took = (time.monotonic() - started) * 1000
-    log.info(
-        f"tunnel {tunnel.name} to {asked.destination} up in {took:.0f} ms ({tunnel.offer.kind}, MTU {tunnel.mtu}, round trip {tunnel.round_trip_ms:.1f} ms)"
-    )
+    figures = f"{tunnel.offer.kind}, MTU {tunnel.mtu}, round trip {tunnel.round_trip_ms:.1f} ms"
+    log.info(f"tunnel {tunnel.name} to {asked.destination} up in {took:.0f} ms ({figures})")
     return tunnel
 
 
@@ -55,6 +54,6 @@ def _without(asked: action.Action, conf: settings.Settings, here: place.Node, wh
 
 
 def _forward(asked: action.Action, conf: settings.Settings) -> int:
-    """Called as a local action on the front-end: hand over to the source, where the guest is."""
+    """Hand over to the source, where the guest is: this is a local action on the front-end."""
     words = ["exec", conf.remotes + "/vmm/kvm/migrate"] + [shlex.quote(word) for word in asked.arguments]
     return migration.forward(asked.source, " ".join(words), asked.xml)

@@ -1,4 +1,4 @@
-"""Whether a migration is tunnelled: the administrator's rule, the exceptions per host pair, the map of clusters."""
+"""Whether a migration is tunnelled: the rule, the exceptions per host pair, the map of clusters."""
 
 from fnmatch import fnmatchcase
 from typing import Dict, NamedTuple, Tuple
@@ -15,7 +15,7 @@ class Choice(NamedTuple):
 
 
 def choose(action: Action, settings: Settings, clusters: Dict[str, str]) -> Choice:
-    """Decide for one migration. The first exception that names the pair (in either order) wins over TUNNEL."""
+    """Decide for one migration. The first exception for the pair (in either order) wins over TUNNEL."""
     pair = (action.source, action.destination)
     for one, other, answer in settings.exceptions:
         if _matches(pair, one, other) or _matches(pair, other, one):

@@ -22,8 +22,8 @@ def prove(carried: Optional[int], job: Optional[int]) -> Proof:
         )
     return Proof(
         False,
-        f"BYPASS: {megabytes(job - carried)} of the guest's {megabytes(job)} did not go through the tunnel: look for --migrateuri in kvmrc"
-        " and for another virsh",
+        f"BYPASS: {megabytes(job - carried)} of the guest's {megabytes(job)} did not go through the tunnel:"
+        " look for a script that calls virsh by its path",
     )
 
 

@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     bandwidth: int = 0
     parallel: int = 0
     postcopy_after: int = 0
-    remotes: str = "/var/tmp/one"  # oned.conf's SCRIPTS_REMOTE_DIR
+    remotes: str = "/var/tmp/one"  # noqa: S108 (not ours: OpenNebula's place) oned.conf's SCRIPTS_REMOTE_DIR
 
     @property
     def refuse(self) -> bool:
@@ -45,14 +45,13 @@ def parse(text: str, origin: str = "onext-migrate.conf") -> Settings:
     values: Dict[str, object] = {}
     for key, value in assignments(text, origin, strict=True).items():
         if key not in _KEYS:
-            raise BadInputError(
-                "{}: {} is no setting (known: {})".format(origin, key, ", ".join(sorted(_KEYS)))
-            )
+            known = ", ".join(sorted(_KEYS))
+            raise BadInputError(f"{origin}: {key} is no setting (known: {known})")
         name, reader = _KEYS[key]
         try:
             values[name] = reader(value)
         except ValueError as error:
-            raise BadInputError(f'{origin}: {key}="{value}": {error}')
+            raise BadInputError(f'{origin}: {key}="{value}": {error}') from error
     return Settings(**values)  # type: ignore[arg-type]
 
 
@@ -79,8 +78,7 @@ def kvmrc(folder: str) -> Dict[str, str]:
 def assignments(text: str, origin: str, strict: bool) -> Dict[str, str]:
     """Return the KEY=VALUE lines of a shell-like file; `strict` refuses every other line."""
     found = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
         if not line or line.startswith("#"):
             continue
         match = _LINE.match(line)
@@ -96,7 +94,7 @@ def assignments(text: str, origin: str, strict: bool) -> Dict[str, str]:
 
 
 def virsh_options(settings: Settings, destination: str, present: str) -> List[str]:
-    """Return the options for `virsh migrate` that the settings ask for and kvmrc's MIGRATE_OPTIONS does not give."""
+    """Return the `virsh migrate` options that the settings ask for and kvmrc's own do not give."""
     wanted: List[List[str]] = []
     if settings.auto_converge:
         wanted.append(["--auto-converge"])
@@ -122,13 +120,14 @@ def _text(path: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror}")
+        raise BadInputError(f"{path}: {error.strerror}") from error
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         if value not in allowed:
-            raise ValueError("one of {} is expected".format(", ".join(allowed)))
+            known = ", ".join(allowed)
+            raise ValueError(f"one of {known} is expected")
         return value
 
     return read

@@ -1,4 +1,4 @@
-"""`onext tunnel off` and `on`: a mark on this node, in oneadmin's home, where neither a sync nor a reboot loses it."""
+"""`onext tunnel off` and `on`: a mark in oneadmin's home, where neither a sync nor a reboot loses it."""
 
 import os
 import pwd

@@ -11,7 +11,7 @@ _CHUNK = 1 << 16
 
 
 def receive(identity: Identity, lines: Lines) -> Message:
-    """Take one connection on the tunnel's address and read it to its end; tell the port first, the figures after."""
+    """Take one connection in the tunnel and read it to its end; tell the port first, then the figures."""
     with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as server:
         server.bind((identity.near.inside, 0, 0, socket.if_nametoindex(identity.name)))
         server.listen(1)

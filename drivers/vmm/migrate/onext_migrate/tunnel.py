@@ -1,8 +1,8 @@
 """One end of a tunnel as a network device: what is asked of any datapath, and which one does it.
 
-A device never gets a configured address: sudo's rules do not allow `ip address`, and need not. Its IPv6 link-local
-address follows from its MAC; ARP is off, so the address is usable at once, and the far end is a permanent neighbour,
-so that nothing on the wire can claim to be it.
+A device never gets a configured address: sudo's rules do not allow `ip address`, and need not. Its IPv6
+link-local address follows from its MAC; ARP is off, so the address is usable at once, and the far end is a
+permanent neighbour, so that nothing on the wire can claim to be it.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ from .waiting import until
 
 
 def build(plan: Plan) -> None:
-    """Build this end, or take over one that a crash left: its name says that it is the same. Raise TunnelError."""
+    """Build this end, or take over one that a crash left: its name says that it is the same."""
     name = plan.identity.name
     if exists(name) and _has_address(name, plan.identity.near.inside):
         mend(plan)
@@ -51,7 +51,7 @@ def set_mtu(plan: Plan, mtu: int) -> None:
 
 
 def _raise_link(plan: Plan) -> None:
-    """Start the device: the kernel skips the second of address detection only where ARP was off before it started."""
+    """Start the device: address detection takes a second, unless ARP was off *before* it started."""
     name, inside, far = plan.identity.name, plan.identity.near.inside, plan.identity.far
     if plan.kind == OVS:
         as_root(["ip", "link", "set", "dev", name, "arp", "off"])

@@ -18,7 +18,9 @@ def build(plan: Plan) -> None:
             as_root(command(plan)[:-2])  # an iproute2 that does not know `df` yet
     except CommandError as error:
         if "File exists" in error.output or "in use" in error.output or "already exists" in error.output:
-            raise TakenError(f"VNI {plan.identity.vni} on port {plan.port}: {error.output.strip()}")
+            raise TakenError(
+                f"VNI {plan.identity.vni} on port {plan.port}: {error.output.strip()}"
+            ) from error
         raise
 
 
@@ -41,4 +43,4 @@ def command(plan: Plan) -> List[str]:
         str(ident.vni),
     ]
     add += ["local", ident.near.underlay, "remote", ident.far.underlay, "dev", plan.device]
-    return add + ["dstport", str(plan.port), "nolearning", "df", "set"]
+    return [*add, "dstport", str(plan.port), "nolearning", "df", "set"]

@@ -1,6 +1,6 @@
 """A tunnel as an Open vSwitch bridge with one VXLAN port.
 
-The bridge bears the tunnel's name, and a mark in external_ids: OVS keeps bridges in its database over a reboot.
+The bridge bears the tunnel's name, and a mark in external_ids: OVS keeps bridges over a reboot.
 """
 
 import os
@@ -17,7 +17,7 @@ _VSCTL = ["ovs-vsctl", "--timeout=5"]
 
 
 def installed() -> bool:
-    """Tell whether this host has Open vSwitch and its database runs; the rest shows when a tunnel is built on it."""
+    """Tell whether Open vSwitch is here and its database runs; the rest shows when a tunnel is built."""
     folders = environment()["PATH"].split(":")
     tools = any(os.access(os.path.join(folder, "ovs-vsctl"), os.X_OK) for folder in folders)
     return tools and os.path.exists("/var/run/openvswitch/db.sock")
@@ -39,7 +39,7 @@ def command(plan: Plan) -> List[str]:
         "key": str(ident.vni),
         "dst_port": str(plan.port),
     }
-    argv = _VSCTL + ["--", "--may-exist", "add-br", ident.name]
+    argv = [*_VSCTL, "--", "--may-exist", "add-br", ident.name]
     argv += ["--", "set", "bridge", ident.name, f'other-config:hwaddr="{ident.near.mac}"']
     argv += [f"external_ids:{MARK}={ident.port_name}"]
     argv += ["--", "set", "interface", ident.name, f"mtu_request={plan.mtu}"]
@@ -50,12 +50,12 @@ def command(plan: Plan) -> List[str]:
 
 def tear_down(name: str) -> None:
     """Delete the bridge with its port."""
-    as_root(_VSCTL + ["--", "--if-exists", "del-br", name])
+    as_root([*_VSCTL, "--", "--if-exists", "del-br", name])
 
 
 def set_mtu(name: str, mtu: int) -> None:
     """Set the MTU that OVS gives the bridge's own port."""
-    as_root(_VSCTL + ["--", "set", "interface", name, f"mtu_request={mtu}"])
+    as_root([*_VSCTL, "--", "set", "interface", name, f"mtu_request={mtu}"])
 
 
 def trouble(name: str) -> str:
@@ -63,7 +63,7 @@ def trouble(name: str) -> str:
     port = "oxp" + name[3:]
     try:
         return (
-            as_root(_VSCTL + ["--if-exists", "get", "interface", port, "error"]).stdout.strip().strip('[]"')
+            as_root([*_VSCTL, "--if-exists", "get", "interface", port, "error"]).stdout.strip().strip('[]"')
         )
     except CommandError as error:
         return str(error)
@@ -86,12 +86,12 @@ def remote(name: str) -> str:
 
 def knows(name: str) -> bool:
     """Tell whether OVS has a bridge of this name in its database."""
-    return installed() and as_root(_VSCTL + ["br-exists", name], check=False).exit_code == 0
+    return installed() and as_root([*_VSCTL, "br-exists", name], check=False).exit_code == 0
 
 
 def mend(plan: Plan) -> bool:
     """Put the VXLAN port back into the bridge where it is gone; return whether it was."""
-    listed = as_root(_VSCTL + ["list-ports", plan.identity.name]).stdout.split()
+    listed = as_root([*_VSCTL, "list-ports", plan.identity.name]).stdout.split()
     if plan.identity.port_name in listed:
         return False
     as_root(command(plan))

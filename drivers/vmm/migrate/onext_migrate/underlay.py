@@ -32,7 +32,7 @@ def resolve(host: str, family: str) -> List[str]:
     try:
         answers = socket.getaddrinfo(host, None, _FAMILIES[family], socket.SOCK_STREAM)
     except OSError as error:
-        raise TunnelError(f"{host}: no address: {error.strerror or error}")
+        raise TunnelError(f"{host}: no address: {error.strerror or error}") from error
     addresses = [str(answer[4][0]).split("%")[0] for answer in answers]
     usable = [one for one in addresses if _routable(one)]
     if not usable:
@@ -48,7 +48,8 @@ def way_to(host: str, family: str) -> Underlay:
             return route(address)
         except TunnelError as error:
             problems.append(str(error))
-    raise TunnelError("no route to {}: {}".format(host, "; ".join(problems)))
+    said = "; ".join(problems)
+    raise TunnelError(f"no route to {host}: {said}")
 
 
 def route(remote: str) -> Underlay:
@@ -66,7 +67,7 @@ def read_route(text: str, remote: str) -> Underlay:
         metrics = entry.get("metrics") or [{}]
         return Underlay(entry["prefsrc"], remote, entry["dev"], int(metrics[0].get("mtu", 0)))
     except (ValueError, LookupError, TypeError) as error:
-        raise TunnelError(f"no route to {remote}: {error!r} in {text[:200]!r}")
+        raise TunnelError(f"no route to {remote}: {error!r} in {text[:200]!r}") from error
 
 
 def is_local(address: str) -> bool:

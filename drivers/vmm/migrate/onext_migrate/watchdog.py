@@ -1,7 +1,7 @@
 """Whether a running migration still gets anywhere: decided from what was seen, second by second.
 
-A tunnel that dies in mid-stream hangs virsh for ever, so somebody has to look. In post-copy nothing is ever aborted:
-half of the guest's memory is on the other side.
+A tunnel that dies in mid-stream hangs virsh for ever, so somebody has to look. In post-copy nothing is ever
+aborted: half of the guest's memory is on the other side.
 """
 
 from typing import NamedTuple, Optional

@@ -1,0 +1,59 @@
+"""What is run as root is what OpenNebula's stock sudoers allow on a node, and nothing else."""
+
+import fnmatch
+import re
+from pathlib import Path
+
+import pytest
+
+from drivers.vmm.migrate.onext_migrate import tunnel, tunnel_kernel, tunnel_ovs
+from drivers.vmm.migrate.onext_migrate.identity import identify
+from drivers.vmm.migrate.onext_migrate.plan import KERNEL, OVS, Plan
+
+SUDOERS = Path(__file__).parents[3] / "lab/sudoers"
+
+
+def allowed(argv: list[str]) -> bool:
+    """Tell whether the sudoers file has a command like this one."""
+    aliases = re.findall(r"Cmnd_Alias \w+ = (.*)", SUDOERS.read_text())
+    commands = [one.strip().rpartition("bin/")[2] for line in aliases for one in line.split(",")]
+    return any(one == argv[0] or fnmatch.fnmatchcase(" ".join(argv), one) for one in commands)
+
+
+@pytest.mark.parametrize("kind", [KERNEL, OVS])
+@pytest.mark.parametrize("family", [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")])
+def test_stock_sudoers(kind: str, family: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference needed `ip address`: another file on every node."""
+    seen: list[list[str]] = []
+
+    def as_root(argv: list[str], **_: object) -> object:
+        seen.append(list(argv))
+        return type("Done", (), {"exit_code": 0, "stdout": "", "stderr": ""})()
+
+    present = {"there": False}
+    for room in (tunnel, tunnel_kernel, tunnel_ovs):
+        monkeypatch.setattr(room, "as_root", as_root)
+    monkeypatch.setattr(tunnel, "exists", lambda _: present["there"])
+    monkeypatch.setattr(tunnel_ovs, "exists", lambda _: True)
+    monkeypatch.setattr(tunnel, "_has_address", lambda *_: True)
+    monkeypatch.setattr(tunnel, "is_vxlan", lambda _: kind == KERNEL)
+    plan = Plan(kind, identify(*family, kind, 4790), "eth0", 1450, 4790)
+    tunnel.build(plan)
+    tunnel.set_mtu(plan, 1400)
+    present["there"] = True
+    tunnel.tear_down(plan.identity.name)
+    assert len(seen) >= 4
+    for argv in seen:
+        assert allowed(argv), argv
+    assert not allowed(["ip", "address", "add", "10.0.0.1/24", "dev", "eth0"])
+
+
+def test_kernel_command() -> None:
+    """One remote, its device named (else the kernel guesses an MTU), nothing learnt, nothing fragmented."""
+    command = " ".join(
+        tunnel_kernel.command(
+            Plan(KERNEL, identify("10.0.0.1", "10.0.0.2", KERNEL, 4790), "eth0", 1450, 4790)
+        )
+    )
+    assert "local 10.0.0.1 remote 10.0.0.2 dev eth0 dstport 4790 nolearning df set" in command
+    assert "mtu 1450 arp off type vxlan" in command
