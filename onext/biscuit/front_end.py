@@ -106,10 +106,12 @@ def _revoke(paths: Paths, ids: Sequence[str], user: str, *, now: bool, as_json: 
         context = Context(paths=paths)
         configuration = context.oned.document("system.config")
         others = _on_the_others(context, configuration, ids)
-        rows += others
-        sessions = _sessions(context, configuration, user, now=now, others=bool(others))
     except (OnedError, SettingsError) as error:
         rows.append({"server": "the others", "result": f"not known: {error}", "done": False})
+    else:
+        rows += [*others, *([_end_session(context, user)] if now else [])]
+        ended = now and bool(rows[-1]["done"])
+        sessions = _sessions(context, configuration, user, ended=ended, others=bool(others))
     _report(rows, sessions, as_json=as_json)
 
 
@@ -122,7 +124,7 @@ def _report(rows: Sequence[Row], sessions: Sequence[Row], *, as_json: bool) -> N
         click.echo("\nWhat was opened with it already, and until when at the latest:\n")
         show(sessions, ("session", "until", "end"), as_json=False)
     if not all(row["done"] for row in rows):
-        click.echo("\nNot everywhere: a server that was not reached still lets it in. Repeat this.", err=True)
+        click.echo("\nNot all of it is done: what was not reached still lets it in. Repeat this.", err=True)
         sys.exit(1)
 
 
@@ -135,20 +137,23 @@ def _on_the_others(context: Context, configuration: Element, ids: Sequence[str])
     return [{"server": a.server.name, "result": a.text, "done": a.done} for a in answers]
 
 
+def _end_session(context: Context, user: str) -> Row:
+    from onext.biscuit import sessions
+    from onext.oned.errors import OnedError
+
+    try:
+        sessions.end(context.oned, user)
+    except (OnedError, BiscuitError) as error:
+        return {"server": "oned's cache", "result": f"not ended: {error}", "done": False}
+    return {"server": "oned's cache", "result": f"{user}: ended", "done": True}
+
+
 def _sessions(
-    context: Context, configuration: Element, user: str, *, now: bool, others: bool
+    context: Context, configuration: Element, user: str, *, ended: bool, others: bool
 ) -> Sequence[Row]:
     from onext.biscuit import sessions
 
-    if now:
-        sessions.end(context.oned, user)
-    return list(
-        sessions.left(
-            user,
-            datetime.now(timezone.utc),
-            sessions.cache_seconds(configuration),
-            context.paths.etc / "fireedge-server.conf",
-            ended=now,
-            others=others,
-        )
-    )
+    now = datetime.now(timezone.utc)
+    seconds = sessions.cache_seconds(configuration)
+    fireedge = context.paths.etc / "fireedge-server.conf"
+    return list(sessions.left(user, now, seconds, fireedge, ended=ended, others=others))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from onext.biscuit.errors import BiscuitError
 from onext.biscuit.reading import stamp
+from onext.install.oned_conf import DRIVER
 from onext.oned.client import Oned
 from onext.xml import Element
 
@@ -22,6 +23,8 @@ def end(oned: Oned, name: str) -> None:
     Disabling empties oned's cache, and enabling lets the user log in again, with a token that is good.
     """
     user = _user(oned, name)
+    if user.findtext("AUTH_DRIVER") != DRIVER:  # a token may state anybody, oneadmin too
+        raise BiscuitError(f"{name} is no biscuit user: their sessions are left alone")
     number = int(user.findtext("ID", "-1"))
     if user.findtext("ENABLED") != "1":
         return  # no session can be open, and we do not enable what somebody disabled

@@ -37,6 +37,14 @@ def test_says_when_a_user_could_not_be_enabled_again() -> None:
         sessions.end(oned.oned, "dann1")
 
 
+def test_users_of_other_drivers_are_left_alone() -> None:
+    """A token that states oneadmin, given to the administrator, disables oneadmin."""
+    oned = played(user("oneadmin", driver="core"))
+    with pytest.raises(BiscuitError, match="oneadmin is no biscuit user"):
+        sessions.end(oned.oned, "oneadmin")
+    assert oned.calls == []
+
+
 def test_an_unknown_user() -> None:
     """A slip of the pen disables nobody and says nothing."""
     with pytest.raises(BiscuitError, match="no user dan"):

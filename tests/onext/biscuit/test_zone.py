@@ -105,6 +105,20 @@ def test_now_ends_the_session_and_says_what_is_left(
 
 
 @pytest.mark.process
+def test_a_session_that_cannot_be_ended(
+    locations: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report of what was revoked is lost, or says that the session ended."""
+    oned = played()
+    oned.failing = frozenset({("user.enable", 7, False)})
+    code, report = revoke(monkeypatch, capsys, locations["one-a"], oned, now=True)
+    assert code == 1
+    assert [row["done"] for row in report["servers"]] == [True, True, True, False]
+    assert "no leader" in str(report["servers"][-1]["result"])
+    assert "ended" not in [row["until"] for row in report["sessions"]]
+
+
+@pytest.mark.process
 def test_findings_of_a_zone(locations: dict[str, Path]) -> None:
     """A follower with another driver, list or entry lets in whom the others refuse."""
     context = Context(Paths.self_contained(locations["one-a"]), played())
