@@ -40,7 +40,7 @@ class Trouble:
     calls: str = ""  # the beginning of the names of the calls that are late
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pace:
     """How fast things go, in seconds."""
 

@@ -100,6 +100,14 @@ def vm_measured(front: FrontEnd, caller: Caller, oid: int, change: str) -> int:
     return oid
 
 
+@call("sandbox.step", "d")
+def step(front: FrontEnd, caller: Caller, seconds: float) -> bool:
+    """Let each state of a life take so many seconds from now on."""
+    answers.admin(caller)
+    front.pace.step = float(seconds)
+    return True
+
+
 @call("sandbox.scheduler", "b")
 def scheduler(front: FrontEnd, caller: Caller, awake: bool) -> bool:  # noqa: FBT001  as the call has it
     """Let the scheduler sleep, or work."""

@@ -49,7 +49,7 @@ class Chains:
         self,
         *,
         timeline: Timeline,
-        seconds: float,
+        seconds: Callable[[], float],
         lock: threading.RLock,
         changed: Callable[[VM], None],
         undo: Mapping[LCM, Callable[[VM], None]],
@@ -70,7 +70,7 @@ class Chains:
             step.entered(vm)
         self._changed(vm)
         if steps[1:]:
-            self._timeline.later(self._seconds, partial(self._leave, vm, vm.journey))
+            self._timeline.later(self._seconds(), partial(self._leave, vm, vm.journey))
 
     def _leave(self, vm: VM, journey: int) -> None:
         with self._lock:

@@ -23,7 +23,7 @@ class VMLife:
         self.stays = Stays(front.world)
         self._chains = Chains(
             timeline=front.timeline,
-            seconds=front.pace.step,
+            seconds=lambda: front.pace.step,
             lock=front.lock,
             changed=front.vm_changed,
             undo={LCM.MIGRATE: self.stays.back},

@@ -54,6 +54,7 @@ def test_enable(host: Sandbox) -> None:
     assert value(host, "STATE") == "2"
     host.control("host.machine", 0, {"alive": False})
     host.call("host.status", 0, OFFLINE)
+    host.control("step", 2.0)
     host.call("host.status", 0, ENABLE)
     assert value(host, "STATE") == "0"
     host.until(lambda: value(host, "STATE") == "3")
@@ -65,6 +66,7 @@ def test_enable(host: Sandbox) -> None:
 def test_from_offline_over_disabled(host: Sandbox) -> None:
     """The way on which a host is woken: disabled, monitored with its capacity, then enabled."""
     host.call("host.status", 0, OFFLINE)
+    host.control("step", 2.0)
     host.call("host.status", 0, DISABLE)
     assert value(host, "TOTAL_CPU") == "0"
     host.until(lambda: value(host, "TOTAL_CPU") == "800")

@@ -90,9 +90,10 @@ def test_resume_goes_past_the_scheduler(pool: Sandbox, action: str, state: int) 
 def test_live_migration(pool: Sandbox) -> None:
     """Capacity is taken on the destination first, and given back on the source only at the end."""
     guest = vm(pool)
+    pool.control("step", 3.0)
     pool.call("vm.migrate", guest, 1, True, True, -1)
     assert states(pool, guest) == (3, 4)
-    assert usage(pool, 1) == (100, 1048576, 1)
+    assert (usage(pool, 0), usage(pool, 1)) == ((100, 1048576, 1), (100, 1048576, 1))
     until(pool, guest, 3, 3)
     assert usage(pool, 0) == (0, 0, 0)
     assert stays(pool, guest) == [("node-a", "2"), ("node-b", "0")]
