@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import re
 import socket
 import statistics
@@ -174,12 +175,28 @@ def memory_and_crowd(endpoint: str) -> None:
         )
         pid = int(found.stdout.split()[0])
         idle = status(pid, "VmRSS")
-        single = statistics.median(timed(lambda: scrape(listen))[0] for _ in range(3))
-        crowd = timed(lambda: at_once(listen, 20))[0]
+        scrape(listen)  # after the one that it makes by itself at its start
+        single = [spent(pid, lambda: scrape(listen)) for _ in range(REPEATS)]
+        crowd = [spent(pid, lambda: at_once(listen, 20)) for _ in range(REPEATS)]
         print(f"memory above idle ({idle >> 20} MB), at most: {(status(pid, 'VmHWM') - idle) >> 20} MB")
-        print(
-            f"one scrape over HTTP {single:.2f} s; twenty at once {crowd:.2f} s = {crowd / single:.2f} of one"
-        )
+        for name, column in (("wall", 0), ("CPU", 1)):
+            one, twenty = median(single, column), median(crowd, column)
+            print(
+                f"over HTTP, {name}: one {one:.2f} s; twenty at once {twenty:.2f} s = {twenty / one:.2f} of one"
+            )
+
+
+def spent(pid: int, call: Callable[[], None]) -> tuple[float, float]:
+    """Return the wall seconds of a call, and the CPU seconds that another process took meanwhile."""
+    before = cpu_of(pid)
+    wall = timed(call)[0]
+    return wall, cpu_of(pid) - before
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds of a process, from /proc/PID/stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def status(pid: int, key: str) -> int:

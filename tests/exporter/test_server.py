@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -21,7 +22,7 @@ from click.testing import CliRunner
 from exporter.main import address, main
 from exporter.webconfig import Tls, Users, WebConfigError, context, load
 from tests.exporter.answers import Answers, recorded, serve
-from tests.exporter.monitoring import exporter, free_port, get, until
+from tests.exporter.monitoring import ROOT, exporter, free_port, get, until
 
 pytestmark = pytest.mark.process
 NO_POWER = "exporter: {power: {sources: []}}\n"
@@ -214,3 +215,29 @@ def test_every_address_takes_both_families(oned: Answers, tmp_path: Path) -> Non
     with exporter(oned.endpoint, tmp_path, NO_POWER, listen=f"[::]:{port}"):
         for own in ("127.0.0.1", "[::1]"):
             assert get(f"http://{own}:{port}/-/healthy")[0] == 200
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+@pytest.mark.parametrize("name", ["onext-exporter.service", "scaphandre/scaphandre.service"])
+def test_units_are_what_systemd_takes(tmp_path: Path, name: str) -> None:
+    """A unit with a misspelt guard starts all the same, without the guard."""
+    text = (ROOT / "exporter" / name).read_text().replace("/usr/local/bin/scaphandre", "/bin/true")
+    for place in ("@LIB@/venv/bin/python3", "@LIB@", "@ETC@", "@RUN@", "@VAR@"):
+        text = text.replace(place, "/bin/true" if place.endswith("python3") else str(tmp_path))
+    unit = tmp_path / Path(name).name
+    unit.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", unit],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_exporter_cannot_be_oneadmin() -> None:
+    """What the whole network can ask must not hold the keys of the cloud, nor run beside the stock exporter."""
+    lines = (ROOT / "exporter/onext-exporter.service").read_text().splitlines()
+    assert {"DynamicUser=yes", "Conflicts=opennebula-exporter.service", "NoNewPrivileges=yes"} <= set(lines)
+    assert "InaccessiblePaths=-/var/lib/one/.one" in lines
+    assert not [line for line in lines if line.startswith(("SupplementaryGroups", "Group="))]
