@@ -12,6 +12,7 @@ from hooks.power.act.hand import Hand
 from hooks.power.act.world import Failed
 from hooks.power.candidates import Case, why_not
 from hooks.power.demand import Demand
+from hooks.power.minds import Minds
 from hooks.power.model import Cluster, Host, Phase
 from hooks.power.planner.problem import Move, Problem
 from hooks.power.planner.search import make_plan
@@ -39,10 +40,10 @@ class Order:
         entries = part.book(context)
         seen = part.snapshot(context, entries)
         for cluster_id in context.settings.power.clusters:
-            look = part.look(context, seen, cluster_id, part.Minds())
+            look = part.look(context, seen, cluster_id, Minds())
             for host in look.cluster.hosts:
                 if word in (str(host.id), host.name):
-                    return cls(part.hand(context, entries, look, part.Minds()), look, host)
+                    return cls(part.hand(context, entries, look, Minds()), look, host)
         raise Refused(f"{word}: no such host in the clusters of `power: clusters:`; see `onehost list`")
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from hooks.power import figures
-from hooks.power.act.hand import Hand, Leases, Limits
+from hooks.power.act.hand import Hand, Limits
 from hooks.power.act.live import Live
 from hooks.power.act.round import act
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import BookError
 from hooks.power.decide import Decision, Memory, decide
+from hooks.power.minds import Minds
 from hooks.power.model import Cluster
 from hooks.power.observe.cluster import chosen, observe
 from hooks.power.observe.snapshot import Snapshot, gather
@@ -28,17 +29,6 @@ HOUR = 3600.0
 BMC_FILE = "bmc.yaml"
 WAIT_KEY = "ONEXT_POWER_WAIT"
 _log = log.get(NAME)
-
-
-@dataclass
-class Minds:
-    """What rounds remember of each cluster; all of it can be lost."""
-
-    memories: dict[int, Memory] = field(default_factory=dict)
-    leases: Leases = field(default_factory=Leases)
-    migrations: list[float] = field(default_factory=list)
-    told: set[int] = field(default_factory=set)  # VMs that have their reason in their template
-    seen: dict[int, tuple[Cluster, Policy, Decision, float]] = field(default_factory=dict)
 
 
 _minds = Minds()
@@ -111,9 +101,11 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
     if not keys or not settings.clusters:
         return ""
     with alone(context):
+        _minds.load(context.paths.state)
         entries = book(context)
         seen = snapshot(context, entries)
         said = [run(context, entries, seen, cluster, _minds) for cluster in settings.clusters]
+        _minds.save(context.paths.state)
     metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values()))
     return "; ".join(said)
 

@@ -1,7 +1,7 @@
-"""The child process that talks to BMCs: jobs on standard input, one answer per line on standard output.
+"""The child process that talks to BMCs: jobs on standard input, one answer a line on standard output.
 
-It ends at its deadline whatever hangs, and answers for the silent ones that they were. Its parent kills it a
-little later if even that fails.
+It and its workers end at the deadline, whatever hangs. Nothing but the standard library and pyghmi is
+imported here, and pyghmi nowhere else.
 """
 
 from __future__ import annotations
@@ -9,74 +9,68 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any
+from pathlib import Path
 
-from hooks.power.bmc.drivers import DRIVERS, Driver
+if __name__ == "__main__":  # started by its path and isolated from the environment
+    sys.path.append(str(Path(__file__).parents[3]))
 
-MOST_THREADS = (
-    160  # silent BMCs hold one each for their whole time-out: the others must not queue behind them
-)
-_printing = threading.Lock()
+from hooks.power.bmc.interface import BmcError, Refused, Unreachable
+from hooks.power.bmc.ipmi import Ipmi
+from hooks.power.bmc.presence import answering
+from hooks.power.bmc.redfish import Redfish
+from hooks.power.bmc.session import Job, Session, fulfil
+from hooks.power.bmc.workers import Workers
+
+_MOST_WORKERS = 24
+_PATIENCE = 3.0  # seconds for a BMC to show that it is there
+_KINDS: Mapping[str, type[Session]] = {"ipmi": Ipmi, "redfish": Redfish}
 
 
 def main() -> None:
-    """Do all jobs, at most until the deadline."""
-    order = json.load(sys.stdin)
-    jobs, ends = order["jobs"], time.monotonic() + order["deadline"]
-    pool = ThreadPoolExecutor(min(len(jobs), MOST_THREADS) or 1)
-    waiting: dict[Future[dict[str, Any]], int] = {pool.submit(answer, job): job["id"] for job in jobs}
-    while waiting and time.monotonic() < ends:
-        done, _ = wait(waiting, timeout=max(0.0, ends - time.monotonic()), return_when=FIRST_COMPLETED)
-        for future in done:
-            _print(waiting.pop(future), future.result())
-    for number in waiting.values():
-        _print(number, {"error": "no answer in time", "silent": True})
-    sys.stdout.flush()
-    os._exit(0)  # threads that hang would keep the process
+    """Do all jobs, or as many as can be done until the deadline, while the parent lives."""
+    work = json.load(sys.stdin)
+    jobs = [Job(**job) for job in work["jobs"]]
+    began, ends = work["began"], work["ends"]
+    workers = Workers(min(len(jobs), _MOST_WORKERS), lambda n: _answer(jobs[n], began), ends)
+    numbers = {job: n for n, job in enumerate(jobs)}
+    for job in answering(jobs, min(_PATIENCE, ends - time.monotonic())):
+        workers.give(numbers.pop(job))
+    for job in numbers:
+        _print(job, began, _failed(job, Unreachable("it does not answer")))
+    workers.finish()
 
 
-def answer(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Do one job; what went wrong is part of the answer."""
+def _answer(job: Job, began: float) -> None:
     try:
-        driver = DRIVERS[job["driver"]](job)
+        session = _KINDS[job.kind](job)
         try:
-            return _act(driver, job)
+            result = fulfil(job, session)
         finally:
-            driver.close()
-    except Exception as error:  # noqa: BLE001 - the outermost edge: pyghmi raises anything
-        silent = "None" in str(error) or isinstance(error, OSError)
-        return {"error": _said(error), "silent": silent}
+            session.close()
+    except BmcError as error:
+        result = _failed(job, error)
+    except OSError as error:
+        result = _failed(job, Unreachable(f"it does not answer: {error.strerror or error}"))
+    except Exception as error:  # noqa: BLE001 - pyghmi raises whatever its parsers meet; the doubt is told
+        result = _failed(job, Refused(f"it answers nonsense ({type(error).__name__})"))
+    _print(job, began, result)
 
 
-def _act(driver: Driver, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask, and switch only the very machine that is meant."""
-    identity = driver.identity()
-    what = job["what"]
-    if what in ("on", "off-soft", "off-hard"):
-        if not job["identity"] or identity.lower() != job["identity"].lower():
-            return {
-                "error": f"another machine answers: {identity or 'it tells no identity'}",
-                "identity": identity,
-            }
-        driver.switch(what)
-    answer = {"power": driver.power(), "identity": identity}
-    return {**answer, "watts": driver.watts()} if what == "watts" else answer
+def _failed(job: Job, error: BmcError) -> dict[str, object]:
+    """Tell a failure; what a BMC says may hold the password that it was given."""
+    reason = str(error)[:300]
+    return {
+        "error": type(error).__name__,
+        "reason": reason.replace(job.password, "***") if job.password else reason,
+    }
 
 
-def _said(error: Exception) -> str:
-    text = str(error)
-    if text in ("None", ""):
-        return "no answer"
-    return f"{type(error).__name__}: {text}"[:200]
-
-
-def _print(number: int, result: Mapping[str, Any]) -> None:
-    with _printing:
-        sys.stdout.write(json.dumps({"id": number, **result}) + "\n")
+def _print(job: Job, began: float, result: Mapping[str, object]) -> None:
+    """Write a line at once: all workers share the pipe, and less than 4096 bytes stay together."""
+    line = json.dumps({"id": job.id, "seconds": time.monotonic() - began, **result})
+    os.write(sys.stdout.fileno(), line.encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,9 @@ class Bmc(Protocol):
     done. All but power() raise BmcError.
     """
 
+    proves_off: bool
+    """Whether power() can ever say OFF. A host that is suspended is silent, and silence proves nothing."""
+
     def power(self) -> Reading:
         """Return whether the machine has power; never raises: what went wrong stands in the reading."""
 

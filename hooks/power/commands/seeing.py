@@ -8,6 +8,7 @@ import click
 
 from hooks.power import part
 from hooks.power.decide import Action, Memory, PowerOff
+from hooks.power.minds import Minds
 from hooks.power.model import Cluster, Host, Kind
 from hooks.power.observe.snapshot import Snapshot
 from hooks.power.policy import Mode
@@ -39,7 +40,7 @@ def looks(context: Context, clusters: Sequence[int]) -> Iterator[part.Look]:
         raise click.UsageError(f"no cluster is named in `power: clusters:` of {context.paths.settings}")
     seen = part.snapshot(context, part.book(context))
     for cluster in chosen:
-        minds = part.Minds({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
+        minds = Minds({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
         try:
             yield part.look(context, seen, cluster, minds)
         except KeyError:

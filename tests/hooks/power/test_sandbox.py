@@ -130,6 +130,22 @@ def test_a_cluster_empties_sleeps_and_is_back_when_load_comes(cloud: Cloud) -> N
     assert cloud.phase(3) == ""
 
 
+def test_it_does_so_by_itself(cloud: Cloud) -> None:
+    """Rounds of the worker: guests are packed, hosts sleep; load comes, a host wakes and the VM runs."""
+    cloud.proven()
+    cloud.power("set", "100", *POLICY, "IDLE_MINUTES=1", "MIN_ON_MINUTES=0")
+    cloud.rounds(lambda: sum(cloud.phase(host) == "off" for host in range(4)) == 3, most=150)
+    assert sorted(cloud.state(host) for host in range(4)) == [2, 8, 8, 8]
+    awake = next(host for host in range(4) if cloud.state(host) == 2)
+    assert [("off" in cloud.ipmitool(host)) for host in range(4)] == [host != awake for host in range(4)]
+    for number in range(3):
+        cloud.sandbox.call("vm.allocate", f'NAME="new-{number}" CPU=4 MEMORY=1024 HYPERVISOR="dummy"', False)
+    cloud.rounds(lambda: sum(cloud.state(host) == 2 for host in range(4)) >= 2, most=60)
+    cloud.sandbox.until(
+        lambda: cloud.sandbox.call("vmpool.info", -2, -1, -1, 3).count("<LCM_STATE>3<") == 7, 30
+    )
+
+
 def test_enrolment_proves_a_cycle(cloud: Cloud) -> None:
     """A host that never proved to wake would be lost at the first power-off."""
     cloud.power("set", "100", *POLICY)
