@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
-pytest_plugins = ["tests.fixtures_sandbox", "tests.fixtures_bundle"]
+pytest_plugins = ["tests.fixtures_sandbox", "tests.fixtures_bundle", "tests.fixtures_bmc"]
 FIXTURES = Path(__file__).parent / "fixtures"
 ALLOWED = ("process", "lab", "live")
 
