@@ -75,7 +75,7 @@ class Sandbox:
         target.chmod(0o755)
         return target
 
-    def until(self, holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+    def until(self, holds: Callable[[], Any], seconds: float = 30.0) -> Any:
         """Wait until something holds, and return it; fail after so many seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

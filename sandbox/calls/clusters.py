@@ -40,6 +40,18 @@ def update(front: FrontEnd, caller: Caller, oid: int, source: str, mode: int = 0
     return oid
 
 
+@call("one.cluster.rename", "is")
+def rename(front: FrontEnd, caller: Caller, oid: int, name: str) -> int:
+    """Give a cluster another name, which its hosts show too."""
+    cluster = the(front, caller, front.world.clusters, oid, MANAGE)
+    front.world.clusters.rename(cluster, name)
+    for number in cluster.hosts:
+        host = front.world.hosts.get(number)
+        host.cluster = name
+        host.touch()
+    return oid
+
+
 @call("one.cluster.delete", "i")
 def delete(front: FrontEnd, caller: Caller, oid: int) -> int:
     """Remove an empty cluster."""

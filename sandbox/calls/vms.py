@@ -104,13 +104,6 @@ def update(front: FrontEnd, caller: Caller, oid: int, source: str, mode: int = 0
     return oid
 
 
-@call("one.vm.rename", "is")
-def rename(front: FrontEnd, caller: Caller, oid: int, name: str) -> int:
-    """Give a VM another name."""
-    front.world.vms.rename(the(front, caller, front.world.vms, oid, MANAGE), name)
-    return oid
-
-
 @call("one.vm.deploy", "ii?bis")
 def deploy(
     front: FrontEnd,
@@ -189,25 +182,3 @@ def monitoring(front: FrontEnd, caller: Caller, oid: int) -> Document:
     """Return every record of a VM."""
     vm = the(front, caller, front.world.vms, oid, USE)
     return Document.of(f"<MONITORING_DATA>{''.join(xml for _, xml in vm.records)}</MONITORING_DATA>")
-
-
-@call("one.vm.chmod", "iiiiiiiiii")
-def chmod(front: FrontEnd, caller: Caller, oid: int, *bits: int) -> int:
-    """Set the nine permission bits; -1 leaves one as it is."""
-    vm = the(front, caller, front.world.vms, oid, MANAGE)
-    new = [old if bit == -1 else bit for old, bit in zip(vm.bits(), bits, strict=True)]
-    vm.rights = tuple(new[at] + 2 * new[at + 1] + 4 * new[at + 2] for at in (0, 3, 6))
-    vm.touch()
-    return oid
-
-
-@call("one.vm.chown", "iii")
-def chown(front: FrontEnd, caller: Caller, oid: int, uid: int, gid: int) -> int:
-    """Give a VM another owner or group; -1 leaves it."""
-    vm = the(front, caller, front.world.vms, oid, MANAGE if uid == -1 else ADMIN)
-    if uid != -1:
-        vm.uid, vm.uname = uid, front.world.users.get(uid).name
-    if gid != -1:
-        vm.gid, vm.gname = gid, front.world.groups.get(gid).name
-    vm.touch()
-    return oid

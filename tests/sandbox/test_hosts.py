@@ -167,6 +167,8 @@ def test_clusters(host: Sandbox) -> None:
     assert cluster == 100
     host.call("cluster.addhost", cluster, 0)
     assert value(host, "CLUSTER") == "alpha"
+    host.call("cluster.rename", cluster, "beta")
+    assert value(host, "CLUSTER") == "beta"
     assert "<HOSTS><ID>0</ID></HOSTS>" in host.call("cluster.info", cluster)
     assert host.answer("one.cluster.delete", cluster)[0] is False
     host.call("cluster.delhost", cluster, 0)

@@ -110,6 +110,27 @@ def test_restricted_attributes(sandbox: Sandbox) -> None:
     assert (answered[2], "NIC/MAC" in answered[1]) == (0x0200, True)
 
 
+def test_owners_and_permissions(sandbox: Sandbox) -> None:
+    """Networks of tenants and of administrators are told apart by their owner."""
+    network = sandbox.call(
+        "vn.allocate", 'NAME="n" VN_MAD="dummy" BRIDGE="br0" AR=[TYPE="IP4",IP="192.0.2.1",SIZE="9"]'
+    )
+    bob = sandbox.call("user.allocate", "bob", "secret", "", [])
+    assert sandbox.answer("one.vn.info", network, session="bob:secret")[2] == 0x0200
+    sandbox.call("vn.chmod", network, -1, -1, -1, -1, -1, -1, 1, 0, 0)
+    assert sandbox.call("vnpool.info", -2, -1, -1, session="bob:secret").count("<VNET>") == 1
+    assert sandbox.answer("one.vn.chown", network, bob, -1, session="bob:secret")[2] == 0x0200
+    sandbox.call("vn.chown", network, bob, 1)
+    assert f"<UID>{bob}</UID><GID>1</GID><UNAME>bob</UNAME><GNAME>users</GNAME>" in sandbox.call(
+        "vn.info", network
+    )
+    answered = sandbox.answer("one.vn.update", network, 'BRIDGE="x"', 1, session="bob:secret")
+    assert "restricted attribute BRIDGE" in answered[1]
+    sandbox.call("vn.update", network, 'ONEXT_SCRAPE="YES"', 1, session="bob:secret")
+    sandbox.call("vn.rename", network, "mine", session="bob:secret")
+    assert "<NAME>mine</NAME>" in sandbox.call("vn.info", network)
+
+
 def test_acl_rules_open_pools(sandbox: Sandbox) -> None:
     """The exporter's user may only USE what it reads: it must see all of it, and change nothing."""
     sandbox.call("host.allocate", "node-a1", "kvm", "kvm", 0)
