@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from hooks.prometheus.attribute import EXPORTER, LABELS, Address
 from hooks.prometheus.networks import VirtualNetwork
 from onext.oned.elements import children, section, text
+from onext.oned.errors import Malformed
 from onext.oned.objects import HostState, VmState
 
 # STATE of hosts that oned monitors: what is off, broken or not yet seen is none.
@@ -67,30 +68,42 @@ class Inventory:
     infrastructure: frozenset[Address] = field(default_factory=frozenset)  # front-ends, hosts, BMCs
 
 
-def guests(elements: Iterable[bytes]) -> Iterator[Guest]:
-    """Yield the VMs of a pool of `<VM>` that run and have PROMETHEUS_EXPORTER; a broken one is left out."""
+def guests(elements: Iterable[bytes], broken: Callable[[bytes], None]) -> Iterator[Guest]:
+    """Yield the VMs of a pool of `<VM>` that run and have PROMETHEUS_EXPORTER.
+
+    One that cannot be read is handed to `broken` and left out: it must not cost others their targets.
+    """
     for element in elements:
         if b"<" + EXPORTER.encode() + b">" not in element:
             continue
-        fields = dict(children(element[len("<VM>") : -len("</VM>")]))
-        wanted = {tag.decode(): text(value) for tag, value in children(fields.get(b"USER_TEMPLATE", b""))}
-        if not wanted.get(EXPORTER, "").strip() or not _runs(fields):
+        try:
+            guest = _guest(dict(children(element[len("<VM>") : -len("</VM>")])))
+        except (ValueError, KeyError, Malformed):
+            broken(element)
             continue
-        records = fields.get(b"HISTORY_RECORDS", b"")
-        last = records.rfind(b"<HID>")
-        yield Guest(
-            id=int(fields[b"ID"]),
-            name=text(fields[b"NAME"]),
-            user=int(fields[b"UID"]),
-            host=int(section(records, b"HID", last)[0]) if last >= 0 else -1,
-            cluster=int(section(records, b"CID", last)[0] or -1) if last >= 0 else -1,
-            wanted=wanted[EXPORTER],
-            labels=wanted.get(LABELS, ""),
-            interfaces=tuple(_interfaces(fields.get(b"TEMPLATE", b""))),
-        )
+        if guest is not None:
+            yield guest
 
 
-def _runs(fields: dict[bytes, bytes]) -> bool:
+def _guest(fields: Mapping[bytes, bytes]) -> Guest | None:
+    wanted = {tag.decode(): text(value) for tag, value in children(fields.get(b"USER_TEMPLATE", b""))}
+    if not wanted.get(EXPORTER, "").strip() or not _runs(fields):
+        return None
+    records = fields.get(b"HISTORY_RECORDS", b"")
+    last = records.rfind(b"<HID>")
+    return Guest(
+        id=int(fields[b"ID"]),
+        name=text(fields[b"NAME"]),
+        user=int(fields[b"UID"]),
+        host=int(section(records, b"HID", last)[0]) if last >= 0 else -1,
+        cluster=int(section(records, b"CID", last)[0] or -1) if last >= 0 else -1,
+        wanted=wanted[EXPORTER],
+        labels=wanted.get(LABELS, ""),
+        interfaces=tuple(_interfaces(fields.get(b"TEMPLATE", b""))),
+    )
+
+
+def _runs(fields: Mapping[bytes, bytes]) -> bool:
     return int(fields[b"STATE"]) == VmState.ACTIVE and int(fields[b"LCM_STATE"]) in RUNS
 
 

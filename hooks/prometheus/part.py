@@ -28,9 +28,9 @@ def look(context: Context) -> inventory.Inventory:
     try:
         hosts = list(inventory.nodes(stream.pool(source, "hostpool.info", tag="HOST")))
         vms = stream.pool(source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
-        guests = tuple(inventory.guests(vms))
+        guests = tuple(inventory.guests(vms, _unreadable))
     except (ValueError, KeyError) as error:
-        raise Malformed(f"a host or VM is not as oned writes it: {error!r}") from error
+        raise Malformed(f"a host is not as oned writes it: {error!r}") from error
     members = context.oned.document("group.info", ONEADMIN)
     administrators = {int(member.text or -1) for member in members.iterfind("USERS/ID")}
     return inventory.Inventory(
@@ -48,6 +48,10 @@ def _infrastructure(context: Context, hosts: Iterable[str]) -> frozenset[Address
     named = _names.addresses([*hosts, *(server for server in servers if server)])
     bmcs = surroundings.written(context.paths.own_etc / "bmc.yaml")
     return frozenset((*named, *surroundings.own(), *bmcs))
+
+
+def _unreadable(element: bytes) -> None:
+    _log.warning("a VM is not as oned writes it, and left out: %s", element[:80].decode("utf-8", "replace"))
 
 
 def folder(context: Context) -> Path:

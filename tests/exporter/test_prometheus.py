@@ -14,6 +14,9 @@ from ruamel.yaml import YAML
 
 from exporter.dashboards.build import ALL, render
 from onext import metrics
+from onext.install.prometheus_jobs import Wanted
+from onext.install.prometheus_yml import add
+from onext.settings.prometheus import Targets, Tenants
 from tests.exporter.answers import recorded, serve
 from tests.exporter.monitoring import Prometheus, exporter, get, pages, prometheus, until
 
@@ -173,3 +176,39 @@ def test_alerts_fire_and_stay_silent_as_they_should(tmp_path: Path) -> None:
         ["promtool", "test", "rules", tmp_path / "cases.yml"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+TENANT = """\
+app_requests_total{job="node_exporter",one_vm_id="1"} 7
+opennebula_host_state{one_host_id="3"} 3
+node_boot_time_seconds 1
+ALERTS{alertname="InstanceDown",alertstate="firing"} 1
+"""
+
+
+@pytest.mark.process
+def test_a_tenant_cannot_pass_for_anything_else(tmp_path: Path) -> None:
+    """With the job as we write it: no stock metric, no alert, no foreign label comes out of a VM; floods fail."""
+    flood = "".join(f"flood_{n} 1\n" for n in range(20))
+
+    def page(address: str, _path: str) -> str:
+        return flood if address == "127.0.0.3" else TENANT
+
+    with pages(page) as port:
+        folder = tmp_path / "targets"
+        folder.mkdir()
+        given = [{"targets": [f"127.0.0.{n}:{port}"], "labels": {"one_vm_id": str(40 + n)}} for n in (2, 3)]
+        (folder / "vms.json").write_text(json.dumps(given))
+        limits = Tenants(scrape_interval="1s", scrape_timeout="1s", sample_limit=10)
+        wanted = Wanted(Targets(jobs={}, tenants=limits), folder, tmp_path)
+        (tmp_path / "prometheus").mkdir()
+        (wanted.rules).write_text(RULES.read_text())
+        with prometheus(tmp_path / "prometheus", add("global: {}\n", wanted)) as running:
+            until(lambda: running.query("app_requests_total"), "the tenant's metric")
+            until(lambda: running.query('up{one_vm_id="43"} == 0'), "the refusal of the flood")
+            (found,) = running.query("app_requests_total")
+            labels = found["metric"]
+            assert (labels["job"], labels["one_vm_id"]) == ("opennebula_vms", "42")
+            assert (labels["exported_job"], labels["exported_one_vm_id"]) == ("node_exporter", "1")
+            for name in ("opennebula_host_state", "node_boot_time_seconds", "ALERTS", "flood_1"):
+                assert not running.query(name), name

@@ -7,14 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from hooks.prometheus.inventory import RUNS, Interface, guests, nodes
+from hooks.prometheus import inventory
+from hooks.prometheus.inventory import RUNS, Guest, Interface, nodes
 from hooks.prometheus.networks import networks
 from onext.oned.elements import split
 from onext.xml import parse
+from tests.exporter.answers import compact
 
 
 def vms(document: bytes) -> list[bytes]:
     return list(split([document], "VM"))
+
+
+def guests(elements: list[bytes]) -> list[Guest]:
+    """Return the guests of a pool in which none is broken."""
+    broken: list[bytes] = []
+    found = list(inventory.guests(elements, broken.append))
+    assert broken == []
+    return found
 
 
 def test_recorded_guests(recordings: Path) -> None:
@@ -44,7 +54,7 @@ def test_guests_that_do_not_run_are_no_targets(recordings: Path, state: str) -> 
     document = document.replace(
         b"<USER_TEMPLATE>", b"<USER_TEMPLATE><PROMETHEUS_EXPORTER>9100</PROMETHEUS_EXPORTER>"
     )
-    assert list(guests(vms(b"<VM_POOL>" + document + b"</VM_POOL>"))) == []
+    assert guests(vms(b"<VM_POOL>" + document + b"</VM_POOL>")) == []
 
 
 @pytest.mark.parametrize("lcm_state", range(72))
@@ -52,7 +62,7 @@ def test_a_guest_that_migrates_live_stays(recordings: Path, lcm_state: int) -> N
     """Targets that flap during a migration or a backup lose samples and raise alerts."""
     document = (recordings / "vm.active-with-exporter-and-vmgroup.xml").read_bytes()
     document = re.sub(rb"<LCM_STATE>\d+<", b"<LCM_STATE>%d<" % lcm_state, document)
-    assert len(list(guests(vms(b"<VM_POOL>" + document + b"</VM_POOL>")))) == (lcm_state in RUNS)
+    assert len(guests(vms(b"<VM_POOL>" + document + b"</VM_POOL>"))) == (lcm_state in RUNS)
 
 
 def test_all_kinds_of_addresses() -> None:
@@ -122,3 +132,13 @@ def test_recorded_networks(recordings: Path) -> None:
     (found,) = networks(parse((recordings / "vnetpool.xml").read_bytes()), {0})
     assert not found.allowed
     assert (str(found.ranges[0].first), str(found.ranges[0].last)) == ("10.10.0.10", "10.10.3.141")
+
+
+@pytest.mark.parametrize("damage", [(b"<UID>0</UID>", b""), (b"<STATE>3<", b"<STATE>x<"), (b"</NAME>", b"")])
+def test_a_broken_vm_costs_no_other_its_target(recordings: Path, damage: tuple[bytes, bytes]) -> None:
+    """Else one VM could freeze the targets of everybody."""
+    whole = compact((recordings / "vm.active-with-exporter-and-vmgroup.xml").read_bytes())
+    broken: list[bytes] = []
+    found = list(inventory.guests([whole.replace(*damage, 1), whole], broken.append))
+    assert [guest.id for guest in found] == [0]
+    assert len(broken) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,3 +140,18 @@ def test_an_unended_child_is_malformed() -> None:
 def test_text(raw: bytes, meaning: str) -> None:
     """Names with `&` show as their owners wrote them."""
     assert text(raw) == meaning
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<", ">", "/", "<VM>", "</VM>", "<![CDATA[", "]]>", "<VM_POOL>", "a", "&", " "])
+    )
+)
+def test_rubbish_ends_in_an_error_or_an_end(parts: list[str]) -> None:
+    """Whatever is sent, reading ends, and in no other error than Malformed."""
+    document = "".join(parts).encode()
+    with contextlib.suppress(Malformed):
+        for element in split(iter([document]), "VM"):
+            list(children(element[4:-5]))
+    with contextlib.suppress(Malformed):
+        list(children(document))
