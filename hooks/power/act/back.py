@@ -38,11 +38,24 @@ def _open_the_door(hand: Hand, sight: Sight) -> str:
     return "waiting for monitoring"
 
 
+def _wait(hand: Hand, sight: Sight) -> str:
+    """Wait for monitoring; a shutdown that was ordered may still land, and a host may never come back."""
+    assert sight.claim
+    if hand.world.ask_bmc(sight.id).state is Bmc.OFF:
+        hand.claim(sight, Phase.WAKING, reason="it went off while it was being given back")
+        return "it is off after all: to be woken"
+    if 0 <= hand.world.now() - sight.claim.since <= hand.limits.wake:
+        return "waiting for monitoring"
+    hand.claim(sight, Phase.QUARANTINED, reason="it was given back and is not monitored")
+    hand.say(sight, "quarantine", "it was given back and is not monitored")
+    return "quarantined"
+
+
 def _enable(hand: Hand, sight: Sight) -> str:
     """Enable it once monitoring has come since we began; a drain that never closed the door need not wait."""
     assert sight.claim
     if sight.claim.capacity and sight.monitored <= sight.claim.since:
-        return "waiting for monitoring"
+        return _wait(hand, sight)
     hand.world.enable(sight.id)
     hand.release(sight)
     return f"given back: {sight.claim.reason}"
