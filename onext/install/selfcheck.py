@@ -9,15 +9,21 @@ from onext.install import hook_template, things, versions
 from onext.install.front_end import FrontEnd, InstallError
 
 _TIMEOUT = 60.0
-_IMPORT = "import sys, importlib; sys.path.append(sys.argv[1]); importlib.import_module(sys.argv[2])"
+_IMPORT = """
+import importlib, sys
+sys.path.append(sys.argv[1])
+for module in sys.argv[2:]:
+    importlib.import_module(module)
+"""
 
 
 def before(home: Path) -> None:
     """Raise InstallError where the version does not load."""
     parts = home / "parts"
-    for part in things.parts_with_hooks(parts / "hooks"):
-        _imports(home, f"hooks.{part}.part")
-    _imports(home, "onext.cli.main")
+    modules = [f"hooks.{part}.part" for part in things.parts_with_hooks(parts / "hooks")]
+    if (parts / "exporter/main.py").is_file():
+        modules.append("exporter.main")
+    _imports(home, "onext.cli.main", *modules)
     for file in hook_template.files(parts / "hooks"):
         hook_template.read(file)
 
@@ -42,8 +48,8 @@ def settings(file: Path) -> None:
         raise InstallError(f"this version cannot use the settings:\n{error}") from error
 
 
-def _imports(home: Path, module: str) -> None:
-    _run([versions.python(home), "-I", "-c", _IMPORT, str(home / "parts"), module])
+def _imports(home: Path, *modules: str) -> None:
+    _run([versions.python(home), "-I", "-c", _IMPORT, str(home / "parts"), *modules])
 
 
 def _run(argv: list[str]) -> None:
