@@ -1,1 +1,1 @@
-"""What a node needs to measure power: `node.py` runs there, with the distribution's bare python3."""
+"""What a node needs to measure power: `node.py` and `setup.sh` run there, with the bare python3."""

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Power of a node: is there RAPL, are its modules loaded, does Scaphandre answer; and setting that up.
+"""Power of a node: is there RAPL, are its modules loaded, does Scaphandre answer.
 
-Run on a node, as root: `node.py check` says what is missing, `node.py setup` loads the modules, now and at
-every boot, and installs the unit. Standard library only, Python 3.6: nodes run AlmaLinux 8's python3 too.
-From the front-end: `ssh root@NODE python3 - check < node.py`.
+Run on a node, as root: `node.py check` says what is missing, `node.py modules` names the kernel modules that
+setup.sh loads. Standard library only, Python 3.6: nodes run AlmaLinux 8's python3 too. From the front-end:
+`ssh root@NODE python3 - check < node.py`.
 
 RAPL by vendor and kernel (Documentation/power/powercap, drivers/powercap/Kconfig): Intel since Sandy
 Bridge, module intel_rapl, split into intel_rapl_common and intel_rapl_msr in Linux 5.3; AMD family 17h
@@ -13,20 +13,14 @@ since Linux 5.8, 19h since 5.11, by the same modules.
 import os
 import platform
 import re
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional  # noqa: UP035 - Python 3.6
+from typing import NamedTuple, Optional
 
 PORT = 8080
 POWERCAP = Path("/sys/class/powercap")
-MODULES_LOAD = Path("/etc/modules-load.d/onext-rapl.conf")
-UNIT = Path("/etc/systemd/system/scaphandre.service")
-BINARY = Path("/usr/local/bin/scaphandre")
 ZEN, ZEN_3 = 0x17, 0x19  # families of AMD
-
-Run = Callable[["list[str]"], object]
 
 
 class Finding(NamedTuple):
@@ -90,7 +84,7 @@ def check(
 def _counters(powercap: Path, needed: "list[str]") -> Finding:
     zones = sorted(powercap.glob("intel-rapl:*/energy_uj"))
     if not zones:
-        hint = f"modprobe -a {' '.join(needed)}, or `node.py setup`"
+        hint = f"modprobe -a {' '.join(needed)}, or setup.sh"
         return Finding("modules", False, f"no counter below {powercap}: {hint}")
     if not os.access(str(zones[0]), os.R_OK):
         return Finding("modules", False, f"{zones[0]} cannot be read: run this as root")
@@ -110,24 +104,6 @@ def guests(page: str) -> "set[str]":
     return {one or other for one, other in re.findall(r'vmname="one-(\d+)"|-nameguest=one-(\d+),', page)}
 
 
-def setup(cpuinfo: str, release: str, run: Run = subprocess.check_call) -> None:
-    """Load the modules, see to it that they are loaded at boot, and start Scaphandre; raise Unsupported."""
-    needed = modules(cpuinfo, release)
-    if not os.access(str(BINARY), os.X_OK):
-        raise Unsupported(f"{BINARY} is not there: install Scaphandre 1.0 or later there first")
-    run(["modprobe", "-a", *needed])
-    _write(MODULES_LOAD, "# Power counters, for Scaphandre\n" + "".join(f"{name}\n" for name in needed))
-    _write(UNIT, (Path(__file__).resolve().parent / "scaphandre.service").read_text())
-    run(["systemctl", "daemon-reload"])
-    run(["systemctl", "enable", "--now", "scaphandre"])
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(text)
-    draft.replace(path)
-
-
 def _page() -> Optional[str]:  # noqa: UP045 - Python 3.6
     try:
         with urllib.request.urlopen(f"http://localhost:{PORT}/metrics", timeout=5) as answer:
@@ -137,22 +113,27 @@ def _page() -> Optional[str]:  # noqa: UP045 - Python 3.6
 
 
 def main(arguments: "list[str]") -> int:
-    """Do `check` or `setup`; return the exit code."""
-    if arguments not in (["check"], ["setup"]):
-        sys.stderr.write("usage: node.py check|setup\n")
+    """Do `check` or `modules`; return the exit code."""
+    if arguments not in (["check"], ["modules"]):
+        sys.stderr.write("usage: node.py check|modules\n")
         return 2
     cpuinfo, release = Path("/proc/cpuinfo").read_text(), platform.release()
-    try:
-        if arguments == ["setup"]:
-            setup(cpuinfo, release)
-    except (Unsupported, OSError, subprocess.CalledProcessError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    if arguments == ["modules"]:
+        return _print_modules(cpuinfo, release)
     findings = check(cpuinfo, release, page=_page())
     for finding in findings:
         state = "ok" if finding.ok else "FAIL"
         sys.stdout.write(f"{finding.name:10}  {state:4}  {finding.message}\n")
     return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _print_modules(cpuinfo: str, release: str) -> int:
+    try:
+        sys.stdout.write("\n".join(modules(cpuinfo, release)) + "\n")
+    except Unsupported as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.scaphandre.node import Unsupported, check, guests, modules, setup
+from exporter.scaphandre.node import Unsupported, check, guests, modules
 
 ROOT = Path(__file__).parents[3]
 NODE = ROOT / "exporter/scaphandre/node.py"
@@ -68,12 +68,55 @@ def test_findings(tmp_path: Path) -> None:
     assert len(guests(page)) == 2
 
 
-def test_setup_stops_before_it_changes_anything() -> None:
-    """A node without Scaphandre must not be left with half a setup."""
-    commands: list[list[str]] = []
-    with pytest.raises(Unsupported, match="is not there"):
-        setup(INTEL, "6.1.0", commands.append)
-    assert commands == []
+def setup(folder: Path, *, modules: str) -> subprocess.CompletedProcess[str]:
+    """Run setup.sh with stand-ins for what changes a machine; they write down how they were called."""
+    tools = folder / "bin"
+    tools.mkdir(exist_ok=True)
+    for name in ("modprobe", "systemctl"):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {folder}/calls\n')
+    (tools / "python3").write_text(f"#!/bin/sh\n[ $2 = check ] || {modules}\n")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    env = {"PATH": f"{tools}:/usr/bin:/bin", "DESTDIR": str(folder / "root")}
+    return subprocess.run(
+        ["sh", NODE.parent / "setup.sh"], env=env, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.process
+def test_setup_stops_before_it_changes_anything(tmp_path: Path) -> None:
+    """A node without Scaphandre, or without RAPL, must not be left with half a setup."""
+    missing = setup(tmp_path, modules="echo intel_rapl")
+    assert (missing.returncode, "is not there" in missing.stderr) == (1, True)
+    scaphandre(tmp_path)
+    assert setup(tmp_path, modules="exit 1").returncode == 1
+    assert not (tmp_path / "calls").exists()
+
+
+@pytest.mark.process
+def test_setup_loads_now_and_at_every_boot(tmp_path: Path) -> None:
+    """Modules that are gone after a reboot are figures that are gone."""
+    scaphandre(tmp_path)
+    for _ in range(2):
+        done = setup(tmp_path, modules="printf 'intel_rapl_common\\nintel_rapl_msr\\n'")
+        assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[:3] == [
+        "modprobe -a intel_rapl_common intel_rapl_msr",
+        "systemctl daemon-reload",
+        "systemctl enable --now scaphandre",
+    ]
+    written = (tmp_path / "root/etc/modules-load.d/onext-rapl.conf").read_text().splitlines()
+    assert written[1:] == SPLIT
+    assert (tmp_path / "root/etc/systemd/system/scaphandre.service").is_file()
+
+
+def scaphandre(folder: Path) -> None:
+    """Put something where Scaphandre has to be."""
+    binary = folder / "root/usr/local/bin/scaphandre"
+    binary.parent.mkdir(parents=True)
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
 
 
 @pytest.mark.process
