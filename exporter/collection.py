@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from exporter import datastores, hosts, parts, services, vms
 from exporter.exposition import Samples
@@ -43,6 +44,15 @@ class _Kept:
 
     text: bytes = b""
     at: float = float("-inf")
+    places: Mapping[int, Any] = field(default_factory=dict)
+
+
+class _Collected(NamedTuple):
+    """What a pool gave; `places` is for power: the names of hosts that are on, or the host of each VM."""
+
+    samples: Samples
+    errors: int
+    places: Mapping[int, Any]
 
 
 @dataclass
@@ -52,8 +62,6 @@ class _Scrape:
     samples: Samples = field(default_factory=Samples)
     texts: dict[str, bytes] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    vm_hosts: dict[int, int] = field(default_factory=dict)
-    hosts_on: dict[int, str] = field(default_factory=dict)
 
 
 class Collection:
@@ -86,22 +94,22 @@ class Collection:
         """Collect everything once; never raises for what others do wrong."""
         begun, wall = self._clock(), time.time()
         scrape = _Scrape()
-        self._pool(scrape, "hosts", HOST, self._host_pool)
-        gathered = Background(lambda: self._rounds.gather(scrape.hosts_on))
-        self._pool(scrape, "vms", VM, self._vm_pool)
+        hosts_on = self._pool(scrape, "hosts", HOST, self._host_pool)
+        gathered = Background(lambda: self._rounds.gather(hosts_on))
+        vm_hosts = self._pool(scrape, "vms", VM, self._vm_pool)
         self._pool(scrape, "datastores", DATASTORE, self._datastore_pool)
         self._services(scrape)
         with timed(scrape.samples, "power", self._clock):
             found = gathered.result()
-            scrape.samples.extend(power.samples(found, scrape.vm_hosts).lines)
+            scrape.samples.extend(power.samples(found, vm_hosts).lines)
             self._errors["power"] = self._rounds.errors
         with timed(scrape.samples, "parts", self._clock):
             extra = parts.read(self._folder)
             scrape.samples.extend(extra.samples.lines)
             self._errors["parts"] += extra.errors
-        return self._page(scrape, extra.text, begun, wall)
+        return self._page(scrape, extra.text, begun, wall, len(vm_hosts))
 
-    def _page(self, scrape: _Scrape, extra: bytes, begun: float, wall: float) -> Page:
+    def _page(self, scrape: _Scrape, extra: bytes, begun: float, wall: float, known: int) -> Page:
         up = not scrape.failures.keys() & {"hosts", "vms", "datastores"}
         add = scrape.samples.add
         add("opennebula_up", int(up))
@@ -111,56 +119,54 @@ class Collection:
         took = self._clock() - begun
         add("opennebula_scrape_duration_seconds", round(took, 6), collector="all")
         text = b"".join(scrape.texts.values()) + scrape.samples.render((*SERVER, *POWER, *SELF)) + extra
-        return Page(text, up, wall, took, scrape.failures, len(scrape.vm_hosts), gzip.compress(text, 1))
+        return Page(text, up, wall, took, scrape.failures, known, gzip.compress(text, 1))
 
     def _pool(
         self,
         scrape: _Scrape,
         name: str,
         families: tuple[Family, ...],
-        collect: Callable[[_Scrape], tuple[Samples, int]],
-    ) -> None:
-        """Collect one pool; where oned fails, serve what was last good until it is too old."""
+        collect: Callable[[], _Collected],
+    ) -> Mapping[int, Any]:
+        """Collect one pool and return its places; where oned fails, what was last good, unless too old."""
         with timed(scrape.samples, name, self._clock):
             try:
-                samples, errors = collect(scrape)
+                found = collect()
             except OnedError as error:
                 self._failed(scrape, name, str(error))
-                scrape.texts[name] = self._last(name)
+                self._forget(name)
             else:
-                self._errors[name] += errors
-                scrape.texts[name] = samples.render(families)
-                self._kept[name] = _Kept(scrape.texts[name], self._clock())
-        if name in self._kept:
-            age = self._clock() - self._kept[name].at if name in scrape.failures else 0.0
-            scrape.samples.add("opennebula_data_age_seconds", round(age, 3), collector=name)
-
-    def _last(self, name: str) -> bytes:
+                self._errors[name] += found.errors
+                self._kept[name] = _Kept(found.samples.render(families), self._clock(), found.places)
         kept = self._kept.get(name, _Kept())
-        if self._clock() - kept.at <= self._settings.keep:
-            return kept.text
-        self._kept.pop(name, None)
-        return b""
+        scrape.texts[name] = kept.text
+        if name in self._kept:
+            age = self._clock() - kept.at if name in scrape.failures else 0.0
+            scrape.samples.add("opennebula_data_age_seconds", round(age, 3), collector=name)
+        return kept.places
+
+    def _forget(self, name: str) -> None:
+        """Drop the last good data of a pool when it is too old."""
+        if name in self._kept and self._clock() - self._kept[name].at > self._settings.keep:
+            del self._kept[name]
 
     def _failed(self, scrape: _Scrape, name: str, reason: str) -> None:
         scrape.failures[name] = reason
         self._errors[name] += 1
         _log.warning("%s: %s", name, reason)
 
-    def _host_pool(self, scrape: _Scrape) -> tuple[Samples, int]:
+    def _host_pool(self) -> _Collected:
         found = hosts.read(stream.pool(self._source, "hostpool.info", tag="HOST"), self._settings.clusters)
-        scrape.hosts_on = found.on
-        return found.samples, found.errors
+        return _Collected(found.samples, found.errors, found.on)
 
-    def _vm_pool(self, scrape: _Scrape) -> tuple[Samples, int]:
+    def _vm_pool(self) -> _Collected:
         pool = stream.pool(self._source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
         found = self._vms.read(pool)
-        scrape.vm_hosts = found.hosts
-        return found.samples, found.errors
+        return _Collected(found.samples, found.errors, found.hosts)
 
-    def _datastore_pool(self, _scrape: _Scrape) -> tuple[Samples, int]:
+    def _datastore_pool(self) -> _Collected:
         found = datastores.read(stream.pool(self._source, "datastorepool.info", tag="DATASTORE"))
-        return found.samples, found.errors
+        return _Collected(found.samples, found.errors, {})
 
     def _services(self, scrape: _Scrape) -> None:
         with timed(scrape.samples, "services", self._clock):

@@ -12,6 +12,7 @@ from exporter.collection import Collection
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
 from tests.exporter.answers import Answers, recorded, samples, serve
+from tests.exporter.monitoring import pages
 
 pytestmark = pytest.mark.process
 
@@ -141,3 +142,20 @@ def test_clusters_are_a_part_of_the_cloud(oned: Answers, tmp_path: Path) -> None
     assert totals() == (9, 15)
     assert totals(100)[0] + totals(101)[0] == 9
     assert totals(100)[1] + totals(101)[1] < 15  # VM 15 is on no host
+
+
+def test_power_goes_on_while_oned_is_down(oned: Answers, clock: Clock, tmp_path: Path) -> None:
+    """The hosts still answer: their figures are today's, and who waits for oned sees what it costs."""
+    hosts = oned.documents["hostpool.info"] or b""
+    oned.documents["hostpool.info"] = hosts.replace(b"<NAME>node-a1<", b"<NAME>127.0.0.1<")
+    with pages(lambda _address, _path: "scaph_host_power_microwatts 5000000\n") as port:
+        settings = Exporter(power=Power(sources=["scaphandre"], scaphandre_port=port, connect_timeout=0.1))
+        source = Source(oned.endpoint, "u:p", 1.0, 2.0, 5.0)
+        made = Collection(source, settings, tmp_path, version="1", server="fe", clock=clock)
+        power = 'opennebula_host_power_watts{one_host_id="0",source="scaphandre"}'
+        assert samples(made().text.decode())[power] == 5
+        oned.documents = dict.fromkeys(oned.documents)
+        down = samples(made().text.decode())
+        assert (down["opennebula_up{}"], down[power]) == (0, 5)
+        clock.now += 301
+        assert power not in samples(made().text.decode())
