@@ -6,7 +6,6 @@ NO_EXISTS = 0x0400
 ACTION = 0x0800
 XML_RPC_API = 0x1000
 INTERNAL = 0x2000
-ALLOCATE = 0x4000
 
 # Faults of the XML-RPC library below oned (xmlrpc-c).
 FAULT_PARSE = -503
@@ -62,15 +61,6 @@ class ApiError(OnedError):
 
 class InternalError(OnedError):
     """Whatever else oned answers with 0x2000: names that it refuses, templates that do not parse."""
-
-
-class AllocateError(OnedError):
-    """An object cannot be made."""
-
-    code = ALLOCATE
-
-    def __init__(self, label: str, reason: str) -> None:
-        super().__init__(f"Error allocating a new {label}. {reason}")
 
 
 class FaultError(Exception):

@@ -9,6 +9,7 @@ from sandbox.markup import ids, tag, text
 from sandbox.state import machine
 from sandbox.state.names import HostState
 from sandbox.state.pools import check_name
+from sandbox.state.share import Share, without
 from sandbox.state.things import Thing
 from sandbox.template import Template
 
@@ -30,19 +31,6 @@ def check_hostname(name: str) -> None:
     if name[-1] in "-._":
         raise InternalError(f"Invalid HOSTNAME, last character can't be '{name[-1]}'")
     check_name(name)
-
-
-@dataclass(kw_only=True)
-class Share:
-    """A host's capacity: CPU in hundredths, memory in KiB."""
-
-    mem_usage: int = 0
-    cpu_usage: int = 0
-    total_mem: int = 0
-    total_cpu: int = 0
-    max_mem: int = 0
-    max_cpu: int = 0
-    running_vms: int = 0
 
 
 @dataclass(kw_only=True)
@@ -108,27 +96,17 @@ class Host(Thing):
         """Count a VM's capacity."""
         if vm not in self.vms:
             self.vms.append(vm)
-            self._count(1, cpu, memory)
+            self.share.count(1, cpu, memory)
 
     def give_back(self, vm: int, cpu: int, memory: int) -> None:
         """Count a VM's capacity no longer."""
         if vm in self.vms:
             self.vms.remove(vm)
-            self._count(-1, cpu, memory)
-
-    def _count(self, vms: int, cpu: int, memory: int) -> None:
-        self.share.running_vms += vms
-        self.share.cpu_usage += vms * cpu
-        self.share.mem_usage += vms * memory
+            self.share.count(-1, cpu, memory)
 
     def lacks(self, cpu: int, memory: int) -> str:
         """Return what is missing for so much more, in oned's words; nothing where it fits."""
-        share = self.share
-        if share.max_cpu - share.cpu_usage < cpu:
-            return f"Not enough CPU: {cpu}/{share.max_cpu - share.cpu_usage}"
-        if share.max_mem - share.mem_usage < memory:
-            return f"Not enough memory: {memory}/{share.max_mem - share.mem_usage}"
-        return ""
+        return self.share.lacks(cpu, memory)
 
     def learn(self, reserved: tuple[str, str]) -> None:
         """Take what the probes say of the machine itself (`update_info`)."""
@@ -241,14 +219,3 @@ class Host(Thing):
     def touch_monitoring(self) -> None:
         """Forget the rendered monitoring only."""
         self._rendered.pop("info", None)
-
-
-def without(total: int, reserved: str) -> int:
-    """Return the capacity less what is reserved: a number, or a percentage; rubbish counts as nothing."""
-    share = reserved.strip()
-    try:
-        if share.endswith("%"):
-            return int(total * (1 - int(share[:-1]) / 100))
-        return total - int(share) if share else total
-    except ValueError:
-        return total
