@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import sys
 from pathlib import Path
 
@@ -46,16 +44,17 @@ def write(context: Context) -> None:
 
 
 @targets.command("check")
-@click.option("--user", default="oneadmin", show_default=True, help="The user that Prometheus runs as.")
+@click.option("--user", help="The user that Prometheus runs as; default: the settings'.")
 @front_end
-def check(context: Context, user: str) -> None:
+def check(context: Context, user: str | None) -> None:
     """Say whether the files are up to date and the user of Prometheus can read them; exit 1 if not."""
     decision = _ask(context)
     path = folder(context)
     stale = [job for job in decision.jobs if _content(path / f"{job}.json") != files.text(decision, job)]
     for job in stale:
         click.echo(f"{path}/{job}.json is not up to date: run `onext targets sync`")
-    hidden = _hidden(path, user)
+    user = user or context.settings.targets.prometheus_user
+    hidden = files.hidden_from(path, user)
     if hidden:
         click.echo(f"{user}: {hidden}")
     if stale or hidden:
@@ -95,11 +94,3 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _hidden(path: Path, user: str) -> str:
-    try:
-        known = pwd.getpwnam(user)
-    except KeyError:
-        return "no such user here; name Prometheus's user with --user"
-    return files.readable_by(path, known.pw_uid, set(os.getgrouplist(user, known.pw_gid)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,15 @@ def text(decision: Decision, job: str) -> bytes:
     """Return the content of one job's file."""
     lines = ",\n".join(json.dumps(group, sort_keys=True) for group in groups(decision.of(job)))
     return f"[{lines}]\n".encode()
+
+
+def hidden_from(folder: Path, user: str) -> str:
+    """Return why the user of that name cannot read the files, empty where it can."""
+    try:
+        known = pwd.getpwnam(user)
+    except KeyError:
+        return f"no user {user} here: name Prometheus's user (targets.prometheus_user)"
+    return readable_by(folder, known.pw_uid, set(os.getgrouplist(user, known.pw_gid)))
 
 
 def readable_by(folder: Path, uid: int, gids: set[int]) -> str:

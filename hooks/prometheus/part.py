@@ -98,12 +98,14 @@ def sweep(context: Context) -> Iterable[Key]:  # noqa: ARG001
 
 
 def checks(context: Context) -> Iterable[Check]:
-    """Say whether the files are there."""
-    path = folder(context)
-    if (path / "vms.json").is_file():
-        yield Check("targets", "ok", str(path))
-    else:
+    """Say whether the files are there, and whether Prometheus can read them."""
+    path, user = folder(context), context.settings.targets.prometheus_user
+    if not (path / "vms.json").is_file():
         yield Check("targets", "warn", f"{path}/vms.json is not there", "run `onext targets sync`")
+    elif hidden := files.hidden_from(path, user):
+        yield Check("targets", "warn", f"{user}: {hidden}", "Prometheus scrapes nothing that it cannot read")
+    else:
+        yield Check("targets", "ok", f"{path}, readable by {user}")
 
 
 PART = Part(NAME, reconcile, sweep, checks, whole_pool=True, leader_only=False)

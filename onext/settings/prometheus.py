@@ -36,6 +36,9 @@ class Targets(Section):
     """VMs and hosts as targets of Prometheus, in files of its file_sd."""
 
     folder: Path | None = Field(None, description="where the files are written; empty: var/onext/targets")
+    prometheus_user: str = Field(
+        "oneadmin", description="the user that Prometheus runs as; it has to be able to read the files"
+    )
     jobs: dict[str, Job] = Field(
         {
             "node_exporter": Job(port=9100),

@@ -258,3 +258,15 @@ def test_oned_that_is_down_leaves_the_files(cloud: Cloud) -> None:
     assert failed.returncode == 1
     assert "is opennebula running" in failed.stderr
     assert (cloud.paths.targets / "vms.json").read_bytes() == before != b"[]\n"
+
+
+def test_the_optional_hook_shows_updates_at_once(cloud: Cloud) -> None:
+    """Without it a changed port shows within a minute; who needs it sooner registers the API hook."""
+    optional = ROOT / "hooks/prometheus/optional/vm-update.hook"
+    cloud.sandbox.call("hook.allocate", hook_template.read(optional).text)
+    vm = cloud.watched("web")
+    cloud.sandbox.until(lambda: running(cloud))
+    cloud.start_worker()
+    until(lambda: cloud.file("vms"), "the first round")
+    cloud.sandbox.call("vm.update", vm, 'PROMETHEUS_EXPORTER="9101"', 1)
+    until(lambda: cloud.file("vms")[0]["targets"] == ["10.9.0.2:9101"], "the new port", 25)
