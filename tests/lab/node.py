@@ -164,6 +164,8 @@ class Node:
         )
         shutil.copy(DRIVER / "migrate", kvm / "migrate")
         shutil.copy(HERE / "bin/migrate_default", kvm / "migrate_default")
+        probes = self.folder / "vartmp/one/im/kvm-probes.d/host/system"
+        shutil.copytree(DRIVER / "probe", probes)
         self.configure()
         _own(self.folder / "vartmp/one")
 

@@ -70,13 +70,12 @@ class Tunnel:
 
 def open_tunnel(destination: str, domain: str, settings: Settings, folder: str, uri: str) -> Tunnel:
     """Open a tunnel to another host; raise TunnelError with the reason when none of the datapaths works."""
-    way = underlay.way_to(destination, settings.underlay)
     near = NearEnd(uri)  # forked first, so that it inherits nothing of ssh's
     ends: List[End] = [near]
     try:
-        far = FarEnd(destination, folder)
+        far = FarEnd(destination, folder)  # all that follows is done while ssh connects
         ends.append(far)
-        return _try_datapaths(near, far, way, domain, settings)
+        return _try_datapaths(near, far, underlay.way_to(destination, settings.underlay), domain, settings)
     except BaseException:
         for end in ends:
             end.hang_up()

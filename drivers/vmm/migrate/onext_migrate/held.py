@@ -141,7 +141,7 @@ class FarEnd(End):
         if self._process.stderr and not self._process.stderr.closed:
             self._errors += self._process.stderr.read()
         said = self._errors.decode("utf-8", "replace").strip()[-300:]
-        if self._process.returncode in (126, 127):
+        if self._process.returncode in (126, 127) or "cannot open" in said:
             said += f" (no or an old driver there: onehost sync --force {self.where})"
         return ": " + said if said else ""
 

@@ -55,9 +55,7 @@ def read_request(request: Message) -> Plan:
         raise TunnelError(f"kind {kind!r}, salt {salt}: not known here")
     port = int(request.get("port", _PORTS[kind]))
     identity = identify(local, remote, kind, port, salt)
-    if not underlay.is_local(local):
-        raise TunnelError(f"{local} is no address of {socket.gethostname()}: NAT between the hosts?")
-    way = underlay.route(remote)
+    way = underlay.route(remote, local)  # fails where `local` is not ours: NAT between the hosts
     mtu = min(way.mtu, int(request.get("mtu", way.mtu)))
     if mtu < underlay.LEAST_MTU:
         raise TunnelError(

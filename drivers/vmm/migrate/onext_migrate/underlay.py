@@ -52,32 +52,33 @@ def way_to(host: str, family: str) -> Underlay:
     raise TunnelError(f"no route to {host}: {said}")
 
 
-def route(remote: str) -> Underlay:
-    """Return the way to an address, asked of the kernel."""
-    answer = read_route(run(["ip", "-j", "route", "get", remote], timeout=5).stdout, remote)
+def route(remote: str, local: str = "") -> Underlay:
+    """Return the way to an address, from our address `local` where that is given, asked of the kernel.
+
+    Raise TunnelError without a way, and when `local` is no address of this host.
+    """
+    try:
+        said = run(
+            ["ip", "-j", "route", "get", remote, *(["from", local] if local else [])], timeout=5
+        ).stdout
+    except CommandError as error:
+        raise TunnelError(
+            f"no route to {remote}{local and f' from {local}'}: {error.output.strip()}"
+        ) from error
+    answer = read_route(said, remote, local)
     return answer._replace(mtu=min(answer.mtu or 65535, device.mtu(answer.device)) - overhead(remote))
 
 
-def read_route(text: str, remote: str) -> Underlay:
+def read_route(text: str, remote: str, local: str = "") -> Underlay:
     """Parse `ip -j route get`; `mtu` is the route's own metric, 0 where it has none."""
     try:
         entry = json.loads(text)[0]
         if entry.get("type") == "local" or entry["dev"] == "lo":
             raise TunnelError(f"{remote} is an address of this host")
         metrics = entry.get("metrics") or [{}]
-        return Underlay(entry["prefsrc"], remote, entry["dev"], int(metrics[0].get("mtu", 0)))
+        return Underlay(local or entry["prefsrc"], remote, entry["dev"], int(metrics[0].get("mtu", 0)))
     except (ValueError, LookupError, TypeError) as error:
         raise TunnelError(f"no route to {remote}: {error!r} in {text[:200]!r}") from error
-
-
-def is_local(address: str) -> bool:
-    """Tell whether an address is this host's own."""
-    try:
-        return '"type":"local"' in run(["ip", "-j", "route", "get", address], timeout=5).stdout.replace(
-            " ", ""
-        )
-    except CommandError:
-        return False
 
 
 def overhead(address: str) -> int:

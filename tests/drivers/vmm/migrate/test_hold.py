@@ -20,8 +20,13 @@ REQUEST = {
 @pytest.fixture(autouse=True)
 def node(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand on 10.0.0.2, with 1450 bytes of room on the way to anybody."""
-    monkeypatch.setattr(underlay, "is_local", lambda address: address == "10.0.0.2")
-    monkeypatch.setattr(underlay, "route", lambda remote: underlay.Underlay("10.0.0.2", remote, "eth0", 1450))
+
+    def route(remote: str, local: str) -> underlay.Underlay:
+        if local != "10.0.0.2":
+            raise TunnelError(f"no route to {remote} from {local}")
+        return underlay.Underlay(local, remote, "eth0", 1450)
+
+    monkeypatch.setattr(underlay, "route", route)
 
 
 def test_this_protocol() -> None:
@@ -46,7 +51,7 @@ def test_the_previous_protocol() -> None:
         ({"protocol": None}, "not spoken here"),
         ({"kind": "gre"}, "not known here"),
         ({"salt": 8}, "not known here"),
-        ({"local": "10.0.0.9"}, "no address of"),
+        ({"local": "10.0.0.9"}, "no route to 10.0.0.1 from 10.0.0.9"),
         ({"local": "-x"}, "does not appear to be"),
         ({"mtu": 1000}, "it needs 1280"),
         ({"port": "x"}, "invalid literal"),

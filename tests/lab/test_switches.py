@@ -1,0 +1,167 @@
+"""What the administrator decides: which migrations, what without a tunnel, TLS, slow lines; and `onext tunnel` on nodes."""
+
+import json
+
+import pytest
+
+from tests.lab.capture import Capture
+from tests.lab.certificates import issue
+from tests.lab.conftest import OpenLab
+from tests.lab.guest import Guest
+from tests.lab.laboratory import Laboratory, Network
+from tests.lab.node import Node
+from tests.lab.scenario import action_xml, leftovers, migrate, runs_on
+
+RUN = "/var/tmp/one/vmm/kvm/onext_migrate/run"
+
+
+def ask(node: Node, *words: str) -> dict[str, object]:
+    """Run a node command as the front-end does, over ssh's account."""
+    answer = json.loads(node.run("sh", RUN, *words, user="oneadmin").stdout)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def configure(lab: Laboratory, conf: str = "", kvmrc: str = "", clusters: str = "") -> None:
+    """Configure both nodes alike, as a sync does."""
+    for node in lab.nodes:
+        node.configure(conf, kvmrc, clusters)
+
+
+def test_between_clusters(lab: Laboratory, guest: Guest) -> None:
+    """Within a cluster no time is spent on a tunnel; to another one it is not forgotten."""
+    configure(lab, 'TUNNEL="between-clusters"\n', clusters="lab-a 100\nlab-b 101\n")
+    to_cluster = migrate(guest, lab.a, lab.b, xml=action_xml(guest, "101"))
+    assert to_cluster.done.exit_code == 0
+    assert "went through the tunnel" in to_cluster.log
+    configure(lab, 'TUNNEL="between-clusters"\n', clusters="lab-a 101\nlab-b 101\n")
+    within = migrate(guest, lab.b, lab.a, xml=action_xml(guest, "101"))
+    assert within.done.exit_code == 0
+    assert "migrate:" not in within.log
+
+
+def test_off_and_on(lab: Laboratory, guest: Guest) -> None:
+    """Whatever tunnels do wrong, one command takes them out of the way from the next migration on."""
+    assert ask(lab.a, "off") == {"off": True}
+    without = migrate(guest, lab.a, lab.b)
+    assert without.done.exit_code == 0
+    assert "switched off on this host" in without.log
+    assert ask(lab.a, "list")["off"] is True
+    ask(lab.a, "on")
+    ask(lab.b, "off")  # the destination's mark is the destination's: it is asked when it is a source
+    assert "switched off" in migrate(guest, lab.b, lab.a).log
+    assert "went through the tunnel" in migrate(guest, lab.a, lab.b).log
+
+
+def test_a_node_that_was_not_synced(lab: Laboratory, guest: Guest) -> None:
+    """A flush of a failing host must not end because its neighbour has an old driver; a requirement must."""
+    lab.b.run("rm", "-rf", "/var/tmp/one/vmm/kvm/onext_migrate")
+    configure(lab, 'REQUIRE_TUNNEL="YES"\n')
+    refused = migrate(guest, lab.a, lab.b)
+    assert refused.done.exit_code == 1
+    assert "REQUIRE_TUNNEL=YES: not migrated" in refused.log
+    assert runs_on(lab, guest) == ["lab-a"]
+    configure(lab)
+    direct = migrate(guest, lab.a, lab.b)
+    assert direct.done.exit_code == 0
+    assert "onehost sync --force lab-b" in direct.log
+    assert leftovers(lab) == []
+
+
+def test_check_and_list(lab: Laboratory) -> None:
+    """Before the first migration somebody wants to know whether it works, how large, how fast."""
+    found = ask(lab.a, "check", "lab-b")
+    assert (found["datapath"], found["mtu"]) == ("kernel", 1450)
+    assert isinstance(found["mbit_s"], float)
+    listed = ask(lab.a, "list")
+    assert (listed["tunnels"], listed["missing"], listed["ovs"]) == ([], [], False)
+    assert leftovers(lab) == []
+
+
+@pytest.mark.parametrize("ovs", [False, True])
+def test_leftovers_are_reaped(use_lab: OpenLab, ovs: bool) -> None:
+    """Both ends' helpers are killed at once: what they held is taken away by the probe, and what is used is not."""
+    lab = use_lab(Network(ovs=ovs))
+    code = (
+        "import sys, os; sys.path.insert(0, '/var/tmp/one/vmm/kvm'); from onext_migrate import tunnel;"
+        "from onext_migrate.identity import identify; from onext_migrate.plan import Plan;"
+        f"kind, port, device = {('ovs', 4789, 'br-phy') if ovs else ('kernel', 4790, 'ul0')!r};"
+        "tunnel.build(Plan(kind, identify('10.99.0.1', '10.99.0.2', kind, port), device, 1450, port))"
+    )
+    lab.a.run("python3", "-c", code, user="oneadmin")
+    assert lab.a.tunnels()
+    shown = ask(lab.a, "list")["tunnels"]
+    assert isinstance(shown, list)
+    assert [(one["remote"], one["used"]) for one in shown] == [("10.99.0.2", False)]
+    assert ask(lab.a, "reap")["reaped"] == [shown[0]["name"]]
+    assert lab.a.tunnels() == set()
+
+
+def test_the_probe(lab: Laboratory) -> None:
+    """A monitoring probe prints what monitord can read, whatever the node lacks."""
+    said = lab.a.run("sh", "/var/tmp/one/im/kvm-probes.d/host/system/onext_tunnels.sh", user="oneadmin")
+    assert said.stdout == "ONEXT_TUNNELS=0\n"
+
+
+def test_taken_names_give_way(lab: Laboratory, guest: Guest) -> None:
+    """A VNI that somebody else uses on the same port is no reason to go without a tunnel."""
+    vni = lab.a.run(
+        "python3",
+        "-c",
+        (
+            "import sys; sys.path.insert(0, '/var/tmp/one/vmm/kvm'); from onext_migrate.identity import identify;"
+            "print(identify('10.99.0.1', '10.99.0.2', 'kernel', 4790).vni)"
+        ),
+    ).stdout.strip()
+    lab.b.run(
+        "ip",
+        "link",
+        "add",
+        "theirs",
+        "type",
+        "vxlan",
+        "id",
+        vni,
+        "remote",
+        "10.99.0.1",
+        "dev",
+        "ul0",
+        "dstport",
+        "4790",
+    )
+    try:
+        result = migrate(guest, lab.a, lab.b)
+        assert "theirs" in lab.b.devices()
+    finally:
+        lab.b.run("ip", "link", "delete", "theirs")
+    assert result.done.exit_code == 0, result.log
+    assert "taken, trying another" in result.log
+    assert "went through the tunnel" in result.log
+    assert leftovers(lab) == []
+
+
+def test_tls(lab: Laboratory, guest: Guest) -> None:
+    """VXLAN encrypts nothing: with TLS the guest's memory cannot be read in the tunnel either."""
+    for node in lab.nodes:
+        issue(lab.folder / "ca", node.name, node.folder / "etc/pki/qemu")
+        node.stop_libvirt()
+        node.start_libvirt()
+    configure(lab, 'TLS="YES"\n')
+    with Capture(lab, guest.marker) as capture:
+        result = migrate(guest, lab.a, lab.b)
+    assert result.done.exit_code == 0, result.log
+    assert capture.bytes["vxlan"] > 50_000_000
+    assert capture.markers == {"vxlan": 0, "ssh": 0, "other": 0}
+
+
+@pytest.mark.parametrize(
+    "option", ['AUTO_CONVERGE="YES"', 'BANDWIDTH="500"', 'PARALLEL="2"', 'POSTCOPY_AFTER="1"\nBANDWIDTH="20"']
+)
+def test_options_for_slow_lines(lab: Laboratory, guest: Guest, option: str) -> None:
+    """Each of them works through the tunnel, merged with the node's own kvmrc."""
+    configure(lab, option + "\n", kvmrc='MIGRATE_OPTIONS="--unsafe"\n')
+    result = migrate(guest, lab.a, lab.b)
+    assert result.done.exit_code == 0, result.log
+    assert "went through the tunnel" in result.log
+    assert runs_on(lab, guest) == ["lab-b"]
+    assert leftovers(lab) == []
