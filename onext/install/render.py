@@ -55,6 +55,11 @@ def hook(source: str, home: Path, front_end: FrontEnd) -> bytes:
     return _assign(text, "START", "" if front_end.systemd else paths.bin / "onext").encode()
 
 
+def without_log(text: str) -> bytes:
+    """Return a hook's executable that logs nothing."""
+    return _assign(text, "LOG", "/dev/null").encode()
+
+
 def biscuit(source: str, home: Path, paths: Paths) -> bytes:
     """Return the authentication driver, as its first comment says."""
     text = _first_line(source, _shebang(f"#!{interpreter(home)} -IS"))

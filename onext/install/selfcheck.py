@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from onext import process
-from onext.install import hook_template, things, versions
+from onext.install import hook_template, render, things, versions
 from onext.install.front_end import FrontEnd, InstallError
 
 _TIMEOUT = 60.0
@@ -32,10 +33,22 @@ def after(front_end: FrontEnd) -> None:
     """Raise InstallError where what was installed does not start."""
     paths = front_end.paths
     _run([str(paths.bin / "onext"), "--version"])
-    for hook in sorted((paths.remotes / "hooks/onext").glob("*")):
-        refused = process.run([str(hook)], timeout=_TIMEOUT, input=b"", check=False)
-        if refused.exit_code != 1 or b"no payload" not in refused.stderr:
-            raise InstallError(f"{hook} does not start: {refused.stderr[-400:].decode(errors='replace')}")
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=paths.lib) as folder:
+        for hook in sorted((paths.remotes / "hooks/onext").glob("*")):
+            twin = Path(folder) / hook.name  # it would log that it refuses
+            twin.write_bytes(render.without_log(hook.read_text()))
+            twin.chmod(0o700)
+            _refuses(twin, b"no payload", hook)
+    driver = paths.remotes / "auth/biscuit/authenticate"
+    if driver.exists():
+        _refuses(driver, b"refused", driver)
+
+
+def _refuses(program: Path, reason: bytes, name: Path) -> None:
+    """Raise InstallError unless a program that gets nothing says so and exits with 1."""
+    done = process.run([str(program)], timeout=_TIMEOUT, input=b"", check=False)
+    if done.exit_code != 1 or reason not in done.stderr:
+        raise InstallError(f"{name} does not start: {done.stderr[-400:].decode(errors='replace')}")
 
 
 def settings(file: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -95,6 +96,22 @@ class Stage:
             raise TourError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
+    def leave_running(self, *command: str, cwd: Path) -> None:
+        """Start a program of this front-end that runs until the end."""
+        log = (self.folder / "programs.log").open("a")
+        with log:
+            process = subprocess.Popen(
+                command, cwd=cwd, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True
+            )
+        self._processes.append(process)
+
+    @staticmethod
+    def free_port() -> int:
+        """Return a port of loopback on which nobody listens."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
     def install_sh(self, *options: str) -> str:
         """Run install.sh on this front-end: the code path of a real one."""
         return self.run(str(CHECKOUT / "install.sh"), *options)
@@ -113,16 +130,16 @@ class Stage:
         """Call `one.<method>` and return its XML: the sandbox's own, on loopback."""
         return ET.fromstring(self.call(method, *arguments))  # noqa: S314
 
-    def until(self, what: str, holds: Callable[[], Answer | None]) -> Answer:
+    def until(self, what: str, holds: Callable[[], Answer | None], seconds: float = _SECONDS) -> Answer:
         """Wait until something holds and return it; raise TourError, with the end of the log."""
-        end = time.monotonic() + _SECONDS
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := holds():
                 return found
             time.sleep(0.1)
-        log = self.location / "var/onext.log"
-        told = log.read_text()[-2000:] if log.exists() else ""
-        raise TourError(f"did not happen within {_SECONDS:.0f} s: {what}\n{told}")
+        logs = (self.location / "var/onext.log", self.folder / "programs.log")
+        told = "\n".join(log.read_text()[-2000:] for log in logs if log.exists())
+        raise TourError(f"did not happen within {seconds:.0f} s: {what}\n{told}")
 
     def installed(self, path: str) -> bool:
         """Whether install.sh placed this file."""

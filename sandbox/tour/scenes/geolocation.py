@@ -21,6 +21,8 @@ def play(stage: Stage) -> None:
     tell.indented(stage.run("onext", "geo", "show"))
     tell.line("  the hook's executions, as oned logged them:")
     for hook in stage.document("hookpool.info", -2, -1, -1):
+        if hook.findtext("NAME") != "onext-geolocation":
+            continue
         for run in stage.document("hook.info", int(hook.findtext("ID", "0"))).iter("HOOK_EXECUTION_RECORD"):
             tell.line(f"    {hook.findtext('NAME')}: exit code {run.findtext('.//CODE')}")
 
