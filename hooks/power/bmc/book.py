@@ -92,14 +92,14 @@ def _marked(error: MarkedYAMLError) -> int:
 
 def _complaints(document: object, error: ValidationError) -> Iterator[str]:
     for found in error.errors(include_url=False, include_context=False, include_input=False):
-        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "suspend", "[key]")]
+        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "[key]")]
         message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "string_type":
             message = "text was expected: put it in quotes"
         elif found["type"] == "extra_forbidden":
             message = "no such key"
         elif found["type"].startswith("union_tag"):
-            message = "kind: ipmi, redfish or suspend was expected"
+            message = "kind: ipmi or redfish was expected"
         yield f"{_line(document, where)}: {'.'.join(map(str, where))}: {message}"
 
 

@@ -1,136 +1,206 @@
-"""Redfish against sushy-tools' emulator: TLS, basic authentication, a pinned certificate."""
+"""Redfish with sushy-tools' emulator, and with a BMC that somebody else has taken over."""
 
-import datetime as dt
-import hashlib
-import ipaddress
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import http.server
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from hooks.power.bmc import fleet
-from hooks.power.bmc.credentials import Entry
-from hooks.power.model import Bmc
+from hooks.power.bmc.book import Book
+from hooks.power.bmc.confirm import confirmed
+from hooks.power.bmc.interface import (
+    Bmc,
+    Power,
+    Refused,
+    Unreachable,
+    WrongCertificate,
+    WrongMachine,
+    WrongPassword,
+)
+from tests.fixtures_bmc import PASSWORD, RedfishPeer, certificate
 
 pytestmark = pytest.mark.process
-SYSTEM = "27946b59-9e44-4fa7-8e91-f3527a1ef094"
-CONFIG = """
-SUSHY_EMULATOR_LISTEN_IP = "127.0.0.1"
-SUSHY_EMULATOR_LISTEN_PORT = {port}
-SUSHY_EMULATOR_SSL_CERT = "{folder}/cert.pem"
-SUSHY_EMULATOR_SSL_KEY = "{folder}/key.pem"
-SUSHY_EMULATOR_AUTH_FILE = "{folder}/htpasswd"
-SUSHY_EMULATOR_STATE_DIR = "{folder}"
-SUSHY_EMULATOR_FAKE_DRIVER = True
-SUSHY_EMULATOR_FAKE_SYSTEMS = [
-    {{"uuid": "{system}", "name": "node-1", "power_state": "On", "nics": [], "config_drive": None}},
-]
-"""
+Books = Callable[[Mapping[int, Mapping[str, object]]], Book]
+UUID = "7c9e6679-7425-40de-944b-e07fc1f90000"
 
 
-@dataclass
-class RedfishPeer:
-    """A running emulator."""
-
-    port: int
-    pin: str
-
-    def entry(self, **changes: object) -> Entry:
-        fields = {"driver": "redfish", "address": "127.0.0.1", "port": self.port, "user": "admin"}
-        return Entry.model_validate({**fields, "password": "password", "pin": self.pin, **changes})
+def bmc(bmc_book: Books, entry: Mapping[str, object]) -> Bmc:
+    return bmc_book({7: entry}).bmc(7, timeout=10.0)
 
 
-def certificate(folder: Path) -> str:
-    """Write a self-signed certificate and return its SHA-256."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bmc")])
-    now = dt.datetime.now(dt.timezone.utc)
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder(
-            name, name, key.public_key(), x509.random_serial_number(), now, now + dt.timedelta(1)
-        )
-        .add_extension(alternative, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(private)
-    return hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest()
+def test_orders_count_when_the_state_says_so(redfish: RedfishPeer, bmc_book: Books) -> None:
+    """The emulator follows seconds later, as machines do: a host would count as off that still runs."""
+    peer, other = (bmc(bmc_book, redfish.entry(n)) for n in range(2))
+    assert (peer.power().power, peer.identity().uuid) == (Power.ON, redfish.systems[0])
+    for order, state in ((peer.soft_off, Power.OFF), (peer.switch_on, Power.ON), (peer.hard_off, Power.OFF)):
+        order()
+        assert confirmed(peer, state, within=30.0, every=0.5).power is state
+    assert other.power().power is Power.ON
+
+
+def test_another_machine_is_never_switched(redfish: RedfishPeer, bmc_book: Books) -> None:
+    """An address that was given to another machine would switch that one off."""
+    peer = bmc(bmc_book, redfish.entry(0, uuid=redfish.systems[1]))
+    with pytest.raises(WrongMachine):
+        peer.hard_off()
+    assert peer.power().power is Power.UNKNOWN
+    assert "ComputerSystem.Reset" not in redfish.log
+
+
+def test_one_of_several_systems_must_be_named(redfish: RedfishPeer, bmc_book: Books) -> None:
+    """A chassis of four nodes would have its first one switched off."""
+    said = bmc(bmc_book, redfish.entry(system=None)).power()
+    assert said.reason == "it has 2 systems: name the one meant in bmc.yaml as `system`"
+
+
+@pytest.mark.parametrize("pin", ["0" * 64, None])
+def test_a_certificate_that_nobody_vouches_for_gets_no_password(
+    redfish: RedfishPeer, bmc_book: Books, pin: str | None
+) -> None:
+    """A machine in the middle would learn the password."""
+    said = bmc(bmc_book, redfish.entry(certificate=pin)).power()
+    assert isinstance(said.failure, WrongCertificate)
+    assert "GET" not in redfish.log
+
+
+def test_an_authority_of_this_machine_may_vouch(
+    redfish: RedfishPeer, bmc_book: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sites with an authority of their own would have to pin every certificate, and again each year."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(redfish.folder / "cert.pem"))
+    assert bmc(bmc_book, redfish.entry(certificate=None)).power().power is Power.ON
+
+
+def test_a_refused_login_is_unknown(redfish: RedfishPeer, bmc_book: Books) -> None:
+    """Unknown is not off, and the reason must not hold what was tried."""
+    said = bmc(bmc_book, redfish.entry(password="not-this-one")).power()
+    assert isinstance(said.failure, WrongPassword)
+    assert "not-this-one" not in said.reason
+
+
+def test_nothing_there_is_unknown(redfish: RedfishPeer, bmc_book: Books) -> None:
+    """A BMC that restarts would make its host count as off."""
+    redfish.stop()
+    said = bmc(bmc_book, redfish.entry()).power()
+    assert said.power is Power.UNKNOWN
+    assert isinstance(said.failure, Unreachable)
+
+
+class Hostile(http.server.ThreadingHTTPServer):
+    """A BMC whose answers are chosen by an attacker; `asked` keeps the paths that it was asked."""
+
+    def __init__(self, folder: Path, answers: object, status: int, location: str) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.answers, self.status, self.location = answers, status, location
+        self.asked: list[str] = []
+        self.pin = certificate(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def entry(self) -> dict[str, object]:
+        """What bmc.yaml has to say of it."""
+        place = {"kind": "redfish", "address": "127.0.0.1", "port": self.server_port, "certificate": self.pin}
+        login = {"user": "admin", "password": PASSWORD, "uuid": UUID}
+        return {**place, **login, "system": "/redfish/v1/Systems/1"}
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """One connection to it."""
+
+    server: Hostile
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        body = json.dumps(self.server.answers).encode()
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        if self.server.location:
+            self.send_header("Location", self.server.location)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *args: object) -> None: ...
+
+
+Serve = Callable[..., Hostile]
 
 
 @pytest.fixture
-def redfish(tmp_path: Path) -> Iterator[RedfishPeer]:
-    """Give an emulator with one system that is on."""
-    emulator = Path(sys.executable).parent / "sushy-emulator"
-    if not shutil.which(str(emulator)):
-        pytest.skip("sushy-emulator is not there: install the extra `sandbox`")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    pin = certificate(tmp_path)
-    (tmp_path / "emulator.conf").write_text(CONFIG.format(port=port, folder=tmp_path, system=SYSTEM))
-    import bcrypt
+def hostile(tmp_path: Path) -> Iterator[Serve]:
+    """Give a function that serves hostile answers."""
+    servers: list[Hostile] = []
 
-    (tmp_path / "htpasswd").write_text(f"admin:{bcrypt.hashpw(b'password', bcrypt.gensalt(4)).decode()}\n")
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([emulator, "--config", tmp_path / "emulator.conf"], stdout=log, stderr=log)
-    _wait_for(port, process, tmp_path / "log")
-    yield RedfishPeer(port, pin)
-    process.kill()
-    process.wait()
+    def serve(answers: object = None, status: int = 200, location: str = "") -> Hostile:
+        servers.append(Hostile(tmp_path, answers, status, location))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_carries_no_password_away(hostile: Serve, bmc_book: Books, status: int) -> None:
+    """A BMC that was taken over would send the password on to any address."""
+    elsewhere = hostile()
+    taken = hostile(status=status, location=f"https://127.0.0.1:{elsewhere.server_port}/")
+    assert isinstance(bmc(bmc_book, taken.entry).power().failure, Refused)
+    assert len(taken.asked) == 1
+    assert elsewhere.asked == []
 
 
-def test_power_off_and_on_land_after_a_while(redfish: RedfishPeer) -> None:
-    """Believing the request instead of the state would call a host off that still runs."""
-    assert fleet.query({1: redfish.entry()}, 10.0)[1].state is Bmc.ON
-    for what, state in (("off-soft", Bmc.OFF), ("on", Bmc.ON), ("off-hard", Bmc.OFF)):
-        asked = fleet.switch(redfish.entry(), what, SYSTEM, 10.0)
-        assert not asked.error
-        ends = time.monotonic() + 25
-        while (answer := fleet.query({1: redfish.entry()}, 10.0)[1]).state is not state:
-            assert time.monotonic() < ends, answer
-            time.sleep(1)
+def test_links_to_other_addresses_carry_no_password_away(hostile: Serve, bmc_book: Books) -> None:
+    """The BMC itself says where to send an order: an address there must not be followed."""
+    elsewhere = hostile()
+    target = {"target": f"https://127.0.0.1:{elsewhere.server_port}/reset"}
+    taken = hostile({"UUID": UUID, "PowerState": "On", "Actions": {"#ComputerSystem.Reset": target}})
+    bmc(bmc_book, taken.entry).hard_off()
+    assert len(taken.asked) == 2
+    assert elsewhere.asked == []
 
 
-def test_identity_is_verified(redfish: RedfishPeer) -> None:
-    """An address that was given to another machine would switch that one off."""
-    assert fleet.query({1: redfish.entry()}, 10.0)[1].identity == SYSTEM
-    answer = fleet.switch(redfish.entry(), "off-hard", "another", 10.0)
-    assert "another machine answers" in answer.error
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"UUID": UUID, "PowerState": "PoweringOff"},
+        {"UUID": UUID, "PowerState": "Paused"},
+        {"UUID": UUID, "PowerState": None},
+        {"UUID": UUID, "PowerState": ["Off"]},
+        {"UUID": UUID},
+        {"PowerState": "Off"},
+        {"UUID": "Off", "PowerState": "Off"},
+        ["Off"],
+        "Off",
+    ],
+)
+def test_an_answer_that_is_no_clear_off_is_unknown(hostile: Serve, bmc_book: Books, answers: object) -> None:
+    """Half an answer would be taken for the wished one."""
+    said = bmc(bmc_book, hostile(answers).entry).power()
+    assert said.power is Power.UNKNOWN
+    assert said.reason
 
 
-@pytest.mark.parametrize("pin", ["0" * 64, ""])
-def test_a_certificate_that_is_not_the_pinned_one_gets_no_password(redfish: RedfishPeer, pin: str) -> None:
-    """A machine in the middle would learn the BMC's password."""
-    answer = fleet.query({1: redfish.entry(pin=pin)}, 10.0)[1]
-    assert answer.state is Bmc.SILENT
-    assert "ertificate" in answer.error
+def test_a_bmc_cannot_tell_the_password_on(hostile: Serve, bmc_book: Books) -> None:
+    """What a BMC says goes into logs and templates: it knows the password that it was given."""
+    said = bmc(bmc_book, hostile({"UUID": UUID, "PowerState": f"it is {PASSWORD}"}).entry).power()
+    assert PASSWORD not in said.reason
+    assert "***" in said.reason
 
 
-def test_wrong_password_is_no_answer(redfish: RedfishPeer) -> None:
-    """Unknown is not off."""
-    answer = fleet.query({1: redfish.entry(password="wrong")}, 10.0)[1]
-    assert answer.state is Bmc.SILENT
-    assert "wrong" not in answer.error
+def test_watts_come_from_the_chassis(hostile: Serve, bmc_book: Books) -> None:
+    """Saved energy would be a guess of a model where a meter stands."""
+    link = {"@odata.id": "/redfish/v1/Chassis/1"}
+    answers = {"UUID": UUID, "PowerState": "On", "Links": {"Chassis": [link]}}
+    measured = hostile({**answers, "EnvironmentMetrics": link, "PowerWatts": {"Reading": 187.5}})
+    assert bmc(bmc_book, measured.entry).watts() == 187.5
+    assert bmc(bmc_book, hostile(answers).entry).watts() is None
