@@ -25,7 +25,7 @@ class Scene:
 
     def timeout(self) -> float | None:
         context = self.renewal.look()
-        return context and context.settings.oned.timeout
+        return context.settings.oned.timeout if context else None
 
 
 @pytest.fixture
