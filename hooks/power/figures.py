@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from hooks.power.buffer import wanted
 from hooks.power.decide import Decision
 from hooks.power.demand import Room
+from hooks.power.minds import Tally
 from hooks.power.model import Bmc, Cluster, Kind, Phase
 from hooks.power.policy import Policy
 from onext.metrics import Family
@@ -23,7 +24,7 @@ NAMES = {
 Sample = tuple[dict[str, str], float]
 
 
-def families(seen: Iterable[tuple[Cluster, Policy, Decision, float]]) -> list[Family]:
+def families(seen: Iterable[Row], tallies: Mapping[int, Tally]) -> list[Family]:
     """Return the figures of all clusters, each with the time at which it was looked at."""
     rows = list(seen)
     gauges = [
@@ -32,7 +33,16 @@ def families(seen: Iterable[tuple[Cluster, Policy, Decision, float]]) -> list[Fa
     ]
     counters = [_counter(name, text, rows, source) for name, text, source in COUNTERS]
     hosts = Family("onext_power_hosts", "gauge", "Hosts by what this part does with them", list(_hosts(rows)))
-    return [hosts, *gauges, *counters]
+    own = [
+        Family(
+            f"onext_power_{name}_total",
+            "counter",
+            f"{text}, on this server",
+            [(_label(row), float(getattr(tallies.get(row[0].id, Tally()), name))) for row in rows],
+        )
+        for name, text in TALLIES
+    ]
+    return [hosts, *gauges, *counters, *own]
 
 
 Row = tuple[Cluster, Policy, Decision, float]
@@ -78,6 +88,10 @@ GAUGES: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
     ("waiting_too_long", "VMs that have waited longer than vm_wait_timeout", lambda row: len(row[2].stuck)),
     ("held", "1 while nothing may shrink", lambda row: bool(row[2].held)),
     ("silent_bmcs", "BMCs that do not answer", lambda row: sum(h.bmc is Bmc.SILENT for h in row[0].hosts)),
+)
+TALLIES = (
+    ("migrations", "Migrations begun"),
+    ("short_seconds", "Seconds in which the buffer was short of room"),
 )
 COUNTERS = (
     ("saved_joules", "Energy saved, by the model, boots subtracted", "joules"),

@@ -14,7 +14,7 @@ from hooks.power.act.round import act
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import BookError
 from hooks.power.decide import Decision, Memory, decide
-from hooks.power.minds import Minds
+from hooks.power.minds import Minds, Tally
 from hooks.power.model import Cluster
 from hooks.power.observe.cluster import chosen, observe
 from hooks.power.observe.snapshot import Snapshot, gather
@@ -106,7 +106,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         seen = snapshot(context, entries)
         said = [run(context, entries, seen, cluster, _minds) for cluster in settings.clusters]
         _minds.save(context.paths.state)
-    metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values()))
+    metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values(), _minds.tallies))
     return "; ".join(said)
 
 
@@ -120,8 +120,10 @@ def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds:
     minds.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
     acting = hand(context, entries, found, minds)
     outcome = act(acting, found.cluster, found.decision.actions)
-    if isinstance(acting.world, Live):
-        minds.migrations += acting.world.migrations
+    begun = acting.world.migrations if isinstance(acting.world, Live) else []
+    minds.migrations += begun
+    tally = minds.tallies.setdefault(cluster_id, Tally())
+    tally.look(context.now(), len(begun), short=found.decision.missing_buffer > 0)
     _tell_waiting(context, found.decision, minds)
     for host, what in outcome.items():
         _log.info("host %d: %s", host, what)

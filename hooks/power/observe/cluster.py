@@ -38,6 +38,7 @@ def observe(snapshot: Snapshot, cluster_id: int, settings: Power, now: float) ->
     if element is None:
         raise KeyError(cluster_id)
     ours = [host for host in snapshot.hosts if host.findtext("CLUSTER_ID") == str(cluster_id)]
+    ours.sort(key=lambda host: int(host.findtext("ID", "-1")))
     ids = {int(host.findtext("ID", "-1")) for host in ours}
     places = Places({int(host.findtext("ID", "-1")): _attributes(host) for host in ours})
     judge = Judge(places, ties(snapshot.groups), snapshot.pins_count)

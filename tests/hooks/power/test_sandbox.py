@@ -146,6 +146,19 @@ def test_it_does_so_by_itself(cloud: Cloud) -> None:
     )
 
 
+def test_an_event_reaches_the_worker(cloud: Cloud) -> None:
+    """A VM that waits for capacity would wait for the next minute."""
+    cloud.bundle.hook("power")
+    cloud.bundle.register("power")
+    cloud.power("set", "100", "MODE=advise")
+    cloud.sandbox.call("vm.allocate", 'NAME="new" CPU=1 MEMORY=128 HYPERVISOR="dummy"', False)
+    cloud.sandbox.until(lambda: any(key.startswith("power.") for key in cloud.bundle.results()), 60)
+    figures = cloud.bundle.var / "run/metrics/power.prom"
+    cloud.sandbox.until(figures.exists, 60)
+    assert 'onext_power_hosts{cluster="100"' in figures.read_text()
+    cloud.bundle.end_worker()
+
+
 def test_enrolment_proves_a_cycle(cloud: Cloud) -> None:
     """A host that never proved to wake would be lost at the first power-off."""
     cloud.power("set", "100", *POLICY)
