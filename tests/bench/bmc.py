@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import shutil
 import tempfile
 import time
@@ -30,12 +31,9 @@ def main() -> None:
         book = write_book(Path(folder), {n: peer.entry() for n, peer in enumerate(peers)})
         for peer in peers[:SILENT]:
             peer.pause()
-        print(
-            f"{COUNT} BMCs (ipmi_sim), {SILENT} silent; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
-        )
-        print(
-            f"{'round':<7}{'live answered':>14}{'median s':>10}{'last s':>8}{'round s':>9}{'left over':>11}"
-        )
+        load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
+        print(f"{COUNT} BMCs (ipmi_sim), {SILENT} silent; {load}")
+        print("round  live answered  median s  last s  round s  our CPU s  left over")
         last = [_round(number, book) for number in range(1, ROUNDS + 1)]
         rival = _in_sequence(peers[SILENT : SILENT + SAMPLE])
     print(f"median of the last answers {median(last):.2f} s (bound: 4 s)")
@@ -45,10 +43,10 @@ def main() -> None:
 
 @contextmanager
 def _peers(folder: Path) -> Iterator[list[IpmiPeer]]:
-    peers = []
+    uuids = [f"4c4c4544-0042-3510-8053-b4c04f56{n:04x}" for n in range(COUNT)]
+    peers: list[IpmiPeer] = []
     try:
-        for n in range(COUNT):
-            peers.append(IpmiPeer(folder / f"{n}", f"4c4c4544-0042-3510-8053-b4c04f56{n:04x}"))
+        peers.extend(IpmiPeer(folder / uuid, uuid) for uuid in uuids)
         for peer in peers:
             peer.wait_until_ready()
         yield peers
@@ -58,13 +56,21 @@ def _peers(folder: Path) -> Iterator[list[IpmiPeer]]:
 
 
 def _round(number: int, book: Book) -> float:
-    before, began = _ours(), time.monotonic()
+    before, used, began = _ours(), _children_cpu(), time.monotonic()
     said = query_all(book, DEADLINE)
     took = time.monotonic() - began
     live = [one.seconds for one in said.values() if one.power is Power.ON]
-    left = _ours() - before
-    print(f"{number:<7}{len(live):>14}{median(live):>10.2f}{max(live):>8.2f}{took:>9.2f}{left:>11}")
+    cpu, left = _children_cpu() - used, _ours() - before
+    print(
+        f"{number:5}  {len(live):13}  {median(live):8.2f}  {max(live):6.2f}  {took:7.2f}  {cpu:9.1f}  {left:9}"
+    )
     return max(live) if len(live) == COUNT - SILENT else DEADLINE
+
+
+def _children_cpu() -> float:
+    """Return the CPU seconds of the processes that have ended: our child and its workers."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _ours(pid: int | str = "self") -> int:

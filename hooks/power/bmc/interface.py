@@ -86,7 +86,7 @@ class Bmc(Protocol):
 
     Every call is a session of its own that ends within the time-out, verifies the identity that bmc.yaml
     names first, and switches only that machine. Orders return when the BMC took them, not when they are
-    done. All but power() raise BmcError.
+    done, and one that ends Unreachable may have been taken. All but power() raise BmcError.
     """
 
     proves_off: bool
