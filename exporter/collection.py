@@ -17,6 +17,7 @@ from exporter.families import DATASTORE, HOST, POWER, SELF, SERVER, VM, Family
 from exporter.power import samples as power
 from exporter.power.rounds import Rounds
 from exporter.timing import Background, timed
+from exporter.zone import Zone
 from onext import process
 from onext.oned import stream
 from onext.oned.errors import OnedError
@@ -85,6 +86,7 @@ class Collection:
         self._clock = clock
         self._vms = vms.Reader(settings.clusters)
         self._rounds = Rounds(settings.power)
+        self._zone = Zone(source)
         self._kept: dict[str, _Kept] = {}
         self._errors: Counter[str] = Counter(
             dict.fromkeys(("hosts", "vms", "datastores", "services", "power", "parts"), 0)
@@ -113,7 +115,7 @@ class Collection:
         up = not scrape.failures.keys() & {"hosts", "vms", "datastores"}
         add = scrape.samples.add
         add("opennebula_up", int(up))
-        add("opennebula_exporter_info", 1, version=self._version)
+        add("opennebula_exporter_info", 1, version=self._version, zone=self._zone.name if up else "")
         for collector, count in self._errors.items():
             add("opennebula_scrape_errors_total", count, collector=collector)
         took = self._clock() - begun

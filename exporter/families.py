@@ -100,6 +100,6 @@ SELF = (
     _counter(
         "scrape_errors_total", "Failures of a collector since the exporter started: calls, objects, files."
     ),
-    _gauge("exporter_info", "1; the version of onext stands in the label."),
+    _gauge("exporter_info", "1; the version of onext and the zone stand in the labels."),
 )
 FAMILIES = {family.name: family for family in (*HOST, *DATASTORE, *VM, *SERVER, *POWER, *SELF)}

@@ -89,6 +89,7 @@ def recorded(recordings: Path) -> dict[str, bytes | None]:
         "hostpool.info": (recordings / "hostpool.raw.xml").read_bytes(),
         "vmpool.infoextended": (recordings / "vmpool.infoextended.raw.xml").read_bytes(),
         "datastorepool.info": compact((recordings / "datastorepool.xml").read_bytes()),
+        "zonepool.info": compact((recordings / "zonepool.xml").read_bytes()),
         "system.version": b"7.0.2",
     }
 

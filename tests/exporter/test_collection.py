@@ -9,6 +9,7 @@ import pytest
 
 from exporter import parts
 from exporter.collection import Collection
+from exporter.zone import Zone
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
 from tests.exporter.answers import Answers, recorded, samples, serve
@@ -48,7 +49,11 @@ def collection(oned: Answers, clock: Clock, tmp_path: Path) -> Collection:
 def test_each_pool_is_asked_once(oned: Answers, collection: Collection) -> None:
     """The reference asks oned eight times for each VM."""
     collection()
-    assert sorted(oned.calls) == ["datastorepool.info", "hostpool.info", "vmpool.infoextended"]
+    once = ["datastorepool.info", "hostpool.info", "vmpool.infoextended"]
+    assert sorted(oned.calls) == [*once, "zonepool.info"]
+    oned.calls.clear()
+    collection()
+    assert sorted(oned.calls) == once
 
 
 def test_a_broken_pool_leaves_the_others(oned: Answers, collection: Collection) -> None:
@@ -159,3 +164,20 @@ def test_power_goes_on_while_oned_is_down(oned: Answers, clock: Clock, tmp_path:
         assert (down["opennebula_up{}"], down[power]) == (0, 5)
         clock.now += 301
         assert power not in samples(made().text.decode())
+
+
+def test_the_exporter_says_its_zone(oned: Answers, collection: Collection) -> None:
+    """In a federation one Prometheus sees several exporters: whose host 3 is this one."""
+    one = "<ZONE><ID>{}</ID><NAME>{}</NAME><TEMPLATE><ENDPOINT><![CDATA[{}]]></ENDPOINT></TEMPLATE></ZONE>"
+    other = one.format(7, "other", "http://192.0.2.1:2633/RPC2")
+    for zones, expected in (
+        (other, "other"),  # the only one, under whatever address it is known
+        (other + one.format(8, "ours", oned.endpoint), "ours"),
+        (other + other, ""),
+    ):
+        oned.documents["zonepool.info"] = f"<ZONE_POOL>{zones}</ZONE_POOL>".encode()
+        zone = Zone(Source(oned.endpoint, "u:p"))
+        assert zone.name == expected
+    assert 'opennebula_exporter_info{version="1",zone=""} 1' in collection().text.decode()
+    oned.documents["zonepool.info"] = f"<ZONE_POOL>{other}</ZONE_POOL>".encode()
+    assert 'opennebula_exporter_info{version="1",zone="other"} 1' in collection().text.decode()
