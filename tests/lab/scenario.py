@@ -107,5 +107,5 @@ def leftovers(lab: Laboratory) -> list[str]:
             f"{node.name}: {line}" for line in node.processes(r"onext_migrate|virsh.* migrate ").values()
         ]
         locks = node.folder / "vartmp/onext-migrate"
-        found += [f"{node.name}: {path.name}" for path in locks.glob("*.users")]
+        found += [f"{node.name}: {path.name}" for path in locks.glob("oxt*")]
     return found

@@ -134,3 +134,19 @@ def test_ten_in_a_row(lab: Laboratory, guest: Guest) -> None:
     assert runs_on(lab, guest) == ["lab-a"]
     assert ticking(guest)
     assert leftovers(lab) == []
+
+
+def test_a_bypass_cannot_hide_behind_another_migration(lab: Laboratory, guest: Guest) -> None:
+    """Two share a tunnel, one goes beside it: the tunnel's one counter is enough for one of them only."""
+    other = lab.guest("one-2")
+    lab.boot(other, lab.a)
+    for node in lab.nodes:
+        node.configure(conf='BANDWIDTH="40"\n')
+    stock = lab.a.folder / "vartmp/one/vmm/kvm/migrate_default"
+    beside = 'if [ "$domain" = one-2 ]; then here="/usr/bin/$here"; fi\ndisks= extra='
+    stock.write_text(stock.read_text().replace("disks= extra=", beside))
+    running = [start(one, lab.a, lab.b) for one in (guest, other)]
+    results = [finish(process) for process in running]
+    assert [one.done.exit_code for one in results] == [0, 0], results
+    assert any("BYPASS" in one.log for one in results), results
+    assert leftovers(lab) == []

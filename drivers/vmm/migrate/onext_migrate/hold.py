@@ -14,7 +14,7 @@ import socket
 import time
 from typing import Callable, Dict, List, Optional
 
-from . import device, echo, log, place, tunnel, underlay, virsh
+from . import device, echo, ledger, log, place, proof, tunnel, underlay, virsh
 from .errors import MigrateError, TakenError, TunnelError
 from .guard import guard
 from .identity import SALTS, identify
@@ -78,6 +78,7 @@ class Holder:
             "resume": self._resume,
             "mtu": self._mtu,
             "mend": self._mend,
+            "account": self._account,
             "guard": self._guard,
             "receive": lambda _: receive(self._plan.identity, self._lines),
         }
@@ -100,7 +101,7 @@ class Holder:
     def _open(self) -> None:
         started = time.monotonic()
         name = self._plan.identity.name
-        built = self._lease.take(lambda: tunnel.build(self._plan))
+        built = self._lease.take(self._build)
         if not built:
             tunnel.mend(self._plan)
         try:
@@ -155,6 +156,10 @@ class Holder:
     def _mend(self, _: Message) -> Message:
         return {"mended": tunnel.mend(self._plan)}
 
+    def _account(self, message: Message) -> Message:
+        ledger.add(self._plan.identity.name, int(message["bytes"]))
+        return {"accounted": message["bytes"]}
+
     def _guard(self, message: Message) -> Message:
         self._guarded = int(message["group"])
         return {"guarded": self._guarded}
@@ -173,8 +178,17 @@ class Holder:
                 return
             time.sleep(0.5)
 
+    def _build(self) -> None:
+        ledger.take(self._plan.identity.name)
+        tunnel.build(self._plan)
+
     def _tear_down(self) -> None:
-        tunnel.tear_down(self._plan.identity.name)
+        name = self._plan.identity.name
+        sent, jobs = device.sent_bytes(name), ledger.take(name)
+        tunnel.tear_down(name)
+        found = proof.prove(sent, sum(jobs))
+        if len(jobs) > 1 and not found.proved:
+            log.error(f"{len(jobs)} migrations shared the tunnel: {found.message}")
 
     def _close(self, told: bool) -> int:
         if self._echo:

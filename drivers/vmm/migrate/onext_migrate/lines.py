@@ -23,10 +23,13 @@ class Lines:
         self.inward, self._outward = inward, outward
         self._waiting: List[bytes] = []
         self._rest = b""
+        self._closed = False
 
     def send(self, message: Message) -> None:
         """Write one message; raise Closed when nobody reads any more."""
         data = json.dumps(message).encode() + b"\n"
+        if self._closed:
+            raise Closed("the conversation is over")
         try:
             while data:
                 data = data[os.write(self._outward, data) :]
@@ -57,9 +60,11 @@ class Lines:
         self._waiting += [line for line in lines if line.strip()]
 
     def close(self) -> None:
-        """Say that there is no more."""
-        for descriptor in {self.inward, self._outward}:
-            os.close(descriptor)
+        """Say that there is no more; once is enough."""
+        if not self._closed:
+            self._closed = True
+            for descriptor in {self.inward, self._outward}:
+                os.close(descriptor)
 
 
 def _parse(line: bytes) -> Message:

@@ -184,6 +184,7 @@ class Migration:
         """Compare what the guest took with what went through the tunnel, and say it."""
         try:
             job = Job(**self._tunnel.far.ask({"ask": "job", "domain": self._action.domain}))
+            self._tunnel.near.ask({"do": "account", "bytes": job.processed or 0})
         except TunnelError as error:
             log.warning(f"what went through the tunnel is not proved: {error}")
             return

@@ -58,6 +58,16 @@ def test_a_line_without_an_end(pair: tuple[Lines, int]) -> None:
         lines.receive(0.1)
 
 
+def test_over_is_over() -> None:
+    """Error paths meet: a second close must not hit a descriptor that has become another file."""
+    inward, outward = os.pipe()
+    lines = Lines(inward, outward)
+    lines.close()
+    lines.close()
+    with pytest.raises(Closed, match="over"):
+        lines.send({})
+
+
 def test_the_end(pair: tuple[Lines, int]) -> None:
     """Whoever is left must notice."""
     lines, theirs = pair
