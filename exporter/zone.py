@@ -22,7 +22,7 @@ class Zone:
         if not self._name:
             try:
                 self._name = self._ask()
-            except OnedError:
+            except (OnedError, ValueError):  # a port that is no number
                 return ""
         return self._name
 

@@ -59,6 +59,7 @@ def oned(ready: multiprocessing.Queue[int]) -> None:
             "hostpool.info": many("hostpool.raw.xml", "HOST", HOSTS, 6000),
             "vmpool.infoextended": many("vmpool.infoextended.raw.xml", "VM", VMS, 4000),
             "datastorepool.info": compact((RECORDINGS / "datastorepool.xml").read_bytes()),
+            "zonepool.info": compact((RECORDINGS / "zonepool.xml").read_bytes()),
         }
     )
     made = {method.encode(): answers.answer(method) for method in answers.documents}
