@@ -15,7 +15,7 @@ from sandbox.tour.stage import CHECKOUT, Stage, TourError
 # In the order in which they are shown; a scene without its part is left out, and said so.
 SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power")
 
-_SANDBOX = ("nodes", "ssh_config", "var/oned.log", "var/.one")
+_OTHERS = ("nodes", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")
 
 
 def main() -> None:
@@ -87,9 +87,9 @@ def _how_to_use(stage: Stage) -> None:
 
 
 def _tree(location: Path) -> dict[str, str]:
-    """Return every file with its mode, owner and content, but for those that the sandbox itself writes."""
+    """Return every file with its mode, owner and content, but for what the sandbox or a person writes."""
     found = {str(path.relative_to(location)): _described(path) for path in location.rglob("*")}
-    return {name: what for name, what in found.items() if not name.startswith(_SANDBOX)}
+    return {name: what for name, what in found.items() if not name.startswith(_OTHERS)}
 
 
 def _described(path: Path) -> str:

@@ -40,6 +40,11 @@ class Stage:
         return self.folder / "one"
 
     @property
+    def log(self) -> Path:
+        """Return the file to which programs that stay write their errors."""
+        return self.folder / "programs.log"
+
+    @property
     def env(self) -> dict[str, str]:
         """Return the environment in which people use this front-end."""
         return os.environ | {
@@ -69,9 +74,16 @@ class Stage:
     def spawn(self, module: str, *arguments: str, env: dict[str, str] | None = None) -> str:
         """Start a module that stays; return the line by which it says that it is ready."""
         command = [sys.executable, "-B", "-E", "-s", "-m", module, *arguments]
-        process = subprocess.Popen(
-            command, cwd=CHECKOUT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
+        with self.log.open("a") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
         self._processes.append(process)
         assert process.stdout is not None
         ready = process.stdout.readline()
@@ -98,8 +110,7 @@ class Stage:
 
     def leave_running(self, *command: str, cwd: Path) -> None:
         """Start a program of this front-end that runs until the end."""
-        log = (self.folder / "programs.log").open("a")
-        with log:
+        with self.log.open("a") as log:
             process = subprocess.Popen(
                 command, cwd=cwd, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True
             )
@@ -137,7 +148,7 @@ class Stage:
             if found := holds():
                 return found
             time.sleep(0.1)
-        logs = (self.location / "var/onext.log", self.folder / "programs.log")
+        logs = (self.location / "var/onext.log", self.log)
         told = "\n".join(log.read_text()[-2000:] for log in logs if log.exists())
         raise TourError(f"did not happen within {seconds:.0f} s: {what}\n{told}")
 
