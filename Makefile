@@ -15,6 +15,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
+	$(BIN)/mypy drivers/auth/biscuit/authenticate hooks/hook
 	$(BIN)/lint-imports
 
 .PHONY: packages

@@ -66,7 +66,7 @@ def test_shells_and_broad_handlers_stand_nowhere() -> None:
 
 def test_subprocesses_go_through_their_doors() -> None:
     """Outside the doors a failure tells neither command nor output, and a hanging one never ends."""
-    doors = {"onext/process.py", "drivers/vmm/migrate/onext_migrate/door.py"}
+    doors = {"onext/process.py", "exporter/scaphandre/node.py"}  # the second runs alone, on a node
     importers = {
         str(file.relative_to(ROOT))
         for file in tracked("onext/*.py", "hooks/*.py", "exporter/*.py")

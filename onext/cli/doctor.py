@@ -39,9 +39,16 @@ def findings(context: Context) -> Iterator[Check]:
     yield from _oned(context)
     yield _worker(context)
     yield from _installation(context)
+    for name, checks in _parts(context):
+        for check in _guarded(name, checks):
+            yield Check(f"{name}: {check.name}", check.level, check.message, check.remedy)
+
+
+def _parts(context: Context) -> Iterator[tuple[str, Iterable[Check]]]:
+    """Return what every part that is here has to say, the drivers too."""
     for part in installed():
-        for check in _guarded(part.name, part.checks(context)):
-            yield Check(f"{part.name}: {check.name}", check.level, check.message, check.remedy)
+        yield part.name, part.checks(context)
+    yield "biscuit", importlib.import_module("onext.biscuit.check").findings(context)
 
 
 def _oned(context: Context) -> Iterator[Check]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onext import spool
+from onext.biscuit import check as biscuit
 from onext.install import configure, diversion, place, registration, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.plan import DIVERT, RIGHTS, plan
 from onext.install.things import File, Thing, wanted
 from onext.oned.errors import OnedError
-from onext.part import Check
+from onext.part import Check, Context
 from onext.paths import Paths
 from onext.settings import SettingsError, load
 
@@ -25,6 +26,7 @@ def everything(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
     yield _settings(front_end.paths)
     yield _worker(front_end.paths)
     yield from _findings(front_end, checkout)
+    yield from _biscuit(front_end.paths)
 
 
 def findings(paths: Paths) -> Iterator[Check]:
@@ -44,6 +46,16 @@ def _findings(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
     yield from _unit(front_end)
     yield from _hooks(front_end, home)
     yield from configure.checks(front_end)
+
+
+def _biscuit(paths: Paths) -> Iterator[Check]:
+    """Look at the users and servers that the driver guards; oned.conf was looked at before."""
+    try:
+        for found in biscuit.findings(Context(paths)):
+            if found.level != "ok" and found.name != "oned.conf":
+                yield Check(f"biscuit: {found.name}", found.level, found.message, found.remedy)
+    except (OnedError, OSError) as error:
+        yield Check("biscuit", "warn", f"not looked at: {error}")
 
 
 def _version(home: Path, checkout: str) -> Check:
