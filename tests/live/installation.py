@@ -18,6 +18,7 @@ from onext.process import Completed, run
 from tests.live.front_end import FrontEnd, wait_until
 
 ROOT = Path(__file__).parents[2]
+_SOURCES = ("install.sh", "pyproject.toml", "README.md", "LICENSE", "onext", "hooks", "exporter", "drivers")
 _TIMEOUT = 600.0  # seconds: the first one fetches packages
 
 
@@ -31,11 +32,10 @@ class Installation:
     @classmethod
     def prepare(cls, front_end: FrontEnd, folder: Path) -> Installation:
         """Copy this checkout, so that nobody changes it between two installations."""
-        shutil.copytree(
-            ROOT,
-            folder / "checkout",
-            ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__"),
-        )
+        checkout = folder / "checkout"
+        checkout.mkdir()
+        for name in _SOURCES:
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, checkout / name)
         return cls(front_end, folder)
 
     @property
