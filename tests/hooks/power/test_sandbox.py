@@ -49,7 +49,7 @@ class Cloud:
         with file.open("w") as stream:
             YAML(typ="safe").dump({n: self.entries[name] for n, name in enumerate(self.names)}, stream)
         file.chmod(0o640)
-        config = f"geolocation:\n  ssh_config: {sandbox.location}/ssh_config\n"
+        config = f"oned:\n  timeout: 5\ngeolocation:\n  ssh_config: {sandbox.location}/ssh_config\n"
         self.bundle.settings(SETTINGS + config)
 
     def ready(self) -> "Cloud":
@@ -196,6 +196,23 @@ def test_the_kill_switch_stops_everything(cloud: Cloud) -> None:
     assert "stopped by" in stopped.stderr
     assert cloud.state(3) == 2
     assert cloud.phase(3) == ""
+
+
+def test_only_a_leader_acts_and_one_that_is_cut_off_switches_nothing(cloud: Cloud) -> None:
+    """Two front-ends would each switch hosts that the other counts on."""
+    cloud.proven()
+    cloud.power("set", "100", *POLICY)
+    cloud.sandbox.control("raft", 2, 5, False)
+    follower = cloud.power("off", "3", "--evacuate", check=False)
+    assert "does not lead" in follower.stderr
+    cloud.sandbox.control("raft", 3, 6, True)
+    env = cloud.bundle.sandbox.env
+    with pytest.raises(subprocess.TimeoutExpired):  # it tries again and again: its writes do not return
+        subprocess.run(
+            [str(cloud.bundle.command), "power", "off", "3", "--evacuate"], env=env, timeout=20, check=False
+        )
+    assert "on" in cloud.ipmitool(3)
+    assert cloud.state(3) == 2
 
 
 def test_a_wrong_policy_is_refused_with_its_reason(cloud: Cloud) -> None:
