@@ -16,6 +16,7 @@ from onext.settings.exporter import Power
 
 _LARGEST = 16 << 20  # bytes of one page: some 80,000 processes
 _LONGEST = 16  # times the back-off, for a host that never answers
+_HURRIED = 2  # so many of them count as one failure
 _log = logging.getLogger("onext.exporter")
 
 
@@ -26,6 +27,7 @@ class Host:
     name: str
     choice: int = 0  # index into the sources
     failures: int = 0
+    hurried: int = 0  # failures near the end of the budget, which prove little
     not_before: float = 0.0  # time.monotonic()
     asked: float = 0.0
     busy: bool = False
@@ -96,11 +98,14 @@ class Rounds:
         name = f"[{host.name}]" if ":" in host.name else host.name
         try:
             host.reading = read(source, self._http.get(f"http://{name}:{port}/metrics", timeout=timeout).body)
-            host.failures, host.not_before = 0, 0.0
+            host.failures, host.hurried, host.not_before = 0, 0, 0.0
             host.tried = {source: True}
         except (HttpError, NotPower) as error:
-            if timeout >= settings.read_timeout / 2 or isinstance(error, NotPower):
-                self._failed(host, source, error)  # else it had too little time to prove anything
+            hurried = timeout < settings.read_timeout / 2 and isinstance(error, HttpError)
+            host.hurried = host.hurried + 1 if hurried else _HURRIED
+            if host.hurried >= _HURRIED:  # else it had too little time to prove anything
+                self._failed(host, source, error)
+                host.hurried = 0
         finally:
             host.busy = False
 

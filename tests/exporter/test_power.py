@@ -131,6 +131,28 @@ def test_dead_hosts_are_left_alone_and_come_back() -> None:
 
 
 @pytest.mark.process
+def test_too_little_time_proves_nothing_once() -> None:
+    """A live host that came last in a full round must not be left alone for a minute; one that does so again is."""
+    now = [1000.0]
+    over = threading.Event()
+
+    def page(_address: str, _path: str) -> str:
+        over.wait(20)
+        return SCAPHANDRE
+
+    with pages(page) as port:
+        some = rounds(port, lambda: now[0], budget=0.3, read_timeout=2.0)
+        for expected in (0, 1):
+            host = some.gather(hosts(1))[0]
+            deadline = time.monotonic() + 10
+            while host.busy and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert (host.reading, host.failures) == (None, expected)
+            now[0] += 10
+        over.set()
+
+
+@pytest.mark.process
 def test_never_faster_than_scaphandre_can() -> None:
     """Asked every 2 s or faster it freezes: a second scrape shares the first one's figures."""
     now = [1000.0]
