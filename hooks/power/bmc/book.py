@@ -18,8 +18,9 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from hooks.power.bmc.controller import Controller
-from hooks.power.bmc.entry import Entry
+from hooks.power.bmc.entry import Entry, Suspend
 from hooks.power.bmc.interface import Bmc, BookError, NotConfigured, UnsafeFile
+from hooks.power.bmc.suspend import Sleeper
 
 _TOO_WIDE = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 _ENTRIES: TypeAdapter[dict[int, Entry]] = TypeAdapter(dict[int, Entry])
@@ -51,11 +52,17 @@ class Book:
     def __contains__(self, host: int) -> bool:
         return host in self.entries
 
-    def bmc(self, host: int, *, timeout: float = 8.0) -> Bmc:
-        """Return a host's BMC, whose calls end within `timeout` seconds; raise NotConfigured."""
+    def bmc(self, host: int, *, timeout: float = 8.0, ssh_config: Path | None = None) -> Bmc:
+        """Return a host's BMC, whose calls end within `timeout` seconds; raise NotConfigured.
+
+        `ssh_config` is for hosts that are suspended.
+        """
         if host not in self.entries:
             raise NotConfigured(f"host {host} has no entry in {self.file}")
-        return Controller(host, self.entries[host], timeout)
+        entry = self.entries[host]
+        if isinstance(entry, Suspend):
+            return Sleeper(host, entry, timeout, ssh_config)
+        return Controller(host, entry, timeout)
 
 
 def _refuse_unsafe(file: Path, found: os.stat_result) -> None:
@@ -92,14 +99,14 @@ def _marked(error: MarkedYAMLError) -> int:
 
 def _complaints(document: object, error: ValidationError) -> Iterator[str]:
     for found in error.errors(include_url=False, include_context=False, include_input=False):
-        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "[key]")]
+        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "suspend", "[key]")]
         message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "string_type":
             message = "text was expected: put it in quotes"
         elif found["type"] == "extra_forbidden":
             message = "no such key"
         elif found["type"].startswith("union_tag"):
-            message = "kind: ipmi or redfish was expected"
+            message = "kind: ipmi, redfish or suspend was expected"
         yield f"{_line(document, where)}: {'.'.join(map(str, where))}: {message}"
 
 

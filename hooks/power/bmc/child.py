@@ -16,6 +16,7 @@ from pathlib import Path
 if __name__ == "__main__":  # started by its path and isolated from the environment
     sys.path.append(str(Path(__file__).parents[3]))
 
+from hooks.power.bmc.awake import Awake
 from hooks.power.bmc.interface import BmcError, Refused, Unreachable
 from hooks.power.bmc.ipmi import Ipmi
 from hooks.power.bmc.presence import answering
@@ -25,7 +26,7 @@ from hooks.power.bmc.workers import Workers
 
 _MOST_WORKERS = 24
 _PATIENCE = 3.0  # seconds for a BMC to show that it is there
-_KINDS: Mapping[str, type[Session]] = {"ipmi": Ipmi, "redfish": Redfish}
+_KINDS: Mapping[str, type[Session]] = {"ipmi": Ipmi, "redfish": Redfish, "suspend": Awake}
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hooks.power.bmc import delegate
-from hooks.power.bmc.entry import Ipmi, Redfish
+from hooks.power.bmc.entry import Entry, Ipmi, Redfish, Suspend
 from hooks.power.bmc.interface import Identity, Power, Reading
 from hooks.power.bmc.session import Job, Wish
 
@@ -49,8 +49,10 @@ class Controller:
         return answer
 
 
-def job(host: int, entry: Ipmi | Redfish, wish: Wish) -> Job:
+def job(host: int, entry: Entry, wish: Wish) -> Job:
     """Return what a child has to know."""
+    if isinstance(entry, Suspend):
+        return Job(id=host, wish=wish, kind=entry.kind, address=str(entry.address), port=entry.port)
     return Job(
         id=host,
         wish=wish,

@@ -14,6 +14,11 @@
   certificate: 0f3a…                  # its SHA-256; without it this machine's authorities must vouch for it
   system: /redfish/v1/Systems/1       # where one BMC has several
   serial: ABC1234                     # dmidecode -s system-serial-number
+14:
+  kind: suspend                       # METHOD = suspend: see hooks/power/bmc/suspend.py
+  address: 192.0.2.14                 # of the host itself, for ssh
+  mac: 02:00:00:00:00:0e              # of its interface that wakes it
+  interface: eth1                     # of this front-end, in the same network
 
 Addresses are addresses, no names: who answers for a name must not decide who gets a password.
 """
@@ -100,4 +105,19 @@ class Redfish(_Machine):
         return self.kind, str(self.address), str(self.port), self.system or ""
 
 
-Entry = Annotated[Ipmi | Redfish, Field(discriminator="kind")]
+class Suspend(Section):
+    """No BMC: a host that is put to sleep by ssh and woken over the network."""
+
+    kind: Literal["suspend"]
+    address: IPvAnyAddress
+    port: int = Field(22, ge=1, le=65535)
+    mac: str = Field(pattern=r"^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$")
+    interface: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What no other entry may name too."""
+        return self.kind, str(self.address)
+
+
+Entry = Annotated[Ipmi | Redfish | Suspend, Field(discriminator="kind")]

@@ -78,7 +78,7 @@ class _Datagrams:
 
 
 def _connect(place: _Place, opened: contextlib.ExitStack, selector: selectors.BaseSelector) -> None:
-    """Redfish: begin a connection; it is ready when it stands or is refused, which the session will tell."""
+    """Redfish and ssh: begin a connection, ready when it stands or is refused: the session will tell."""
     family = socket.AF_INET if ip_address(place[1]).version == 4 else socket.AF_INET6
     one = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
     one.setblocking(False)

@@ -127,16 +127,16 @@ def test_workers_end_with_who_asked(redfish: RedfishPeer, tmp_path: Path, bmc_bo
     code = "import sys; from pathlib import Path; from hooks.power.bmc.book import Book;"
     code += "from hooks.power.bmc.fleet import query_all; query_all(Book.load(Path(sys.argv[1])), 60.0)"
     asker = subprocess.Popen([sys.executable, "-c", code, str(book.file)], cwd=ROOT)
-    child_of_ours()
-    time.sleep(0.5)
-    family = list(descendants(asker.pid))
+    ends = time.monotonic() + 15.0
+    while len(family := list(descendants(asker.pid))) < 2:
+        assert time.monotonic() < ends, "no worker was started"
+        time.sleep(0.1)
     asker.kill()
     asker.wait()
     ends = time.monotonic() + 15.0
     while alive := [pid for pid in family if _running(pid)]:
         assert time.monotonic() < ends, alive
         time.sleep(0.1)
-    assert len(family) >= 2
 
 
 def _running(pid: int) -> bool:
