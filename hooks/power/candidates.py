@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hooks.power.demand import SICK
 from hooks.power.model import GOING, Bmc, Cluster, Guest, Host, Kind, Phase
-from hooks.power.policy import Mode, Parked, Policy
+from hooks.power.policy import Method, Mode, Parked, Policy
 from onext.oned.objects import HostState
 
 DAY = 86_400.0
@@ -89,6 +89,14 @@ def _bmc(case: Case) -> str:
     return words.get(case.host.bmc, "")
 
 
+def _method(case: Case) -> str:
+    """Let METHOD = suspend take hosts that are suspended, and poweroff those with a BMC."""
+    if case.host.sleeper is (case.policy.method is Method.SUSPEND):
+        return ""
+    kind = "suspend" if case.host.sleeper else "ipmi or redfish"
+    return f"METHOD is {case.policy.method.value}, its entry in bmc.yaml is {kind}"
+
+
 def _proven(case: Case) -> str:
     age = case.now - case.host.record.proven
     if not case.host.record.proven:
@@ -135,6 +143,7 @@ RULES: tuple[Callable[[Case], str], ...] = (
     _not_ours,
     _excluded,
     _bmc,
+    _method,
     _proven,
     _turns,
     _due,

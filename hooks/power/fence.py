@@ -30,6 +30,8 @@ def fence(hand: Hand, host: int, within: float, pause: Callable[[float], None] =
     sight = hand.world.see(host)
     if sight.state not in IN_ERROR:
         raise NotFenced(f"{sight.name} is {sight.state.name}: only a host in ERROR is fenced")
+    if not hand.world.proves_off(host):
+        raise NotFenced(f"{sight.name} has no BMC: nobody could say whether it is off")
     began = hand.world.monotonic()
     hand.claim(sight, Phase.LEFT, until=hand.world.now() + hand.limits.left_alone, reason="fenced")
     if hand.world.see(host).state not in IN_ERROR:

@@ -122,6 +122,7 @@ class Host:
     excluded: str = ""  # why it is never switched off (empty: it may be)
     monitored: float = 0.0  # when monitoring last came
     wild: int = 0  # guests that OpenNebula does not know
+    sleeper: bool = False  # has no BMC: it can only be suspended
     due: float = float("inf")  # when the next scheduled action of its guests is due
 
     @property

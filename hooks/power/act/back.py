@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hooks.power.act.hand import Hand
 from hooks.power.act.world import Sight
-from hooks.power.model import Bmc, Phase
+from hooks.power.model import Phase
 from onext.oned.objects import HostState
 
 
@@ -31,7 +31,7 @@ def returning(hand: Hand, sight: Sight) -> str:
 
 def _open_the_door(hand: Hand, sight: Sight) -> str:
     """Make it DISABLED; where it went off after all, it is a sleeping host to be woken."""
-    if hand.world.ask_bmc(sight.id).state is Bmc.OFF:
+    if hand.is_off(sight):
         hand.claim(sight, Phase.WAKING, reason="it went off while it was being given back")
         return "it is off after all: to be woken"
     hand.world.disable(sight.id)
@@ -41,7 +41,7 @@ def _open_the_door(hand: Hand, sight: Sight) -> str:
 def _wait(hand: Hand, sight: Sight) -> str:
     """Wait for monitoring; a shutdown that was ordered may still land, and a host may never come back."""
     assert sight.claim
-    if hand.world.ask_bmc(sight.id).state is Bmc.OFF:
+    if hand.is_off(sight):
         hand.claim(sight, Phase.WAKING, reason="it went off while it was being given back")
         return "it is off after all: to be woken"
     if 0 <= hand.world.now() - sight.claim.since <= hand.limits.wake:

@@ -117,6 +117,11 @@ class Hand:
             return "it took too long since the intent was written"
         return world.switch_bmc(sight.id, what)
 
+    def is_off(self, sight: Sight) -> bool:
+        """Whether a host that was told to go off is: its BMC says so, or without one it has fallen silent."""
+        state = self.world.ask_bmc(sight.id).state
+        return state is Bmc.OFF or (state is Bmc.SILENT and not self.world.proves_off(sight.id))
+
     def verified(self, sight: Sight) -> str:
         """Ask the BMC, which must be this machine's and say on; return what is wrong, or nothing."""
         answer = self.world.ask_bmc(sight.id)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from hooks.power.act.world import Answer, Failed, Sight
 from hooks.power.bmc.book import Book
+from hooks.power.bmc.interface import Bmc as BmcOf
 from hooks.power.bmc.interface import BmcError, Power
 from hooks.power.claims import RECORD_KEY, STATE_KEY, claim_of, claim_vector, record_of, record_vector
 from hooks.power.model import Bmc, Claim, Record
@@ -121,16 +122,28 @@ class Live:
     def ask_bmc(self, host: int) -> Answer:
         """Ask for power; a host without an entry is SILENT."""
         try:
-            reading = self.book.bmc(host, timeout=self.context.settings.power.bmc_timeout).power()
+            reading = self._bmc(host).power()
         except BmcError as error:
             return Answer(Bmc.SILENT, str(error))
         states = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF}
         return Answer(states.get(reading.power, Bmc.SILENT), reading.reason)
 
+    def _bmc(self, host: int) -> BmcOf:
+        settings = self.context.settings
+        config = settings.geolocation.ssh_config
+        return self.book.bmc(host, timeout=settings.power.bmc_timeout, ssh_config=config)
+
+    def proves_off(self, host: int) -> bool:
+        """Whether its BMC can say OFF; one that is not there proves nothing."""
+        try:
+            return self._bmc(host).proves_off
+        except BmcError:
+            return True
+
     def switch_bmc(self, host: int, what: str) -> str:
         """Order `on`, `off-soft` or `off-hard`."""
         try:
-            bmc = self.book.bmc(host, timeout=self.context.settings.power.bmc_timeout)
+            bmc = self._bmc(host)
             {"on": bmc.switch_on, "off-soft": bmc.soft_off, "off-hard": bmc.hard_off}[what]()
         except BmcError as error:
             return str(error)

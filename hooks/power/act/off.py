@@ -94,6 +94,8 @@ def _ask_softly(hand: Hand, sight: Sight) -> str:
     claim = hand.claim(sight, Phase.STOPPING, asked=hand.world.now())
     if wrong := hand.switch(sight, "off-soft", began):
         return go_back(hand, replace(sight, claim=claim), wrong)
+    if not hand.world.proves_off(sight.id):  # it took the order and fell silent: there is no more to know
+        return _confirmed(hand, replace(sight, claim=claim))
     return "asked to shut down"
 
 
@@ -105,7 +107,8 @@ def stopping(hand: Hand, sight: Sight) -> str:
     answer = hand.world.ask_bmc(sight.id)
     if sight.state is not HostState.OFFLINE:
         return hand.leave(sight, f"somebody else put it into {sight.state.name} while it shut down")
-    if answer.state is Bmc.OFF:
+    asleep = answer.state is Bmc.SILENT and not hand.world.proves_off(sight.id)
+    if answer.state is Bmc.OFF or asleep:
         return _confirmed(hand, sight)
     if not sight.empty:
         return go_back(hand, sight, f"guests are bound to it: {_shown(sight)}")

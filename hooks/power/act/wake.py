@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from hooks.power.act.hand import Hand
 from hooks.power.act.world import Failed, Sight
-from hooks.power.model import Bmc, Phase, Record
+from hooks.power.model import Phase, Record
 from onext.oned.objects import HostState
 
 
@@ -41,7 +41,7 @@ def waking(hand: Hand, sight: Sight) -> str:
         return _open_already(hand, sight)
     if not 0 <= hand.world.now() - claim.since <= hand.limits.wake:  # also when the clock jumped back
         return _failed(hand, sight, f"it did not come within {hand.limits.wake:.0f} s")
-    if not claim.asked or hand.world.ask_bmc(sight.id).state is Bmc.OFF:
+    if not claim.asked or hand.is_off(sight):
         return _ask(hand, sight)
     return _let_in(hand, sight) if hand.world.reachable(sight.id) else "waiting for ssh"
 

@@ -85,6 +85,9 @@ class World(Protocol):
     def ask_bmc(self, host: int) -> Answer:
         """Ask for power; a BMC that is another machine's is SILENT."""
 
+    def proves_off(self, host: int) -> bool:
+        """Whether asking can ever say OFF; a suspended host without a BMC is merely silent."""
+
     def switch_bmc(self, host: int, what: str) -> str:
         """Order `on`, `off-soft` or `off-hard`; return what went wrong, empty when the BMC took it."""
 

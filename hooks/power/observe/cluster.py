@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hooks.power.claims import RECORD_KEY, STATE_KEY, claim_of, record_of
 from hooks.power.energy import Curve
-from hooks.power.model import Bmc, Claim, Cluster, Guest, Host
+from hooks.power.model import Bmc, Claim, Cluster, Guest, Host, Phase
 from hooks.power.observe.groups import ties
 from hooks.power.observe.guests import Judge, Places, guest, last_host, size
 from hooks.power.observe.snapshot import Snapshot
@@ -101,14 +101,22 @@ def _host(element: Element, about: Surroundings) -> Host:
         HostState(int(element.findtext("STATE", "0"))),
         _size(element, claim),
         curve(element, about.settings),
-        about.snapshot.bmcs.get(number, Bmc.NONE),
+        _bmc(number, claim, about.snapshot),
         claim,
         record_of(_vector(element, RECORD_KEY)),
         _excluded(element, name, about),
         about.snapshot.monitored.get(number, 0.0),
         wild(element),
+        number in about.snapshot.sleepers,
         about.due.get(number, float("inf")),
     )
+
+
+def _bmc(number: int, claim: Claim | None, snapshot: Snapshot) -> Bmc:
+    """Return what its BMC says; one without, that we put to sleep and that is silent, sleeps."""
+    said = snapshot.bmcs.get(number, Bmc.NONE)
+    slept = claim is not None and claim.phase in (Phase.STOPPING, Phase.OFF, Phase.WAKING)
+    return Bmc.OFF if said is Bmc.SILENT and slept and number in snapshot.sleepers else said
 
 
 def _vector(element: Element, key: str) -> Mapping[str, str] | str | None:

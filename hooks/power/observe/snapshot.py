@@ -20,7 +20,8 @@ PIN = "ONEXT_POWER_PIN"
 class Snapshot:
     """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC says.
 
-    `pins_count` says that a tenant cannot write ONEXT_POWER_PIN.
+    `sleepers` are hosts without a BMC, which are suspended. `pins_count` says that a tenant cannot write
+    ONEXT_POWER_PIN.
     """
 
     hosts: tuple[Element, ...]
@@ -31,6 +32,7 @@ class Snapshot:
     groups: Element = field(default_factory=lambda: Element("VM_GROUP_POOL"))
     monitored: Mapping[int, float] = field(default_factory=dict)
     bmcs: Mapping[int, Bmc] = field(default_factory=dict)
+    sleepers: frozenset[int] = frozenset()
     pins_count: bool = False
 
 
@@ -48,6 +50,7 @@ def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:
         oned.document("vmgrouppool.info", -2, -1, -1),
         monitored(oned.document("hostpool.monitoring", 0)),
         {host: states[reading.power] for host, reading in readings.items()},
+        frozenset(host for host in book.entries if not book.bmc(host).proves_off),
         any((item.text or "").upper() == PIN for item in restricted),
     )
 

@@ -201,6 +201,7 @@ NEVER: list[tuple[str, dict[str, Any]]] = [
     ("does not answer", {"bmc": Bmc.SILENT}),
     ("oned says that it is not", {"bmc": Bmc.OFF}),
     ("not enrolled", {"record": Record()}),
+    ("METHOD is poweroff", {"sleeper": True}),
     ("days ago", {"record": Record(proven=NOW - 40 * 86_400, on_since=0)}),
     ("runs the front-end", {"excluded": "it runs the front-end"}),
     ("MIN_ON_MINUTES", {"record": Record(proven=NOW, on_since=NOW - 60)}),

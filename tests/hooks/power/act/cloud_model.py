@@ -29,6 +29,7 @@ class Machine:
     fault: str = ""  # of the BMC: dead, lying, other, password, stuck
     operators: bool = False  # an operator switched it off
     wild: int = 0
+    sleeper: bool = False  # has no BMC: silent when it sleeps
     deaf: bool = False  # its monitoring does not arrive
 
 
@@ -173,7 +174,12 @@ class FakeWorld:
         machine = self._machine(host)
         if machine.fault in ("dead", "password", "other"):
             return Answer(Bmc.SILENT, machine.fault)
+        if machine.sleeper and not machine.on:
+            return Answer(Bmc.SILENT, "no answer")
         return Answer(Bmc.ON if machine.on else Bmc.OFF)
+
+    def proves_off(self, host: int) -> bool:
+        return not self._machine(host).sleeper
 
     def switch_bmc(self, host: int, what: str) -> str:
         self.cloud.pass_time(0.5)  # the last look and the switch are one step: nothing can come between

@@ -239,6 +239,22 @@ def test_a_failed_wake_is_tried_again_and_then_quarantined(scene: Scene) -> None
     assert "not ours" in wake.wake(scene.hand, 0, "needed")
 
 
+def test_a_host_without_a_bmc_sleeps_and_wakes(scene: Scene) -> None:
+    """METHOD = suspend: silence after the order is all the proof there is, and it must come back."""
+    scene.machine().sleeper = True
+    assert scene.off() == "off"
+    scene.cloud.pass_time(60)
+    wake.wake(scene.hand, 0, "needed")
+    for _ in range(40):
+        scene.cloud.pass_time(10)
+        act(scene.hand, observe(scene.cloud), [])
+    assert scene.machine().claim is None
+    assert scene.machine().state is HostState.MONITORED
+    scene.machine().state = HostState.ERROR
+    with pytest.raises(NotFenced, match="no BMC"):
+        fence(scene.hand, 0, 30, scene.cloud.pass_time)
+
+
 def test_a_stranger_at_the_button_is_left_alone(scene: Scene) -> None:
     """We would fight with a person."""
     scene.asleep()
