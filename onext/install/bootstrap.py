@@ -61,10 +61,10 @@ def _folder(text: str) -> Path:
 
 def _command(checkout: Path, options: argparse.Namespace) -> int:
     front_end = FrontEnd.find()
+    front_end.become_owner()
     if options.check:
         return _check(checkout, front_end, as_json=options.json)
     front_end.require_rights()
-    front_end.become_owner()
     if options.uninstall:
         return _uninstall(checkout, front_end, options.backup)
     manifest.make_folder(front_end.paths.lib)

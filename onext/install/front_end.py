@@ -46,7 +46,7 @@ class FrontEnd:
         """Return the front-end of this machine; raise InstallError where there is none."""
         if location := os.environ.get("ONE_LOCATION"):
             return cls.self_contained(Path(location))
-        if not Path("/etc/one/oned.conf").is_file():
+        if not _there(Path("/etc/one/oned.conf")):
             raise InstallError(
                 "no OpenNebula front-end here: neither /etc/one/oned.conf nor ONE_LOCATION is there;"
                 " ./install.sh --sandbox tries everything without one"
@@ -93,6 +93,14 @@ class FrontEnd:
             os.setgid(self.code.gid)
             os.setuid(self.code.uid)
             os.environ.update(HOME=account.pw_dir, USER=account.pw_name)
+
+
+def _there(file: Path) -> bool:
+    """Whether a file is there, as far as this user may know."""
+    try:
+        return file.is_file()
+    except PermissionError:
+        return True
 
 
 def _account() -> Owner:

@@ -71,14 +71,26 @@ def start_detached(front_end: FrontEnd) -> None:
 
 
 def holder(lock: Path) -> int | None:
-    """Return the process that holds a flock on `lock`, None where nobody does (proc(5), /proc/locks)."""
+    """Return the process that holds a flock on `lock`, None where nobody does (proc(5), /proc/locks).
+
+    The device in /proc/locks is not that of stat(2) on overlayfs and btrfs: the process's own files decide.
+    """
     try:
         found = lock.stat()
     except FileNotFoundError:
         return None
-    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    held = re.search(rf"(?m)^\d+: FLOCK +\S+ +WRITE (\d+) {place} ", Path("/proc/locks").read_text())
-    return int(held.group(1)) if held else None
+    held = re.findall(
+        rf"(?m)^\d+: FLOCK +\S+ +WRITE (\d+) \w+:\w+:{found.st_ino} ", Path("/proc/locks").read_text()
+    )
+    return next((int(pid) for pid in held if _has_open(int(pid), found)), None)
+
+
+def _has_open(pid: int, file: os.stat_result) -> bool:
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if os.path.samestat(descriptor.stat(), file):
+                return True
+    return False
 
 
 def _end(front_end: FrontEnd) -> None:

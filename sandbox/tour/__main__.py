@@ -15,7 +15,7 @@ from sandbox.tour.stage import CHECKOUT, Stage, TourError
 # In the order in which they are shown; a scene without its part is left out, and said so.
 SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power")
 
-_OTHERS = ("nodes", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")
+_OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")
 
 
 def main() -> None:
