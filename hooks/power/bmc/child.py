@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -25,12 +26,14 @@ from hooks.power.bmc.session import Job, Session, fulfil
 from hooks.power.bmc.workers import Workers
 
 _MOST_WORKERS = 24
+_MEMORY = 1 << 30  # bytes of each process: an answer without end must not take all of the front-end's
 _PATIENCE = 3.0  # seconds for a BMC to show that it is there
 _KINDS: Mapping[str, type[Session]] = {"ipmi": Ipmi, "redfish": Redfish, "suspend": Awake}
 
 
 def main() -> None:
     """Do all jobs, or as many as can be done until the deadline, while the parent lives."""
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     work = json.load(sys.stdin)
     jobs = [Job(**job) for job in work["jobs"]]
     began, ends = work["began"], work["ends"]

@@ -6,6 +6,7 @@ which would talk to the BMC in further ways, is asked.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -80,8 +81,9 @@ class Ipmi:
         return float(int.from_bytes(said[1:3], "little")) if len(said) >= 3 else None
 
     def close(self) -> None:
-        """Log out."""
-        self._command.ipmi_session.logout()
+        """Log out; a BMC that does not answer any more has answered before."""
+        with contextlib.suppress(PyghmiException):
+            self._command.ipmi_session.logout()
 
     def _serial(self) -> str:
         try:

@@ -19,6 +19,7 @@ from hooks.power.bmc.interface import Identity, Refused, WrongCertificate, Wrong
 from hooks.power.bmc.session import Job, Order
 
 _TIMEOUT = 5.0  # seconds for each read
+_ABSURD = 1e6  # watts
 _SYSTEMS = "/redfish/v1/Systems"
 _RESET = {"on": "On", "soft": "GracefulShutdown", "hard": "ForceOff"}  # ResetType
 _POWER = {"On": "on", "Off": "off"}  # PowerState; PoweringOn, PoweringOff and Paused are neither
@@ -63,7 +64,7 @@ class Redfish:
         chassis = [self._get(one["@odata.id"]) for one in self._system.get("Links", {}).get("Chassis", ())]
         metrics = [one["EnvironmentMetrics"]["@odata.id"] for one in chassis if "EnvironmentMetrics" in one]
         read = [self._get(one).get("PowerWatts", {}).get("Reading") for one in metrics]
-        watts = [float(one) for one in read if isinstance(one, (int, float))]
+        watts = [float(one) for one in read if isinstance(one, (int, float)) and 0 <= one < _ABSURD]
         return sum(watts) if watts else None
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from hooks.power.bmc.interface import Identity, WrongMachine
 
+_SERIAL = 64  # characters of a serial number that are told on
+
 Order = Literal["on", "soft", "hard"]
 Wish = Literal["power", "identity", "watts", "on", "soft", "hard"]
 
@@ -59,7 +61,7 @@ def fulfil(job: Job, session: Session) -> dict[str, object]:
     said = session.identity()
     uuid = _verified(job, said)
     if job.wish == "identity":
-        return {"uuid": uuid, "serial": said.serial}
+        return {"uuid": uuid, "serial": said.serial[:_SERIAL]}
     if job.wish == "watts":
         return {"watts": session.watts()}
     power = session.power()
@@ -81,7 +83,9 @@ def _verified(job: Job, said: Identity) -> str:
 def _another(what: str, said: str, wanted: str) -> str:
     if not said:
         return f"it tells no {what}: bmc.yaml has to name another mark of this machine"
-    return f"it belongs to {what} {said[:64]!r}, bmc.yaml names {wanted!r}: mend the entry or the cabling"
+    return (
+        f"it belongs to {what} {said[:_SERIAL]!r}, bmc.yaml names {wanted!r}: mend the entry or the cabling"
+    )
 
 
 def _byte_orders(uuid: str) -> Iterator[str]:

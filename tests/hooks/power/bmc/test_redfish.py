@@ -197,6 +197,12 @@ def test_a_bmc_cannot_tell_the_password_on(hostile: Serve, bmc_book: Books) -> N
     assert "***" in said.reason
 
 
+def test_a_long_answer_is_cut(hostile: Serve, bmc_book: Books) -> None:
+    """A BMC that was taken over would spoil the answers of all others: they share one pipe."""
+    endless = hostile({"UUID": UUID, "PowerState": "On", "SerialNumber": "A" * 100_000})
+    assert bmc(bmc_book, endless.entry).identity().serial == "A" * 64
+
+
 def test_watts_come_from_the_chassis(hostile: Serve, bmc_book: Books) -> None:
     """Saved energy would be a guess of a model where a meter stands."""
     link = {"@odata.id": "/redfish/v1/Chassis/1"}
