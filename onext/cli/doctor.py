@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Iterator
+from importlib import resources
 
 import click
 
-from onext import spool
+from onext import spool, ssh
 from onext.command import front_end, json_option
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
@@ -18,10 +19,13 @@ from onext.worker.registry import installed
 
 
 @click.command()
+@click.option("--node", metavar="HOST", help="Check a node instead: can its power be measured?")
 @json_option
 @front_end
-def doctor(context: Context, *, as_json: bool) -> None:
+def doctor(context: Context, *, node: str | None, as_json: bool) -> None:
     """Check what is installed, registered, reachable and up to date. Exit code 1 when something is not."""
+    if node is not None:
+        sys.exit(_node(node))
     found = list(findings(context))
     rows = [{"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found]
     show(rows, ("check", "state", "message", "remedy"), as_json=as_json)
@@ -49,6 +53,18 @@ def _parts(context: Context) -> Iterator[tuple[str, Iterable[Check]]]:
     for part in installed():
         yield part.name, part.checks(context)
     yield "biscuit", importlib.import_module("onext.biscuit.check").findings(context)
+
+
+def _node(name: str) -> int:
+    """Run the node's own check there, by ssh, and pass on what it says."""
+    package = importlib.import_module("exporter.scaphandre")
+    program = resources.files(package).joinpath("node.py").read_bytes()
+    try:
+        said = ssh.run(name, ["python3", "-", "check"], timeout=30, input=program, check=False)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--node") from error
+    click.echo((said.stdout + said.stderr).decode("utf-8", "replace"), nl=False)
+    return said.exit_code
 
 
 def _oned(context: Context) -> Iterator[Check]:

@@ -72,6 +72,17 @@ def test_doctor_names_what_is_wrong(bundle: Bundle) -> None:
     assert states["geolocation: database"] == "fail"
 
 
+def test_doctor_looks_at_a_node(bundle: Bundle) -> None:
+    """An administrator asks from the front-end what a node lacks to measure its power."""
+    bundle.sandbox.control("node", "node-a1", {"behaves": "ok"})
+    asked = bundle.onext("doctor", "--node", "node-a1", check=False)
+    assert asked.returncode in (0, 1)
+    assert "RAPL" in asked.stdout
+    forged = bundle.onext("doctor", "--node", "-oProxyCommand=id", check=False)
+    assert forged.returncode == 2
+    assert "no host name" in forged.stderr
+
+
 def test_oned_down_is_one_line(bundle: Bundle) -> None:
     """A person reads a line, not a traceback."""
     bundle.sandbox.stop()
