@@ -1,6 +1,5 @@
 """The worker's process: found by what it holds, ended before its files go."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,4 +61,4 @@ def test_a_lock_that_nobody_holds_is_not_waited_for(front_end: FrontEnd) -> None
     """Without a worker there is nothing to end."""
     (front_end.paths.var / "worker.lock").touch()
     service._end(front_end)
-    assert os.path.exists(front_end.paths.var / "worker.lock")
+    assert (front_end.paths.var / "worker.lock").exists()
