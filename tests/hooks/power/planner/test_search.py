@@ -82,7 +82,9 @@ def problems(draw: st.DrawFn) -> Problem:
     )
     flavour = Size(400, 32_768)
     reserve = Reserve(
-        ((draw(st.integers(0, 3)), flavour, None),), draw(st.booleans()), draw(st.integers(0, 3))
+        buffer=((draw(st.integers(0, 3)), flavour, None),),
+        spare_host=draw(st.booleans()),
+        min_slots=draw(st.integers(0, 3)),
     )
     return Problem(slots, loads, reserve)
 
