@@ -1,5 +1,6 @@
 """Things die in mid-stream: the guest runs on exactly one side each time, and nothing is left on either end."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,8 +70,9 @@ def test_kill_nine_at_thirty_points(lab: Laboratory, guest: Guest) -> None:
         process = start(guest, here, there)
         time.sleep(run * point / points)
         for pid in driver_of(here):
-            os.kill(pid, signal.SIGKILL)
-            killed += 1
+            with contextlib.suppress(ProcessLookupError):  # it was quicker
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
         result = finish(process)
         where = whole(lab, guest)
         if where == there.name:
