@@ -21,6 +21,7 @@ from onext.install.look import digest, look
 from onext.install.manifest import ORIGINALS, Manifest, Placed
 from onext.install.oned_conf import OnedConfError
 from onext.part import Check
+from onext.settings import SettingsError
 
 
 class Lines(Protocol):
@@ -157,7 +158,7 @@ def _problems(editor: Editor) -> list[str]:
         return editor.lines.problems(_read(editor.path))
     except PermissionError:
         return []  # whoever may not read it cannot be told
-    except (InstallError, OnedConfError) as error:
+    except (InstallError, OnedConfError, SettingsError) as error:
         return [str(error)]
 
 

@@ -88,11 +88,14 @@ def resolve(lib: Path, name: str) -> Path | None:
 
 
 def prune(lib: Path) -> None:
-    """Remove every version but the current and the previous one, and what interrupted installs left."""
+    """Remove every version but the current and the previous one, and what interrupted installs left.
+
+    A pip that outlived its killed install.sh may still write there: the next install takes the rest.
+    """
     keep = {resolve(lib, CURRENT), resolve(lib, PREVIOUS)}
     for folder in (lib / FOLDER).iterdir():
         if folder not in keep:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget(lib: Path, failed: Path, older: Path | None) -> None:
