@@ -37,6 +37,14 @@ def settle(front_end: FrontEnd, *, restart: bool, units: bool) -> None:
         _as_service(
             front_end, [versions.python(front_end.paths.current), "-I", "-m", "onext.install", "start-worker"]
         )
+        _wait_until_awake(front_end)
+
+
+def _wait_until_awake(front_end: FrontEnd) -> None:
+    """Return when the worker listens, or when it should: `--check` tells of one that does not."""
+    deadline = time.monotonic() + _PATIENCE
+    while not spool.wake(str(front_end.paths.spool)) and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def stop(front_end: FrontEnd) -> None:

@@ -74,7 +74,8 @@ def test_the_worker_runs_after_an_install(installed: Installed) -> None:
 def test_check_names_what_differs(installed: Installed) -> None:
     """Each kind of damage is a line of its own, and the exit code is for scripts."""
     installed.install()
-    assert installed.run("--check").returncode == 0
+    whole = installed.run("--check")
+    assert whole.returncode == 0, whole.stdout
     (installed.location / "bin/onext").chmod(0o777)
     (installed.location / "var/remotes/hooks/onext/geolocation").unlink()
     (installed.location / "var/remotes/vmm/kvm/migrate").write_text("#!/bin/sh\n# of the next package\n")
@@ -94,7 +95,8 @@ def test_check_names_what_differs(installed: Installed) -> None:
     (installed.location / "etc/onext.yaml").unlink()
     (installed.location / "etc/onext/bmc.yaml").unlink()
     assert installed.install().returncode == 0
-    assert installed.run("--check").returncode == 0
+    mended = installed.run("--check")
+    assert mended.returncode == 0, mended.stdout
 
 
 def test_check_does_not_need_an_installation_to_say_so(tmp_path: Path, installed: Installed) -> None:
