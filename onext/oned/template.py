@@ -2,7 +2,8 @@ r"""Templates as text: what one.*.update takes with append = 1.
 
 `KEY="value"` merges, `KEY=[ ]` removes, a vector replaces the whole vector. The grammar is that of
 OpenNebula's template_parser.l: within quotes only `\"` is an escape, so a backslash before a quote
-or at the end of a value has no written form, and `]]>` ends the parser.
+or at the end of a value has no written form, and `]]>` ends the parser. A character beyond the basic
+plane fails the whole call (Fault -503), and a carriage return comes back as a line feed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from collections.abc import Mapping
 Value = str | int | float | Mapping[str, str | int | float] | None
 
 _KEY = re.compile(r"[A-Z][A-Z0-9_]*\Z")
-_UNWRITABLE = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]|]]>|\\\\"|\\\\\\Z')
+_UNWRITABLE = re.compile(
+    '[\x00-\x08\x0b-\x1f\x7f\ufffe\uffff\ud800-\udfff\U00010000-\U0010ffff]|]]>|\\\\"|\\\\\\Z'
+)
 
 
 class UnwritableValue(ValueError):

@@ -39,8 +39,7 @@ class Draft:
     ) -> None:
         self.kept = kept
         self.targets = targets
-        used = set(targets.values())
-        self.made_way = {slot: moves for slot, moves in made_way.items() if slot in used or slot == ANY}
+        self.made_way = _needed(made_way, targets)
         self.watts = sum(slot.watts for slot in problem.slots if slot.id in kept)
         self.cost = sum(load.cost for load in problem.loads if load.slot not in kept)
         self.cost += sum(load.cost for moves in self.made_way.values() for load, _ in moves)
@@ -49,6 +48,20 @@ class Draft:
     def rank(self) -> tuple[float, float]:
         """Return what is minimised: idle watts, then the cost of the moves."""
         return self.watts, self.cost
+
+
+def _needed(
+    made_way: dict[int, list[tuple[Load, int]]], targets: dict[tuple[int, ...], int]
+) -> dict[int, list[tuple[Load, int]]]:
+    """Keep what makes way for something; for the buffer alone it goes first: no drain leads there."""
+    led_to = {target for guests, target in targets.items() if guests[0] >= 0}
+    needed: dict[int, list[tuple[Load, int]]] = {}
+    for slot, moves in made_way.items():
+        if slot in led_to or slot in targets.values():
+            needed.setdefault(slot if slot in led_to else ANY, []).extend(moves)
+        elif slot == ANY:
+            needed.setdefault(ANY, []).extend(moves)
+    return needed
 
 
 def make_plan(problem: Problem) -> Plan:
