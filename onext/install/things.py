@@ -1,6 +1,6 @@
 """What an installation is made of: a list that is read, compared and carried out, and says all by itself.
 
-A pure function of the front-end and of the version's folder; docs/parts/install.md has it as a table.
+A pure function of the front-end and of the version's folder; README.md has it as a table.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ ROW = re.compile(r"^\| `(/[^`]+)` \| (\w+:\w+) \| ([0-7, ]+) \|", re.MULTILINE)
 
 @pytest.fixture
 def rows() -> list[tuple[str, str, list[str]]]:
-    text = (ROOT / "docs/parts/install.md").read_text()
+    text = (ROOT / "README.md").read_text()
     return [(place, owner, re.findall(r"\d+", modes)) for place, owner, modes in ROW.findall(text)]
 
 
