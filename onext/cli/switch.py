@@ -27,8 +27,8 @@ SWITCHES = {
 def stop(context: Context, part: str) -> None:
     """Freeze PART, or all: what is in work is finished, nothing new is begun. Logins go on."""
     mark(context.paths, SWITCHES[part])
-    _tunnel(part, "off")
     click.echo(f"{part}: stopped on this server; `onext start {part}` lets it go on")
+    _tunnel(part, "off")
 
 
 @click.command()
@@ -38,8 +38,8 @@ def start(context: Context, part: str) -> None:
     """Let PART, or all, go on."""
     for name in SWITCHES.values() if part == "all" else (SWITCHES[part],):
         (context.paths.stopped / name).unlink(missing_ok=True)
-    _tunnel(part, "on")
     click.echo(f"{part}: goes on" if part != "all" else "all: go on")
+    _tunnel(part, "on")
 
 
 def mark(paths: Paths, name: str) -> None:
