@@ -140,7 +140,8 @@ def test_a_tunnel_that_stays_dead(lab: Laboratory, guest: Guest) -> None:
             os.kill(pid, signal.SIGKILL)
         deleter.wait()
     assert result.done.exit_code != 0
-    assert "nothing came through the tunnel" in result.log
+    # Which of the two watches sees it first is chance.
+    assert "nothing came through the tunnel" in result.log or "no progress for" in result.log
     assert whole(lab, guest) == "lab-a"
 
 
