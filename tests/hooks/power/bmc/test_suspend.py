@@ -94,7 +94,7 @@ def entry(node: Node) -> dict[str, object]:
 
 
 def sleeper(node: Node, bmc_book: Books) -> Bmc:
-    return bmc_book({7: entry(node)}).bmc(7, timeout=5.0, ssh_config=node.config)
+    return bmc_book({7: entry(node)}).bmc(7, timeout=15.0, ssh_config=node.config)
 
 
 def test_a_host_is_suspended_and_falls_silent(node: Node, bmc_book: Books) -> None:
