@@ -52,8 +52,9 @@ class Scene:
         self.off()
         self.cloud.pass_time(60)
         self.off()
-        assert self.machine().claim is not None
-        assert self.machine().claim.phase is Phase.OFF
+        claim = self.machine().claim
+        assert claim is not None
+        assert claim.phase is Phase.OFF
         self.log.clear()
         return self
 
@@ -80,8 +81,9 @@ def test_off_is_believed_only_when_the_bmc_confirms(scene: Scene) -> None:
     scene.off()
     scene.cloud.pass_time(100)
     scene.off()
-    assert scene.machine().claim is not None
-    assert scene.machine().claim.phase is Phase.STOPPING
+    claim = scene.machine().claim
+    assert claim is not None
+    assert claim.phase is Phase.STOPPING
 
 
 def test_hard_off_comes_only_after_the_soft_one_had_its_time(scene: Scene) -> None:
@@ -184,8 +186,9 @@ def test_an_operators_enable_while_draining_wins(scene: Scene) -> None:
     scene.off()
     scene.machine().state = HostState.MONITORED
     assert "somebody else" in scene.off()
-    assert scene.machine().claim is not None
-    assert scene.machine().claim.phase is Phase.LEFT
+    claim = scene.machine().claim
+    assert claim is not None
+    assert claim.phase is Phase.LEFT
 
 
 def test_order_of_waking(scene: Scene) -> None:

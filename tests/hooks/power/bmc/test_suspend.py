@@ -39,6 +39,7 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.links, self.obedient, self.allowed = LINKS, True, True
         self.asked: list[str] = []
+        self._connections: list[asyncssh.SSHServerConnection] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -63,6 +64,7 @@ class Node:
 
     def _answer(self, process: "asyncssh.SSHServerProcess[str]") -> None:
         self.asked.append(process.command or "")
+        self._connections.append(process.get_extra_info("connection"))
         if process.command == "ip -o link":
             process.stdout.write(self.links)
         elif not self.allowed:
@@ -72,8 +74,19 @@ class Node:
             self._acceptor.close()
         process.exit(0)
 
+    async def _end(self) -> None:
+        """Leave no task behind: Python would complain of it in the middle of another test."""
+        self._acceptor.close()
+        for connection in self._connections:
+            connection.abort()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.sleep(0.05)
+
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._acceptor.close)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

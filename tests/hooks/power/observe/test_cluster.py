@@ -72,7 +72,7 @@ def test_groups_tie_guests(snapshot: Snapshot) -> None:
     assert guests["web-0"].apart & guests["web-1"].apart
     assert not guests["db-0"].apart
     assert guests["db-0"].together == guests["cache-0"].together != ""
-    assert guests["cache-0"].hosts == {1}
+    assert guests["cache-0"].hosts == frozenset({1})
 
 
 def test_roles_that_keep_apart_from_each_other() -> None:
