@@ -1,5 +1,6 @@
 """What every object of OpenNebula has: id, name, owner, permissions, template, and its cached XML."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -51,7 +52,7 @@ _BITS = tuple(f"{who}_{what}" for who in ("OWNER", "GROUP", "OTHER") for what in
 
 
 @dataclass(kw_only=True)
-class Thing:
+class Thing(ABC):
     """An object of a pool. Whoever changes it calls `touch()`, which drops the XML rendered before."""
 
     KIND: ClassVar[str] = ""
@@ -86,9 +87,9 @@ class Thing:
             cached = self._rendered[form] = markup.wire(render())
         return cached
 
+    @abstractmethod
     def xml(self) -> str:
         """Return the object as its `info` call answers."""
-        raise NotImplementedError
 
     def payload(self) -> str:
         """Return the object as hooks get it."""
