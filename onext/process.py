@@ -78,7 +78,7 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
+    if process.returncode is None:  # not reaped yet, though perhaps dead: its group is still ours
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from onext.account import become
 from onext.paths import Paths
 
 ACCOUNT = "oneadmin"  # whom OpenNebula's packages run as
@@ -87,12 +88,8 @@ class FrontEnd:
 
     def become_owner(self) -> None:
         """Give up root where the front-end belongs to somebody else: root follows no links of theirs."""
-        if self.system is None and os.geteuid() == 0 and self.code.uid != 0:
-            account = pwd.getpwuid(self.code.uid)
-            os.initgroups(account.pw_name, self.code.gid)
-            os.setgid(self.code.gid)
-            os.setuid(self.code.uid)
-            os.environ.update(HOME=account.pw_dir, USER=account.pw_name)
+        if self.system is None:
+            become(self.code.uid, self.code.gid)
 
 
 def _there(file: Path) -> bool:

@@ -53,7 +53,7 @@ class Inbox:
         try:
             _check(file)
             key = Key.parse(file.name)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             _log.error("spool: %s; moved to %s", error, self.folder / spool.REFUSED)
             file.rename(self.folder / spool.REFUSED / file.name)
             return None

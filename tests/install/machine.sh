@@ -41,6 +41,9 @@ echo "-- root"
 stat -c '%n %U:%G %a' /usr/bin/onext /etc/one/onext.yaml /etc/one/onext $remotes/hooks/onext/geolocation /var/lib/one/onext
 dpkg-divert --truename $remotes/vmm/kvm/migrate
 runuser -u oneadmin -- onext status
+onext stop geolocation
+stat -c '%n %U:%G' /var/lib/one/onext/stopped/geolocation
+onext start geolocation
 "$checkout/install.sh" --check
 echo "-- uninstall"
 "$checkout/install.sh" --uninstall

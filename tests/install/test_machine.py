@@ -58,6 +58,7 @@ def test_a_packaged_front_end(checkout: Path, wheels: Path, tmp_path: Path) -> N
         "/var/lib/one/onext oneadmin:oneadmin 755",
         "/var/lib/one/remotes/vmm/kvm/migrate_default",
         "worker: runs",
+        "/var/lib/one/onext/stopped/geolocation oneadmin:oneadmin",
     ):
         assert line in said
     assert said.endswith("same\n"), said

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,18 @@ def test_a_hanging_command_is_ended_with_its_children() -> None:
     with pytest.raises(CommandError, match="no end after"):
         run(["sh", "-c", "sleep 77 & sleep 77"], timeout=0.3)
     assert time.monotonic() - began < 30
+
+
+def test_children_that_outlive_a_command_are_ended_too(tmp_path: Path) -> None:
+    """What a dead command left behind holds our pipes, and would stay for ever."""
+    with pytest.raises(CommandError, match="no end after"):
+        run(["sh", "-c", 'sleep 77 & echo $! > "$0"', str(tmp_path / "pid")], timeout=1)
+    child = Path("/proc", (tmp_path / "pid").read_text().strip())
+    for _ in range(1000):
+        if not child.exists() or " (sleep) Z " in (child / "stat").read_text():
+            return
+        time.sleep(0.01)
+    pytest.fail("the child lives on")
 
 
 def test_endless_output_is_ended() -> None:

@@ -98,3 +98,15 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(inbox: Inbox, monkeypatch: p
     with pytest.raises(OSError, match="No space left"):
         put(inbox)
     assert list((inbox.folder / spool.INCOMING).iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_is_put_aside(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of somebody else's would end each worker that is started again."""
+    put(inbox)
+
+    def refuse(_file: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert inbox.take() == []
+    assert [file.name for file in (inbox.folder / spool.REFUSED).iterdir()] == ["geolocation.host.1"]
