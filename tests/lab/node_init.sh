@@ -17,10 +17,11 @@ mount --bind "$folder/cache" /var/cache/libvirt
 mount --bind "$folder/log" /var/log/openvswitch
 mount --bind "$folder/home" /var/lib/one
 mount --bind "$folder/root" /root
-mount --bind "$folder/vartmp" /var/tmp
 # Userspace bridges (a machine without OVS's kernel module) need a word more than the driver says: a shim in its place
 cp /usr/bin/ovs-vsctl /run/real/ovs-vsctl
 mount --bind "$bin/ovs-vsctl" /usr/bin/ovs-vsctl
+# Last: the checkout itself may be below it
+mount --bind "$folder/vartmp" /var/tmp
 hostname "$name"
 touch "$folder/ready"
 exec python3 -S -c '
