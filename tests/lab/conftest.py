@@ -63,6 +63,7 @@ def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
     initrd = build_initrd(tmp_path_factory.mktemp("guest"))
     for folder in (initrd.parent, initrd.parent.parent, initrd.parent.parent.parent):
         folder.chmod(0o755)  # oneadmin's QEMU reads it
+    kernel = Path(shutil.copy(KERNEL, initrd.parent))  # nodes have a /var/tmp of their own: the checkout may be there
     current: list[Laboratory] = []
 
     def close() -> None:
@@ -73,7 +74,7 @@ def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
         if current and current[0].network == network and all(node.alive() for node in current[0].nodes):
             return current[0]
         close()
-        lab = Laboratory(tmp_path_factory.mktemp("lab"), network, KERNEL.resolve(), initrd)
+        lab = Laboratory(tmp_path_factory.mktemp("lab"), network, kernel, initrd)
         current.append(lab)
         lab.up()
         return lab
