@@ -8,6 +8,7 @@ same datapath; "stream" is OpenNebula's own migrate inside, "whole" the driver f
 from __future__ import annotations
 
 import re
+import shutil
 import statistics
 import tempfile
 import time
@@ -50,17 +51,14 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)
         initrd = build_initrd(folder)
+        kernel = Path(shutil.copy(KERNEL, folder))
         for delay in (0, 10_000):
             _set_up(
-                Laboratory(
-                    folder / f"set-up-{delay}", Network(ovs=True, delay_us=delay), KERNEL.resolve(), initrd
-                ),
+                Laboratory(folder / f"set-up-{delay}", Network(ovs=True, delay_us=delay), kernel, initrd),
                 delay,
             )
         for ovs, delay in ((False, 0), (False, 10_000), (True, 0), (True, 10_000)):
-            lab = Laboratory(
-                folder / f"move-{ovs}-{delay}", Network(ovs=ovs, delay_us=delay), KERNEL.resolve(), initrd
-            )
+            lab = Laboratory(folder / f"move-{ovs}-{delay}", Network(ovs=ovs, delay_us=delay), kernel, initrd)
             _migrations(lab, "ovs" if ovs else "kernel", delay)
 
 

@@ -63,7 +63,9 @@ def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
     initrd = build_initrd(tmp_path_factory.mktemp("guest"))
     for folder in (initrd.parent, initrd.parent.parent, initrd.parent.parent.parent):
         folder.chmod(0o755)  # oneadmin's QEMU reads it
-    kernel = Path(shutil.copy(KERNEL, initrd.parent))  # nodes have a /var/tmp of their own: the checkout may be there
+    kernel = Path(
+        shutil.copy(KERNEL, initrd.parent)
+    )  # nodes have a /var/tmp of their own: the checkout may be there
     current: list[Laboratory] = []
 
     def close() -> None:
