@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from onext.biscuit import keys, revocation, zone
+from onext import zone
+from onext.biscuit import keys, revocation
 from onext.biscuit.errors import BiscuitError, ListUnusable
 from onext.install import oned_conf
 from onext.oned.client import Oned
@@ -34,15 +35,16 @@ class Here:
     entry: str
 
 
-def findings(context: Context) -> Iterator[Check]:
-    """Yield what is well and what is not: this server, its users, the other servers of the zone."""
+def findings(context: Context, *, local: bool = False) -> Iterator[Check]:
+    """Yield what is well and what is not: this server, its users; unless `local`, the zone's others."""
     paths = context.paths
     yield from _files(paths)
     yield from _configuration(paths)
     running = context.oned.document("system.config")
     yield from _running(running)
     yield from _users(context.oned.document("userpool.info"))
-    yield from _zone(paths, context.oned, running)
+    if not local:
+        yield from _zone(paths, context.oned, running)
 
 
 def here(paths: Paths) -> Here:
@@ -119,10 +121,8 @@ def _keys_are_good(stored: str) -> bool:
 
 def _zone(paths: Paths, oned: Oned, configuration: Element) -> Iterator[Check]:
     ours = asdict(here(paths))
-    for server in zone.servers(oned, configuration):
-        if server.here:
-            continue
-        answer = zone.ask(server, paths, ["check", "--local"])
+    for server in zone.others(oned, configuration):
+        answer = zone.ask(server, paths, ["biscuit", "check", "--local"])
         name = f"server {server.name}"
         if not answer.done:
             yield Check(name, "warn", f"not asked: {answer.text}", f"ssh {server.host}")

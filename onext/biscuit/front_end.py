@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from onext.account import become_owner
 from onext.biscuit import reading, revocation, tokens
 from onext.biscuit.errors import BiscuitError
 from onext.paths import Paths
@@ -73,6 +74,7 @@ def check(*, local: bool, as_json: bool) -> None:
     if local:
         click.echo(json.dumps(asdict(here(Paths.find()))))
         return
+    become_owner(Paths.find().var)
     found = list(findings(Context()))
     rows = [{"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found]
     show(rows, ("check", "state", "message", "remedy"), as_json=as_json)
@@ -94,6 +96,7 @@ def _given(token: str | None, ids: Sequence[str], block: int) -> tuple[str | Non
 
 def _revoke(paths: Paths, ids: Sequence[str], user: str, *, now: bool, as_json: bool) -> None:
     """Add to the list of this server whatever else fails, then go on to the others, and report."""
+    become_owner(paths.var)
     new = revocation.add(paths.own_etc / revocation.FILE, ids)
     here = f"{len(new)} added" if new else "already there"
     rows: list[Row] = [{"server": "here", "result": here, "done": True}]
@@ -129,11 +132,11 @@ def _report(rows: Sequence[Row], sessions: Sequence[Row], *, as_json: bool) -> N
 
 
 def _on_the_others(context: Context, configuration: Element, ids: Sequence[str]) -> list[Row]:
-    from onext.biscuit import zone
+    from onext import zone
 
     data = "".join(f"{i}\n" for i in ids).encode()
-    others = [server for server in zone.servers(context.oned, configuration) if not server.here]
-    answers = [zone.ask(server, context.paths, ["revoke", "--local"], data) for server in others]
+    others = zone.others(context.oned, configuration)
+    answers = [zone.ask(server, context.paths, ["biscuit", "revoke", "--local"], data) for server in others]
     return [{"server": a.server.name, "result": a.text, "done": a.done} for a in answers]
 
 

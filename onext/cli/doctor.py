@@ -10,6 +10,7 @@ from importlib import resources
 import click
 
 from onext import spool, ssh
+from onext.cli import servers
 from onext.command import front_end, json_option
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
@@ -20,19 +21,20 @@ from onext.worker.registry import installed
 
 @click.command()
 @click.option("--node", metavar="HOST", help="Check a node instead: can its power be measured?")
+@click.option("--local", is_flag=True, help="This server only, not the others of the zone.")
 @json_option
 @front_end
-def doctor(context: Context, *, node: str | None, as_json: bool) -> None:
+def doctor(context: Context, *, node: str | None, local: bool, as_json: bool) -> None:
     """Check what is installed, registered, reachable and up to date. Exit code 1 when something is not."""
     if node is not None:
         sys.exit(_node(node))
-    found = list(findings(context))
+    found = list(findings(context, local=local))
     rows = [{"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found]
     show(rows, ("check", "state", "message", "remedy"), as_json=as_json)
     sys.exit(any(check.level == "fail" for check in found))
 
 
-def findings(context: Context) -> Iterator[Check]:
+def findings(context: Context, *, local: bool) -> Iterator[Check]:
     """Look at everything, the foundations first; what cannot be looked at is a finding too."""
     try:
         settings = context.settings
@@ -43,16 +45,18 @@ def findings(context: Context) -> Iterator[Check]:
     yield from _oned(context)
     yield _worker(context)
     yield from _installation(context)
-    for name, checks in _parts(context):
+    for name, checks in _parts(context, local=local):
         for check in _guarded(name, checks):
             yield Check(f"{name}: {check.name}", check.level, check.message, check.remedy)
+    if not local:
+        yield from _guarded("servers", servers.findings(context))
 
 
-def _parts(context: Context) -> Iterator[tuple[str, Iterable[Check]]]:
+def _parts(context: Context, *, local: bool) -> Iterator[tuple[str, Iterable[Check]]]:
     """Return what every part that is here has to say, the drivers too."""
     for part in installed():
         yield part.name, part.checks(context)
-    yield "biscuit", importlib.import_module("onext.biscuit.check").findings(context)
+    yield "biscuit", importlib.import_module("onext.biscuit.check").findings(context, local=local)
 
 
 def _node(name: str) -> int:

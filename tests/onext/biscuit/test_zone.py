@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from onext.biscuit import check, front_end, revocation, zone
+from onext import zone
+from onext.biscuit import check, front_end, revocation
 from onext.oned.errors import Unreachable
 from onext.paths import Paths
 from onext.settings import Settings

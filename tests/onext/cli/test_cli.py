@@ -24,7 +24,7 @@ def test_help_lists_every_group_without_importing_one() -> None:
 
 def test_a_part_that_is_not_here_is_said_in_one_line(tmp_path: Path) -> None:
     """The wheel alone brings no hooks: who asks for them must learn where they come from."""
-    (tmp_path / "onext").symlink_to(Path(__file__).parent.parent.parent / "onext")
+    (tmp_path / "onext").symlink_to(Path(__file__).parents[3] / "onext")
     program = f"import sys; sys.path[:0]=[{str(tmp_path)!r}]; sys.meta_path=[f for f in sys.meta_path if 'editable' not in repr(f)]\nsys.argv=['onext','geo','show']\nfrom onext.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -1,7 +1,7 @@
-"""The servers of this zone: each authenticates with its own driver and its own revocation list.
+"""The servers of this zone, each with its own bundle, drivers and lists: `onezone serversync` copies none.
 
-`onezone serversync` copies neither; what must be the same everywhere goes over ssh as the user who runs
-this (oneadmin, whose servers trust each other), to fixed commands, with the data on standard input.
+What must be the same everywhere goes over ssh as oneadmin, whose servers trust each other, to fixed
+commands, with the data on standard input.
 """
 
 from __future__ import annotations
@@ -48,12 +48,28 @@ def servers(oned: Oned, configuration: Element) -> list[Server]:
     return [_server(element, here) for element in zone.iterfind("SERVER_POOL/SERVER")]
 
 
-def ask(server: Server, paths: Paths, words: Sequence[str], data: bytes = b"") -> Answer:
-    """Run `onext biscuit WORDS` on another server; never raises for what happens there."""
+def others(oned: Oned, configuration: Element) -> list[Server]:
+    """Return every server of this zone but this one."""
+    return [server for server in servers(oned, configuration) if not server.here]
+
+
+def ask(
+    server: Server,
+    paths: Paths,
+    words: Sequence[str],
+    data: bytes = b"",
+    *,
+    timeout: float = TIMEOUT,
+    check: bool = True,
+) -> Answer:
+    """Run `onext WORDS` on another server; never raises for what happens there.
+
+    Without `check` a command that ends with an exit code has answered.
+    """
     location = ["env", f"ONE_LOCATION={paths.location}"] if paths.location else []
-    command = [*location, str(paths.bin / "onext"), "biscuit", *words]
+    command = [*location, str(paths.bin / "onext"), *words]
     try:
-        done = ssh.run(server.host, command, timeout=TIMEOUT, input=data)
+        done = ssh.run(server.host, command, timeout=timeout, input=data, check=check)
     except ValueError as error:
         return Answer(server, False, f"its endpoint: {error}")
     except CommandError as error:

@@ -1,0 +1,47 @@
+"""What `onext doctor` says of the zone's other servers: each is asked to look at itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from onext import zone
+from onext.part import Check, Context
+
+TIMEOUT = 60.0  # seconds for one server
+Rows = Sequence[Mapping[str, str]]
+
+
+def findings(context: Context) -> Iterator[Check]:
+    """Yield a line for each other server; one that is silent or has another version is not well."""
+    configuration = context.oned.document("system.config")
+    for server in zone.others(context.oned, configuration):
+        words = ["doctor", "--local", "--json"]
+        answer = zone.ask(server, context.paths, words, timeout=TIMEOUT, check=False)
+        yield _said(server, answer, context.paths.current.resolve().name)
+
+
+def _said(server: zone.Server, answer: zone.Answer, version: str) -> Check:
+    name, remedy = f"server {server.name}", f"ssh {server.host} onext doctor"
+    if not answer.done:
+        return Check(name, "warn", f"not asked: {answer.text}", f"ssh {server.host}")
+    rows = _rows(answer.text)
+    if rows is None:
+        return Check(name, "fail", "no word from `onext doctor` there", f"install.sh on {server.name}")
+    wrong = [f"{row['check']}: {row['message']}" for row in rows if row["state"] == "fail"]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+        return Check(name, "fail", wrong[0] + more, remedy)
+    theirs = next((row["message"] for row in rows if row["check"] == "version"), "unknown")
+    if theirs != version:
+        return Check(name, "fail", f"version {theirs}; here {version}", f"install.sh on {server.name}")
+    return Check(name, "ok", f"all well there, version {theirs}")
+
+
+def _rows(text: str) -> Rows | None:
+    """Return the lines that the other server's doctor printed as JSON; None for anything else."""
+    try:
+        rows = json.loads(text)
+        return [{key: str(row[key]) for key in ("check", "state", "message")} for row in rows]
+    except (ValueError, TypeError, KeyError):
+        return None
