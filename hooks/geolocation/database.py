@@ -13,11 +13,13 @@ import geoip2.database
 import geoip2.errors
 import geoip2.webservice
 import maxminddb
+import requests
 
 from hooks.geolocation.addresses import Address
 from onext.settings.geolocation import Geolocation, MaxMind
 
 FOLDERS = (Path("/var/lib/GeoIP"), Path("/usr/share/GeoIP"))
+_NO_ANSWER = (geoip2.errors.GeoIP2Error, requests.RequestException)
 NAMES = ("GeoLite2-City.mmdb", "GeoIP2-City.mmdb", "dbip-city-lite.mmdb", "dbip-city-lite-*.mmdb")
 
 
@@ -127,11 +129,11 @@ class WebService:
         """Ask for one address; raise LookupFailed."""
         try:
             location = self._client.city(address).location
+            return _coordinates(location.latitude, location.longitude)
         except geoip2.errors.AddressNotFoundError:
             return None
-        except geoip2.errors.GeoIP2Error as error:
-            raise LookupFailed(f"{self.name}: {error}") from error
-        return _coordinates(location.latitude, location.longitude)
+        except (*_NO_ANSWER, ValueError, TypeError, KeyError) as error:
+            raise LookupFailed(f"{self.name}: {address}: {error}") from error
 
 
 class Latest:
