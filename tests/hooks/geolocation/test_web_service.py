@@ -116,7 +116,7 @@ def test_a_service_that_fails_says_nothing_of_the_address(
 ) -> None:
     """A place that stands would be erased, or the key would stand in the log."""
     service.status, service.document = status, document
-    with pytest.raises(LookupFailed, match="127.0.0.1") as failure:
+    with pytest.raises(LookupFailed, match=r"127\.0\.0\.1") as failure:
         WebService(account).locate(ADDRESS)
     assert KEY not in str(failure.value)
 
