@@ -1,0 +1,19 @@
+"""The migration driver in its place; whether memory travels only real hypervisors can show."""
+
+from sandbox.tour import tell
+from sandbox.tour.stage import Stage, TourError
+
+NEEDS = "var/remotes/vmm/kvm/migrate"
+
+
+def play(stage: Stage) -> None:
+    """Say what stands where OpenNebula looks, and write the map of hosts to clusters."""
+    tell.chapter("Migrate: live migrations through a tunnel of their own")
+    folder = stage.location / "var/remotes/vmm/kvm"
+    for name, whose in (("migrate", "ours"), ("migrate_default", "OpenNebula's own, which ours calls")):
+        if not (folder / name).is_file():
+            raise TourError(f"{folder / name} is not there")
+        tell.line(f"  var/remotes/vmm/kvm/{name}: {whose}")
+    tell.line("  $ onext tunnel sync")
+    tell.indented(stage.run("onext", "tunnel", "sync"))
+    tell.line("  the nodes here are played; as root, `make lab` migrates real guests between two hypervisors")
