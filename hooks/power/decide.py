@@ -90,7 +90,7 @@ def decide(cluster: Cluster, policy: Policy, now: float, before: Memory) -> Deci
     held = why_hold(cluster, policy, now) or _why_wait(cluster, demand)
     plan, since, more = NOTHING, dict[int, float](), tuple[Action, ...]()
     if held:
-        more = tuple(_cancelled(cluster, policy, held, taken))
+        more = tuple(_cancelled(cluster, held, taken))
     else:
         plan = make_plan(shrink.problem(cluster, policy, demand, stays))
         since = {drain.slot: before.wanted_off.get(drain.slot, now) for drain in plan.drains}
@@ -152,16 +152,11 @@ def _why_wait(cluster: Cluster, demand: Demand) -> str:
     return ""
 
 
-def _cancelled(cluster: Cluster, policy: Policy, held: str, taken: set[int]) -> Iterator[Action]:
-    """Give up emptying hosts when the reason to hold back is more than a closed window."""
+def _cancelled(cluster: Cluster, held: str, taken: set[int]) -> Iterator[Action]:
+    """Give up emptying hosts: until the reason to hold back is gone they would take no guests."""
     for host in cluster.hosts:
-        begun = host.phase in (Phase.DRAINING, Phase.CLOSING) and host.id not in taken
-        if begun and not _outside_window(policy, held):
+        if host.phase in (Phase.DRAINING, Phase.CLOSING) and host.id not in taken:
             yield Return(host.id, held)
-
-
-def _outside_window(policy: Policy, held: str) -> bool:
-    return policy.window is not None and held.startswith("outside WINDOW")
 
 
 def _shrink(
@@ -220,7 +215,8 @@ def _why_off(drain: Drain) -> str:
     if not drain.moves:
         return f"empty and not needed: saves {drain.watts:.0f} W"
     count = sum(len(move.guests) for move in drain.moves)
-    return f"{count} VMs ({drain.cost:.0f} GB) fit elsewhere: saves {drain.watts:.0f} W"
+    words = "1 VM fits" if count == 1 else f"{count} VMs fit"
+    return f"{words} elsewhere ({drain.cost:.1f} GB to move): saves {drain.watts:.0f} W"
 
 
 def _wakes(demand: Demand, brought: tuple[Action, ...], before: Memory, now: float) -> dict[int, Wakes]:

@@ -34,6 +34,7 @@ class Room:
 
     def __init__(self, hosts: Iterable[Host], guests: Mapping[int, Iterable[Guest]]) -> None:
         self.free: dict[int, Size] = {}
+        self.sizes: dict[int, Size] = {}
         self.apart: dict[int, set[str]] = {}
         self.guests = guests
         for host in hosts:
@@ -42,7 +43,7 @@ class Room:
     def open(self, host: Host) -> None:
         """Let guests be placed on one host more."""
         there = tuple(self.guests.get(host.id, ()))
-        self.free[host.id] = host.size - total(there)
+        self.free[host.id], self.sizes[host.id] = host.size - total(there), host.size
         self.apart[host.id] = {key for guest in there for key in guest.apart}
 
     def place(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str] = frozenset()) -> bool:
@@ -155,9 +156,11 @@ def _option(guest: Guest, options: list[Host], room: Room, look: Look) -> Host |
     lost = guest.kind is not Kind.PENDING
     may_wake = lost or look.wakes.get(guest.id, Wakes()).may_wake(look.policy, look.now)
     for host in options:
-        free = host.size - total(tuple(room.guests.get(host.id, ())))
+        there = tuple(room.guests.get(host.id, ()))
         allowed = guest.hosts is None or host.id in guest.hosts
-        if allowed and guest.size.fits(free) and (may_wake or host.phase is not Phase.OFF):
+        allowed = allowed and not any(guest.apart & other.apart for other in there)
+        fits = guest.size.fits(host.size - total(there))
+        if allowed and fits and (may_wake or host.phase is not Phase.OFF):
             return host
     return None
 
@@ -185,5 +188,15 @@ def _fill_buffer(demand: Demand, options: list[Host], room: Room, look: Look) ->
         host = options[0]
         _bring(demand, host, options, room, "less is free than BUFFER_CPU and BUFFER_MEMORY ask")
         free = free + host.size
+    while look.policy.spare_host and options and not _spares_the_largest(room):
+        reason = "the others could not take the guests of the largest host (N+1)"
+        _bring(demand, options[0], options, room, reason)
     while len(room.free) < look.policy.min_hosts and options:
         _bring(demand, options[0], options, room, f"MIN_HOSTS is {look.policy.min_hosts}")
+
+
+def _spares_the_largest(room: Room) -> bool:
+    """Whether what is free, summed up, would hold the largest host's whole size."""
+    sizes = room.sizes.values()
+    largest = Size(max((s.cpu for s in sizes), default=0), max((s.memory for s in sizes), default=0))
+    return largest.fits(sum(room.free.values(), ZERO))

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.power import buffer
+from hooks.power.cron import Window
 from hooks.power.decide import Action, Decision, Drop, Leave, Memory, PowerOff, Return, Wake, decide
 from hooks.power.demand import Wakes
+from hooks.power.energy import Curve
 from hooks.power.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
 from hooks.power.planner.problem import ZERO, Size
 from hooks.power.policy import Mode, Parked, Policy
@@ -144,6 +146,41 @@ def test_min_hosts_brings_hosts_back() -> None:
     """The administrator raised it for a reason."""
     decision = decide(cluster([host(0), host(1, Phase.OFF), host(2, Phase.OFF)]), AUTO, NOW, Memory())
     assert len(of(decision, Wake)) == 1
+
+
+def test_the_spare_of_the_largest_host_brings_hosts_back() -> None:
+    """A host that dies would take guests with it that fit nowhere, while others sleep."""
+    policy = replace(AUTO, spare_host=True, min_hosts=1, buffer_vms=0)
+    full = [guest(n, n % 2) for n in range(10)]  # 80 of 128 GiB: either host could not take the other's
+    here = cluster([host(0), host(1), host(2, Phase.OFF)], full)
+    decision = decide(here, policy, NOW, RIPE)
+    assert of(decision, Wake) == [2]
+    assert "N+1" in decision.reasons[2]
+    assert not decide(here, replace(policy, spare_host=False), NOW, RIPE).actions
+    assert not of(decide(cluster(list(here.hosts), full[:4]), policy, NOW, RIPE), Wake)
+
+
+def test_a_drain_ends_with_its_window() -> None:
+    """A host that is being emptied when the window closes would take no guests until the next one."""
+    policy = replace(AUTO, window=Window.parse("* 2-3 * * *"))
+    here = cluster([host(0), host(1), host(2), host(3, Phase.DRAINING)])
+    decision = decide(here, policy, NOW, RIPE)
+    assert of(decision, Return) == [3]
+    assert "outside WINDOW" in decision.reasons[3]
+
+
+def test_a_vm_is_not_sent_to_a_host_where_its_group_stands() -> None:
+    """A host would be brought back for nothing, and the VM wait a round longer for another."""
+    keeps = frozenset({"7/db"})
+    large = Size(1000, 8192)
+    full = [guest(n, 0, size=large) for n in (1,)]
+    draining = host(1, Phase.DRAINING, curve=Curve((1.0, 2.0)))
+    here = cluster(
+        [host(0), draining, host(2, Phase.OFF)],
+        [*full, guest(2, 1, apart=keeps), guest(3, size=large, apart=keeps)],
+    )
+    decision = decide(here, replace(AUTO, min_hosts=1, buffer_vms=0), NOW, RIPE)
+    assert of(decision, Wake) == [2]
 
 
 def test_parallel_wakes_are_bounded() -> None:
