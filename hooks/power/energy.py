@@ -1,16 +1,21 @@
-"""What a host draws, from a model: watts against load, and when switching it off is worth the boot.
+"""What a host draws: watts against load, and when switching it off is worth the boot.
 
-A curve's figures are wall power. RAPL is not, and a measured figure (BMC, then Kepler or Scaphandre) beats
-the model; who shows one says which it was.
+A curve is a model (its `source`) until something was measured, which bends it: metered.py.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 DEFAULT_IDLE, DEFAULT_PEAK, DEFAULT_OFF = 100.0, 250.0, 8.0  # W: a common two-socket server
 SHUTDOWN_SECONDS = 60.0
+JOULES_PER_GB = 525.0  # of a live migration, both hosts: 0.512 J per MB (Liu et al., HPDC 2011)
+JOULES_PER_KWH = 3.6e6
+MODEL = "model"
+NAMES = {"bmc": "the BMCs", "scaphandre": "Scaphandre", "kepler": "Kepler", MODEL: "the model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,12 @@ class Curve:
 
     points: tuple[float, ...] = (DEFAULT_IDLE, DEFAULT_PEAK)
     off: float = DEFAULT_OFF
+    source: str = MODEL  # of its idle watts
+
+    def measured(self, idle: float, off: float | None, source: str) -> Curve:
+        """Return the curve that rises as this one does from the idle watts that were measured."""
+        points = tuple(idle + point - self.idle for point in self.points)
+        return replace(self, points=points, off=self.off if off is None else off, source=source)
 
     @property
     def idle(self) -> float:
@@ -50,3 +61,9 @@ class Curve:
     def saved(self, seconds: float, boot_seconds: float) -> float:
         """Return the joules that so many seconds off have saved, the boot subtracted."""
         return (self.idle - self.off) * seconds - (self.peak - self.idle) * boot_seconds
+
+
+def sources(curves: Iterable[Curve]) -> str:
+    """Say where the idle watts of hosts come from, such as `12 by the BMCs, 3 by the model`."""
+    counts = Counter(curve.source for curve in curves)
+    return ", ".join(f"{counts[source]} by {name}" for source, name in NAMES.items() if counts[source])

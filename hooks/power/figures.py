@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from hooks.power.buffer import wanted
 from hooks.power.decide import Decision
 from hooks.power.demand import Room
+from hooks.power.energy import JOULES_PER_GB
+from hooks.power.energy import NAMES as NAMES_OF_SOURCES
 from hooks.power.minds import Tally
-from hooks.power.model import Bmc, Cluster, Kind, Phase
+from hooks.power.model import Bmc, Cluster, Host, Kind, Phase
 from hooks.power.policy import Policy
 from onext.metrics import Family
 
@@ -31,18 +33,21 @@ def families(seen: Iterable[Row], tallies: Mapping[int, Tally]) -> list[Family]:
         Family(f"onext_power_{name}", "gauge", text, [(_label(row), float(value(row))) for row in rows])
         for name, text, value in GAUGES
     ]
-    counters = [_counter(name, text, rows, source) for name, text, source in COUNTERS]
+    counters = [_counter(name, text, rows, value) for name, text, value in COUNTERS]
     hosts = Family("onext_power_hosts", "gauge", "Hosts by what this part does with them", list(_hosts(rows)))
     own = [
         Family(
             f"onext_power_{name}_total",
             "counter",
             f"{text}, on this server",
-            [(_label(row), float(getattr(tallies.get(row[0].id, Tally()), name))) for row in rows],
+            [(_label(row), float(value(tallies.get(row[0].id, Tally())))) for row in rows],
         )
-        for name, text in TALLIES
+        for name, text, value in TALLIES
     ]
-    return [hosts, *gauges, *counters, *own]
+    sources = Family(
+        "onext_power_watts_source", "gauge", "Hosts by where their idle watts come from", list(_sources(rows))
+    )
+    return [hosts, sources, *gauges, *counters, *own]
 
 
 Row = tuple[Cluster, Policy, Decision, float]
@@ -52,9 +57,9 @@ def _label(row: Row) -> dict[str, str]:
     return {"cluster": str(row[0].id), "name": row[0].name}
 
 
-def _counter(name: str, text: str, rows: list[Row], field: str) -> Family:
-    """Sum what stands in the hosts' records: it outlives every front-end."""
-    samples = [(_label(row), float(sum(getattr(h.record, field) for h in row[0].hosts))) for row in rows]
+def _counter(name: str, text: str, rows: list[Row], value: Callable[[Host, float], float]) -> Family:
+    """Sum what stands in the hosts' records, which outlives every front-end, and what is going on."""
+    samples = [(_label(row), float(sum(value(host, row[3]) for host in row[0].hosts))) for row in rows]
     return Family(f"onext_power_{name}_total", "counter", text, samples)
 
 
@@ -63,6 +68,18 @@ def _hosts(rows: list[Row]) -> Iterable[Sample]:
         counts = Counter(NAMES.get(h.phase, "stopping") if h.phase else "on" for h in row[0].hosts)
         for state in STATES:
             yield {**_label(row), "state": state}, float(counts[state])
+
+
+def _sources(rows: list[Row]) -> Iterable[Sample]:
+    for row in rows:
+        counts = Counter(host.curve.source for host in row[0].hosts)
+        for source in NAMES_OF_SOURCES:
+            yield {**_label(row), "source": source}, float(counts[source])
+
+
+def _watts_saved(row: Row) -> float:
+    """Sum up what the hosts that are off would draw idle, less what they do."""
+    return sum(host.curve.idle - host.curve.off for host in row[0].hosts if host.phase is Phase.OFF)
 
 
 def _wanted(row: Row) -> int:
@@ -86,16 +103,22 @@ GAUGES: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
     ("buffer_free", "VMs of the largest flavour that have room", _free),
     ("longest_wait_seconds", "How long a VM has waited for a host", _longest),
     ("waiting_too_long", "VMs that have waited longer than vm_wait_timeout", lambda row: len(row[2].stuck)),
+    ("saved_watts", "What the hosts that are off do not draw now", _watts_saved),
     ("held", "1 while nothing may shrink", lambda row: bool(row[2].held)),
     ("silent_bmcs", "BMCs that do not answer", lambda row: sum(h.bmc is Bmc.SILENT for h in row[0].hosts)),
 )
-TALLIES = (
-    ("migrations", "Migrations begun"),
-    ("short_seconds", "Seconds in which the buffer was short of room"),
+TALLIES: tuple[tuple[str, str, Callable[[Tally], float]], ...] = (
+    ("migrations", "Migrations begun", lambda tally: tally.migrations),
+    ("migration_joules", "Energy of these, by the model", lambda tally: JOULES_PER_GB * tally.moved_gb),
+    ("short_seconds", "Seconds in which the buffer was short of room", lambda tally: tally.short_seconds),
 )
-COUNTERS = (
-    ("saved_joules", "Energy saved, by the model, boots subtracted", "joules"),
-    ("off_seconds", "Seconds that hosts were off", "off_seconds"),
-    ("wakes", "Hosts that woke", "wakes"),
-    ("failed_wakes", "Wakes that failed", "failed_wakes"),
+COUNTERS: tuple[tuple[str, str, Callable[[Host, float], float]], ...] = (
+    (
+        "saved_joules",
+        "Energy saved, boots subtracted, by each host's idle watts: see onext_power_watts_source",
+        lambda host, now: host.joules(now),
+    ),
+    ("off_seconds", "Seconds that hosts were off", lambda host, now: host.off_seconds(now)),
+    ("wakes", "Hosts that woke", lambda host, _: host.record.wakes),
+    ("failed_wakes", "Wakes that failed", lambda host, _: host.record.failed_wakes),
 )

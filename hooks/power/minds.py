@@ -24,23 +24,25 @@ class Tally:
     migrations: int = 0
     short_seconds: float = 0.0
     looked: float = 0.0
+    moved_gb: float = 0.0
 
-    def look(self, now: float, migrations: int, *, short: bool) -> None:
+    def look(self, now: float, migrations: int, *, short: bool, gb: float = 0.0) -> None:
         """Count one round; a pause of more than ten minutes, or a clock set back, is not counted."""
         passed = now - self.looked if self.looked else 0.0
         if short and 0 < passed < LONGEST_PAUSE:
             self.short_seconds += passed
         self.migrations += migrations
+        self.moved_gb += gb
         self.looked = now
 
 
 @dataclass
 class Minds:
-    """Memories by cluster, the times of our migrations, the VMs that were told why they wait."""
+    """By cluster: memories, the times of our migrations, the VMs that were told why they wait."""
 
     memories: dict[int, Memory] = field(default_factory=dict)
-    migrations: list[float] = field(default_factory=list)
-    told: set[int] = field(default_factory=set)
+    migrations: dict[int, list[float]] = field(default_factory=dict)
+    told: dict[int, set[int]] = field(default_factory=dict)
     tallies: dict[int, Tally] = field(default_factory=dict)
     leases: Leases = field(default_factory=Leases)
     seen: dict[int, tuple[Cluster, Policy, Decision, float]] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Minds:
         document = {
             "memories": memories,
             "migrations": self.migrations,
-            "told": sorted(self.told),
+            "told": {cluster: sorted(vms) for cluster, vms in self.told.items()},
             "tallies": tallies,
         }
         atomic.write(folder / FILE, json.dumps(document).encode())
@@ -68,11 +70,11 @@ class Minds:
         try:
             document = json.loads((folder / FILE).read_bytes())
             self.memories = {int(key): _memory(value) for key, value in document["memories"].items()}
-            self.migrations = [float(when) for when in document["migrations"]]
-            self.told = {int(vm) for vm in document["told"]}
+            self.migrations = {int(k): [float(when) for when in v] for k, v in document["migrations"].items()}
+            self.told = {int(key): {int(vm) for vm in value} for key, value in document["told"].items()}
             self.tallies = {int(key): Tally(**value) for key, value in document["tallies"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self.memories, self.migrations, self.told, self.tallies = {}, [], set(), {}
+            self.memories, self.migrations, self.told, self.tallies = {}, {}, {}, {}
 
 
 def _memory(document: dict[str, dict[str, object]]) -> Memory:

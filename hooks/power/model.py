@@ -140,6 +140,19 @@ class Host:
         """Whether a person ordered what is being done with it, or its being off."""
         return self.claim is not None and self.claim.by_hand
 
+    def off_seconds(self, now: float) -> float:
+        """Return for how long we have had it off, up to now."""
+        return self.record.off_seconds + self._asleep(now)
+
+    def joules(self, now: float) -> float:
+        """Return what that has saved up to now, all boots subtracted, also the one that is to come."""
+        saved = self.curve.saved(self._asleep(now), self.record.boot_seconds)
+        return self.record.joules + max(0.0, saved)
+
+    def _asleep(self, now: float) -> float:
+        off = self.claim is not None and self.claim.phase is Phase.OFF
+        return max(0.0, now - self.claim.since) if off and self.claim else 0.0
+
     @property
     def phase(self) -> Phase | None:
         """Return how far we are with it."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from hooks.power import figures
-from hooks.power.act.hand import Hand, Limits
+from hooks.power import figures, ledger, meter, metered
+from hooks.power.act.hand import Event, Hand, Limits
 from hooks.power.act.live import Live
 from hooks.power.act.round import act
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import BookError
-from hooks.power.decide import Decision, Memory, decide
+from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.minds import Minds, Tally
 from hooks.power.model import Cluster
 from hooks.power.observe.cluster import chosen, observe
 from hooks.power.observe.snapshot import Snapshot, gather
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
-from hooks.power.tell import teller
+from hooks.power.tell import VmEvent, teller
 from onext import log, metrics
 from onext.oned.errors import OnedError
 from onext.part import Check, Context, Key, Part, Retry
@@ -53,15 +53,17 @@ def book(context: Context) -> Book:
 
 def snapshot(context: Context, entries: Book) -> Snapshot:
     """Look at everything."""
-    return gather(context.oned, entries, context.settings.power.bmc_timeout)
+    seen = gather(context.oned, entries, context.settings.power.bmc_timeout)
+    return replace(seen, metered=metered.load(context.paths.state))
 
 
 def look(context: Context, seen: Snapshot, cluster_id: int, minds: Minds) -> Look:
     """Decide on one cluster; changes nothing."""
     settings, now = context.settings.power, context.now()
     policy = read(chosen(seen, cluster_id, TEMPLATE_KEY), settings)
-    minds.migrations[:] = [when for when in minds.migrations if now - when < HOUR]
-    cluster = replace(observe(seen, cluster_id, settings, now), migrations=len(minds.migrations))
+    recent = [when for when in minds.migrations.get(cluster_id, ()) if now - when < HOUR]
+    minds.migrations[cluster_id] = recent
+    cluster = replace(observe(seen, cluster_id, settings, now), migrations=len(recent))
     return Look(cluster, policy, decide(cluster, policy, now, minds.memories.get(cluster_id, Memory())))
 
 
@@ -106,6 +108,10 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         seen = snapshot(context, entries)
         said = [run(context, entries, seen, cluster, _minds) for cluster in settings.clusters]
         _minds.save(context.paths.state)
+        for number, (cluster, *_) in _minds.seen.items():
+            standing = ledger.entry(cluster, _minds.tallies[number], context.now())
+            ledger.enter(context.paths.state, number, standing)
+        meter.read(context, entries, seen)
     metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values(), _minds.tallies))
     return "; ".join(said)
 
@@ -121,25 +127,35 @@ def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds:
     acting = hand(context, entries, found, minds)
     outcome = act(acting, found.cluster, found.decision.actions)
     begun = acting.world.migrations if isinstance(acting.world, Live) else []
-    minds.migrations += begun
+    minds.migrations[cluster_id] += begun
     tally = minds.tallies.setdefault(cluster_id, Tally())
-    tally.look(context.now(), len(begun), short=found.decision.missing_buffer > 0)
-    _tell_waiting(context, found.decision, minds)
+    gb = len(begun) * _mean_gb(found.decision)
+    tally.look(context.now(), len(begun), short=found.decision.missing_buffer > 0, gb=gb)
+    _tell_waiting(context, found, minds.told.setdefault(cluster_id, set()), acting.tell)
     for host, what in outcome.items():
         _log.info("host %d: %s", host, what)
     held = f", held: {found.decision.held}" if found.decision.held else ""
     return f"{found.cluster.name}: {len(outcome)} hosts acted on{held}"
 
 
-def _tell_waiting(context: Context, decision: Decision, minds: Minds) -> None:
-    """Write why it waits into the template of each VM that waits too long, once, and take it back."""
-    for vm, reason in decision.stuck.items():
-        if vm not in minds.told:
-            _log.warning("VM %d waits too long: %s", vm, reason)
-            _update_vm(context, vm, reason)
-    for vm in minds.told - set(decision.stuck):
+def _mean_gb(decision: Decision) -> float:
+    """Return the memory of the guests that were to move, on the mean of them."""
+    offs = [action for action in decision.actions if isinstance(action, PowerOff)]
+    moves = [move for off in offs for move in off.moves]
+    return sum(move.cost for move in moves) / max(1, sum(len(move.guests) for move in moves))
+
+
+def _tell_waiting(context: Context, found: Look, told: set[int], tell: Callable[[Event], None]) -> None:
+    """Tell people of each VM that waits too long, once, and write why into its template; take that back."""
+    names = {guest.id: guest.name for guest in found.cluster.guests}
+    stuck = found.decision.stuck
+    for vm in stuck.keys() - told:
+        tell(VmEvent(vm, names[vm], "vm-waits", stuck[vm]))
+        _update_vm(context, vm, stuck[vm])
+    for vm in told - stuck.keys():
         _update_vm(context, vm, None)
-    minds.told = set(decision.stuck)
+    told.clear()
+    told.update(stuck)
 
 
 def _update_vm(context: Context, vm: int, reason: str | None) -> None:

@@ -42,7 +42,7 @@ def _slot(host: Host, policy: Policy, stays: str) -> Slot:
         host.id,
         host.size,
         limit,
-        host.curve.idle - host.curve.off,
+        max(0.0, host.curve.idle - host.curve.off),
         keep=bool(stays),
         eager=host.phase is Phase.DRAINING,
         turns=len(host.record.offs),

@@ -22,16 +22,29 @@ _log = log.get("power")
 _sender = ThreadPoolExecutor(1, "tell")  # one queue: nobody waits for a slow address
 
 
+class VmEvent(Event):
+    """Something of a VM: `host` is its id."""
+
+    @property
+    def alarming(self) -> bool:
+        """Whether a person has to look."""
+        return True
+
+
 def teller(settings: Power, cluster: str) -> Callable[[Event], None]:
     """Return what tells an event to everybody whom the settings name."""
 
     def tell(event: Event) -> None:
         write = _log.warning if event.alarming else _log.info
-        write("host %d (%s): %s: %s", event.host, event.name, event.what, event.reason)
+        write("%s %d (%s): %s: %s", _subject(event), event.host, event.name, event.what, event.reason)
         if settings.syslog or settings.webhooks:
             _sender.submit(send, settings, cluster, event)
 
     return tell
+
+
+def _subject(event: Event) -> str:
+    return "vm" if isinstance(event, VmEvent) else "host"
 
 
 def send(settings: Power, cluster: str, event: Event) -> None:
@@ -51,7 +64,7 @@ def send(settings: Power, cluster: str, event: Event) -> None:
 def syslog_line(cluster: str, event: Event, when: dt.datetime) -> bytes:
     """Return a message of RFC 5424, its names escaped as structured data wants it."""
     severity = WARNING if event.alarming else NOTICE
-    values = {"host": str(event.host), "name": event.name, "cluster": cluster, "what": event.what}
+    values = {_subject(event): str(event.host), "name": event.name, "cluster": cluster, "what": event.what}
     data = " ".join(f'{key}="{_parameter(value)}"' for key, value in values.items())
     stamp = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     priority = FACILITY_LOCAL0 * 8 + severity
@@ -78,12 +91,12 @@ def _syslog(target: Syslog, line: bytes) -> None:
 def body(kind: str, cluster: str, event: Event) -> bytes:
     """Return the JSON for a webhook; in Slack's form names cannot become links or mentions."""
     if kind == "slack":
-        text = f"{event.what}: host {event.name} ({event.host}) of {cluster}: {event.reason}"
+        text = f"{event.what}: {_subject(event)} {event.name} ({event.host}) of {cluster}: {event.reason}"
         for raw, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
             text = text.replace(raw, safe)
         return json.dumps({"text": log.escape(text), "mrkdwn": False}).encode()
     said = {
-        "host": event.host,
+        _subject(event): event.host,
         "name": event.name,
         "cluster": cluster,
         "what": event.what,

@@ -13,6 +13,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from exporter.dashboards.build import ALL, render
+from hooks.power import figures
+from hooks.power.decide import Memory, decide
+from hooks.power.model import Cluster
+from hooks.power.policy import Policy
 from onext import metrics
 from onext.install.prometheus_jobs import Wanted
 from onext.install.prometheus_yml import add
@@ -67,6 +71,9 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         metrics.Family("onext_targets_refused", "gauge", "x", [({}, 1.0)]),
     ]
     metrics.write(folder / "exporter/metrics", "prometheus", parts)
+    cluster = Cluster(100, "alpha", (), ())
+    looked_at = (cluster, Policy(), decide(cluster, Policy(), 0.0, Memory()), 0.0)
+    metrics.write(folder / "exporter/metrics", "power", figures.families([looked_at], {}))
     began = time.time()
 
     def page(_address: str, _path: str) -> str:

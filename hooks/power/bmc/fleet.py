@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from hooks.power.bmc import delegate
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.controller import job, reading
@@ -16,3 +18,12 @@ def query_all(book: Book, deadline: float) -> dict[int, Reading]:
     """
     answers = delegate.ask([job(host, entry, "power") for host, entry in book.entries.items()], deadline)
     return {host: reading(answer) for host, answer in answers.items()}
+
+
+def watts_all(book: Book, hosts: Collection[int], deadline: float) -> dict[int, float]:
+    """Return what these machines draw, those left out whose BMC does not measure it or did not answer."""
+    jobs = [job(host, entry, "watts") for host, entry in book.entries.items() if host in hosts]
+    answers = delegate.ask(jobs, deadline)
+    return {
+        host: float(answer["watts"]) for host, answer in answers.items() if answer.get("watts") is not None
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hooks.power.commands import acting, seeing, studying
+from hooks.power.commands import acting, reporting, seeing, studying
 
 
 @click.group("power")
@@ -24,6 +24,6 @@ for command in (
     acting.fence_host,
     studying.simulate,
     studying.advise,
-    studying.report,
+    reporting.report,
 ):
     power.add_command(command)

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 import click
 
 from hooks.power import part
+from hooks.power.commands.placement import placement
 from hooks.power.decide import Action, Memory, PowerOff
+from hooks.power.energy import JOULES_PER_KWH, sources
 from hooks.power.minds import Minds
 from hooks.power.model import Cluster, Host, Kind
 from hooks.power.observe.snapshot import Snapshot
@@ -15,7 +17,14 @@ from hooks.power.policy import Mode
 from onext.command import front_end, json_option
 from onext.part import Context
 from onext.table import Row, show
+from onext.xml import Element
 
+SHOWN = 4  # hosts named for each reason
+NEXT = {
+    Mode.OFF: ": nothing is done; begin with `onext power set {} MODE=advise`",
+    Mode.ADVISE: ": nothing is done; `onext power set {} MODE=auto` does it",
+    Mode.AUTO: "",
+}
 RIPE = -1e12  # as if everything had been idle for ever: `plan` shows what will be, not what waits
 
 
@@ -57,10 +66,21 @@ def _headline(look: part.Look) -> str:
     on = sum(host.takes_guests for host in look.cluster.hosts)
     left = on - len(look.decision.plan.drains)
     held = f"; held: {look.decision.held}" if look.decision.held else ""
-    saved = f"{look.decision.plan.watts_saved:.0f} W saved, {len(look.decision.plan.moves)} migrations"
-    mode = f"mode {look.policy.mode.value}" + ("" if look.policy.mode is Mode.AUTO else " (nothing is done)")
+    plan = look.decision.plan
+    gb = sum(move.cost for move in plan.moves)
+    guests = sum(len(move.guests) for move in plan.moves)
+    moving = f", {guests} VMs to move ({gb:.1f} GB)" if guests else ""
+    saved = f"saves {plan.watts_saved:.0f} W{_by(look)}{moving}" if plan.drains else "nothing to save"
+    mode = f"MODE {look.policy.mode.value}" + NEXT[look.policy.mode].format(look.cluster.id)
     name = f"cluster {look.cluster.id} ({look.cluster.name})"
     return f"{name}: {on} hosts on, {left} needed, {saved}; {mode}{held}"
+
+
+def _by(look: part.Look) -> str:
+    """Say where the watts of the hosts that leave come from."""
+    leaving = {drain.slot for drain in look.decision.plan.drains}
+    said = sources(host.curve for host in look.cluster.hosts if host.id in leaving)
+    return f" ({said})" if said else ""
 
 
 def _rows(look: part.Look) -> Iterator[Row]:
@@ -98,7 +118,7 @@ def _show_moves(look: part.Look) -> None:
 @front_end
 def status(context: Context, *, as_json: bool) -> None:
     """List every host with what is being done with it, its BMC, and what its past tells."""
-    rows = [row for look in looks(context, ()) for row in _state(look.cluster)]
+    rows = [row for look in looks(context, ()) for row in _state(look.cluster, context.now())]
     columns = (
         "id",
         "name",
@@ -110,12 +130,14 @@ def status(context: Context, *, as_json: bool) -> None:
         "wakes",
         "failed",
         "saved_kwh",
+        "idle_w",
+        "by",
         "reason",
     )
     show(rows, columns, as_json=as_json)
 
 
-def _state(cluster: Cluster) -> Iterator[Row]:
+def _state(cluster: Cluster, now: float) -> Iterator[Row]:
     for host in cluster.hosts:
         yield {
             "id": host.id,
@@ -127,7 +149,9 @@ def _state(cluster: Cluster) -> Iterator[Row]:
             "boot_s": round(host.record.boot_seconds) if host.record.proven else None,
             "wakes": host.record.wakes,
             "failed": host.record.failed_wakes,
-            "saved_kwh": round(host.record.joules / 3.6e6, 2),
+            "saved_kwh": round(host.joules(now) / JOULES_PER_KWH, 2),
+            "idle_w": round(host.curve.idle),
+            "by": host.curve.source,
             "reason": host.claim.reason if host.claim else host.excluded,
         }
 
@@ -138,23 +162,35 @@ def _state(cluster: Cluster) -> Iterator[Row]:
 def check(context: Context, clusters: Sequence[int]) -> None:
     """Say what keeps clusters from shrinking, and how new guests are placed."""
     config = context.oned.document("system.config")
-    for line in placement(config.findtext(".//SCHED_MAD/ARGUMENTS", "")):
+    arguments = config.findtext(".//SCHED_MAD/ARGUMENTS", "")
+    for line in placement(arguments, context.paths.etc, _sizes(context.oned.document("clusterpool.info"))):
         click.echo(line)
     for look in looks(context, clusters):
         name = f"cluster {look.cluster.id} ({look.cluster.name})"
         click.echo(f"{name}: {'held: ' + look.decision.held if look.decision.held else 'may shrink'}")
         for complaint in look.policy.complaints:
             click.echo(f"  {complaint}")
+        for reason, names in _staying(look).items():
+            click.echo(f"  {_some(names)}: {reason}")
         pending = sum(guest.kind is Kind.PENDING for guest in look.cluster.guests)
-        click.echo(f"  {pending} VMs wait, {look.decision.missing_buffer} of the buffer are missing")
+        click.echo(
+            f"  {pending} VMs wait, room for {look.decision.missing_buffer} VMs of the buffer is missing"
+        )
 
 
-def placement(arguments: str) -> Iterator[str]:
-    """Say how the scheduler places new guests, and what packing would need."""
-    if "one_drs" in arguments.rsplit("-p", maxsplit=1)[-1].split("-o", maxsplit=1)[0]:
-        yield "new guests are placed by OneDRS: set its PLACE policy to PACK in schedulers/one_drs.conf"
-        return
-    yield "new guests are placed by the rank scheduler, whose policy is global, for all clusters"
-    yield "to pack: in schedulers/rank.conf, then restart opennebula (running VMs stay where they are)"
-    yield "  - DEFAULT_SCHED = [ POLICY = 1 ]   (striping)"
-    yield "  + DEFAULT_SCHED = [ POLICY = 0 ]   (packing)"
+def _staying(look: part.Look) -> dict[str, list[str]]:
+    """Group the hosts that stay by their reason."""
+    leaving = {drain.slot for drain in look.decision.plan.drains}
+    groups: dict[str, list[str]] = {}
+    for host in look.cluster.hosts:
+        if host.id not in leaving:
+            groups.setdefault(look.decision.reasons[host.id], []).append(host.name)
+    return groups
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _sizes(pool: Element) -> dict[str, int]:
+    return {one.findtext("NAME", ""): len(one.findall("HOSTS/ID")) for one in pool.iterfind("CLUSTER")}

@@ -1,21 +1,23 @@
-"""What it would bring, and what it has brought: simulation, advice from the past, report."""
+"""What it would bring: simulation of synthetic weeks, and of the cluster's own past."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from hooks.power import part
 from hooks.power.commands.seeing import looks
+from hooks.power.commands.since import seconds
 from hooks.power.history import accounting
 from hooks.power.planner.problem import ZERO
 from hooks.power.policy import Mode, Policy
-from hooks.power.simulate.plot import Line, svg
+from hooks.power.simulate.plot import Line, Panel, svg
 from hooks.power.simulate.run import Outcome, bound_kwh, fleet, run
 from hooks.power.simulate.steering import AlwaysOn, Ours, Scripts, Steering
 from hooks.power.simulate.weeks import DAY, SHAPES, Arrival, week
@@ -37,6 +39,8 @@ SIMULATED = Policy(
     max_migrations=200,
     target_utilisation=1.0,
 )
+PACKED = "with PACK=yes"
+LEAST = 0.02  # of the energy: less is not worth the change
 plot_option = click.option(
     "--plot", type=click.Path(path_type=Path), help="Write an SVG of the hosts that are on."
 )
@@ -58,23 +62,34 @@ def simulate(
     for kind in kinds or sorted(SHAPES):
         capacity = sum((node.size for node in fleet(hosts)), ZERO)
         arrivals = week(kind, capacity, peak, seed, days)
-        outcomes = _play(hosts, arrivals, days, kind)
+        steerings: dict[str, Steering] = {
+            "always on": AlwaysOn(),
+            "scripts": Scripts(),
+            "onext": Ours(SIMULATED),
+        }
+        outcomes = _play(fleet(hosts), arrivals, days, steerings, kind)
         rows += _table(kind, fleet(hosts), arrivals, days, outcomes)
         if plot:
             plot.with_stem(f"{plot.stem}-{kind}").write_text(_plot(kind, outcomes), encoding="utf-8")
     show(rows, COLUMNS, as_json=as_json)
 
 
-def _play(hosts: int, arrivals: list[Arrival], days: float, kind: str) -> dict[str, Outcome]:
-    steerings: dict[str, Steering] = {"always on": AlwaysOn(), "scripts": Scripts(), "onext": Ours(SIMULATED)}
+def _play(
+    nodes: list[Node],
+    arrivals: list[Arrival],
+    days: float,
+    steerings: Mapping[str, Steering],
+    title: str,
+) -> dict[str, Outcome]:
     outcomes = {}
     for name, steering in steerings.items():
-        bar = click.progressbar(length=round(days * DAY), label=f"{kind}, {name}", file=sys.stderr)
+        bar = click.progressbar(length=round(days * DAY), label=f"{title}, {name}", file=sys.stderr)
         with bar if sys.stderr.isatty() else nullcontext() as shown:
             progress = (
-                (lambda seconds, shown=shown: shown.update(round(seconds))) if shown else (lambda _: None)
+                (lambda passed, shown=shown: shown.update(round(passed))) if shown else (lambda _: None)
             )
-            outcomes[name] = run(fleet(hosts), arrivals, steering, days=days, progress=progress)
+            fresh = [replace(node, guests={}) for node in nodes]
+            outcomes[name] = run(fresh, arrivals, steering, days=days, progress=progress)
     return outcomes
 
 
@@ -112,58 +127,52 @@ def _plot(title: str, outcomes: dict[str, Outcome]) -> str:
         Line(name, [(second / DAY, float(count)) for second, count in outcome.hosts_on])
         for name, outcome in outcomes.items()
     ]
-    return svg(f"Hosts on: {title}", "days", "hosts", lines)
+    return svg(f"Hosts on: {title}", "days", [Panel("hosts", lines, whole=True)])
 
 
 @click.command("advise")
 @click.argument("cluster", type=int)
-@click.option("--since", "days", default=30.0, show_default=True, help="Days of OpenNebula's accounting.")
+@click.option("--since", "span", callback=seconds, default="30d", show_default=True, metavar="30d|2026-11-01")
 @plot_option
 @json_option
 @front_end
-def advise(context: Context, cluster: int, days: float, plot: Path | None, *, as_json: bool) -> None:
+def advise(context: Context, cluster: int, span: float, plot: Path | None, *, as_json: bool) -> None:
     """Play CLUSTER's own past (OpenNebula's accounting) with its policy, and say what it would have saved."""
     look = next(iter(looks(context, [cluster])))
-    begin = time.time() - days * DAY
+    days, begin = span / DAY, time.time() - span
     arrivals = accounting(
         context.oned.document("vmpool.accounting", -2, int(begin), -1), cluster, begin, days * DAY
     )
     nodes = [Node(h.id, h.size, h.curve, h.record.boot_seconds) for h in look.cluster.hosts if h.size != ZERO]
     if not arrivals or not nodes:
         sys.exit(f"onext: cluster {cluster} has no accounting or no hosts with capacity in that time")
-    policy = replace(look.policy, mode=Mode.AUTO, window=None, complaints=())
-    outcomes = {}
-    steerings: dict[str, Steering] = {"always on": AlwaysOn(), "onext": Ours(policy)}
-    for name, steering in steerings.items():
-        outcomes[name] = run([replace(n, guests={}) for n in nodes], arrivals, steering, days=days)
+    name = look.cluster.name
+    outcomes = _play(nodes, arrivals, days, dict(_choices(look)), name)
     if plot:
-        plot.write_text(_plot(look.cluster.name, outcomes), encoding="utf-8")
-    show(_table(look.cluster.name, nodes, arrivals, days, outcomes), COLUMNS, as_json=as_json)
+        plot.write_text(_plot(name, outcomes), encoding="utf-8")
+    show(_table(name, nodes, arrivals, days, outcomes), COLUMNS, as_json=as_json)
+    if not as_json:
+        click.echo(_verdict(cluster, outcomes, days))
 
 
-@click.command("report")
-@plot_option
-@json_option
-@front_end
-def report(context: Context, plot: Path | None, *, as_json: bool) -> None:
-    """Show what each cluster has saved so far, by the hosts' own records and the model."""
-    rows: list[Row] = []
-    for look in looks(context, ()):
-        records = [host.record for host in look.cluster.hosts]
-        rows.append(
-            {
-                "cluster": look.cluster.name,
-                "hosts": len(records),
-                "off_hours": round(sum(record.off_seconds for record in records) / 3600, 1),
-                "saved_kwh": round(sum(record.joules for record in records) / 3.6e6, 2),
-                "wakes": sum(record.wakes for record in records),
-                "failed": sum(record.failed_wakes for record in records),
-            }
-        )
-        if plot:
-            bars = [(float(i), host.record.joules / 3.6e6) for i, host in enumerate(look.cluster.hosts)]
-            plot.write_text(
-                svg(f"Saved by host: {look.cluster.name}", "host", "kWh", [Line("saved", bars)]),
-                encoding="utf-8",
-            )
-    show(rows, ("cluster", "hosts", "off_hours", "saved_kwh", "wakes", "failed"), as_json=as_json)
+def _choices(look: part.Look) -> Iterator[tuple[str, Steering]]:
+    """Give the cluster's own policy acting by itself, and the same with packing where it does not pack."""
+    policy = replace(look.policy, mode=Mode.AUTO, window=None, complaints=())
+    yield "always on", AlwaysOn()
+    yield "as it is set", Ours(policy, flavours=look.cluster.flavours)
+    if not policy.pack:
+        yield PACKED, Ours(replace(policy, pack=True), flavours=look.cluster.flavours)
+
+
+def _verdict(cluster: int, outcomes: Mapping[str, Outcome], days: float) -> str:
+    """Say in words what is worth doing."""
+    always = outcomes["always on"].kwh
+    name, best = min(outcomes.items(), key=lambda item: item[1].kwh)
+    words = "MODE=auto PACK=yes" if name == PACKED else "MODE=auto"
+    saved = (
+        f"{always - best.kwh:.0f} kWh of {always:.0f} in {days:g} days, {best.totals.migrations} migrations"
+    )
+    note = "requirements, pins and windows are not played"
+    if always - best.kwh < LEAST * always:
+        return f"there was next to nothing to save ({saved}; {note})"
+    return f"worth it: {saved} ({note}): `onext power set {cluster} {words}`, then `onext power plan`"

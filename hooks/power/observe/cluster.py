@@ -100,7 +100,7 @@ def _host(element: Element, about: Surroundings) -> Host:
         name,
         HostState(int(element.findtext("STATE", "0"))),
         _size(element, claim),
-        curve(element, about.settings),
+        _curve(number, element, about),
         _bmc(number, claim, about.snapshot),
         claim,
         record_of(_vector(element, RECORD_KEY)),
@@ -134,8 +134,14 @@ def _size(element: Element, claim: Claim | None) -> Size:
     return Size(cpu, memory // KIB_PER_MIB)
 
 
+def _curve(number: int, element: Element, about: Surroundings) -> Curve:
+    """Return a host's power curve; what was measured beats what people and the settings say."""
+    model, found = curve(element, about.settings), about.snapshot.metered.get(number)
+    return model.measured(found.idle, found.off, found.source) if found else model
+
+
 def curve(element: Element, settings: Power) -> Curve:
-    """Return a host's power curve: ONEXT_POWER_WATTS = "idle,…,peak" (2 or 11 points), else the settings'."""
+    """Return the model of a host: ONEXT_POWER_WATTS = "idle,…,peak" (2 or 11 points), else the settings'."""
     text = element.findtext("TEMPLATE/ONEXT_POWER_WATTS", "")
     try:
         points = tuple(float(item) for item in text.split(",") if item.strip())
@@ -158,9 +164,16 @@ def _excluded(element: Element, name: str, about: Surroundings) -> str:
         return "ONEXT_POWER_EXCLUDE is set"
     if role := element.findtext("TEMPLATE/ONEXT_POWER_ROLE", ""):
         return f"its role: {role}"
-    if name in (*about.settings.front_end_hosts, about.here):
+    if _short(name) in map(_short, (*about.settings.front_end_hosts, about.here)):
         return "it runs a front-end, Prometheus or storage"
     return about.excluded.get(name, "")
+
+
+def _short(name: str) -> str:
+    """Return a name without its domain: people write both. An address stays as it is."""
+    return (
+        name.lower() if name.replace(".", "").isdecimal() or ":" in name else name.lower().partition(".")[0]
+    )
 
 
 def _roles(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

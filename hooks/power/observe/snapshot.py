@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.fleet import query_all
 from hooks.power.bmc.interface import Power
+from hooks.power.metered import Metered
 from hooks.power.model import Bmc
 from onext.oned import stream
 from onext.oned.client import Oned
@@ -19,6 +20,8 @@ PIN = "ONEXT_POWER_PIN"
 @dataclass(frozen=True)
 class Snapshot:
     """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC says.
+
+    `loads` are shares of each host's CPU that are in use, `metered` what hosts were measured to draw.
 
     `sleepers` are hosts without a BMC, which are suspended. `pins_count` says that a tenant cannot write
     ONEXT_POWER_PIN.
@@ -34,12 +37,15 @@ class Snapshot:
     bmcs: Mapping[int, Bmc] = field(default_factory=dict)
     sleepers: frozenset[int] = frozenset()
     pins_count: bool = False
+    loads: Mapping[int, float] = field(default_factory=dict)
+    metered: Mapping[int, Metered] = field(default_factory=dict)
 
 
 def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:
     """Ask oned and all BMCs; raise an OnedError. BMCs get `deadline` seconds together."""
     readings = query_all(book, deadline)
     states = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF, Power.UNKNOWN: Bmc.SILENT}
+    monitoring = oned.document("hostpool.monitoring", 0)
     restricted = oned.document("system.config").iterfind(".//VM_RESTRICTED_ATTR")
     return Snapshot(
         tuple(map(parse, stream.pool(oned.source, "hostpool.info", tag="HOST"))),
@@ -48,10 +54,11 @@ def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:
         tuple(oned.document("datastorepool.info")),
         tuple(oned.document("templatepool.info", -2, -1, -1)),
         oned.document("vmgrouppool.info", -2, -1, -1),
-        monitored(oned.document("hostpool.monitoring", 0)),
+        monitored(monitoring),
         {host: states[reading.power] for host, reading in readings.items()},
         frozenset(host for host in book.entries if not book.bmc(host).proves_off),
         any((item.text or "").upper() == PIN for item in restricted),
+        loads(monitoring),
     )
 
 
@@ -61,3 +68,14 @@ def monitored(data: Element) -> dict[int, float]:
         int(record.findtext("ID", "-1")): float(record.findtext("TIMESTAMP", "0"))
         for record in data.iterfind("MONITORING")
     }
+
+
+def loads(data: Element) -> dict[int, float]:
+    """Return the share of each host's CPU that its last monitoring record found in use."""
+    found = {}
+    for record in data.iterfind("MONITORING"):
+        used = float(record.findtext("CAPACITY/USED_CPU", "0"))
+        whole = used + float(record.findtext("CAPACITY/FREE_CPU", "0"))
+        if whole > 0:
+            found[int(record.findtext("ID", "-1"))] = used / whole
+    return found

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from hooks.power.energy import Curve
+from hooks.power.energy import JOULES_PER_KWH, Curve
 from hooks.power.planner.problem import Size
 from hooks.power.simulate.steering import Steering
 from hooks.power.simulate.weeks import DAY, Arrival
 from hooks.power.simulate.world import Node, Power, Totals, World
 
 TICK = 60.0
-JOULES_PER_KWH = 3.6e6
 
 
 @dataclass

@@ -65,6 +65,7 @@ class Ours:
     """The decide function of this part, over and over."""
 
     policy: Policy
+    flavours: tuple[Size, ...] = FLAVOURS[-1:]
     memory: Memory = field(default_factory=Memory)
     claims: dict[int, Phase] = field(default_factory=dict)
     moves: list[tuple[float, int]] = field(default_factory=list)
@@ -116,8 +117,7 @@ class Ours:
             for guest, arrival in world.queue
         ]
         hosts = tuple(self._host(world, node) for node in world.nodes.values())
-        flavours: tuple[Size, ...] = (FLAVOURS[-1],)
-        return Cluster(0, "simulated", hosts, tuple(guests), flavours, migrations=len(self.moves))
+        return Cluster(0, "simulated", hosts, tuple(guests), self.flavours, migrations=len(self.moves))
 
     def _host(self, world: World, node: Node) -> Host:
         phase = self.claims.get(node.id)

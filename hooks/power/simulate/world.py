@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from hooks.power.energy import SHUTDOWN_SECONDS, Curve
+from hooks.power.energy import JOULES_PER_GB, SHUTDOWN_SECONDS, Curve
 from hooks.power.planner.problem import Size
 from hooks.power.simulate.weeks import Arrival
 
+MIB_PER_GB = 1024
 MIB_PER_SECOND = 500.0  # of a live migration over 10 Gb/s, with memory being written meanwhile
 
 
@@ -147,3 +148,4 @@ class World:
         seconds = size.memory / MIB_PER_SECOND
         self.moving[source.id] = max(self.now, self.moving.get(source.id, 0.0)) + seconds
         self.totals.migrations += 1
+        self.totals.joules += JOULES_PER_GB * size.memory / MIB_PER_GB

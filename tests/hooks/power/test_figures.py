@@ -6,6 +6,7 @@ from pathlib import Path
 from hooks.power import figures
 from hooks.power.decide import Memory, decide
 from hooks.power.demand import Wakes
+from hooks.power.energy import Curve
 from hooks.power.minds import Minds, Tally
 from hooks.power.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
 from hooks.power.planner.problem import Size
@@ -19,17 +20,22 @@ NOW = 1_800_000_000.0
 def test_figures_say_what_a_person_asks() -> None:
     """Nobody would see a host that does not wake, or a VM that waits."""
     awake = Host(0, "a", HostState.MONITORED, Size(800, 16_384), bmc=Bmc.ON, monitored=NOW)
-    asleep = replace(awake, id=1, state=HostState.OFFLINE, bmc=Bmc.OFF, claim=Claim(Phase.OFF, NOW))
+    asleep = replace(awake, id=1, state=HostState.OFFLINE, bmc=Bmc.OFF, claim=Claim(Phase.OFF, NOW - 3600))
     asleep = replace(asleep, record=Record(joules=3.6e6, wakes=4))
     waits = Guest(9, "vm", Size(9999, 1), Kind.PENDING, since=NOW - 77)
     cluster = Cluster(100, 'al"pha', (awake, asleep), (waits,), (Size(100, 1024),))
     policy = Policy(mode=Mode.AUTO, min_hosts=1)
     decision = decide(cluster, policy, NOW, Memory())
-    text = render(figures.families([(cluster, policy, decision, NOW)], {100: Tally(7, 30.0)}))
+    text = render(figures.families([(cluster, policy, decision, NOW)], {100: Tally(7, 30.0, NOW, 2.0)}))
     label = 'cluster="100",name="al\\"pha"'
     assert f'onext_power_hosts{{{label},state="on"}} 1.0' in text
     assert f'onext_power_hosts{{{label},state="off"}} 1.0' in text
-    assert f"onext_power_saved_joules_total{{{label}}} 3600000.0" in text
+    sleeping = Curve().saved(3600, 180)
+    assert f"onext_power_saved_joules_total{{{label}}} {3.6e6 + sleeping!r}" in text, "also before it wakes"
+    assert f"onext_power_off_seconds_total{{{label}}} 3600.0" in text
+    assert f"onext_power_saved_watts{{{label}}} 92.0" in text
+    assert f'onext_power_watts_source{{{label},source="model"}} 2.0' in text
+    assert f"onext_power_migration_joules_total{{{label}}} 1050.0" in text
     assert f"onext_power_longest_wait_seconds{{{label}}} 77.0" in text
     assert f"onext_power_buffer_free{{{label}}} 8.0" in text
     assert f"onext_power_migrations_total{{{label}}} 7.0" in text
@@ -40,8 +46,8 @@ def test_rounds_remember_across_processes(tmp_path: Path) -> None:
     """`onext power run` from cron would never switch anything off: each run would be the first."""
     minds = Minds()
     minds.memories[100] = Memory({3: NOW}, {9: Wakes(2, NOW)})
-    minds.migrations, minds.told = [NOW], {9}
-    minds.tallies[100] = Tally(5, 60.0, NOW)
+    minds.migrations, minds.told = {100: [NOW]}, {100: {9}, 101: set()}
+    minds.tallies[100] = Tally(5, 60.0, NOW, 12.5)
     minds.save(tmp_path)
     other = Minds()
     other.load(tmp_path)

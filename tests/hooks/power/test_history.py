@@ -1,10 +1,7 @@
-"""Accounting records as arrivals, and the plot."""
-
-from xml.etree import ElementTree as ET
+"""Accounting records as arrivals."""
 
 from hooks.power.history import accounting
 from hooks.power.planner.problem import Size
-from hooks.power.simulate.plot import Line, svg
 from onext.xml import parse
 
 RECORD = (
@@ -26,11 +23,3 @@ def test_a_guest_that_moved_comes_once() -> None:
     found = accounting(parse(f"<HISTORY_RECORDS>{text}</HISTORY_RECORDS>"), 100, 1000.0, 3600.0)
     assert sorted((a.at, a.stays) for a in found) == [(0, 1000), (0, 3600)]
     assert found[0].size == Size(50, 512)
-
-
-def test_the_plot_is_well_formed_and_keeps_names_harmless() -> None:
-    """A report that no browser shows, or that runs what somebody named a cluster."""
-    drawn = svg("<script>", "days", "hosts", [Line("a&b", [(0, 1), (1, 1), (2, 5)]), Line("empty", [])])
-    root = ET.fromstring(drawn)
-    assert "<script>" not in drawn
-    assert len([item for item in root if item.tag.endswith("polyline")]) == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hooks.power.act.hand import Event
-from hooks.power.tell import address, body, send, syslog_line
+from hooks.power.tell import VmEvent, address, body, send, syslog_line
 from onext.settings.power import Power, Syslog, Webhook
 
 EVENT = Event(3, 'node"]3\n<!everyone>', "quarantine", "it did not come\nwithin 600 s")
@@ -27,6 +27,15 @@ def test_syslog_line_has_the_form_of_rfc_5424() -> None:
     assert 'cluster="al\\]pha"' in line
     assert "\n" not in line, "a name could forge a second message"
     assert syslog_line("a", Event(1, "n", "on", "r"), WHEN).startswith(b"<133>1 ")
+
+
+def test_a_vm_that_waits_is_told_as_a_vm() -> None:
+    """Whoever is called at night would look at host 17, and it is VM 17 that waits."""
+    event = VmEvent(17, "web", "vm-waits", "a host with room for it is on its way")
+    assert b'[onext@32473 vm="17" name="web"' in syslog_line("alpha", event, WHEN)
+    assert syslog_line("alpha", event, WHEN).startswith(b"<132>1 "), "it is an alarm"
+    assert json.loads(body("json", "alpha", event))["vm"] == 17
+    assert "vm web (17)" in json.loads(body("slack", "alpha", event))["text"]
 
 
 def test_slack_text_can_mention_nobody() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from hooks.power.claims import claim_of, claim_vector, record_of, record_vector
+from hooks.power.metered import Metered
 from hooks.power.model import Bmc, Claim, Cluster, Kind, Phase, Record
 from hooks.power.observe.cluster import chosen, held, observe
 from hooks.power.observe.groups import ties
-from hooks.power.observe.snapshot import Snapshot, monitored
+from hooks.power.observe.snapshot import Snapshot, loads, monitored
 from hooks.power.planner.problem import Size
 from onext.oned.objects import HostState
 from onext.settings.power import Power
@@ -118,6 +119,23 @@ def test_hosts_with_a_role_are_excluded(snapshot: Snapshot) -> None:
     assert not hosts["node-a3"].excluded
     assert "REPLICA_HOST" in hosts["node-a4"].excluded
     assert "front-end" in hosts["node-a5"].excluded
+    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("NODE-A5.example.org",)).hosts}
+    assert "front-end" in hosts["node-a5"].excluded, "people write names with and without the domain"
+    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("10.0.0.5",)).hosts}
+    assert not hosts["node-a5"].excluded
+
+
+def test_what_was_measured_beats_the_model(snapshot: Snapshot) -> None:
+    """Savings by a guess, where a meter is there, are believed by nobody."""
+    known = {0: Metered("bmc", 140.0, 11.0, NOW)}
+    hosts = {host.id: host for host in alpha(replace(snapshot, metered=known)).hosts}
+    assert (hosts[0].curve.idle, hosts[0].curve.off, hosts[0].curve.source) == (140.0, 11.0, "bmc")
+    assert hosts[1].curve.source == "model"
+
+
+def test_the_load_of_a_host_is_what_monitoring_found(recordings: Path) -> None:
+    """A busy host's watts would be taken for idle ones."""
+    assert loads(document(recordings, "hostpool.monitoring.xml"))[0] == pytest.approx(70 / 800)
 
 
 def vm(snapshot: Snapshot, name: str) -> Element:

@@ -10,7 +10,6 @@ from click.testing import CliRunner
 
 from hooks.power.commands import power
 from hooks.power.commands.acting import _host_id
-from hooks.power.commands.seeing import placement
 
 
 def test_simulate_shows_every_steering_and_the_bound(tmp_path: Path) -> None:
@@ -54,9 +53,3 @@ def test_the_host_to_fence_is_read_from_what_oned_gives() -> None:
     ):
         with pytest.raises(click.UsageError):
             _host_id(host, text)
-
-
-def test_check_says_who_places_guests() -> None:
-    """A scheduler that spreads works against packing."""
-    assert any("POLICY = 0" in line for line in placement("-t 15 -p rank -o one_drs"))
-    assert any("OneDRS" in line for line in placement("-t 15 -p one_drs -o one_drs"))

@@ -1,0 +1,70 @@
+"""Reading meters: rarely, the better one of two, and nothing that was not said."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hooks.power import meter, metered
+from hooks.power.bmc.book import Book
+from hooks.power.model import Bmc
+from hooks.power.observe.snapshot import Snapshot
+from onext.part import Context
+from onext.paths import Paths
+from onext.settings import Settings
+from onext.settings.exporter import Exporter
+from onext.settings.exporter import Power as Sources
+from onext.xml import parse
+
+NOW = 1_800_000_000.0
+HOSTS = tuple(parse(f"<HOST><ID>{number}</ID><TEMPLATE/></HOST>") for number in range(4))
+SEEN = Snapshot(HOSTS, (), (), bmcs={0: Bmc.ON, 1: Bmc.OFF, 2: Bmc.SILENT}, loads={0: 0.5, 3: 0.0})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[int]]:
+    """Play BMCs and the exporter; give whom the BMCs' reading was asked for."""
+    asked: list[frozenset[int]] = []
+
+    def watts_all(_book: Book, hosts: set[int], _deadline: float) -> dict[int, float]:
+        asked.append(frozenset(hosts))
+        return {0: 175.0}
+
+    monkeypatch.setattr(meter, "watts_all", watts_all)
+    monkeypatch.setattr(
+        meter, "exported", lambda _: {0: ("kepler", 60.0), 3: ("kepler", 45.0), 9: ("kepler", 1.0)}
+    )
+    return asked
+
+
+def context(tmp_path: Path, now: float = NOW) -> Context:
+    found = Context(Paths.self_contained(tmp_path), Settings(), lambda: now)
+    found.paths.state.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def test_the_bmc_counts_where_both_have_a_figure(tmp_path: Path, asked: list[frozenset[int]]) -> None:
+    """Wall power is what is paid for."""
+    here = context(tmp_path)
+    meter.read(here, Book(Path("bmc.yaml"), {}), SEEN)
+    known = metered.load(here.paths.state)
+    assert asked == [frozenset({0, 1})], "a BMC that is silent is not waited for once more"
+    assert (known[0].source, known[0].idle) == ("bmc", 100.0)
+    assert (known[3].source, known[3].idle, known[3].off) == ("kepler", 45.0, 0.0)
+    assert set(known) == {0, 3}
+
+
+def test_meters_are_read_rarely(tmp_path: Path, asked: list[frozenset[int]]) -> None:
+    """500 sessions with BMCs and a whole scrape each minute would slow every round down."""
+    here = context(tmp_path)
+    meter.read(here, Book(Path("bmc.yaml"), {}), SEEN)
+    os.utime(here.paths.state / metered.FILE, (NOW, NOW))
+    meter.read(context(tmp_path, NOW + 300), Book(Path("bmc.yaml"), {}), SEEN)
+    assert len(asked) == 1
+    meter.read(context(tmp_path, NOW + 601), Book(Path("bmc.yaml"), {}), SEEN)
+    assert len(asked) == 2
+
+
+def test_without_sources_nobody_is_asked() -> None:
+    """`sources: []` says that there is nothing to be had."""
+    assert meter.exported(Exporter(power=Sources(sources=[]))) == {}

@@ -1,0 +1,50 @@
+"""What a round remembers and tells, cluster by cluster."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooks.power import part
+from hooks.power.act.hand import Event
+from hooks.power.decide import Decision, Memory, decide
+from hooks.power.model import Cluster, Guest, Kind
+from hooks.power.part import Look
+from hooks.power.planner.problem import Size
+from hooks.power.policy import Policy
+from onext.part import Context
+from onext.paths import Paths
+from onext.settings import Settings
+
+NOW = 1_800_000_000.0
+POLICY = Policy(vm_wait_timeout=60.0)
+
+
+def look(*vms: int) -> Look:
+    """Return a cluster without hosts where these VMs have waited for too long."""
+    guests = tuple(Guest(n, f"vm-{n}", Size(100, 1), Kind.PENDING, since=NOW - 900) for n in vms)
+    cluster = Cluster(100, "alpha", (), guests)
+    decision: Decision = decide(cluster, POLICY, NOW, Memory())
+    assert set(decision.stuck) == set(vms)
+    return Look(cluster, POLICY, decision)
+
+
+def test_each_cluster_takes_back_its_own_reasons_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With two clusters a tenant's reason came and went each minute, and with it the alarm."""
+    written: list[tuple[int, str | None]] = []
+    told: list[Event] = []
+    monkeypatch.setattr(part, "_update_vm", lambda _context, vm, reason: written.append((vm, reason)))
+    context = Context(Paths.self_contained(tmp_path), Settings(), lambda: NOW)
+    known: dict[int, set[int]] = {100: set(), 101: set()}
+    rounds: list[Any] = [(100, look(7)), (101, look(8)), (100, look(7)), (101, look(8)), (100, look())]
+    for cluster, found in rounds:
+        part._tell_waiting(context, replace(found), known[cluster], told.append)
+    reason = "its size or requirements fit on no host that is on or may be woken"
+    assert written == [(7, reason), (8, reason), (7, None)]
+    assert [(event.host, event.name, event.alarming) for event in told] == [
+        (7, "vm-7", True),
+        (8, "vm-8", True),
+    ]
