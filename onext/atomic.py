@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def write(path: Path, data: bytes, mode: int = 0o640, owner: tuple[int, int] | N
         Path(draft).unlink(missing_ok=True)
         raise
     return True
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Return the drafts of `path` that a writer which was killed left beside it."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")  # mkstemp's eight characters
+    try:
+        return [file for file in path.parent.iterdir() if form.fullmatch(file.name)]
+    except FileNotFoundError:
+        return []
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -26,6 +26,7 @@ def install(front_end: FrontEnd, home: Path) -> int:
         selfcheck.before(home)
     things = wanted(front_end, home)
     manifest = Manifest.load(front_end.paths.lib)
+    place.sweep(manifest, front_end.paths.lib)
     steps = plan(things, place.look_at(things, manifest), manifest)
     place.carry_out(steps, things, front_end)
     mended = [thing.path for thing in things if isinstance(thing, File) and diversion.mend(thing, front_end)]
@@ -53,6 +54,7 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
     hooks = registration.remove(front_end)
     service.stop(front_end)
     configure.take_out(front_end, manifest)
+    place.sweep(manifest, front_end.paths.lib)
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
     for line in hooks.left:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from onext import atomic
 from onext.install import diversion
 from onext.install.front_end import FrontEnd, InstallError, Owner
 from onext.install.look import Found, digest, look, missing_parents
-from onext.install.manifest import ORIGINALS, Manifest, Original, Placed
+from onext.install.manifest import FILE, ORIGINALS, Manifest, Original, Placed
 from onext.install.plan import DIVERT, MAKE, REMOVE, RIGHTS, WRITE, Step
 from onext.install.removal import take_back
 from onext.install.things import File, Folder, Thing
+from onext.install.versions import CURRENT, PREVIOUS
 
 
 def look_at(wanted: Iterable[Thing], manifest: Manifest) -> dict[Path, Found | None]:
@@ -38,6 +40,17 @@ def carry_out(steps: Sequence[Step], wanted: Sequence[Thing], front_end: FrontEn
         if step.do == REMOVE:
             manifest = manifest.without(step.path)
     _certain(manifest, wanted).save(lib)
+
+
+def sweep(manifest: Manifest, lib: Path) -> None:
+    """Remove what installations that were killed left half done; no other one runs now."""
+    written = [*map(Path, manifest.files), lib / FILE]
+    drafts = [draft for file in written for draft in atomic.leftovers(file)]
+    links = [link for name in (CURRENT, PREVIOUS) for link in lib.glob(f".{name}.*")]
+    for leftover in (*drafts, *links, *(lib / ORIGINALS).glob(".*")):
+        leftover.unlink(missing_ok=True)
+    for trial in lib.glob("trial-*"):
+        shutil.rmtree(trial)
 
 
 def remember(manifest: Manifest, steps: Iterable[Step], front_end: FrontEnd) -> Manifest:

@@ -182,6 +182,29 @@ def die_at(patch: pytest.MonkeyPatch, number: int) -> None:
     patch.setattr(place, "_do", do)
 
 
+def test_what_a_killed_installation_left_is_swept_away(bare: Bare, home: Path) -> None:
+    """Half-written files would lie in /etc/one and go to every node with the remotes, for ever."""
+    folder, front_end = bare
+    put(front_end, home)
+    paths, before = front_end.paths, tree(folder)
+    persons = paths.etc / ".onext.yaml.swp"
+    persons.write_text("an editor's")
+    for left in (
+        paths.etc / ".onext.yaml.a1_b2c3d",
+        paths.remotes / "hooks/onext/.geolocation.x7x7x7x7",
+        paths.lib / ".manifest.json.00000000",
+        paths.lib / memory.ORIGINALS / ".0123.abcdefgh",
+    ):
+        left.parent.mkdir(exist_ok=True)
+        left.write_text("half")
+    (paths.lib / ".current.4711").symlink_to("versions/x")
+    (paths.lib / "trial-x").mkdir()
+    place.sweep(Manifest.load(paths.lib), paths.lib)
+    assert persons.read_text() == "an editor's"
+    persons.unlink()
+    assert tree(folder).keys() - before.keys() <= {str((paths.lib / memory.ORIGINALS).relative_to(folder))}
+
+
 def test_a_new_version_brings_and_drops_files(bare: Bare, home: Path, make_home: MakeHome) -> None:
     """An upgrade removes what the new version does not have, and what is new appears."""
     _, front_end = bare
