@@ -84,7 +84,6 @@ class Collection:
         self._version = version
         self._server = server
         self._clock = clock
-        self._vms = vms.Reader(settings.clusters)
         self._rounds = Rounds(settings.power)
         self._zone = Zone(source)
         self._kept: dict[str, _Kept] = {}
@@ -163,7 +162,7 @@ class Collection:
 
     def _vm_pool(self) -> _Collected:
         pool = stream.pool(self._source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
-        found = self._vms.read(pool)
+        found = vms.read(pool, self._settings.clusters)
         return _Collected(found.samples, found.errors, found.hosts)
 
     def _datastore_pool(self) -> _Collected:

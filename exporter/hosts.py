@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from exporter.exposition import Samples
-from onext.oned.elements import children, text
+from onext.oned.elements import children, section, text
 from onext.oned.errors import Malformed
 from onext.oned.objects import HostState
 
@@ -52,7 +52,9 @@ def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Hosts:
 
 
 def _host(element: bytes, clusters: Collection[int], found: Hosts) -> bool:
-    fields = dict(children(element[len("<HOST>") : -len("</HOST>")]))
+    fields = dict(children(element[len("<HOST>") : element.find(b"<HOST_SHARE>")]))
+    share, at = section(element, b"HOST_SHARE")
+    vms, _ = section(element, b"VMS", at)
     host, state = int(fields[b"ID"]), int(fields[b"STATE"])
     if clusters and int(fields[b"CLUSTER_ID"]) not in clusters:
         return False
@@ -68,10 +70,10 @@ def _host(element: bytes, clusters: Collection[int], found: Hosts) -> bool:
         cluster=text(fields.get(b"CLUSTER", b"")),
     )
     add("opennebula_host_state", state, one_host_id=host)
-    share = dict(children(fields[b"HOST_SHARE"]))
+    shares = dict(children(share))
     for metric, key, factor in _SHARES:
-        add(metric, int(share[key]) * factor, one_host_id=host)
-    add("opennebula_host_vms", fields.get(b"VMS", b"").count(b"<ID>"), one_host_id=host)
+        add(metric, int(shares[key]) * factor, one_host_id=host)
+    add("opennebula_host_vms", vms.count(b"<ID>"), one_host_id=host)
     if state in _ON:
         found.on[host] = name
     return True

@@ -71,8 +71,6 @@ def main(
         server = Server(address(mine.listen), site, Users(web.basic_auth_users), tls)
     except (all_settings.SettingsError, WebConfigError, OnedError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    # What is remembered of each VM makes a scrape twice as fast: the first one shall find it there.
-    threading.Thread(target=site.collect, daemon=True).start()
     _serve(server, mine.listen)
 
 

@@ -9,15 +9,15 @@ bytes for a tag finds tags, whatever people write into their templates.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from xml.sax.saxutils import escape, unescape
 
 from onext.oned.errors import Malformed
 
 _CDATA, _CDATA_END = b"<![CDATA[", b"]]>"
-# A CDATA section that holds a `<` (or is followed by text), or a declaration: DOCTYPE, ENTITY, a comment.
-_NOT_PLAIN = re.compile(rb"<!(?:\[CDATA\[[^<]*<(?<!\]\]><)|(?!\[CDATA\[))")
+# A CDATA section that holds a `<` or is followed by text, or a declaration: DOCTYPE, ENTITY, a comment.
+_NOT_PLAIN = re.compile(rb"<!(?!\[CDATA\[[^<]*(?<=\]\]>)<)")
 _LEAF = re.compile(rb"<([^<>/!]+)>((?:<!\[CDATA\[)?[^<]*)</[^<]*")  # up to the next tag
 _OPENING = re.compile(rb"<([^<>/!]+)(/?)>")
 _ROOT = re.compile(rb"\s*<([A-Z_]+)(/?)>")
@@ -43,10 +43,12 @@ def split(chunks: Iterable[bytes], tag: str) -> Iterator[bytes]:
             _bounded(rest)
             continue
         rest = rest[end:]
-        pieces = block.split(closing)[:-1]
-        if not pending and all(map(_starts(opening), pieces)) and block.count(opening) == len(pieces):
-            yield from (piece.lstrip() + closing for piece in pieces)
+        before, *contents = map(bytes.strip, block.split(opening))
+        # An element of that name within another would have something else before it.
+        if not pending and not before and all(content.endswith(closing) for content in contents):
+            yield from (opening + content for content in contents)
             continue
+        pieces = block.split(closing)[:-1]
         for piece in pieces:  # somebody's template has an attribute named like the element
             pending += piece + closing
             if pending.count(opening) == pending.count(closing):
@@ -67,10 +69,6 @@ def _root(source: Iterator[bytes]) -> tuple[bytes, bytes]:
         if len(head) > len(chunk) + 256:
             break
     raise Malformed(f"not the document of a pool: it begins with {head[:40]!r}")
-
-
-def _starts(opening: bytes) -> Callable[[bytes], object]:
-    return re.compile(rb"\s*" + opening).match
 
 
 def _bounded(element: bytes) -> None:
@@ -113,7 +111,7 @@ def children(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         if not opening:
             raise Malformed(f"no element at {content[at : at + 40]!r}")
         tag, empty = opening.groups()
-        end = opening.end() if empty else _end(content, tag, opening.end())
+        end = opening.end() if empty else end_of(tag, content, opening.end())
         yield tag, content[opening.end() : end]
         at = end if empty else content.find(b">", end) + 1
         at = content.find(b"<", at) if content.find(b"<", at) >= 0 else size
@@ -125,13 +123,13 @@ def section(element: bytes, tag: bytes, at: int = 0) -> tuple[bytes, int]:
     if start < 0:
         return b"", at
     start += len(tag) + 2
-    end = _end(element, tag, start)
+    end = end_of(tag, element, start)
     return element[start:end], end
 
 
-def _end(content: bytes, tag: bytes, start: int) -> int:
-    """Return where the `</tag>` of the element whose content begins at `start` is."""
-    opening, closing = b"<%b>" % tag, b"</%b>" % tag
+def end_of(tag: bytes, content: bytes, start: int) -> int:
+    """Return where the `</tag>` of the element whose content begins at `start` is; raise Malformed."""
+    opening, closing = b"<" + tag + b">", b"</" + tag + b">"
     inner, end = start, content.find(closing, start)
     while end >= 0 and (inner := content.find(opening, inner, end)) >= 0:
         inner += 1  # a descendant of the same name: that was its end

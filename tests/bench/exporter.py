@@ -134,20 +134,12 @@ def timed(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def scrapes(endpoint: str) -> None:
-    """Print the floor, the first scrape, and those after it."""
+    """Print the floor, and what a scrape costs."""
     source = stream.Source(endpoint, "u:p")
     settings = Exporter(power=Power(sources=[]))
 
-    def fresh() -> Collection:
-        return Collection(source, settings, Path("/nonexistent"), version="1", server="fe")
-
-    def first() -> None:
-        fresh()()
-
-    ways = floors(source)
-    known = fresh()
-    known()
-    ways |= {"scrape": known, "first scrape": first}
+    collect = Collection(source, settings, Path("/nonexistent"), version="1", server="fe")
+    ways = floors(source) | {"scrape": collect}
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(REPEATS):  # in turn, so that others on the machine disturb all alike
         for name, call in ways.items():
@@ -176,15 +168,17 @@ def memory_and_crowd(endpoint: str) -> None:
         )
         pid = int(found.stdout.split()[0])
         idle = status(pid, "VmRSS")
-        scrape(listen)  # after the one that it makes by itself at its start
+        first = spent(pid, lambda: scrape(listen))
         single = [spent(pid, lambda: scrape(listen)) for _ in range(REPEATS)]
         crowd = [spent(pid, lambda: at_once(listen, 20)) for _ in range(REPEATS)]
         print(f"memory above idle ({idle >> 20} MB), at most: {(status(pid, 'VmHWM') - idle) >> 20} MB")
         for name, column in (("wall", 0), ("CPU", 1)):
             one, twenty = median(single, column), median(crowd, column)
             print(
-                f"over HTTP, {name}: one {one:.2f} s; twenty at once {twenty:.2f} s = {twenty / one:.2f} of one"
+                f"over HTTP, {name}: the first of a new process {first[column]:.2f} s, then {one:.2f} s;",
+                end=" ",
             )
+            print(f"twenty at once {twenty:.2f} s = {twenty / one:.2f} of one")
 
 
 def spent(pid: int, call: Callable[[], None]) -> tuple[float, float]:

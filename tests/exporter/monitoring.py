@@ -163,6 +163,7 @@ def pages(page: Callable[[str, str], str | None]) -> Iterator[int]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 256  # all hosts at once come to this one socket
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass  # a client that left is what some tests are about

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.exposition import Samples, escape
 from exporter.families import FAMILIES, VM
-from exporter.vms import Reader, Vms, flavours
+from exporter.vms import Vms, flavours
+from exporter.vms import read as read_pool
 from onext.oned.elements import split
 
 VM_XML = (
@@ -21,10 +25,10 @@ VM_XML = (
 PLAIN = {"name": "a", "poll": 1, "state": 3, "template": "", "user": ""}
 
 
-def read(*changes: dict[str, object], reader: Reader | None = None) -> tuple[Vms, dict[str, str]]:
+def read(*changes: dict[str, object]) -> tuple[Vms, dict[str, str]]:
     """Return what a pool of such VMs gives, and its samples as text."""
     document = "".join(VM_XML.format(**{**PLAIN, **change}) for change in changes)
-    found = (reader or Reader()).read(split([f"<VM_POOL>{document}</VM_POOL>".encode()], "VM"))
+    found = read_pool(split([f"<VM_POOL>{document}</VM_POOL>".encode()], "VM"))
     lines = found.samples.render(VM).decode().splitlines()
     return found, dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
 
@@ -86,7 +90,7 @@ def test_passed_through_interfaces_count_and_aliases_do_not() -> None:
 def test_a_broken_vm_hides_no_other(change: dict[str, object]) -> None:
     """One VM that cannot be read made every VM after it vanish, silently: now it is counted."""
     document = VM_XML.format(**{**PLAIN, **change}) + VM_XML.format(**PLAIN).replace("<ID>7<", "<ID>8<")
-    found = Reader().read(split([f"<VM_POOL>{document}</VM_POOL>".encode()], "VM"))
+    found = read_pool(split([f"<VM_POOL>{document}</VM_POOL>".encode()], "VM"))
     text = found.samples.render(VM).decode()
     assert 'opennebula_vm_state{one_vm_id="8"} 3' in text
     assert 'one_vm_id="7"' not in text
@@ -94,32 +98,80 @@ def test_a_broken_vm_hides_no_other(change: dict[str, object]) -> None:
     assert "opennebula_vm_total 2" in text
 
 
-def test_memory_of_a_vm_is_renewed_when_its_bytes_change() -> None:
-    """A rename, a resize, a migration must show in the next scrape; state always."""
-    reader = Reader()
-    read({}, reader=reader)
-    _, samples = read({"state": 8, "poll": 2}, reader=reader)
-    assert samples['opennebula_vm_state{one_vm_id="7"}'] == "8"
-    _, samples = read({"name": "b"}, reader=reader)
-    assert any('name="b"' in series for series in samples)
-    _, samples = read({"user": "<FLAVOURS>5</FLAVOURS>"}, reader=reader)
-    assert samples['opennebula_vm_ut_flavours{one_vm_id="7"}'] == "5"
+SCALARS = ("CPU", "MEMORY", "VCPU")
+NAMES = st.sampled_from(
+    [*SCALARS, "DISK", "NIC", "PCI", "CONTEXT", "TEMPLATE", "DISK_ID", "NIC_ID", "SIZE", "A"]
+)
+NUMBERS = st.sampled_from(["1", "7", "12"])
 
 
-def test_a_second_scrape_says_the_same(recordings: Path) -> None:
-    """What is remembered must be what would be read again, for every recorded VM."""
-    document = (recordings / "vmpool.infoextended.raw.xml").read_bytes()
-    reader = Reader()
-    first = reader.read(split([document], "VM")).samples.render(VM)
-    polled = re.sub(rb"<LAST_POLL>\d+<", b"<LAST_POLL>9<", document)
-    assert reader.read(split([polled], "VM")).samples.render(VM) == first
+def leaf(name: str, value: str) -> str:
+    return f"<{name}><![CDATA[{value}]]></{name}>"
+
+
+@st.composite
+def templates(draw: st.DrawFn) -> str:
+    """Return a template as oned writes it: CPU, MEMORY and more, and vectors of values of any name."""
+    parts = [leaf(name, draw(NUMBERS)) for name in ("CPU", "MEMORY", *draw(st.sets(st.just("VCPU"))))]
+    parts += draw(st.lists(st.builds(leaf, st.sampled_from(["A", "SUBMIT_ON_HOLD"]), NUMBERS), max_size=3))
+    for name in draw(
+        st.lists(st.sampled_from(["DISK", "NIC", "PCI", "CONTEXT", "TEMPLATE", "OS"]), max_size=5)
+    ):
+        inner = draw(st.lists(st.builds(leaf, NAMES, NUMBERS), min_size=1, max_size=4, unique_by=tag_of))
+        parts.append(f"<{name}>{''.join(sorted(inner))}</{name}>")
+    return "".join(draw(st.permutations(parts)))
+
+
+def tag_of(element: str) -> str:
+    return element.partition(">")[0]
+
+
+@given(templates())
+def test_templates_read_as_a_parser_reads_them(template: str) -> None:
+    """Whatever name a tenant gives to what, the figures are those of the VM itself."""
+    document = "<VM>" + VM_XML.format(**PLAIN).partition("<VM>")[2]
+    start, end = document.index("<TEMPLATE>") + 10, document.index("</TEMPLATE>")
+    document = document[:start] + template + document[end:]
+    parsed = ET.fromstring(document)
+    found = read_pool([document.encode()])
+    text = found.samples.render(VM).decode()
+    assert found.errors == 0
+    disks = [disk for disk in parsed.findall("TEMPLATE/DISK") if disk.findtext("DISK_ID")]
+    nics = [
+        nic for tag in ("NIC", "PCI") for nic in parsed.findall(f"TEMPLATE/{tag}") if nic.findtext("NIC_ID")
+    ]
+    expected = {
+        "cpu_ratio": float(parsed.findtext("TEMPLATE/CPU", "")),
+        "cpu_vcpus": int(parsed.findtext("TEMPLATE/VCPU", "1")),
+        "mem_total_bytes": int(parsed.findtext("TEMPLATE/MEMORY", "")) << 20,
+        "disks": len(disks),
+        "nics": len(nics),
+    }
+    for metric, value in expected.items():
+        assert f'opennebula_vm_{metric}{{one_vm_id="7"}} {value}\n' in text
+    sizes = re.findall(r'disk_size_bytes\{one_vm_id="7",disk_id="(\d+)"\} (\d+)', text)
+    assert sizes == [
+        (disk.findtext("DISK_ID"), str(int(size) << 20)) for disk in disks if (size := disk.findtext("SIZE"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "host"), [("", "-1"), ("<HISTORY><HID>4</HID><CID>0</CID></HISTORY>", "4")]
+)
+def test_a_host_in_a_user_template_is_none(records: str, host: str) -> None:
+    """A tenant who writes `HID=9` must not be counted on another's host."""
+    document = VM_XML.format(**{**PLAIN, "user": leaf("HID", "9")})
+    document = document.replace("<HISTORY_RECORDS>", f"<HISTORY_RECORDS>{records}")
+    found = read_pool([document.encode()])
+    assert found.hosts == {7: int(host)}
+    assert f'opennebula_vm_host_id{{one_vm_id="7"}} {host}\n' in found.samples.render(VM).decode()
 
 
 def test_clusters(recordings: Path) -> None:
     """An exporter for some clusters serves the VMs on their hosts and no others."""
     document = (recordings / "vmpool.infoextended.raw.xml").read_bytes()
-    everything = Reader().read(split([document], "VM"))
-    some = [Reader([cluster]).read(split([document], "VM")) for cluster in (100, 101)]
+    everything = read_pool(split([document], "VM"))
+    some = [read_pool(split([document], "VM"), [cluster]) for cluster in (100, 101)]
     assert [len(one.hosts) > 0 for one in some] == [True, True]
     placed = {vm for vm, host in everything.hosts.items() if host >= 0}
     assert set(some[0].hosts) | set(some[1].hosts) == placed
