@@ -57,6 +57,8 @@ def _parts(context: Context, *, local: bool) -> Iterator[tuple[str, Iterable[Che
     for part in installed():
         yield part.name, part.checks(context)
     yield "biscuit", importlib.import_module("onext.biscuit.check").findings(context, local=local)
+    if not local:
+        yield "tunnel", importlib.import_module("onext.tunnel.drivers").checks(context)
 
 
 def _node(name: str) -> int:

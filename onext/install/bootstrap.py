@@ -44,6 +44,9 @@ def _options() -> argparse.Namespace:
     ):
         action.add_argument(f"--{name}", action="store_true", help=meaning)
     parser.add_argument("--offline", type=_folder, metavar="DIR", help="take all packages from this folder")
+    parser.add_argument(
+        "--sync", action="store_true", help="afterwards run `onehost sync --force` for the nodes"
+    )
     parser.add_argument("--yes", action="store_true", help="with --configure: do not ask")
     parser.add_argument(
         "--backup", type=Path, metavar="FILE", help="with --uninstall: where your settings go"
@@ -73,7 +76,8 @@ def _command(checkout: Path, options: argparse.Namespace) -> int:
             return _rollback(front_end)
         home = versions.build(front_end.paths.lib, checkout, options.offline)
         code = _upgrade(front_end, home)
-        return code or (_configure(home, yes=options.yes) if options.configure else 0)
+        code = code or (_configure(home, yes=options.yes) if options.configure else 0)
+    return code or (_sync(front_end) if options.sync else 0)
 
 
 def _upgrade(front_end: FrontEnd, home: Path) -> int:
@@ -97,6 +101,11 @@ def _rollback(front_end: FrontEnd) -> int:
 
 def _configure(home: Path, *, yes: bool) -> int:
     return _installer(home, "configure", *(["--yes"] if yes else []))
+
+
+def _sync(front_end: FrontEnd) -> int:
+    """Let OpenNebula take the migrate driver to the nodes; the command runs as its own user."""
+    return _here([str(front_end.paths.bin / "onext"), "tunnel", "drivers", "--sync"])
 
 
 def _check(checkout: Path, front_end: FrontEnd, *, as_json: bool) -> int:

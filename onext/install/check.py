@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onext import spool
 from onext.biscuit import check as biscuit
-from onext.install import configure, diversion, place, registration, service, versions
+from onext.install import configure, diversion, nodes, place, registration, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.plan import DIVERT, RIGHTS, plan
@@ -27,6 +27,7 @@ def everything(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
     yield _worker(front_end.paths)
     yield from _findings(front_end, checkout)
     yield from _biscuit(front_end.paths)
+    yield from nodes.checks(front_end)
 
 
 def findings(paths: Paths) -> Iterator[Check]:

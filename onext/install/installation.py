@@ -7,7 +7,17 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from onext.install import configure, diversion, place, registration, removal, selfcheck, service, versions
+from onext.install import (
+    configure,
+    diversion,
+    nodes,
+    place,
+    registration,
+    removal,
+    selfcheck,
+    service,
+    versions,
+)
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.plan import DIVERT, Step, plan
@@ -73,11 +83,8 @@ def _units(steps: Iterable[Step]) -> bool:
 
 def _left(front_end: FrontEnd, steps: Iterable[Step]) -> list[str]:
     """Return what only a person can decide, one line each."""
-    remotes = [s for s in steps if s.path.is_relative_to(front_end.paths.remotes / "vmm")]
-    sync = (
-        ["left to you: onehost sync --force, so that every node gets the migrate driver"] if remotes else []
-    )
-    return [*sync, *configure.left(front_end)]
+    driver = any(step.path.is_relative_to(front_end.paths.remotes / "vmm") for step in steps)
+    return [*nodes.left(front_end, changed=driver), *configure.left(front_end)]
 
 
 def _report(home: Path, before: Path | None, steps: list[Step], lines: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ import click
 from onext.command import front_end, json_option
 from onext.part import Context
 from onext.table import Row, show
-from onext.tunnel import clusters, nodes
+from onext.tunnel import clusters, drivers, nodes
 from onext.tunnel.nodes import Node, Reply
 
 _CHECK_TIME = 90.0  # seconds: set-up, two seconds of traffic, tear-down, over a slow line
@@ -29,9 +29,24 @@ def tunnel() -> None:
 def list_tunnels(context: Context, hosts: Sequence[str], *, as_json: bool) -> None:
     """List the tunnels on all HOSTS, or on some, and what is wrong there. Exit code 1 when something is."""
     replies = nodes.ask_all(context, _online(_chosen(context, hosts)), ["list"])
-    rows = [row for reply in replies for row in rows_of(reply)]
+    want = drivers.wanted(context.paths.remotes)
+    rows = [row for reply in replies for row in rows_of(reply, want)]
     show(rows, ("host", "tunnels", "tunnel", "datapath", "mtu", "remote", "used", "problem"), as_json=as_json)
     sys.exit(any(row["problem"] for row in rows))
+
+
+@tunnel.command("drivers")
+@click.option("--sync", "first_sync", is_flag=True, help="Run `onehost sync --force` before.")
+@json_option
+@front_end
+def list_drivers(context: Context, *, first_sync: bool, as_json: bool) -> None:
+    """Say which hosts have the driver of remotes/, and which an old one. Exit code 1 when one has."""
+    if first_sync:
+        click.echo(drivers.sync(context), nl=False)
+    found = list(drivers.checks(context))
+    rows = [{"state": one.level, "message": one.message, "remedy": one.remedy} for one in found]
+    show(rows, ("state", "message", "remedy"), as_json=as_json)
+    sys.exit(any(one.level != "ok" for one in found))
 
 
 @tunnel.command("check")
@@ -42,7 +57,8 @@ def list_tunnels(context: Context, hosts: Sequence[str], *, as_json: bool) -> No
 def check(context: Context, source: str, destination: str, *, as_json: bool) -> None:
     """Try a tunnel from SOURCE to DESTINATION: MTU, round trip, throughput, and what is missing where."""
     ends = _chosen(context, [source, destination])
-    lacking = [text for reply in nodes.ask_all(context, ends, ["list"]) for text in missing(reply)]
+    want = drivers.wanted(context.paths.remotes)
+    lacking = [text for reply in nodes.ask_all(context, ends, ["list"]) for text in missing(reply, want)]
     reply = nodes.ask(context, ends[0], ["check", ends[1].name], _CHECK_TIME)
     if as_json:
         click.echo(json.dumps({**reply.answer, "problem": reply.problem, "missing": lacking}))
@@ -97,12 +113,12 @@ def on(context: Context, hosts: Sequence[str] = ()) -> None:
     _switch(context, hosts, "on")
 
 
-def rows_of(reply: Reply) -> list[Row]:
+def rows_of(reply: Reply, want: str) -> list[Row]:
     """Return a table's rows for one node: one for each tunnel, at least one."""
     found = reply.answer.get("tunnels")
     each = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     state = "-" if reply.problem else "off" if reply.answer.get("off") else "on"
-    problem = reply.problem or "; ".join(missing(reply))
+    problem = reply.problem or "; ".join(missing(reply, want))
     head = {"host": reply.node.name, "tunnels": state, "problem": problem}
     rows: list[Row] = [
         {**head, **one, "tunnel": one.get("name"), "used": "yes" if one.get("used") else "no"} for one in each
@@ -110,11 +126,15 @@ def rows_of(reply: Reply) -> list[Row]:
     return rows or [head]
 
 
-def missing(reply: Reply) -> list[str]:
-    """Return what a node lacks, a line each."""
+def missing(reply: Reply, want: str) -> list[str]:
+    """Return what a node lacks, a line each; `want` is the digest of the driver that it should have."""
+    name = reply.node.name
     if reply.problem:
-        return [f"{reply.node.name}: {reply.problem}"]
-    return [f"{reply.node.name}: {name} is missing" for name in _strings(reply.answer.get("missing"))]
+        return [f"{name}: {reply.problem}"]
+    stale = (
+        [f"{name}: an old driver or old settings: {drivers.SYNC} {name}"] if drivers.old(reply, want) else []
+    )
+    return [*stale, *(f"{name}: {one} is missing" for one in _strings(reply.answer.get("missing")))]
 
 
 def sentence(reply: Reply, destination: Node) -> str:

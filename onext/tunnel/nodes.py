@@ -17,7 +17,8 @@ from onext.settings import SettingsError
 _KNOWN = "tunnel-nodes.json"  # in the state folder: the nodes as last seen, for when oned is down
 _REMOTE_DIR = re.compile(r"^\s*SCRIPTS_REMOTE_DIR\s*=\s*\"?([^\s\"#]+)", re.MULTILINE)
 _NOT_SYNCED = 127  # the shell's exit code for a program that is not there
-_AT_ONCE = 8
+_AT_ONCE = 16
+NO_DRIVER = "no driver there"  # how such a problem begins
 
 Answer = dict[str, object]
 
@@ -113,5 +114,5 @@ def reason(node: Node, exit_code: int, stderr: str) -> str:
     """Say why a node command failed."""
     said = stderr.strip().splitlines()[-1:] or [f"exit code {exit_code}"]
     if exit_code == _NOT_SYNCED or "No such file" in said[0] or "Can't open" in said[0]:
-        return f"no driver there: onehost sync --force {node.name}"
+        return f"{NO_DRIVER}: onehost sync --force {node.name}"
     return re.sub(r"^ERROR: migrate: ", "", said[0])

@@ -70,6 +70,18 @@ def test_oned_down_is_no_failure_and_is_said(installed: Installed) -> None:
     assert "once more to register the hooks" in installed.install().stdout
 
 
+def test_sync_on_request(installed: Installed) -> None:
+    """The nodes go on with the old driver until somebody thinks of `onehost sync`; one option does both."""
+    tool = installed.location / "bin/onehost"
+    tool.write_text('#!/bin/sh\necho "synced: $*"\n')
+    tool.chmod(0o755)
+    done = installed.run("--offline", str(installed.wheels), "--sync")
+    tool.unlink()
+    assert "synced: sync --force" in done.stdout
+    assert "no credentials" in done.stderr  # which hosts have it now cannot be asked
+    assert done.returncode == 1
+
+
 def test_the_worker_runs_after_an_install(installed: Installed) -> None:
     """A front-end that is installed works without a further command."""
     installed.install()

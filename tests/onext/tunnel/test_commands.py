@@ -14,6 +14,7 @@ from onext.oned.errors import Unreachable
 from onext.oned.objects import Host, HostState
 from onext.part import Context
 from onext.paths import Paths
+from onext.tunnel import drivers
 from onext.tunnel.commands import tunnel
 
 Answers = dict[str, process.Completed]
@@ -89,7 +90,9 @@ def test_the_driver_is_asked_where_opennebula_puts_it(run: Run, asked: list[tupl
     ]
 
 
-def test_list_shows_tunnels_and_what_is_wrong(run: Run, asked: list[tuple[str, list[str]]]) -> None:
+def test_list_shows_tunnels_and_what_is_wrong(
+    run: Run, asked: list[tuple[str, list[str]]], tmp_path: Path
+) -> None:
     """A node with an old driver must not look like a node without tunnels."""
     one = {
         "name": "oxt0",
@@ -99,7 +102,8 @@ def test_list_shows_tunnels_and_what_is_wrong(run: Run, asked: list[tuple[str, l
         "used": True,
         "sent_bytes": 5,
     }
-    ANSWERS[("node-a", "list")] = (0, {"off": False, "missing": [], "tunnels": [one]}, "")
+    want = drivers.wanted(tmp_path / "var/remotes")
+    ANSWERS[("node-a", "list")] = (0, {"off": False, "missing": [], "tunnels": [one], "driver": want}, "")
     ANSWERS[("node-b", "list")] = (127, {}, "sh: 0: cannot open run: No such file")
     said = run("list")
     assert said.exit_code == 1
@@ -109,6 +113,10 @@ def test_list_shows_tunnels_and_what_is_wrong(run: Run, asked: list[tuple[str, l
     assert "onehost sync --force node-b" in second
     rows = json.loads(run("list", "--json", "node-a").output)
     assert rows[0]["sent_bytes"] == 5
+    ANSWERS[("node-a", "list")] = (0, {"off": False, "missing": [], "tunnels": [one], "driver": "older"}, "")
+    said = run("list", "node-a")
+    assert said.exit_code == 1
+    assert "node-a: an old driver or old settings: onehost sync --force node-a" in said.output
 
 
 def test_offline_hosts_are_named_and_not_asked(

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Dict, List
 
-from . import action, connect, place, settings, switch, throughput, tunnel_ovs
+from . import action, connect, place, settings, switch, throughput, tunnel_ovs, version
 from .door import environment
 from .errors import TunnelError
 from .hold import PROTOCOL
@@ -24,6 +24,7 @@ def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
         {
             "node": os.uname()[1],
             "protocol": PROTOCOL,
+            "driver": version.digest(os.path.normpath(os.path.join(here.folder, "..", "..", ".."))),
             "python": ".".join(str(part) for part in sys.version_info[:3]),
             "ovs": tunnel_ovs.installed(),
             "off": switch.is_off(),
