@@ -16,10 +16,17 @@ from tests.live.ssh_node import node
 ADDRESSES = ["127.0.0.1", "10.0.0.7", "193.0.6.139", "130.237.28.40", "fe80::1"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a front-end without one; from this one place, so that pytest says so in one line."""
+    if "front_end" in getattr(item, "fixturenames", ()) and (reason := FrontEnd.why_not()):
+        pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def front_end() -> Iterator[FrontEnd]:
-    """Return the real OpenNebula; skip, saying what is missing, without one, or while others test on it."""
-    found = FrontEnd.find_or_skip()
+    """Return the real OpenNebula; skip while others test on it."""
+    found = FrontEnd.find()
     with (found.paths.one_var / "onext-live.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
