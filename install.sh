@@ -6,8 +6,8 @@ set -eu
 umask 022
 here=$(cd "$(dirname "$0")" && pwd -P)
 
-# A venv stands on its interpreter for good, and a packaged front-end's parts run as oneadmin: one in a
-# home folder that oneadmin cannot enter is of no use then.
+# A venv stands on its interpreter for good, and the parts run as oneadmin, or the owner of ONE_LOCATION: one
+# in a home folder that they cannot enter is of no use then.
 usable='
 import os, sys
 import ensurepip, venv
@@ -18,8 +18,9 @@ while os.path.dirname(folders[-1]) != folders[-1]:
 shared = all(os.stat(folder).st_mode & 1 for folder in folders)
 sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13) and (shared or sys.argv[1])))
 '
-private=${ONE_LOCATION:-}
+private=
 case " $* " in *" --sandbox "*) private=yes ;; esac
+if [ -O "${ONE_LOCATION:-}" ]; then private=yes; fi
 for name in ${PYTHON:-python3.13 python3.12 python3.11 python3.10 python3}; do
     for python in "$(command -v "$name" || :)" "/usr/bin/$name"; do
         if [ -x "$python" ] && "$python" -I -B -c "$usable" "$private" 2>/dev/null; then

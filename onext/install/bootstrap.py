@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import pwd
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,7 @@ def _folder(text: str) -> Path:
 def _command(checkout: Path, options: argparse.Namespace) -> int:
     front_end = FrontEnd.find()
     front_end.become_owner()
+    _require_readable(checkout)
     if options.check:
         return _check(checkout, front_end, as_json=options.json)
     front_end.require_rights()
@@ -78,6 +80,13 @@ def _command(checkout: Path, options: argparse.Namespace) -> int:
         code = _upgrade(front_end, home)
         code = code or (_configure(home, yes=options.yes) if options.configure else 0)
     return code or (_sync(front_end) if options.sync else 0)
+
+
+def _require_readable(checkout: Path) -> None:
+    """Raise InstallError where root's checkout lies in a folder that the owner cannot enter."""
+    if not os.access(checkout / "pyproject.toml", os.R_OK):
+        owner = pwd.getpwuid(os.geteuid()).pw_name
+        raise InstallError(f"{checkout}: {owner}, who installs here, cannot read it: put it elsewhere")
 
 
 def _upgrade(front_end: FrontEnd, home: Path) -> int:
