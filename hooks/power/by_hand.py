@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -18,8 +17,6 @@ from hooks.power.planner.problem import Move, Problem
 from hooks.power.planner.search import make_plan
 from hooks.power.policy import Policy
 from onext.part import Context
-
-PAUSE = 3.0  # seconds between two looks
 
 
 class Refused(Exception):
@@ -107,7 +104,6 @@ def _follow(order: Order, step: Callable[[], str], ends: tuple[Phase | None, ...
                 return
             if phase in (None, Phase.LEFT, Phase.RETURNING, Phase.QUARANTINED) and None not in ends:
                 raise Refused(f"{order.host.name}: {claim.reason if claim else 'it was given back'}")
-        time.sleep(PAUSE)
 
 
 def enroll(order: Order) -> Iterator[str]:

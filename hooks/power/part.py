@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import IO
 
 from hooks.power import figures, ledger, meter, metered
 from hooks.power.act.hand import Event, Hand, Limits
@@ -86,15 +88,27 @@ def hand(context: Context, entries: Book, look_: Look, minds: Minds) -> Hand:
 
 
 @contextmanager
-def alone(context: Context) -> Iterator[None]:
-    """Keep the worker and the commands of this server out of each other's way; raise Retry when busy."""
+def alone(context: Context, patience: float = 0.0) -> Iterator[None]:
+    """Keep the worker and the commands of this server out of each other's way.
+
+    Raises Retry when another one is busy for longer than `patience` seconds.
+    """
     context.paths.state.mkdir(parents=True, exist_ok=True)
+    ends = time.monotonic() + patience
     with (context.paths.state / "power.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Retry("another round of power is under way; try again in a moment") from None
+        while not _taken(lock):
+            if time.monotonic() >= ends:
+                raise Retry("another round of power is under way; try again in a moment")
+            time.sleep(0.2)
         yield
+
+
+def _taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:

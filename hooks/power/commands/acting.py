@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import click
@@ -20,6 +21,9 @@ from hooks.power.tell import teller
 from onext.command import front_end
 from onext.part import Context
 from onext.xml import MalformedXML, parse
+
+PAUSE = 3.0  # seconds between two looks at what a person ordered
+PATIENCE = 120.0  # seconds for a round of the worker to end
 
 
 @click.command("run")
@@ -81,15 +85,25 @@ def _followed(context: Context, host: str, what: Callable[[by_hand.Order], Itera
     """Carry an order out and tell its progress, each thing once; exit 1 when it is refused."""
     said = ""
     try:
-        with part.alone(context):
-            for line in what(by_hand.Order.of(context, host)):
-                if line != said:
-                    click.echo(f"{host}: {line}")
-                said = line
+        for line in _turns(context, what(by_hand.Order.of(context, host))):
+            if line != said:
+                click.echo(f"{host}: {line}")
+            said = line
     except (by_hand.Refused, Failed) as error:
         sys.exit(f"onext: {error}")
     except Stopped:
         sys.exit("onext: stopped by `onext stop power`")
+
+
+def _turns(context: Context, steps: Iterator[str]) -> Iterator[str]:
+    """Take one step at a time: between them the worker has its rounds, and wakes what is needed."""
+    while True:
+        with part.alone(context, patience=PATIENCE):
+            line = next(steps, None)
+        if line is None:
+            return
+        yield line
+        time.sleep(PAUSE)
 
 
 @click.command("fence")
