@@ -7,7 +7,7 @@ from pathlib import Path
 
 from onext import spool
 from onext.biscuit import check as biscuit
-from onext.install import configure, diversion, nodes, place, registration, service, versions
+from onext.install import configure, diversion, hook_base, nodes, place, registration, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.plan import DIVERT, RIGHTS, plan
@@ -124,7 +124,9 @@ def _hooks(front_end: FrontEnd, home: Path) -> Iterator[Check]:
         return
     for difference in differences:
         yield Check("hooks", "fail", f"{difference.hook.name}: {_HOW[difference.how]}", _AGAIN)
-    if not differences:
+    if base := hook_base.wrong(front_end.paths):
+        yield Check("hooks", "fail", base, "change it, then restart opennebula")
+    elif not differences:
         yield Check("hooks", "ok", f"{len(hooks)} registered")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from onext.install import (
     configure,
     diversion,
+    hook_base,
     nodes,
     place,
     registration,
@@ -84,7 +85,9 @@ def _units(steps: Iterable[Step]) -> bool:
 def _left(front_end: FrontEnd, steps: Iterable[Step]) -> list[str]:
     """Return what only a person can decide, one line each."""
     driver = any(step.path.is_relative_to(front_end.paths.remotes / "vmm") for step in steps)
-    return [*nodes.left(front_end, changed=driver), *configure.left(front_end)]
+    base = hook_base.wrong(front_end.paths)
+    hooks = [f"left to you: {base}; then restart opennebula"] if base else []
+    return [*hooks, *nodes.left(front_end, changed=driver), *configure.left(front_end)]
 
 
 def _report(home: Path, before: Path | None, steps: list[Step], lines: Iterable[str]) -> None:

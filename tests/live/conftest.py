@@ -44,11 +44,12 @@ def scene(front_end: FrontEnd) -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="module")
-def installation(front_end: FrontEnd, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Return what installs on the front-end; skip where onext is in use."""
-    found = Installation.prepare(front_end, tmp_path_factory.mktemp("installation"))
-    found.require_none()
-    return found
+def installation(front_end: FrontEnd) -> Iterator[Installation]:
+    """Return what installs on the front-end, from where its owner can read; skip where onext is in use."""
+    with ExitStack() as stack:
+        found = Installation.prepare(front_end, Scene(front_end, stack).folder())
+        found.require_none()
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -67,6 +67,10 @@ class Installation:
         finally:
             self.install_sh("--uninstall", "--backup", str(self.folder / "settings.tar.gz"))
 
+    def write_settings(self, text: str) -> None:
+        """Write onext.yaml over the one that was installed; the worker takes it without a restart."""
+        self.paths.settings.write_text(text)
+
     def onext(self, *arguments: str) -> Completed:
         """Run the installed command."""
         return run([str(self.paths.bin / "onext"), *arguments], timeout=60)

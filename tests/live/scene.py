@@ -46,9 +46,19 @@ class Scene:
 
     def host(self) -> int:
         """Make a pretended host and return its id when it is MONITORED."""
-        host = int(self.oned.call("host.allocate", self.name("host"), "dummy", "dummy", _DEFAULT_CLUSTER))
+        return self.hosts(1)[0]
+
+    def hosts(self, count: int, cluster: int = _DEFAULT_CLUSTER) -> list[int]:
+        """Make pretended hosts and return their ids when all are MONITORED."""
+        made = [self.unmonitored_host("dummy", cluster) for _ in range(count)]
+        for host in made:
+            self.wait_for_host(host, HostState.MONITORED)
+        return made
+
+    def unmonitored_host(self, driver: str, cluster: int = _DEFAULT_CLUSTER) -> int:
+        """Make a host that is monitored by `driver`: by kvm it ends in ERROR, as nobody has its name."""
+        host = int(self.oned.call("host.allocate", self.name("host"), driver, "dummy", cluster))
         self._stack.callback(self._remove, "host.delete", host)
-        self.wait_for_host(host, HostState.MONITORED)
         return host
 
     def switch(self, host: int, status: HostStatus, *, until: HostState) -> None:
@@ -59,6 +69,12 @@ class Scene:
     def wait_for_host(self, host: int, state: HostState) -> None:
         """Return when the host is in `state`."""
         wait_until(f"host {host} is {state.name}", lambda: self.oned.host(host).state is state)
+
+    def capacity(self, host: int) -> dict[str, str]:
+        """Return TOTAL_* and MAX_* of a host's share."""
+        share = self.oned.document("host.info", host, False).find("HOST_SHARE")
+        assert share is not None
+        return {key: share.findtext(key, "") for key in ("TOTAL_CPU", "TOTAL_MEM", "MAX_CPU", "MAX_MEM")}
 
     def cluster(self) -> int:
         """Make an empty cluster and return its id."""
@@ -93,9 +109,15 @@ class Scene:
         wait_until(f"guest {guest} is held", lambda: self.oned.vm(guest).state is VmState.HOLD)
         return guest
 
-    def wait_for_running(self, guest: int) -> Vm:
+    def pending(self, template: str) -> int:
+        """Make a guest that the scheduler has to place and return its id."""
+        guest = int(self.oned.call("vm.allocate", template, False))
+        self._stack.callback(self.end_guest, guest)
+        return guest
+
+    def wait_for_running(self, guest: int, *, seconds: float = 60.0) -> Vm:
         """Return the guest when it runs."""
-        wait_until(f"guest {guest} runs", lambda: self.oned.vm(guest).running)
+        wait_until(f"guest {guest} runs", lambda: self.oned.vm(guest).running, seconds=seconds)
         return self.oned.vm(guest)
 
     def folder(self) -> Path:

@@ -1,38 +1,88 @@
-"""A hypervisor node that answers `ip --json address show` by ssh, on loopback."""
+"""A hypervisor node that is reached by ssh, on loopback: it says its addresses, and takes OpenNebula's drivers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import shlex
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
-_COMMAND = "ip --json address show"
+EVERY_HOST_OF_OURS = "onext-live-*"
+DRIVERS = "remotes"  # where `onehost sync` copies to, below the node's folder
+_UNREACHABLE, _NO_SUCH_COMMAND = 255, 127
 _CONFIG = """\
-Host onext-live-*
+Host {names}
     HostName 127.0.0.1
     Port {port}
-    User {user}
-    IdentityFile {key}
+    User node
+    IdentityFile {folder}/key
     IdentitiesOnly yes
-    UserKnownHostsFile {known_hosts}
+    UserKnownHostsFile {folder}/known_hosts
     GlobalKnownHostsFile /dev/null
     HostKeyAlias onext-live-node
 """
 
 
+@dataclass(frozen=True)
+class Node:
+    """What the node is, and whether it has power: without, every command ends as if nobody had answered."""
+
+    folder: Path
+    addresses: list[str]
+    powered: Callable[[], bool]
+
+    async def answer(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Run one command, as far as the node knows it."""
+        words = shlex.split(process.command or "")
+        if not self.powered():
+            process.exit(_UNREACHABLE)
+        elif words == ["ip", "--json", "address", "show"]:
+            process.stdout.write(self._interfaces())
+            process.exit(0)
+        elif words in (["true"], ["exec"]):  # `exec` is what onehost's mkdir comes down to
+            process.exit(0)
+        elif words[:2] == ["rsync", "--server"]:
+            await self._rsync(words, process)
+        else:
+            process.exit(_NO_SUCH_COMMAND)
+
+    def _interfaces(self) -> bytes:
+        info = [
+            {"family": "inet6" if ":" in address else "inet", "local": address} for address in self.addresses
+        ]
+        return json.dumps([{"ifname": "eth0", "addr_info": info}]).encode()
+
+    async def _rsync(self, words: list[str], process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Take what is copied into the node's folder, whatever place the front-end named."""
+        pipe = asyncio.subprocess.PIPE
+        argv = [*words[:-1], f"{self.folder / DRIVERS}/"]
+        running = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe)
+        await process.redirect(running.stdin, running.stdout, running.stderr)
+        process.exit(await running.wait())
+        await process.wait_closed()
+
+
 @contextmanager
-def node(folder: Path, addresses: list[str]) -> Iterator[Path]:
-    """Answer as a node with these addresses; give the ssh_config that leads all our host names to it."""
+def node(
+    folder: Path,
+    addresses: list[str],
+    *,
+    names: str = EVERY_HOST_OF_OURS,
+    powered: Callable[[], bool] = lambda: True,
+) -> Iterator[Path]:
+    """Be a node with these addresses; give the ssh_config that leads hosts of these names to it."""
     key = asyncssh.generate_private_key("ssh-ed25519")
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     (folder / "key").write_bytes(key.export_private_key())
     (folder / "known_hosts").write_bytes(b"onext-live-node " + host_key.export_public_key())
+    played = Node(folder, addresses, powered)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -43,17 +93,13 @@ def node(folder: Path, addresses: list[str]) -> Iterator[Path]:
             0,
             server_host_keys=[host_key],
             authorized_client_keys=asyncssh.import_authorized_keys(key.export_public_key().decode()),
-            process_factory=lambda process: _answer(process, addresses),
+            process_factory=played.answer,
+            encoding=None,
         )
 
     acceptor = asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
-    values = {
-        "port": acceptor.get_port(),
-        "user": "node",
-        "key": folder / "key",
-        "known_hosts": folder / "known_hosts",
-    }
-    (folder / "ssh_config").write_text(_CONFIG.format(**values))
+    config = _CONFIG.format(names=names, port=acceptor.get_port(), folder=folder)
+    (folder / "ssh_config").write_text(config)
     owner = folder.stat()
     for path in folder.iterdir():
         path.chmod(0o600)
@@ -67,15 +113,8 @@ def node(folder: Path, addresses: list[str]) -> Iterator[Path]:
         loop.close()
 
 
-def _answer(process: asyncssh.SSHServerProcess[str], addresses: list[str]) -> None:
-    if process.command != _COMMAND:
-        process.exit(127)
-        return
-    info = [{"family": "inet6" if ":" in address else "inet", "local": address} for address in addresses]
-    process.stdout.write(json.dumps([{"ifname": "eth0", "addr_info": info}]))
-    process.exit(0)
-
-
 async def _close(acceptor: asyncssh.SSHAcceptor) -> None:
     acceptor.close()
     await acceptor.wait_closed()
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others, timeout=5)  # of sessions whose clients have gone

@@ -10,19 +10,12 @@ from tests.live.scene import HostStatus, Scene
 pytestmark = pytest.mark.live
 
 
-def capacity(scene: Scene, host: int) -> dict[str, str]:
-    """Return TOTAL_* and MAX_* of a host's share."""
-    share = scene.oned.document("host.info", host, False).find("HOST_SHARE")
-    assert share is not None
-    return {key: share.findtext(key, "") for key in ("TOTAL_CPU", "TOTAL_MEM", "MAX_CPU", "MAX_MEM")}
-
-
 def test_offline_erases_capacity(scene: Scene) -> None:
     """A planner that reads the capacity of a host that is off would see a host of size nought."""
     host = scene.host()
-    assert all(int(value) > 0 for value in capacity(scene, host).values())
+    assert all(int(value) > 0 for value in scene.capacity(host).values())
     scene.switch(host, HostStatus.OFFLINE, until=HostState.OFFLINE)
-    assert set(capacity(scene, host).values()) == {"0"}
+    assert set(scene.capacity(host).values()) == {"0"}
     template = scene.oned.host(host).template
     assert "TOTALCPU" not in template
     assert "TOTALMEMORY" not in template
@@ -43,7 +36,7 @@ def test_enable_from_offline_goes_through_monitoring(scene: Scene) -> None:
     scene.oned.call("host.status", host, int(HostStatus.ENABLED))
     assert scene.oned.host(host).state is not HostState.MONITORED
     scene.wait_for_host(host, HostState.MONITORED)
-    assert int(capacity(scene, host)["TOTAL_CPU"]) > 0
+    assert int(scene.capacity(host)["TOTAL_CPU"]) > 0
 
 
 def test_offline_wakes_disabled_first(scene: Scene) -> None:
@@ -51,7 +44,7 @@ def test_offline_wakes_disabled_first(scene: Scene) -> None:
     host = scene.host()
     scene.switch(host, HostStatus.OFFLINE, until=HostState.OFFLINE)
     scene.switch(host, HostStatus.DISABLED, until=HostState.DISABLED)
-    wait_until("a disabled host is monitored", lambda: int(capacity(scene, host)["TOTAL_CPU"]) > 0)
+    wait_until("a disabled host is monitored", lambda: int(scene.capacity(host)["TOTAL_CPU"]) > 0)
     scene.oned.call("host.status", host, int(HostStatus.ENABLED))
     assert scene.oned.host(host).state is HostState.MONITORED
 
