@@ -61,6 +61,12 @@ class Context:
         return any((self.paths.stopped / name).exists() for name in (part, "all"))
 
 
+class Underway(str):
+    """What a reconcile says when something that it began is on its way: it is called again in a moment."""
+
+    __slots__ = ()
+
+
 class Retry(Exception):
     """A reconcile could not finish now: oned, ssh or DNS failed. The worker tries again later."""
 
@@ -90,8 +96,9 @@ class Part:
     """One part of the bundle.
 
     `reconcile` makes one key (or, for a `whole_pool` part, everything) what it should be and returns a
-    short sentence for `onext status`, empty where there was nothing to look at. It may be called at any
-    time, again, and for objects that are gone; it raises Retry or an OnedError to be called again later.
+    short sentence for `onext status`, empty where there was nothing to look at, and Underway where it has
+    more to do soon. It may be called at any time, again, and for objects that are gone; it raises Retry or
+    an OnedError to be called again later.
     `sweep` names the keys that need a look though nothing happened; it is called once a minute and after
     a change of leader.
     """

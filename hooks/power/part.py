@@ -12,7 +12,7 @@ from typing import IO
 from hooks.power import figures, ledger, meter, metered
 from hooks.power.act.hand import Event, Hand, Limits
 from hooks.power.act.live import Live
-from hooks.power.act.round import act
+from hooks.power.act.round import act, under_way
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import BookError
 from hooks.power.decide import Decision, Memory, PowerOff, decide
@@ -24,7 +24,7 @@ from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.tell import VmEvent, teller
 from onext import log, metrics
 from onext.oned.errors import OnedError
-from onext.part import Check, Context, Key, Part, Retry
+from onext.part import Check, Context, Key, Part, Retry, Underway
 
 NAME = "power"
 HOUR = 3600.0
@@ -127,11 +127,12 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
             ledger.enter(context.paths.state, number, standing)
         meter.read(context, entries, seen)
     metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values(), _minds.tallies))
-    return "; ".join(said)
+    text = "; ".join(said)
+    return Underway(text) if any(isinstance(line, Underway) for line in said) else text
 
 
 def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds: Minds) -> str:
-    """Decide and act on one cluster; say how it went."""
+    """Decide and act on one cluster; say how it went, and whether more is to come soon."""
     try:
         found = look(context, seen, cluster_id, minds)
     except KeyError:
@@ -149,7 +150,9 @@ def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds:
     for host, what in outcome.items():
         _log.info("host %d: %s", host, what)
     held = f", held: {found.decision.held}" if found.decision.held else ""
-    return f"{found.cluster.name}: {len(outcome)} hosts acted on{held}"
+    text = f"{found.cluster.name}: {len(outcome)} hosts acted on{held}"
+    more = under_way(found.cluster, found.decision.actions, context.now())
+    return Underway(text) if more else text
 
 
 def _mean_gb(decision: Decision) -> float:

@@ -14,7 +14,7 @@ from functools import partial
 
 from onext import spool
 from onext.oned.errors import NotFound, OnedError
-from onext.part import Context, Key, Part, Retry
+from onext.part import Context, Key, Part, Retry, Underway
 from onext.results import FILE, Result, Results
 from onext.worker.inbox import Inbox
 from onext.worker.leadership import Leadership
@@ -22,6 +22,8 @@ from onext.worker.queue import Queue
 from onext.worker.renewal import Renewal
 
 ROUND = 60.0  # seconds between sweeps
+SOON = 5.0  # seconds until what is under way is looked at again
+BREATHER = 4.0  # times as long as the last look took: most of the time is left to others
 _TICK = 1.0
 _log = logging.getLogger("onext.worker")
 
@@ -140,8 +142,11 @@ class Worker:
         for future in [future for future in crew.running if future.done()]:
             keys, began = crew.running.pop(future)
             ok, message = _outcome(crew.part.name, future)
+            took = time.time() - began
             for key in keys:
-                self._finish(crew, key, Result(began, time.time() - began, ok, message))
+                self._finish(crew, key, Result(began, took, ok, message))
+            if isinstance(message, Underway):
+                crew.queue.later(keys[0], now + max(SOON, BREATHER * took))
 
     def _finish(self, crew: _Crew, key: Key, result: Result) -> None:
         if result.ok:

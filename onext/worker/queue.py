@@ -47,6 +47,10 @@ class Queue:
         """Note a success."""
         self._working.pop(key)
 
+    def later(self, key: Key, due: float) -> None:
+        """Let a key be due then, unless it is sooner anyway."""
+        self._waiting.setdefault(key, _Entry(due))
+
     def failed(self, key: Key, now: float) -> float:
         """Note a failure and return the seconds until the next try: 2, 4, 8 … 600."""
         failures = self._working.pop(key).failures + 1

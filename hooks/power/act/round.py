@@ -28,6 +28,18 @@ def act(hand: Hand, cluster: Cluster, actions: Iterable[Action]) -> Outcome:
 
 
 WAITING = (Phase.STOPPING, Phase.WAKING, Phase.RETURNING)
+LONG = 600.0  # seconds after which what still waits has time until the next round
+
+
+def under_way(cluster: Cluster, actions: Iterable[Action], now: float) -> bool:
+    """Whether the next look should come soon: hosts boot, are monitored again or shut down."""
+    for action in actions:
+        if isinstance(action, Wake | Return) or (
+            isinstance(action, PowerOff) and not cluster.on(action.host)
+        ):
+            return True
+    waiting = (host.claim for host in cluster.hosts if host.claim and host.phase in WAITING)
+    return any(0 <= now - claim.since < LONG for claim in waiting)
 
 
 def _safely(step: Callable[[], str]) -> str:

@@ -11,10 +11,11 @@ import pytest
 from onext import spool
 from onext.oned.client import Raft, RaftState
 from onext.oned.errors import NotFound, OnedError, Unreachable
-from onext.part import Context, Key, Part, Retry
+from onext.part import Context, Key, Part, Retry, Underway
 from onext.paths import Paths
 from onext.results import read
 from onext.settings import Settings
+from onext.worker import loop
 from onext.worker.loop import Worker
 
 
@@ -93,6 +94,19 @@ def test_a_failure_is_kept_and_tried_again(scene: Scene, error: OnedError | Retr
     assert scene.left() == ["p.host.1"]
     scene.error = None
     scene.run(lambda worker: len(scene.seen) >= 2 and worker.idle())
+    assert scene.left() == []
+
+
+def test_what_is_under_way_is_looked_at_again_in_a_moment(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that boots in seconds would be back after three rounds of a minute only."""
+    monkeypatch.setattr(loop, "SOON", 0.01)
+    answers: list[str] = [Underway("boots"), Underway("is monitored"), "awake"]
+    scene.part = Part("p", lambda _context, _keys: answers.pop(0))
+    scene.put(1)
+    scene.run(lambda worker: not answers and worker.idle())
+    assert scene.result(1) == "awake"
     assert scene.left() == []
 
 
