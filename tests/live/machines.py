@@ -119,6 +119,10 @@ class Machines:
         command = [str(self.installation.paths.bin / "onext"), "power", *words]
         return run(command, timeout=BY_HAND, check=check)
 
+    def round(self) -> None:
+        """Let a whole round happen now: one by hand, as soon as the worker's own leaves room for it."""
+        wait_until("a round was made", lambda: self.power("run", check=False).exit_code == 0)
+
     def policy(self, *changes: str) -> None:
         """Set the cluster's policy: one that acts within minutes, and these changes."""
         quick = ("MIN_HOSTS=1", "BUFFER_VMS=0", "IDLE_MINUTES=1", "MIN_ON_MINUTES=0", "MAX_PARALLEL_OFF=3")

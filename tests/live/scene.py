@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import IntEnum
 from pathlib import Path
 
@@ -174,10 +174,16 @@ class Scene:
             time.sleep(1)
 
     def end_guest(self, guest: int) -> None:
-        """Terminate the guest and wait until it is DONE."""
-        if self.oned.vm(guest).state is not VmState.DONE:
-            self.oned.call("vm.action", "terminate-hard", guest)
-        wait_until(f"guest {guest} is gone", lambda: self.oned.vm(guest).state is VmState.DONE)
+        """Terminate the guest as soon as its state allows it, and wait until it is DONE."""
+
+        def gone() -> bool:
+            if self.oned.vm(guest).state is VmState.DONE:
+                return True
+            with suppress(OnedError):  # it is being migrated, or ends already
+                self.oned.call("vm.action", "terminate-hard", guest)
+            return False
+
+        wait_until(f"guest {guest} is gone", gone)
 
     def _remove(self, method: str, number: int) -> None:
         def gone() -> bool:

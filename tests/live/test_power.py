@@ -125,7 +125,7 @@ def test_an_off_by_hand_stays_off_and_needs_an_empty_host(cloud: Machines) -> No
     assert cloud.scene.wait_for_running(guest).host_id in (second.host, third.host)
     load = [cloud.load(CORES - 1) for _ in range(3)]
     wait_until("two of three have a place", lambda: cloud.running(load) == 2)
-    cloud.power("run")
+    cloud.round()
     assert not first.powered
     cloud.power("on", first.name)
     assert first.powered
@@ -142,7 +142,7 @@ def test_a_host_that_an_operator_switched_off_is_not_woken(cloud: Machines) -> N
     load = [cloud.load(CORES) for _ in range(3)]
     wait_until("two of three have a place", lambda: cloud.running(load) == len(others))
     for _ in range(3):
-        cloud.power("run")
+        cloud.round()
     assert not first.powered
     assert cloud.state(first) is HostState.OFFLINE
     assert "not switched off by us" in refused(cloud, "on", first.name)
@@ -154,7 +154,7 @@ def test_an_operators_enable_ends_a_drain(cloud: Machines) -> None:
     cloud.prove()
     cloud.guest(first)
     cloud.policy("MODE=auto", "PACK=yes")
-    with cloud.slow_migrations(30), ThreadPoolExecutor() as aside:
+    with cloud.slow_migrations(15), ThreadPoolExecutor() as aside:
         order = aside.submit(cloud.power, "off", first.name, "--evacuate", check=False)
         wait_until("it is being emptied", lambda: cloud.state(first) is HostState.DISABLED)
         cloud.scene.switch(first.host, HostStatus.ENABLED, until=HostState.MONITORED)
@@ -162,7 +162,7 @@ def test_an_operators_enable_ends_a_drain(cloud: Machines) -> None:
     assert done.exit_code == 1
     assert "somebody else put it into MONITORED" in done.stderr.decode()
     assert cloud.claim(first)["PHASE"] == "left"
-    cloud.power("run")
+    cloud.round()
     assert cloud.state(first) is HostState.MONITORED
     assert first.powered
 
@@ -173,7 +173,7 @@ def test_stop_freezes_everything(cloud: Machines) -> None:
     cloud.policy("MODE=auto")
     cloud.installation.onext("stop", "power")
     assert "stopped" in refused(cloud, "off", cloud.machines[0].name)
-    cloud.power("run")
+    cloud.round()
     assert [cloud.claim(machine) for machine in cloud.machines] == [{}, {}, {}]
     assert all(machine.powered for machine in cloud.machines)
     assert all(cloud.state(machine) is HostState.MONITORED for machine in cloud.machines)
