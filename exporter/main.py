@@ -29,7 +29,7 @@ _log = logging.getLogger("onext.exporter")
 @click.option("--settings", type=click.Path(path_type=Path), help="The settings; default: onext.yaml.")
 @click.option("--auth", type=click.Path(path_type=Path), help="File with user:password; default: ONE_AUTH.")
 @click.option("--endpoint", help="XML-RPC address of oned; default: the settings', else ONE_XMLRPC.")
-@click.option("--listen", help="address:port; default: the settings'.")
+@click.option("--listen", help="address:port; default: the settings', else ONEXT_EXPORTER_LISTEN.")
 @click.option(
     "--web-config", type=click.Path(path_type=Path), help="TLS and passwords; default: the settings'."
 )
@@ -51,7 +51,8 @@ def main(
     _log_to_stderr()
     try:
         chosen = all_settings.load(settings or paths.settings)
-        given = {"listen": listen, "web_config": web_config, "clusters": _ids(clusters)}
+        given = {"web_config": web_config, "clusters": _ids(clusters)}
+        where = listen or chosen.exporter.address
         mine = chosen.exporter.model_copy(update={key: value for key, value in given.items() if value})
         source = stream.Source(
             endpoint or chosen.oned.endpoint or credentials.endpoint(paths),
@@ -68,10 +69,13 @@ def main(
         collection = Collection(source, mine, parts or paths.metrics, version=release, server=services.fqdn())
         folder = (targets or chosen.targets.folder or paths.targets) if mine.http_sd else None
         site = Site(Flight(collection), lambda: unready(source), release, folder)
-        server = Server(address(mine.listen), site, Users(web.basic_auth_users), tls)
     except (all_settings.SettingsError, WebConfigError, OnedError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    _serve(server, mine.listen)
+    try:
+        server = Server(address(where), site, Users(web.basic_auth_users), tls)
+    except OSError as error:
+        raise click.ClickException(f"{where}: {error.strerror} (see exporter.listen)") from error
+    _serve(server, where)
 
 
 def _serve(server: Server, listen: str) -> None:

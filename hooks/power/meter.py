@@ -59,7 +59,7 @@ def exported(settings: Exporter) -> dict[int, tuple[str, float]]:
     """Return source and watts of each host on our exporter's page; none where there is no page."""
     if not settings.power.sources:
         return {}
-    address, _, port = settings.listen.rpartition(":")
+    address, _, port = settings.address.rpartition(":")
     http = Http(connections=1, size=LARGEST_PAGE)
     try:
         page = http.get(f"http://{_ANY.get(address, address)}:{port}/metrics", timeout=PAGE_TIMEOUT)

@@ -10,7 +10,7 @@ from onext.biscuit import check as biscuit
 from onext.install import configure, diversion, hook_base, nodes, place, registration, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
-from onext.install.plan import DIVERT, RIGHTS, plan
+from onext.install.plan import DIVERT, RIGHTS, WRITE, Step, plan
 from onext.install.things import File, Thing, wanted
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
@@ -66,21 +66,30 @@ def _version(home: Path, checkout: str) -> Check:
 
 
 def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:
-    things = wanted(front_end, home)
     manifest = Manifest.load(front_end.paths.lib)
     try:
+        things = wanted(front_end, home)
         steps = plan(things, place.look_at(things, manifest), manifest)
     except PermissionError as error:
         yield Check(
             "files", "warn", f"{error.filename}: cannot be seen by this user", "run it as root or oneadmin"
         )
         return
-    for step in steps:
-        name = "diversion" if step.do == DIVERT else "rights" if step.do == RIGHTS else "files"
-        yield Check(name, "fail", f"{step.path}: {step.why}", _AGAIN)
+    except InstallError as error:
+        yield Check("files", "fail", str(error), _AGAIN)
+        return
+    yield from map(_difference, steps)
     yield from _diversions(things, front_end)
     if not steps:
         yield Check("files", "ok", f"{len(things)} files and folders as they should be")
+
+
+def _difference(step: Step) -> Check:
+    name = "diversion" if step.do == DIVERT else "rights" if step.do == RIGHTS else "files"
+    if step.do == WRITE and isinstance(step.thing, File) and step.thing.made_of is not None:
+        why = f"not what follows from {step.thing.made_of} now"
+        return Check(name, "fail", f"{step.path}: {why}", f"{_AGAIN} --configure")
+    return Check(name, "fail", f"{step.path}: {step.why}", _AGAIN)
 
 
 def _diversions(things: list[Thing], front_end: FrontEnd) -> Iterator[Check]:

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from onext import atomic
-from onext.install import place, versions
+from onext.install import place, promtool, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.look import digest, look
 from onext.install.manifest import ORIGINALS, Manifest, Placed
 from onext.install.oned_conf import OnedConfError
+from onext.install.plan import plan
+from onext.install.things import File, wanted
 from onext.part import Check
 from onext.settings import SettingsError
+
+PROMETHEUS = "prometheus_yml"
 
 
 class Lines(Protocol):
@@ -60,7 +64,7 @@ def editors(front_end: FrontEnd) -> list[Editor]:
     known = [
         Editor("oned_conf", oned, "drivers/auth/biscuit/authenticate", restart),
         Editor("restricted_attr", oned, "hooks/power/part.py", restart),
-        Editor("prometheus_yml", prometheus, "hooks/prometheus/part.py", "reload Prometheus"),
+        Editor(PROMETHEUS, prometheus, "hooks/prometheus/part.py", "reload Prometheus"),
     ]
     home = versions.resolve(front_end.paths.lib, versions.CURRENT)
     present = [
@@ -89,7 +93,8 @@ def checks(front_end: FrontEnd) -> Iterator[Check]:
 
 
 def configure(front_end: FrontEnd, *, yes: bool) -> int:
-    """Show what would change in each file, ask, and change it."""
+    """Make anew what follows from files of others; show what would change in them, ask, and change it."""
+    _made_of_others(front_end)
     for path, found in _by_file(editors(front_end)):
         before = after = _read(path)
         for editor in found:
@@ -98,11 +103,28 @@ def configure(front_end: FrontEnd, *, yes: bool) -> int:
             _say(f"{path}: nothing to change\n")
             continue
         _say(_diff(before, after, path))
+        if PROMETHEUS in {editor.module for editor in found}:
+            promtool.check(after, path)
         if not yes and not _agreed(path):
             return 1
         _write(front_end, path, after)
         _say(f"{path}: changed; to make it effective: {found[0].then}\n")
     return 0
+
+
+def _made_of_others(front_end: FrontEnd) -> None:
+    """Place the files that follow from others', as an install does: those may have changed since."""
+    home = versions.resolve(front_end.paths.lib, versions.CURRENT)
+    all_things = wanted(front_end, home) if home is not None else []
+    things = [thing for thing in all_things if isinstance(thing, File) and thing.made_of is not None]
+    manifest = Manifest.load(front_end.paths.lib)
+    steps = [step for step in plan(things, place.look_at(things, manifest), manifest) if step.thing in things]
+    place.carry_out(steps, things, front_end)
+    if any(step.path.suffix == ".service" for step in steps):
+        service.renew(front_end)
+    for step in steps:
+        then = "" if step.path.suffix == ".service" else "; to make it effective: reload Prometheus"
+        _say(f"{step.path}: made anew{then}\n")
 
 
 def take_out(front_end: FrontEnd, manifest: Manifest) -> None:

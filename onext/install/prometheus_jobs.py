@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onext.settings.exporter import ADDRESS, LOOPBACK
 from onext.settings.prometheus import Targets
 
 EXPORTER = "opennebula_exporter"
 TENANTS = "opennebula_vms"
 STOCK_RULES = "rules.yml"  # beside prometheus.yml, from OpenNebula's package
-_PORT = 9925
 _PATIENCE = {"scrape_interval": "30s", "scrape_timeout": "20s"}  # a large cloud takes seconds
 # What VMs may not say: it would stand beside what OpenNebula and the hosts say.
 _NOT_TENANTS = "opennebula_.*|onext_.*|node_.*|scaph_.*|kepler_.*|ALERTS.*"
 
 
+def is_ours(host: str) -> bool:
+    """Whether this machine can listen on `host`, a name or an address without brackets."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Wanted:
-    """What the settings say: targets and their folder, the folder of our rules, the exporter's address."""
+    """What the settings say: targets and their folder, the folder of our rules, the exporter's address.
+
+    `listen` None leaves that to prometheus.yml; `ours` says which hosts are this machine.
+    """
 
     targets: Targets
     folder: Path
     own_etc: Path
-    listen: str = f"127.0.0.1:{_PORT}"
+    listen: str | None = None
+    ours: Callable[[str], bool] = is_ours
 
     @property
     def rules(self) -> Path:
@@ -46,30 +63,69 @@ def jobs(wanted: Wanted, document: Mapping[str, Any]) -> list[dict[str, Any]]:
         for name, job in wanted.targets.jobs.items()
         if job.enabled
     ]
-    return [_exporter(stock.get(EXPORTER, {}), wanted.listen), *hosts, _tenants(wanted)]
+    return [_exporter(document, wanted), *hosts, _tenants(wanted)]
 
 
-def scraped_at(document: Mapping[str, Any]) -> str | None:
-    """Return the address:port at which the stock job scrapes OpenNebula's exporter, None without one."""
-    for job in document.get("scrape_configs") or []:
-        if job.get("job_name") == EXPORTER:
-            for group in job.get("static_configs") or []:
-                return next(iter(map(str, group.get("targets") or [])), None)
-    return None
+def listens(wanted: Wanted, document: Mapping[str, Any]) -> str:
+    """Return where our exporter listens: as the settings say, else where `document` scrapes the stock one.
+
+    That is on loopback where the document has no such job, or none of its targets is this machine.
+    """
+    known = _here(_stock(document), wanted)
+    return wanted.listen or (known if known and wanted.ours(_host(known)) else LOOPBACK)
 
 
-def _exporter(stock: Mapping[str, Any], listen: str) -> dict[str, Any]:
+def asked(document: Mapping[str, Any]) -> list[str]:
+    """Return the addresses at which `document` asks exporters of OpenNebula."""
+    return [str(target) for group in _groups(_stock(document)) for target in group.get("targets") or []]
+
+
+def _exporter(document: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
     """Return the exporter's job: the stock one, but asking where our exporter listens.
 
     `instance` stays what it was, so that dashboards and alerts go on.
     """
+    stock = _stock(document)
+    known = _here(stock, wanted)
+    target = _asked(listens(wanted, document), known)
+    labels, others = dict[str, Any](), []
+    for group in _groups(stock):
+        left = [one for one in group.get("targets") or [] if str(one) != known]
+        others += [{**group, "targets": left}] if left else []
+        labels |= group.get("labels") or {} if len(left) < len(group.get("targets") or []) else {}
+    if known and known != target:
+        labels = {"instance": known} | labels
+    ours = {"targets": [target]} | ({"labels": labels} if labels else {})
     rest = {key: stock[key] for key in stock if key not in ("job_name", "static_configs")}
-    known = scraped_at({"scrape_configs": [stock]}) if stock else None
-    everywhere = listen.rpartition(":")[0] in ("[::]", "0.0.0.0", "*")  # noqa: S104 - recognised, not bound
-    group: dict[str, Any] = {"targets": [known or f"localhost:{_PORT}"] if everywhere else [listen]}
-    if known and known not in group["targets"]:
-        group["labels"] = {"instance": known}
-    return {"job_name": EXPORTER, **_PATIENCE, **rest, "static_configs": [group]}
+    return {"job_name": EXPORTER, **_PATIENCE, **rest, "static_configs": [ours, *others]}
+
+
+def _here(stock: Mapping[str, Any], wanted: Wanted) -> str | None:
+    """Return the target of the stock job that is this front-end's exporter: in HA the others have theirs."""
+    known = asked({"scrape_configs": [stock]})
+    mine = (target for target in known if re.match(ADDRESS, target) and wanted.ours(_host(target)))
+    return next(mine, next(iter(known), None))
+
+
+def _asked(listen: str, known: str | None) -> str:
+    """Return the address at which an exporter that listens on `listen` is asked."""
+    host, _, port = listen.rpartition(":")
+    if host not in ("[::]", "0.0.0.0", "*"):  # noqa: S104 - recognised, not bound
+        return listen
+    return known if known and known.endswith(f":{port}") else f"localhost:{port}"
+
+
+def _stock(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    jobs: Iterable[Mapping[str, Any]] = document.get("scrape_configs") or []
+    return next((job for job in jobs if job.get("job_name") == EXPORTER), {"job_name": EXPORTER})
+
+
+def _groups(job: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return job.get("static_configs") or []
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")
 
 
 def _of_hosts(name: str, wanted: Wanted, stock: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -20,8 +20,9 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from onext import settings as all_settings
 from onext.install.front_end import InstallError
-from onext.install.prometheus_jobs import STOCK_RULES, TENANTS, Wanted, jobs
+from onext.install.prometheus_jobs import STOCK_RULES, TENANTS, Wanted, asked, jobs, listens
 from onext.paths import Paths
+from onext.settings.exporter import LOOPBACK
 
 BEGIN = "# onext begin: put here by `install.sh --configure`, taken out by `--uninstall`"
 END = "# onext end"
@@ -47,12 +48,21 @@ class _List:
     items: tuple[_Item, ...]
 
 
-def wanted() -> Wanted:
-    """Return what this front-end's settings and folders say."""
-    paths = Paths.find()
+def wanted(paths: Paths | None = None) -> Wanted:
+    """Return what the settings and folders of a front-end say; default: of this one."""
+    paths = paths or Paths.find()
     settings = all_settings.load(paths.settings)
     folder = settings.targets.folder or paths.targets
     return Wanted(settings.targets, folder, paths.own_etc, settings.exporter.listen)
+
+
+def else_listens(file: Path, paths: Paths) -> str:
+    """Return where the exporter listens unless the settings say (onext.install.prometheus_jobs.listens)."""
+    try:
+        given = replace(wanted(paths), listen=None)
+        return listens(given, _load(remove(file.read_text(encoding="utf-8", errors="replace"), given)))
+    except (FileNotFoundError, InstallError, all_settings.SettingsError):
+        return LOOPBACK  # there is no Prometheus, or none that could start
 
 
 def problems(text: str, given: Wanted | None = None) -> list[str]:
@@ -64,6 +74,9 @@ def problems(text: str, given: Wanted | None = None) -> list[str]:
         document = _load(text)
     except InstallError as error:
         return [str(error)]
+    told = asked(_load(add(text, given)))[0]
+    if BEGIN in text and told not in asked(document):
+        return [f"job opennebula_exporter asks {', '.join(asked(document))}, the exporter listens on {told}"]
     present = {str(job.get("job_name")) for job in document.get("scrape_configs") or []}
     if TENANTS in present and BEGIN not in text:
         return ["OpenNebula's patch_datasources.rb wrote it anew: its jobs stand where ours were"]

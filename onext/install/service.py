@@ -47,6 +47,13 @@ def _wait_until_awake(front_end: FrontEnd) -> None:
         time.sleep(0.2)
 
 
+def renew(front_end: FrontEnd) -> None:
+    """Let systemd read changed units, and start those that run once more."""
+    if front_end.systemd:
+        _systemctl("daemon-reload")
+        _systemctl("try-restart", UNIT, *OTHERS, check=False)
+
+
 def stop(front_end: FrontEnd) -> None:
     """End the worker."""
     if front_end.systemd:

@@ -5,12 +5,13 @@ A pure function of the front-end and of the version's folder; README.md has it a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from onext.install import render
 from onext.install.front_end import FrontEnd, Owner
+from onext.install.prometheus_yml import else_listens
 
 PROGRAM, READABLE, SHARED = 0o755, 0o644, 0o640
 
@@ -30,7 +31,8 @@ class File:
     """A file of ours.
 
     `keep` leaves it as a person changed it, `grows` as we wrote on while we ran. `aside` is the name
-    under which the file that stands there goes on living: OpenNebula's own migrate.
+    under which the file that stands there goes on living: OpenNebula's own migrate. `made_of` is a file of
+    OpenNebula's or an administrator's from which the content follows: `--configure` makes it anew, too.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class File:
     keep: bool = False
     grows: bool = False
     aside: Path | None = None
+    made_of: Path | None = None
 
 
 Thing = Folder | File
@@ -136,7 +139,8 @@ def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Thing]:
     yield File(folder / ours.name, SHARED, front_end.shared, ours.read_bytes())
     stock = front_end.paths.etc / "prometheus/rules.yml"
     if stock.is_file():
-        yield File(folder / "stock.rules.yml", SHARED, front_end.shared, render.stock_rules(stock))
+        content = render.stock_rules(stock)
+        yield File(folder / "stock.rules.yml", SHARED, front_end.shared, content, made_of=stock)
 
 
 def _tree(source: Path, target: Path, owner: Owner) -> Iterator[Thing]:
@@ -161,17 +165,22 @@ def _system(front_end: FrontEnd, exporter: Path) -> Iterator[File]:
     if grafana.is_dir() and dashboards.is_file():
         content = render.fill(dashboards.read_text(), front_end.paths)
         yield File(grafana / "onext.yaml", READABLE, front_end.code, content)
-    snippets: Sequence[tuple[str, str, str]] = [("etc/logrotate.d", "onext", "logrotate.conf")]
     if front_end.systemd:
-        snippets = [
-            *snippets,
-            ("etc/tmpfiles.d", "onext.conf", "tmpfiles.conf"),
-            ("etc/systemd/system", "onext-worker.service", "onext-worker.service"),
-        ]
-        for unit in sorted(exporter.glob("*.service")):
-            content = render.fill(unit.read_text(), front_end.paths)
-            yield File(system / "etc/systemd/system" / unit.name, READABLE, front_end.code, content)
+        yield from _units(front_end, system / "etc/systemd/system", exporter)
+    snippets = [("etc/logrotate.d", "onext", "logrotate.conf")]
+    if front_end.systemd:
+        snippets.append(("etc/tmpfiles.d", "onext.conf", "tmpfiles.conf"))
     for folder, name, source in snippets:
         if (system / folder).is_dir():
             content = render.fill(render.own(source), front_end.paths)
             yield File(system / folder / name, READABLE, front_end.code, content)
+
+
+def _units(front_end: FrontEnd, folder: Path, exporter: Path) -> Iterator[File]:
+    """Place the units; they say where the exporter listens unless the settings do."""
+    prometheus = front_end.paths.etc / "prometheus/prometheus.yml"
+    listen = else_listens(prometheus, front_end.paths)
+    units = {unit.name: unit.read_text() for unit in sorted(exporter.glob("*.service"))}
+    for name, text in {"onext-worker.service": render.own("onext-worker.service"), **units}.items():
+        content = render.fill(text.replace("@LISTEN@", listen), front_end.paths)
+        yield File(folder / name, READABLE, front_end.code, content, made_of=prometheus)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from onext.settings.section import Section
+
+LISTEN = "ONEXT_EXPORTER_LISTEN"  # in the environment of our units: what install.sh found in prometheus.yml
+LOOPBACK = "127.0.0.1:9925"
+ADDRESS = r"^(\[[0-9a-fA-F:.%a-z]+\]|[^:\[\]]+):\d{1,5}$"
 
 
 class Power(Section):
@@ -38,10 +43,11 @@ class Power(Section):
 class Exporter(Section):
     """The exporter of OpenNebula's metrics."""
 
-    listen: str = Field(
-        "127.0.0.1:9925",
-        pattern=r"^(\[[0-9a-fA-F:.%a-z]+\]|[^:\[\]]+):\d{1,5}$",
-        description="address:port; `[::]:9925` is every address, IPv4 too",
+    listen: str | None = Field(
+        None,
+        pattern=ADDRESS,
+        description="address:port, `[::]:9925` is every address, IPv4 too; empty: where prometheus.yml"
+        " scrapes OpenNebula's own exporter, else 127.0.0.1:9925",
     )
     web_config: Path | None = Field(
         None, description="TLS and passwords, in the file format of Prometheus's exporter-toolkit"
@@ -55,3 +61,8 @@ class Exporter(Section):
     )
     http_sd: bool = Field(False, description="serve the targets at /targets/ for a Prometheus elsewhere")
     power: Power = Power()
+
+    @property
+    def address(self) -> str:
+        """Where the exporter listens: as the settings say, else as our units are told, else on loopback."""
+        return self.listen or os.environ.get(LISTEN) or LOOPBACK

@@ -91,12 +91,20 @@ def test_twenty_scrapes_at_once_ask_oned_twice(oned: Answers, tmp_path: Path) ->
         for scrape in scrapes:
             scrape.start()
         until(lambda: "hostpool.info" in oned.calls, "the first call")
-        threading.Event().wait(1.0)  # the others come meanwhile
+        until(lambda: requests_read(listen) == 20, "the requests of all")
+        threading.Event().wait(0.5)  # from reading its request to asking is a step in each thread
         oned.delay.set()
         for scrape in scrapes:
             scrape.join(30)
         assert found == [200] * 20
         assert oned.calls.count("vmpool.infoextended") <= 2
+
+
+def requests_read(listen: str) -> int:
+    """Return how many connections the exporter has whose request it has read (proc(5), /proc/net/tcp)."""
+    local = f"0100007F:{int(listen.rpartition(':')[2]):04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[1] == local and line[3] == "01" and line[4].endswith(":00000000") for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +209,27 @@ def test_a_start_that_fails_says_why(tmp_path: Path, arguments: list[str], reaso
         found = CliRunner().invoke(main, ["--endpoint", "http://127.0.0.1:1", *words])
     assert found.exit_code != 0
     assert re.search(reason, found.output)
+
+
+def test_settings_win_over_the_address_that_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit names where the stock job scrapes; an administrator who wrote `listen` meant it."""
+    (tmp_path / "auth").write_text("a:b")
+    monkeypatch.setenv("ONEXT_EXPORTER_LISTEN", "127.0.0.2:1")
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        one, two = (f"127.0.0.1:{taken.getsockname()[1]}" for taken in (first, second))
+        (tmp_path / "onext.yaml").write_text(f"exporter: {{listen: '{one}'}}\n")
+        words = ["--endpoint", "http://127.0.0.1:1", "--auth", str(tmp_path / "auth"), "--settings"]
+
+        def why(settings: str, *more: str) -> str:
+            return CliRunner().invoke(main, [*words, str(tmp_path / settings), *more]).output
+
+        assert f"{one}: Address already in use" in why("onext.yaml")
+        assert f"{two}: Address already in use" in why("onext.yaml", "--listen", two)
+        monkeypatch.setenv("ONEXT_EXPORTER_LISTEN", two)
+        (tmp_path / "empty.yaml").touch()
+        assert f"{two}: Address already in use" in why("empty.yaml")
 
 
 def test_addresses() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onext.install import configure, manifest, restricted_attr, versions
+from onext.install import configure, manifest, restricted_attr, service, versions
 from onext.install.front_end import FrontEnd
 from onext.install.manifest import Manifest
 
@@ -22,8 +22,13 @@ AUTH_MAD_CONF = [ NAME = "core", MAX_TOKEN_TIME = "-1" ]
 
 
 @pytest.fixture
-def front_end(bare: tuple[Path, FrontEnd], make_home: Callable[[FrontEnd, str], Path]) -> FrontEnd:
+def front_end(
+    bare: tuple[Path, FrontEnd],
+    make_home: Callable[[FrontEnd, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> FrontEnd:
     _, found = bare
+    monkeypatch.setattr(service, "renew", lambda _: None)  # there is no systemd
     (found.paths.etc / "oned.conf").write_bytes(ONED)
     manifest.make_folder(found.paths.lib)
     versions.switch(found.paths.lib, make_home(found, "1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from onext.install.front_end import InstallError
-from onext.install.prometheus_jobs import TENANTS, Wanted, scraped_at
+from onext.install.prometheus_jobs import TENANTS, Wanted, asked, listens
 from onext.install.prometheus_rules import REPLACED, without_replaced
 from onext.install.prometheus_yml import add, problems, remove
 from onext.settings.prometheus import Job, Targets
 
-WANTED = Wanted(Targets(), Path("/var/lib/one/onext/targets"), Path("/etc/one/onext"))
+WANTED = Wanted(
+    Targets(), Path("/var/lib/one/onext/targets"), Path("/etc/one/onext"), ours=lambda host: host == "::1"
+)
+HERE = replace(WANTED, ours=lambda host: host in ("192.0.2.1", "2001:db8::1", "fe1"))
 FRESH = """\
 # Prometheus of this front-end
 global:
@@ -128,8 +132,8 @@ def test_stock_jobs_are_taken_over() -> None:
     assert node["static_configs"] == [{"targets": ["192.0.2.2:9100"]}]
     assert node["file_sd_configs"] == [{"files": ["/var/lib/one/onext/targets/hosts-node_exporter.json"]}]
     assert "static_configs" not in jobs["libvirt_exporter"]
-    assert scraped_at(load(PATCHED)) == "192.0.2.1:9925"
-    assert scraped_at(load(FRESH)) is None
+    assert asked(load(PATCHED)) == ["192.0.2.1:9925"]
+    assert asked(load(FRESH)) == []
 
 
 @pytest.mark.parametrize(
@@ -137,14 +141,63 @@ def test_stock_jobs_are_taken_over() -> None:
     [
         (PATCHED, "[::]:9925", {"targets": ["192.0.2.1:9925"]}),
         (FRESH, "[::]:9925", {"targets": ["localhost:9925"]}),
+        (FRESH, "[::]:9999", {"targets": ["localhost:9999"]}),
+        (PATCHED, "[::]:9999", {"targets": ["localhost:9999"], "labels": {"instance": "192.0.2.1:9925"}}),
         (FRESH, "127.0.0.1:9999", {"targets": ["127.0.0.1:9999"]}),
         (PATCHED, "192.0.2.1:9925", {"targets": ["192.0.2.1:9925"]}),
     ],
 )
 def test_the_exporter_is_scraped_where_it_listens(text: str, listen: str, expected: dict[str, Any]) -> None:
     """A job that asks a routable address of an exporter on loopback is down for ever."""
-    given = Wanted(WANTED.targets, WANTED.folder, WANTED.own_etc, listen)
+    given = replace(WANTED, listen=listen)
     assert by_name(add(text, given))["opennebula_exporter"]["static_configs"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ("", "127.0.0.1:9925"),
+        ("192.0.2.1:9925", "192.0.2.1:9925"),
+        ("'[2001:db8::1]:9930'", "[2001:db8::1]:9930"),
+        ("fe1:9925", "fe1:9925"),
+        ("192.0.2.9:9925", "127.0.0.1:9925"),
+        ("192.0.2.9:9925, 192.0.2.1:9925", "192.0.2.1:9925"),
+        ("192.0.2.1", "127.0.0.1:9925"),
+        ("a b", "127.0.0.1:9925"),
+    ],
+)
+def test_the_exporter_listens_where_the_stock_job_scrapes(targets: str, expected: str) -> None:
+    """On loopback alone the job that exists, and every Prometheus elsewhere, finds nobody; in doubt it is there."""
+    job = f"scrape_configs:\n- job_name: opennebula_exporter\n  static_configs: [{{targets: [{targets}]}}]\n"
+    assert listens(HERE, load(job)) == expected
+    assert listens(replace(HERE, listen="127.0.0.1:1"), load(job)) == "127.0.0.1:1"
+    assert asked(load(add(job, HERE)))[0] == expected
+
+
+def test_where_it_listens_already_the_job_stays_as_it_was() -> None:
+    """No label and no target is new to the dashboards."""
+    (group,) = by_name(add(PATCHED, HERE))["opennebula_exporter"]["static_configs"]
+    assert group == {"targets": ["192.0.2.1:9925"]}
+
+
+def test_exporters_of_other_servers_are_scraped_on() -> None:
+    """In an HA zone every Prometheus scrapes all servers: taking over ours must not lose theirs."""
+    others = ["192.0.2.2:9925", "192.0.2.3:9925"]
+    text = PATCHED.replace(
+        "    - 192.0.2.1:9925\n", "".join(f"    - {o}\n" for o in (*others, "192.0.2.1:9925"))
+    )
+    by_ours = {"targets": ["192.0.2.1:9925"]}
+    by_loopback = {"targets": ["127.0.0.1:9925"], "labels": {"instance": "192.0.2.1:9925"}}
+    for what, mine in ((HERE, by_ours), (replace(HERE, listen="127.0.0.1:9925"), by_loopback)):
+        groups = by_name(add(text, what))["opennebula_exporter"]["static_configs"]
+        assert groups == [mine, {"targets": others}]
+
+
+def test_a_job_that_asks_elsewhere_is_named() -> None:
+    """After a change of `exporter.listen` the job finds nobody until `--configure`: --check must say so."""
+    changed = add(PATCHED, HERE)
+    found = problems(changed, replace(HERE, listen="127.0.0.1:9999"))
+    assert found == ["job opennebula_exporter asks 192.0.2.1:9925, the exporter listens on 127.0.0.1:9999"]
 
 
 def test_the_tenants_job_is_bounded() -> None:
@@ -185,13 +238,13 @@ def test_it_survives_the_package_s_own_script() -> None:
 def test_a_job_that_is_switched_off_is_left_alone() -> None:
     """Who has no libvirt exporter of OpenNebula keeps whatever stands there."""
     targets = Targets(jobs={"libvirt_exporter": Job(port=9926, enabled=False)})
-    changed = add(PATCHED, Wanted(targets, WANTED.folder, WANTED.own_etc))
+    changed = add(PATCHED, replace(WANTED, targets=targets))
     assert by_name(changed)["libvirt_exporter"] == by_name(PATCHED)["libvirt_exporter"]
 
 
 def test_changed_settings_change_the_jobs() -> None:
     """`--configure` after a change of the settings brings the jobs up to date."""
-    elsewhere = Wanted(Targets(), Path("/srv/targets"), WANTED.own_etc)
+    elsewhere = replace(WANTED, folder=Path("/srv/targets"))
     changed = add(PATCHED, WANTED)
     assert problems(changed, elsewhere) == ["our jobs are not up to date"]
     assert add(changed, elsewhere) == add(PATCHED, elsewhere)
@@ -246,7 +299,7 @@ def test_promtool_agrees(tmp_path: Path) -> None:
         (tmp_path / name).write_text("groups: []\n")
     for name, text in FORMS.items():
         file = tmp_path / f"{name}.yml"
-        file.write_text(add(text, Wanted(Targets(), tmp_path / "targets", tmp_path)))
+        file.write_text(add(text, replace(WANTED, folder=tmp_path / "targets", own_etc=tmp_path)))
         done = subprocess.run(
             ["promtool", "check", "config", file], capture_output=True, text=True, check=False
         )
