@@ -108,6 +108,12 @@ class Chooser:
                 return kept
             spare = Size(max(spare.cpu, larger.cpu), max(spare.memory, larger.memory))
 
+    def covers(self, kept: frozenset[int]) -> bool:
+        """Say whether these hosts hold the demand and the reserve, summed up."""
+        given = sum((self.slots[slot].limit for slot in kept - self.forced), self.given)
+        spare = self._largest(kept) if self.reserve.spare_host else ZERO
+        return (self.demand + spare).fits(given)
+
     def room(self, slot: int) -> float:
         """Measure the room that a host would bring beyond what stands on it."""
         limit = self.slots[slot].limit

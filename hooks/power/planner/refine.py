@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hooks.power.planner.problem import Load, Problem
 
 Step = tuple[int, int]  # a load's number, and the host to which it goes
 STEPS = 200
+FOR_GOOD = 10**9
 TENURE = 12  # steps for which a guest that moved stays where it is
 
 
@@ -50,7 +51,7 @@ class Squeeze:
                 return True
             best = min(self._changes(worst, step), default=None, key=self._price)
             if best is None:
-                return False
+                continue  # all that could leave has just come: a few steps later it may
             for number, slot in filter(None, best[1:]):
                 self._relocate(number, slot)
                 self.resting[number] = step + TENURE
@@ -63,12 +64,29 @@ class Squeeze:
             if home in self.limit and self.place[number] != home and self._change(number, home) <= 0:
                 self._relocate(number, home)
 
+    def bring_home(self) -> None:
+        """Find places without those of the kept hosts' own guests that move, the costliest first."""
+        for number in sorted(self._away(), key=lambda n: (-self.loads[n].cost, n)):
+            before, cost = list(self.place), self._cost()
+            self.hold([self.loads[number]])
+            if not self.solve() or self._cost() >= cost:
+                for one, slot in enumerate(before):
+                    self._relocate(one, slot)
+            self.resting[number] = 0
+
+    def _away(self) -> list[int]:
+        """Return the kept hosts' own guests that move."""
+        return [n for n, one in enumerate(self.loads) if one.slot in self.limit and self.place[n] != one.slot]
+
+    def _cost(self) -> float:
+        return sum(self.loads[number].cost for number in self._away())
+
     def targets(self) -> dict[tuple[int, ...], int]:
         """Return where each load stands in the end."""
         return {load.guests: slot for load, slot in zip(self.loads, self.place, strict=True)}
 
-    def shifts(self) -> list[tuple[Load, int]] | None:
-        """Return the moves between kept hosts in an order in which each has room, or None."""
+    def shifts(self) -> tuple[list[tuple[Load, int]], list[tuple[Load, int]]]:
+        """Return the moves between kept hosts in an order in which each has room, and those stuck."""
         room = {slot: list(self.limit[slot]) for slot in self.limit}
         apart: dict[int, list[str]] = {slot: [] for slot in self.limit}
         for load in self.loads:
@@ -76,16 +94,9 @@ class Squeeze:
                 room[load.slot][0] -= load.size.cpu
                 room[load.slot][1] -= load.size.memory
                 apart[load.slot] += load.apart
-        waiting = [
-            (load, self.place[n])
-            for n, load in enumerate(self.loads)
-            if load.slot in self.limit and self.place[n] != load.slot
-        ]
+        waiting = [(self.loads[number], self.place[number]) for number in self._away()]
         order = []
-        while waiting:
-            now = next((w for w in waiting if _has_room(*w, room, apart)), None)
-            if now is None:
-                return None
+        while now := next((w for w in waiting if _has_room(*w, room, apart)), None):
             waiting.remove(now)
             order.append(now)
             load, target = now
@@ -94,7 +105,14 @@ class Squeeze:
                 room[slot][1] += sign * load.size.memory
             apart[load.slot] = [key for key in apart[load.slot] if key not in load.apart]
             apart[target] += load.apart
-        return order
+        return order, waiting
+
+    def hold(self, loads: Iterable[Load]) -> None:
+        """Bring loads home and keep them there: what they were exchanged for had to come first."""
+        for load in loads:
+            number = self.number[load.guests]
+            self._relocate(number, load.slot)
+            self.resting[number] = FOR_GOOD
 
     def _emptiest(self, load: Load) -> int:
         allowed = [s for s in self.open if load.hosts is None or s in load.hosts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ ATTEMPTS = [(slack, 0.0, 1.0) for slack in SLACKS]
 ATTEMPTS[1:1] = [(0.0, 0.1, 1.0)]
 ATTEMPTS += [(slack, fresh, balance) for fresh, balance in STYLES for slack in SLACKS]
 ANY = -1  # the key of what must move first, whichever host is emptied
+TIGHT = (0.0, 0.01, 0.02, 0.03, 0.045, 0.06)  # slacks at which that is done
+FRESH = (0.0, 0.1, 0.25, 0.5)
+TRIES = 4  # keep-sets of the same watts
+REPAIRS = 8  # times that moves which block each other are given up
 SMALL = 300  # loads up to which the tightest keep-sets are searched harder
 LEAST_EFFORT = 2_000  # places looked for in all attempts together: bounds the time, and the same everywhere
 EFFORT_PER_LOAD = 3
@@ -87,32 +92,49 @@ class _Search:
             if self.effort < 0 or best.watts <= bound:
                 break
         if best.watts > bound and len(self.problem.loads) <= SMALL:
-            best = min([best, *self._squeezed(best.watts)], key=lambda d: d.rank)
+            best = min([best, *self._squeezed(best)], key=lambda d: d.rank)
         return best
 
-    def _squeezed(self, watts: float) -> Iterator[Draft]:
-        """Search harder for less than so many watts: small clusters feel each host."""
+    def _squeezed(self, best: Draft) -> Iterator[Draft]:
+        """Search harder for less than this draft: small clusters feel each host."""
         whole = replace(self.problem, loads=(*self.problem.loads, *self.buffer))
-        tried: set[frozenset[int]] = set()
-        for slack, fresh in product((0.0, 0.03, 0.06), (0.0, 0.1, 0.25, 0.5)):
-            kept = self.chooser.choose(slack, fresh)
-            if kept in tried or self._watts(kept) >= watts:
-                continue
-            tried.add(kept)
-            draft = self._squeeze(whole, kept)
-            if draft:
-                watts = draft.watts + 0.5  # others with as many watts may still move less
+        tries: Counter[float] = Counter()
+        for kept in self._tightest():
+            bound = self._watts(kept), self._leaving(kept)
+            tries[bound[0]] += 1
+            if bound < best.rank and tries[bound[0]] <= TRIES and (draft := self._squeeze(whole, kept)):
+                best = min(best, draft, key=lambda d: d.rank)
                 yield draft
+
+    def _tightest(self) -> list[frozenset[int]]:
+        """Return small keep-sets and their neighbours, those first on which the most stays in its place."""
+        chosen = {self.chooser.choose(slack, fresh) for slack, fresh in product(TIGHT, FRESH)}
+        near = {
+            kept - {leaves} | {comes}
+            for kept in chosen
+            for leaves, comes in product(kept - self.chooser.forced, self.everything - kept)
+        }
+        found = chosen | {kept for kept in near if self.chooser.covers(kept)}
+        return sorted(found, key=lambda kept: (self._watts(kept), self._leaving(kept), sorted(kept)))
+
+    def _leaving(self, kept: frozenset[int]) -> float:
+        """Return the cost of what has to move at least."""
+        return sum(load.cost for load in self.problem.loads if load.slot not in kept)
 
     def _squeeze(self, whole: Problem, kept: frozenset[int]) -> Draft | None:
         packing = Packing(self.problem, kept, 1.0)
         packing.place([load for load in self.problem.loads if load.slot not in kept])
-        squeeze = Squeeze(whole, kept, packing.target) if packing.newcomers else None
-        if squeeze is None or not squeeze.solve():
-            return None
-        squeeze.go_home()
-        shifts = squeeze.shifts()
-        return None if shifts is None else Draft(self.problem, kept, squeeze.targets(), {ANY: shifts})
+        squeeze = Squeeze(whole, kept, packing.target)
+        for _ in range(REPAIRS if packing.newcomers else 0):
+            if not squeeze.solve():
+                return None
+            squeeze.go_home()
+            squeeze.bring_home()
+            order, stuck = squeeze.shifts()
+            if not stuck:
+                return Draft(self.problem, kept, squeeze.targets(), {ANY: order})
+            squeeze.hold(load for load, _ in stuck)
+        return None
 
     def _watts(self, kept: frozenset[int]) -> float:
         return sum(slot.watts for slot in self.problem.slots if slot.id in kept)

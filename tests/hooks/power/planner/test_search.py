@@ -178,6 +178,22 @@ def test_own_guests_make_way_before_the_large_one_comes() -> None:
     assert [move.guests for move in plan.moves] == [(1,), (3,)]
 
 
+@pytest.mark.parametrize(
+    ("utilisation", "seed", "hosts", "moves"), [(0.7, 5, 9, 46), (0.85, 7, 14, 27), (0.85, 8, 15, 30)]
+)
+def test_a_tight_small_cluster_is_searched_harder(
+    utilisation: float, seed: int, hosts: int, moves: int
+) -> None:
+    """In a small cluster one host more is a tenth of the energy, and each migration is felt.
+
+    CP-SAT's optima are 9 and 42, 13 and 34 (with moves that block each other), 15 and 28.
+    """
+    problem = synthetic(20, 150, utilisation, seed)
+    plan = make_plan(problem)
+    check_every_prefix(problem, plan)
+    assert (len(plan.kept), len(plan.moves)) <= (hosts, moves)
+
+
 def test_the_shared_cases_reach_the_bound_with_no_more_moves_than_naive(shared: Path) -> None:
     """OneDRS reaches the bound on the small ones; a planner that moves more is no better."""
     naive = {"hom-20-150": 70, "het-20-150": 76, "hom-50-500": 233, "het-50-500": 246}
