@@ -123,7 +123,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         said = [run(context, entries, seen, cluster, _minds) for cluster in settings.clusters]
         _minds.save(context.paths.state)
         for number, (cluster, *_) in _minds.seen.items():
-            standing = ledger.entry(cluster, _minds.tallies[number], context.now())
+            standing = ledger.entry(cluster, _minds.tallies.get(number, Tally()), context.now())
             ledger.enter(context.paths.state, number, standing)
         meter.read(context, entries, seen)
     metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values(), _minds.tallies))

@@ -73,11 +73,12 @@ class Policy:
 
 def read(chosen: Mapping[str, str], envelope: Power) -> Policy:
     """Return the policy for a template's ONEXT_POWER; what was wrong stands in its `complaints`."""
+    chosen = {**envelope.defaults, **{key.upper(): value for key, value in chosen.items()}}
     policy = replace(Policy(), **_from_envelope(envelope))
     complaints = []
     for key, value in chosen.items():
         try:
-            name, convert = KEYS[key.upper()]
+            name, convert = KEYS[key]
             change: dict[str, Any] = {name: convert(value)}
             policy = replace(policy, **change)
         except KeyError:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,8 @@ from onext.http import Http, HttpError
 from onext.settings.power import Power, Syslog, Webhook
 
 FACILITY_LOCAL0, WARNING, NOTICE = 16, 4, 5
-TIMEOUT, TRIES = 5.0, 3
+TIMEOUT = 5.0
+PAUSES = (1.0, 5.0)  # seconds before it is tried again
 TOO_WIDE = 0o037
 _log = log.get("power")
 _sender = ThreadPoolExecutor(1, "tell")  # one queue: nobody waits for a slow address
@@ -109,12 +111,13 @@ def _post(hook: Webhook, data: bytes) -> None:
     url = address(hook.url_file)
     http = Http(connections=1)
     try:
-        for left in range(TRIES, 0, -1):
+        for pause in (*PAUSES, None):
             try:
                 http.post(url, data, timeout=TIMEOUT, headers={"Content-Type": "application/json"})
             except HttpError:
-                if left == 1:
+                if pause is None:
                     raise
+                time.sleep(pause)
             else:
                 return
     finally:

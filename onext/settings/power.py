@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from onext.settings.section import Section
 
@@ -25,10 +26,24 @@ class Syslog(Section):
     transport: Literal["udp", "tcp"] = Field("udp", description="`udp` or `tcp`")
 
 
+def _as_in_a_template(values: object) -> object:
+    """Take YAML's yes, no and numbers as the text that a template would hold."""
+    if not isinstance(values, Mapping):
+        return values
+    words = {True: "yes", False: "no"}
+    return {
+        str(key).upper(): words[value] if isinstance(value, bool) else str(value)
+        for key, value in values.items()
+    }
+
+
 class Power(Section):
     """Which clusters may be packed and powered, and how far their templates may go."""
 
     clusters: tuple[int, ...] = Field((), description="ids of the clusters whose template is heeded")
+    defaults: Annotated[Mapping[str, str], BeforeValidator(_as_in_a_template)] = Field(
+        {}, description="keys of ONEXT_POWER for clusters that do not set them, such as {PACK: yes}"
+    )
     highest_mode: Literal["off", "advise", "auto"] = Field(
         "advise", description="the most that a cluster's MODE may be; `auto` switches hosts off"
     )

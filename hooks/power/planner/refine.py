@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from hooks.power.planner.problem import Load, Problem
 
@@ -68,7 +68,7 @@ class Squeeze:
         """Find places without those of the kept hosts' own guests that move, the costliest first."""
         for number in sorted(self._away(), key=lambda n: (-self.loads[n].cost, n)):
             before, cost = list(self.place), self._cost()
-            self.hold([self.loads[number]])
+            self.hold(self.loads[number])
             if not self.solve() or self._cost() >= cost:
                 for one, slot in enumerate(before):
                     self._relocate(one, slot)
@@ -107,12 +107,11 @@ class Squeeze:
             apart[target] += load.apart
         return order, waiting
 
-    def hold(self, loads: Iterable[Load]) -> None:
-        """Bring loads home and keep them there: what they were exchanged for had to come first."""
-        for load in loads:
-            number = self.number[load.guests]
-            self._relocate(number, load.slot)
-            self.resting[number] = FOR_GOOD
+    def hold(self, load: Load) -> None:
+        """Bring a load home and keep it there."""
+        number = self.number[load.guests]
+        self._relocate(number, load.slot)
+        self.resting[number] = FOR_GOOD
 
     def _emptiest(self, load: Load) -> int:
         allowed = [s for s in self.open if load.hosts is None or s in load.hosts]

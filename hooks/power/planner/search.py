@@ -25,7 +25,7 @@ ATTEMPTS += [(slack, fresh, balance) for fresh, balance in STYLES for slack in S
 ANY = -1  # the key of what must move first, whichever host is emptied
 TIGHT = (0.0, 0.01, 0.02, 0.03, 0.045, 0.06)  # slacks at which that is done
 FRESH = (0.0, 0.1, 0.25, 0.5)
-TRIES = 4  # keep-sets of the same watts
+TRIES = 3  # keep-sets of the same watts
 REPAIRS = 8  # times that moves which block each other are given up
 SMALL = 300  # loads up to which the tightest keep-sets are searched harder
 LEAST_EFFORT = 2_000  # places looked for in all attempts together: bounds the time, and the same everywhere
@@ -133,7 +133,7 @@ class _Search:
             order, stuck = squeeze.shifts()
             if not stuck:
                 return Draft(self.problem, kept, squeeze.targets(), {ANY: order})
-            squeeze.hold(load for load, _ in stuck)
+            squeeze.hold(max((load for load, _ in stuck), key=lambda load: (load.size, load.guests)))
         return None
 
     def _watts(self, kept: frozenset[int]) -> float:

@@ -1,6 +1,8 @@
 """Reading meters: rarely, the better one of two, and nothing that was not said."""
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,31 @@ def test_meters_are_read_rarely(tmp_path: Path, asked: list[frozenset[int]]) -> 
 def test_without_sources_nobody_is_asked() -> None:
     """`sources: []` says that there is nothing to be had."""
     assert meter.exported(Exporter(power=Sources(sources=[]))) == {}
+
+
+PAGE = b'opennebula_host_power_watts{one_host_id="3",source="kepler"} 41.5\n'
+
+
+class Exporter9925(BaseHTTPRequestHandler):
+    """Our exporter, as far as it matters."""
+
+    def do_GET(self) -> None:
+        found = self.path == "/metrics"
+        self.send_response(200 if found else 404)
+        self.end_headers()
+        self.wfile.write(PAGE if found else b"")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("listens", ["127.0.0.1", "0.0.0.0"])
+def test_the_exporter_is_asked_where_it_listens(listens: str) -> None:
+    """Scaphandre and Kepler would count for nothing, and nobody would see why."""
+    with HTTPServer((listens, 0), Exporter9925) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = Exporter(listen=f"{listens}:{server.server_port}")
+        assert meter.exported(settings) == {3: ("kepler", 41.5)}
+        server.shutdown()
+    assert meter.exported(settings) == {}, "an exporter that is down is no error"

@@ -38,6 +38,16 @@ def test_template_cannot_leave_the_envelope() -> None:
     assert policy.max_down_hosts == 3
 
 
+def test_the_administrators_defaults_hold_where_a_template_says_nothing() -> None:
+    """Fifty clusters would each need the same ten keys."""
+    envelope = Power.model_validate({"defaults": {"pack": True, "IDLE_MINUTES": 20, "MAX_PARALLEL_OFF": 9}})
+    policy = read({"idle_minutes": "40"}, envelope)
+    assert (policy.pack, policy.idle_seconds, policy.max_parallel_off) == (True, 2400, 2)
+    assert policy.mode is Mode.OFF
+    wrong = read({}, Power.model_validate({"defaults": {"PACK": "maybe"}}))
+    assert "PACK = 'maybe'" in wrong.complaints[0]
+
+
 @given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(max_size=8), st.text(max_size=12)))
 def test_the_worst_template_is_held_or_inside_the_envelope(chosen: dict[str, str]) -> None:
     """No text in a template may raise an error, or weaken what the administrator set."""

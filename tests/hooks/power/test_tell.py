@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hooks.power import tell
 from hooks.power.act.hand import Event
 from hooks.power.tell import VmEvent, address, body, send, syslog_line
 from onext.settings.power import Power, Syslog, Webhook
@@ -82,8 +83,11 @@ def receiver() -> Iterator[int]:
 
 
 @pytest.mark.process
-def test_events_reach_syslog_and_a_webhook_that_fails_once(receiver: int, tmp_path: Path) -> None:
+def test_events_reach_syslog_and_a_webhook_that_fails_once(
+    receiver: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The one alarm of the night would be the one that was lost."""
+    monkeypatch.setattr(tell, "PAUSES", (0.0, 0.0))
     file = tmp_path / "url"
     file.write_text(f"http://127.0.0.1:{receiver}/hook")
     file.chmod(0o600)
@@ -99,8 +103,9 @@ def test_events_reach_syslog_and_a_webhook_that_fails_once(receiver: int, tmp_pa
 
 
 @pytest.mark.process
-def test_what_cannot_be_delivered_is_no_error(tmp_path: Path) -> None:
+def test_what_cannot_be_delivered_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log server that is down would stop the cluster's power."""
+    monkeypatch.setattr(tell, "PAUSES", (0.0, 0.0))
     file = tmp_path / "url"
     file.write_text("http://127.0.0.1:9/")
     file.chmod(0o600)
