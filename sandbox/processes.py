@@ -36,6 +36,7 @@ class Children:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ours: set[int] = set()
+        self._strange: set[int] = set()
         self._ended = False
 
     def adopt_orphans(self) -> None:
@@ -115,11 +116,16 @@ class Children:
             self._ours.discard(pid)
 
     def reap(self) -> None:
-        """Collect orphans that ended; never a process that somebody here waits for."""
+        """Collect orphans that ended; never a process that somebody here waits for.
+
+        One that was not there at the last look may be somebody's who has not told us yet (see `spared`).
+        """
         with self._lock:
-            for pid in _children(os.getpid()) - self._ours:
+            strange = _children(os.getpid()) - self._ours
+            for pid in strange & self._strange:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
+            self._strange = strange
 
     def end_all(self) -> None:
         """End every descendant: SIGTERM, and after a moment SIGKILL."""
