@@ -13,6 +13,8 @@ from sandbox.population import populate
 from sandbox.rpc.dispatch import Dispatcher
 from sandbox.rpc.server import Server
 
+_POLL_SECONDS = 0.05  # between two looks at whether to end
+
 
 def arguments() -> argparse.Namespace:
     """Return what the command line asks for."""
@@ -50,7 +52,7 @@ def main() -> None:
     if options.hosts:
         populate(front, options.hosts, options.vms)
     front.start()
-    threading.Thread(target=server.serve_forever, name="rpc", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="rpc", daemon=True).start()
     print(json.dumps({"endpoint": layout.endpoint, "location": str(layout.location)}), flush=True)  # noqa: T201  the line that says that it is ready
     ended.wait()
     server.shutdown()

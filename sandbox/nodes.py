@@ -11,7 +11,6 @@ import ipaddress
 import json
 import os
 import shutil
-import socket
 import threading
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
@@ -20,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.errors import ApiError
 from sandbox.iproute import links
+from sandbox.ports import free_port
 from sandbox.processes import Children
 
 if TYPE_CHECKING:
     import asyncssh
 
+_SECONDS = 60.0  # for a node to begin or to end; more than any machine needs
 BEHAVIOURS = ("ok", "refuse", "mute", "hang")
 _FIRST = ipaddress.IPv4Address("127.18.0.1")  # the first node's own address
 _IP = '#!/bin/sh\ncase "$*" in *addr*) exec cat "$HOME/addresses.json" ;; esac\nexit 1\n'
@@ -127,16 +128,14 @@ class Nodes:
             key.write_private_key(folder / name)
             key.write_public_key(folder / f"{name}.pub")
             (folder / name).chmod(0o600)
-        with socket.socket() as probe:
-            probe.bind((str(_FIRST), 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port(str(_FIRST))
         loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(loop,), name="nodes", daemon=True).start()
         self._loop = loop
         return loop
 
     def _wait(self, loop: asyncio.AbstractEventLoop, task: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(task, loop).result(10)
+        asyncio.run_coroutine_threadsafe(task, loop).result(_SECONDS)
 
     async def _serve(self, node: Node) -> None:
         import asyncssh

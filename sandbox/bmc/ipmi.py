@@ -7,8 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from sandbox.bmc.entry import Entry, free_port
+from sandbox.bmc.entry import Entry
 from sandbox.errors import ActionError
+from sandbox.ports import free_port
 from sandbox.processes import Children
 
 _LAN = """\

@@ -16,8 +16,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from sandbox.bmc.entry import Entry, free_port
+from sandbox.bmc.entry import Entry
 from sandbox.errors import ActionError
+from sandbox.ports import free_port
 from sandbox.processes import Children
 
 _CONFIG = """\
@@ -31,7 +32,7 @@ SUSHY_EMULATOR_FAKE_DRIVER = True
 SUSHY_EMULATOR_FAKE_SYSTEMS = {systems}
 """
 _USER, _PASSWORD = "onext", "sandbox-password"  # no secret: loopback, and a stand-in
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 
 
 class Redfish:

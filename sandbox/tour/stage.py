@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -115,13 +114,6 @@ class Stage:
                 command, cwd=cwd, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True
             )
         self._processes.append(process)
-
-    @staticmethod
-    def free_port() -> int:
-        """Return a port of loopback on which nobody listens."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
 
     def install_sh(self, *options: str) -> str:
         """Run install.sh on this front-end: the code path of a real one."""

@@ -3,6 +3,7 @@
 import urllib.request
 from urllib.error import URLError
 
+from sandbox.ports import free_port
 from sandbox.tour import tell
 from sandbox.tour.stage import Stage
 
@@ -20,7 +21,7 @@ def play(stage: Stage) -> None:
     """Start the exporter, as its unit does on a packaged front-end, and scrape it once."""
     tell.chapter("Exporter: what Prometheus scrapes")
     current = stage.location / "lib/onext/current"
-    address = f"127.0.0.1:{stage.free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = (str(current / "venv/bin/python3"), "-m", "exporter", "--listen", address)
     stage.leave_running(*command, cwd=current / "parts")
     page = stage.until("the exporter answers", lambda: scrape(f"http://{address}/metrics"))

@@ -20,7 +20,7 @@ power:
   highest_parallel_off: 2
   highest_down_hosts: 2
   highest_cycles_per_day: 48
-  soft_off_timeout: 5
+  soft_off_timeout: 30
 """
 _POLICY = (
     *("MODE=auto", "PACK=yes", "MIN_HOSTS=1", "BUFFER_VMS=1", "TARGET_UTILISATION=100"),
