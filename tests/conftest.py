@@ -5,15 +5,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pytest_socket import disable_socket, enable_socket, socket_allow_hosts
 
 pytest_plugins = ["tests.fixtures_sandbox", "tests.fixtures_bundle", "tests.fixtures_bmc"]
 FIXTURES = Path(__file__).parent / "fixtures"
+# How long an example takes says how busy the machine is, nothing of the code.
+settings.register_profile("own", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A red CI speaks of the change that it runs on; the search for new counterexamples is everybody's own run.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", settings.get_profile("own"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "own")
 
 ALLOWED = ("process", "lab", "live")
 

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,9 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ruamel.yaml import YAML
 
 from hooks.power.bmc.book import Book
+from sandbox.ports import free_port
+from tests.waiting import PATIENCE, until
 
 PASSWORD = "s3cret-of-bmc"
-_PATIENCE = 20.0
 _PRESENCE_PING = bytes.fromhex("0600ff06000011be80000000")  # ASF 2.0: a BMC says that it is there
 
 _LAN = """name "{name}"
@@ -51,10 +51,10 @@ mc_enable 0x20
 """
 # $1 folder, $2 MC, $3 get|set, $4 power|shutdown, $5 value. Files in the folder are faults:
 # `stuck`: the operating system never shuts down; `idle`: orders are taken and not followed;
-# `slow`: power comes seconds later; `broken`: it does not know its power; `falters`: it says one and the other.
+# `slow`: power comes when that is mended; `broken`: it does not know its power; `falters`: it says one and the other.
 _CHASSIS = """#!/bin/sh
 cd "$1" || exit 1
-if [ -e due ] && [ "$(date +%s)" -ge "$(cat due)" ]; then rm due; echo 1 > power; fi
+if [ -e due ] && [ ! -e slow ]; then rm due; echo 1 > power; fi
 case "$3 $4" in
   "get power")
     [ -e broken ] && exit 1
@@ -62,25 +62,18 @@ case "$3 $4" in
     read state < power; echo "power:$state" ;;
   "set power")
     [ -e idle ] && exit 0
-    if [ -e slow ] && [ "$5" = 1 ]; then echo $(($(date +%s) + $(cat slow))) > due; exit; fi
+    if [ -e slow ] && [ "$5" = 1 ]; then touch due; exit; fi
     echo "$5" > power ;;
   "set shutdown") [ -e stuck ] || [ -e idle ] || echo 0 > power ;;
 esac
 """
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    """Return a port that is free now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class IpmiPeer:
     """One machine with a BMC: its power stands in the file `power`, its faults in files of their names."""
 
-    def __init__(self, folder: Path, uuid: str, serial: str = "SIM-1", *, port: int = 0) -> None:
-        self.folder, self.uuid, self.port = folder, uuid, port or free_port(socket.SOCK_DGRAM)
+    def __init__(self, folder: Path, uuid: str, serial: str = "SIM-1") -> None:
+        self.folder, self.uuid, self.port = folder, uuid, free_port(datagram=True)
         (folder / "state").mkdir(parents=True)
         settings = {"name": folder.name, "port": self.port, "guid": UUID(uuid).hex, "folder": folder}
         fru = _fru(serial)
@@ -108,6 +101,10 @@ class IpmiPeer:
         """Break it in one of the ways of the chassis program."""
         (self.folder / name).write_text(value)
 
+    def mend(self, name: str) -> None:
+        """End a fault."""
+        (self.folder / name).unlink()
+
     def pause(self) -> None:
         """Let it take packets and answer none."""
         self.process.send_signal(signal.SIGSTOP)
@@ -123,21 +120,24 @@ class IpmiPeer:
 
     def wait_until_ready(self) -> None:
         """Return when it answers a presence ping."""
-        ends = time.monotonic() + _PATIENCE
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(0.1)
-            while time.monotonic() < ends:
+
+            def answers() -> bool:
                 probe.sendto(_PRESENCE_PING, ("127.0.0.1", self.port))
                 with contextlib.suppress(OSError):
-                    probe.recv(64)
-                    return
-        raise AssertionError(f"ipmi_sim on port {self.port} does not answer")
+                    return bool(probe.recv(64))
+                return False
+
+            until(answers, f"an answer of ipmi_sim on port {self.port}")
 
     def ipmitool(self, *words: str) -> str:
         """Ask by somebody else's client."""
         login = ["-C", "3", "-H", "127.0.0.1", "-p", str(self.port), "-U", "admin", "-P", PASSWORD]
         command = ["ipmitool", "-I", "lanplus", *login, *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=True
+        ).stdout.strip()
 
     def entry(self, **changes: object) -> dict[str, object]:
         """Return what bmc.yaml has to say of it."""
@@ -167,7 +167,7 @@ class RedfishPeer:
         import bcrypt
 
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.port, self.systems = folder, free_port(socket.SOCK_STREAM), list(systems)
+        self.folder, self.port, self.systems = folder, free_port(), list(systems)
         self.certificate = certificate(folder)
         hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
         (folder / "htpasswd").write_text(f"admin:{hashed}\n")
@@ -190,16 +190,12 @@ class RedfishPeer:
         with (folder / "log").open("wb") as log:
             command = [str(emulator), "--config", str(folder / "emulator.conf")]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        self._wait_until_ready()
+        until(lambda: self.process.poll() is not None or self._listens(), "the start of sushy-emulator")
+        assert self.process.poll() is None, self.log
 
-    def _wait_until_ready(self) -> None:
-        ends = time.monotonic() + _PATIENCE
-        while time.monotonic() < ends and self.process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise AssertionError(self.log)
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @property
     def log(self) -> str:

@@ -3,13 +3,13 @@
 install.sh has its own tests; this is the same result in a moment, without a venv of its own.
 """
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +17,9 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from onext.install.service import holder
 from tests.fixtures_sandbox import ROOT, Sandbox
+from tests.waiting import PATIENCE, until
 
 PLACES = {
     "130.237.28.0/24": (59.25, 18.0833),
@@ -73,7 +75,7 @@ class Bundle:
         (self.location / "etc/onext.yaml").write_text(text)
 
     def onext(
-        self, *arguments: str, check: bool = True, seconds: float = 60
+        self, *arguments: str, check: bool = True, seconds: float = PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         """Run the command in the sandbox's environment."""
         done = subprocess.run(
@@ -91,27 +93,30 @@ class Bundle:
         """Run an installed hook as oned would."""
         path = self.location / "var/remotes/hooks/onext" / part
         return subprocess.run(
-            [str(path)], input=payload, env=self.sandbox.env, capture_output=True, timeout=60, check=False
+            [str(path)],
+            input=payload,
+            env=self.sandbox.env,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
         )
 
     def worker_pid(self) -> int | None:
         """Return the worker that holds the lock, None when there is none."""
-        found = subprocess.run(
-            ["pgrep", "-f", f"{self.command} worker"], capture_output=True, text=True, check=False
-        )
-        pids = [int(pid) for pid in found.stdout.split()]
-        return pids[0] if pids else None
+        return holder(self.var / "worker.lock")
 
-    def end_worker(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End the worker, if any, and wait until it is gone."""
-        ends = time.monotonic() + 20
+    def kill_worker(self, number: signal.Signals = signal.SIGKILL) -> int | None:
+        """Send the worker a signal, if there is one; return which it was."""
         pid = self.worker_pid()
-        if pid is not None:
-            os.kill(pid, number)
-        while pid is not None and time.monotonic() < ends:
-            if self.worker_pid() != pid:
-                return
-            time.sleep(0.01)
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            if pid is not None:
+                os.kill(pid, number)
+        return pid
+
+    def end_worker(self) -> None:
+        """End the worker, if any, and wait until it is gone."""
+        pid = self.kill_worker(signal.SIGTERM)
+        until(lambda: pid is None or self.worker_pid() != pid, "the worker's end")
 
     def results(self) -> dict[str, dict[str, object]]:
         """Return the worker's last results by key."""

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE, until
+
 ROOT = Path(__file__).parent.parent
-_READY_SECONDS = 20.0
 
 
 class Sandbox:
@@ -75,22 +75,24 @@ class Sandbox:
         target.chmod(0o755)
         return target
 
-    def until(self, holds: Callable[[], Any], seconds: float = 30.0) -> Any:
-        """Wait until something holds, and return it; fail after so many seconds."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+    def until(self, holds: Callable[[], Any]) -> Any:
+        """Wait until something holds, and return it; fail with the end of oned.log."""
+
+        def look() -> Any:
             with contextlib.suppress(FileNotFoundError):
-                if found := holds():
-                    return found
-            time.sleep(0.02)
-        pytest.fail(f"it did not happen within {seconds} s; oned.log:\n{self.oned_log[-3000:]}")
+                return holds()
+
+        try:
+            return until(look, "it")
+        except pytest.fail.Exception as failure:
+            pytest.fail(f"{failure}; oned.log:\n{self.oned_log[-3000:]}")
 
     def stop(self) -> None:
         """End the sandbox and all that it started."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(_READY_SECONDS)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

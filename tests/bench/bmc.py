@@ -9,9 +9,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from socket import AF_INET, SOCK_DGRAM, socket
 from statistics import median
 
 from hooks.power.bmc.book import Book
@@ -47,23 +46,13 @@ def _peers(folder: Path) -> Iterator[list[IpmiPeer]]:
     uuids = [f"4c4c4544-0042-3510-8053-b4c04f56{n:04x}" for n in range(COUNT)]
     peers: list[IpmiPeer] = []
     try:
-        named = zip(uuids, _free_ports(COUNT), strict=True)
-        peers.extend(IpmiPeer(folder / uuid, uuid, port=port) for uuid, port in named)
+        peers.extend(IpmiPeer(folder / uuid, uuid) for uuid in uuids)
         for peer in peers:
             peer.wait_until_ready()
         yield peers
     finally:
         for peer in peers:
             peer.stop()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that are free now, each another one: all are held until all are known."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket(AF_INET, SOCK_DGRAM)) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def _round(number: int, book: Book) -> float:

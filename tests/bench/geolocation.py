@@ -66,7 +66,7 @@ def pool(bundle: Bundle) -> None:
     for number in range(HOSTS):
         host = bundle.sandbox.call("one.host.allocate", f"node-{number}", "dummy", "dummy", 0)
         bundle.sandbox.call("one.host.update", host, 'GEOLOCATION_IP="130.237.28.40"', 1)
-    bundle.sandbox.until(lambda: "<STATE>2</STATE>" in bundle.sandbox.call("one.host.info", HOSTS - 1), 60)
+    bundle.sandbox.until(lambda: "<STATE>2</STATE>" in bundle.sandbox.call("one.host.info", HOSTS - 1))
     began = time.perf_counter()
     bundle.onext("worker", "--until-idle", seconds=120)
     took = time.perf_counter() - began

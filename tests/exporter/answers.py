@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from tests.waiting import PATIENCE
+
 
 @dataclass
 class Answers:
@@ -54,7 +56,7 @@ def serve(documents: Mapping[str, bytes | None]) -> Iterator[Answers]:
             method = found[1].decode()
             answers.calls.append(method)
             if answers.delay:
-                answers.delay.wait(20)
+                answers.delay.wait(PATIENCE)
             try:
                 connection.sendall(answers.answer(method))
             except OSError:

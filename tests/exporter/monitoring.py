@@ -18,32 +18,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
+from sandbox.ports import free_port
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def until(holds: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
-    """Wait until something holds, and return it."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.1)
-    pytest.fail(f"{what} did not happen within {seconds} s")
 
 
 def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, Any]:
     """Return status, body and headers; 0 where nobody answers."""
     request = urllib.request.Request(url, headers=headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers
@@ -62,7 +47,7 @@ def process(*argv: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Popen[st
     finally:
         running.send_signal(signal.SIGTERM)
         try:
-            running.communicate(timeout=10)
+            running.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             running.kill()
             running.communicate()
@@ -169,7 +154,7 @@ def pages(page: Callable[[str, str], str | None]) -> Iterator[int]:
             pass  # a client that left is what some tests are about
 
     with Server(("0.0.0.0", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield server.server_address[1]
         server.shutdown()

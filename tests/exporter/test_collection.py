@@ -154,7 +154,9 @@ def test_power_goes_on_while_oned_is_down(oned: Answers, clock: Clock, tmp_path:
     hosts = oned.documents["hostpool.info"] or b""
     oned.documents["hostpool.info"] = hosts.replace(b"<NAME>node-a1<", b"<NAME>127.0.0.1<")
     with pages(lambda _address, _path: "scaph_host_power_microwatts 5000000\n") as port:
-        settings = Exporter(power=Power(sources=["scaphandre"], scaphandre_port=port, connect_timeout=0.1))
+        settings = Exporter(
+            power=Power(sources=["scaphandre"], scaphandre_port=port, connect_timeout=5.0, budget=30.0)
+        )
         source = Source(oned.endpoint, "u:p", 1.0, 2.0, 5.0)
         made = Collection(source, settings, tmp_path, version="1", server="fe", clock=clock)
         power = 'opennebula_host_power_watts{one_host_id="0",source="scaphandre"}'

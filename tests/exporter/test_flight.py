@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from exporter.flight import Flight
+from tests.waiting import PATIENCE, until
 
 
 class Slow:
@@ -22,7 +23,7 @@ class Slow:
     def __call__(self) -> int:
         number = next(self.numbers)
         self.begun.release()
-        assert self.go.acquire(timeout=10)
+        assert self.go.acquire(timeout=PATIENCE)
         return number
 
 
@@ -39,17 +40,14 @@ def test_twenty_at_once_cost_two() -> None:
     results: list[int] = []
     flight = Flight(slow)
     first = ask(flight, 1, results)
-    assert slow.begun.acquire(timeout=10)
+    assert slow.begun.acquire(timeout=PATIENCE)
     others = ask(flight, 19, results)
-    for _ in range(200):  # let all of them reach the wait
-        if len(flight._change._waiters) == 19:  # type: ignore[attr-defined]
-            break
-        threading.Event().wait(0.01)
+    until(lambda: len(flight._change._waiters) == 19, "the others' coming")  # type: ignore[attr-defined]
     slow.go.release()
-    assert slow.begun.acquire(timeout=10)
+    assert slow.begun.acquire(timeout=PATIENCE)
     slow.go.release()
     for thread in first + others:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert sorted(results) == [1] + [2] * 19
     assert next(slow.numbers) == 3
 
@@ -60,12 +58,12 @@ def test_nothing_is_older_than_the_question() -> None:
     results: list[int] = []
     flight = Flight(slow)
     early = ask(flight, 1, results)
-    assert slow.begun.acquire(timeout=10)
+    assert slow.begun.acquire(timeout=PATIENCE)
     late: list[int] = []
     waiting = ask(flight, 1, late)
     slow.go.release(2)
     for thread in early + waiting:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert (results, late) == ([1], [2])
 
 

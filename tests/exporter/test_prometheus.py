@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from onext.install.prometheus_jobs import Wanted
 from onext.install.prometheus_yml import add
 from onext.settings.prometheus import Targets, Tenants
 from tests.exporter.answers import recorded, serve
-from tests.exporter.monitoring import Prometheus, exporter, get, pages, prometheus, until
+from tests.exporter.monitoring import Prometheus, exporter, get, pages, prometheus
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "exporter/rules/onext.rules.yml"
@@ -86,7 +88,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
             configuration = CONFIGURATION.format(rules=RULES, exporter=listen, port=port)
             with prometheus(folder / "prometheus", configuration) as running:
                 energy = "increase(opennebula_host_energy_joules_total[5m]) > 0"
-                until(lambda: running.query(energy), "two readings of energy", 40)
+                until(lambda: running.query(energy), "two readings of energy")
                 yield running
 
 
@@ -99,7 +101,7 @@ def test_every_panel_shows_something(monitored: Prometheus, file: Path) -> None:
     for panel in panels:
         for target in panel["targets"]:
             query = target["expr"].replace("$host", ".*").replace("$vm", ".*")
-            assert monitored.query(query), f"{panel['title']}: {query}"
+            until(partial(monitored.query, query), f"{panel['title']}: {query}")
 
 
 @pytest.mark.process
@@ -107,7 +109,8 @@ def test_variables_have_values(monitored: Prometheus) -> None:
     """A dashboard whose drop-down is empty shows nothing."""
     for dashboard in ALL:
         for _, label, metric in dashboard.variables:
-            assert monitored.query(f"count by ({label}) ({metric})")
+            query = f"count by ({label}) ({metric})"
+            until(partial(monitored.query, query), query)
 
 
 def test_dashboards_are_made_from_their_source() -> None:
@@ -130,14 +133,14 @@ def test_every_metric_of_a_rule_exists(monitored: Prometheus, alert: str, expres
     names = set(re.findall(r"\b(?:up|(?:node|opennebula|onext)_\w+)\b", bare))
     assert names, alert
     for name in names:
-        assert monitored.query(name), f"{alert}: {name}"
+        until(partial(monitored.query, name), f"{alert}: {name}")
     assert isinstance(monitored.query(expression), list)
 
 
 @pytest.mark.process
 def test_a_dead_exporter_of_a_tenant_raises_no_alert(monitored: Prometheus) -> None:
     """What a tenant stops must page nobody; a real loss would, as HostDown does here for the host in error."""
-    assert monitored.query('up{job="opennebula_vms"} == 0')
+    until(lambda: monitored.query('up{job="opennebula_vms"} == 0'), "the dead exporter")
     until(lambda: "HostDown" in monitored.alerts(), "the alert of the host in error")
     assert "InstanceDown" not in monitored.alerts()
 
@@ -145,11 +148,10 @@ def test_a_dead_exporter_of_a_tenant_raises_no_alert(monitored: Prometheus) -> N
 @pytest.mark.process
 def test_power_reaches_prometheus(monitored: Prometheus) -> None:
     """A guest's power counts once, from the host that OpenNebula says it is on."""
-    (found,) = monitored.query('opennebula_vm_power_watts{one_vm_id="2"}')
+    (found,) = until(lambda: monitored.query('opennebula_vm_power_watts{one_vm_id="2"}'), "a guest's power")
     assert found["value"][1] == "2"
-    assert (
-        len(monitored.query("opennebula_power_source_up == 1")) == 7
-    )  # neither the host that is off, nor in error
+    # neither the host that is off, nor in error
+    until(lambda: len(monitored.query("opennebula_power_source_up == 1")) == 7, "power of all seven hosts")
     assert not monitored.query('opennebula_host_power_watts{one_host_id="7"}')
 
 
@@ -211,9 +213,8 @@ def test_a_tenant_cannot_pass_for_anything_else(tmp_path: Path) -> None:
         (tmp_path / "prometheus").mkdir()
         (wanted.rules).write_text(RULES.read_text())
         with prometheus(tmp_path / "prometheus", add("global: {}\n", wanted)) as running:
-            until(lambda: running.query("app_requests_total"), "the tenant's metric")
             until(lambda: running.query('up{one_vm_id="43"} == 0'), "the refusal of the flood")
-            (found,) = running.query("app_requests_total")
+            (found,) = until(lambda: running.query("app_requests_total"), "the tenant's metric")
             labels = found["metric"]
             assert (labels["job"], labels["one_vm_id"]) == ("opennebula_vms", "42")
             assert (labels["exported_job"], labels["exported_one_vm_id"]) == ("node_exporter", "1")

@@ -21,8 +21,10 @@ from click.testing import CliRunner
 
 from exporter.main import address, main
 from exporter.webconfig import Tls, Users, WebConfigError, context, load
+from sandbox.ports import free_port
 from tests.exporter.answers import Answers, recorded, serve
-from tests.exporter.monitoring import ROOT, exporter, free_port, get, until
+from tests.exporter.monitoring import ROOT, exporter, get
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.process
 NO_POWER = "exporter: {power: {sources: []}}\n"
@@ -92,10 +94,10 @@ def test_twenty_scrapes_at_once_ask_oned_twice(oned: Answers, tmp_path: Path) ->
             scrape.start()
         until(lambda: "hostpool.info" in oned.calls, "the first call")
         until(lambda: requests_read(listen) == 20, "the requests of all")
-        threading.Event().wait(0.5)  # from reading its request to asking is a step in each thread
+        threading.Event().wait(1.0)  # from reading its request to asking is a step in each thread
         oned.delay.set()
         for scrape in scrapes:
-            scrape.join(30)
+            scrape.join(PATIENCE)
         assert found == [200] * 20
         assert oned.calls.count("vmpool.infoextended") <= 2
 
@@ -135,7 +137,7 @@ def test_tls_and_passwords(oned: Answers, tmp_path: Path, certificate: Path) -> 
                 f"https://{listen}/metrics", headers={"Authorization": f"Basic {token}"}
             )
             try:
-                with urllib.request.urlopen(request, context=trust, timeout=20) as answer:
+                with urllib.request.urlopen(request, context=trust, timeout=PATIENCE) as answer:
                     return int(answer.status)
             except urllib.error.HTTPError as error:
                 return error.code

@@ -12,6 +12,7 @@ import pytest
 
 from onext.install import service, sources, trial
 from onext.install.front_end import FrontEnd
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "http://127.0.0.1:1/RPC2"  # oned is down
@@ -44,7 +45,7 @@ class Installed:
     def run(self, *options: str, checkout: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run install.sh."""
         command = [str((checkout or self.checkout) / "install.sh"), *options]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=900, check=False)
 
     def install(self, checkout: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run install.sh with the wheels that are there."""
@@ -55,7 +56,9 @@ class Installed:
 
     def onext(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.location / "bin/onext"), *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, env=self.env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
 
 
 @pytest.fixture(scope="session")

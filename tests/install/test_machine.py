@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.process, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(1200)]
 
 
 def why_not() -> str:
@@ -42,7 +42,7 @@ def test_a_packaged_front_end(checkout: Path, wheels: Path, tmp_path: Path) -> N
         [*own, "sh", checkout / "machine.sh", checkout, wheels, scratch],
         capture_output=True,
         text=True,
-        timeout=380,
+        timeout=900,
         check=False,
     )
     if re.search(r"mount: .*(permission denied|wrong fs type)", done.stderr):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from sandbox.tour.stage import Stage
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(1200)]
 
 
 def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1100,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,9 +46,9 @@ def test_what_is_left_running_can_be_ended(tmp_path: Path) -> None:
     stage.start()
     assert stage.call("system.version") == "7.0.2"
     script = stage.leave()
-    subprocess.run([script], capture_output=True, timeout=60, check=True)
+    subprocess.run([script], capture_output=True, timeout=PATIENCE, check=True)
     assert not stage.folder.exists()
-    assert [process.wait(20) for process in stage._processes] == [0]
+    assert [process.wait(PATIENCE) for process in stage._processes] == [0]
     for process in stage._processes:
         assert process.stdout is not None
         process.stdout.close()

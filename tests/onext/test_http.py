@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from onext.http import Http, HttpError
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 Serve = Callable[[bytes], str]
@@ -48,7 +49,7 @@ def answer(status: str, body: bytes, *headers: str) -> bytes:
 def test_an_answer(serve: Serve) -> None:
     """The main job."""
     with contextlib.closing(Http()) as http:
-        assert http.get(serve(answer("200 OK", b"page")), timeout=5).body == b"page"
+        assert http.get(serve(answer("200 OK", b"page")), timeout=PATIENCE).body == b"page"
 
 
 @pytest.mark.parametrize("status", ["302 Found", "404 Not Found", "500 Error"])
@@ -56,7 +57,7 @@ def test_other_statuses_and_redirects_are_failures(serve: Serve, status: str) ->
     """A tenant's exporter must not send us elsewhere."""
     url = serve(answer(status, b"", "Location: http://169.254.169.254/"))
     with contextlib.closing(Http()) as http, pytest.raises(HttpError, match=f"HTTP {status[:3]}"):
-        http.get(url, timeout=5)
+        http.get(url, timeout=PATIENCE)
 
 
 def test_an_endless_answer_is_ended(serve: Callable[..., str]) -> None:
@@ -66,7 +67,7 @@ def test_an_endless_answer_is_ended(serve: Callable[..., str]) -> None:
         contextlib.closing(Http(size=1_000_000)) as http,
         pytest.raises(HttpError, match="more than 1000000"),
     ):
-        http.get(url, timeout=30)
+        http.get(url, timeout=PATIENCE)
 
 
 def test_a_dripping_answer_is_ended(serve: Callable[..., str]) -> None:

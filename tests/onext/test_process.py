@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from onext.process import CommandError, run
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 PYTHON = sys.executable
@@ -15,21 +16,21 @@ PYTHON = sys.executable
 
 def test_output_and_input_travel() -> None:
     """Commands get what they are given and give back what they print."""
-    done = run([PYTHON, "-c", "import sys; print(sys.stdin.read()[::-1])"], timeout=10, input=b"abc")
+    done = run([PYTHON, "-c", "import sys; print(sys.stdin.read()[::-1])"], timeout=PATIENCE, input=b"abc")
     assert done.stdout == b"cba\n"
 
 
 def test_large_input_and_output_do_not_block_each_other() -> None:
     """A deadlock between two pipes would hold a worker's thread for ever."""
     data = os.urandom(300_000)
-    done = run(["cat"], timeout=10, input=data)
+    done = run(["cat"], timeout=PATIENCE, input=data)
     assert done.stdout == data
 
 
 def test_a_failure_tells_command_code_and_output() -> None:
     """Without them nobody can say what went wrong."""
     with pytest.raises(CommandError) as failure:
-        run([PYTHON, "-c", "import sys; sys.exit('no such thing')"], timeout=10)
+        run([PYTHON, "-c", "import sys; sys.exit('no such thing')"], timeout=PATIENCE)
     assert failure.value.exit_code == 1
     assert b"no such thing" in failure.value.output
     assert PYTHON in str(failure.value)
@@ -58,15 +59,15 @@ def test_children_that_outlive_a_command_are_ended_too(tmp_path: Path) -> None:
 def test_endless_output_is_ended() -> None:
     """A host that sends without end must not eat the front-end's memory."""
     with pytest.raises(CommandError, match="more than 1000 bytes"):
-        run(["yes"], timeout=10, max_output=1000)
+        run(["yes"], timeout=PATIENCE, max_output=1000)
 
 
 def test_a_missing_command_is_a_command_error() -> None:
     """A front-end without ssh says so in one line."""
     with pytest.raises(CommandError, match="cannot be started"):
-        run(["/no/such/command"], timeout=1)
+        run(["/no/such/command"], timeout=PATIENCE)
 
 
 def test_a_command_that_closes_its_input_is_no_failure() -> None:
     """Commands may read less than they are offered."""
-    assert run(["true"], timeout=10, input=b"x" * 1_000_000).exit_code == 0
+    assert run(["true"], timeout=PATIENCE, input=b"x" * 1_000_000).exit_code == 0

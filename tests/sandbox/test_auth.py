@@ -177,14 +177,17 @@ def test_a_long_token_arrives(front: Sandbox) -> None:
     assert enters(front, "x" * 1_000_000)
 
 
-def test_a_slow_driver_holds_up_nobody_else(front: Sandbox) -> None:
+def test_a_slow_driver_holds_up_nobody_else(front: Sandbox, tmp_path: Path) -> None:
     """A login that takes long would stop the tests' own calls."""
-    driver(front, "sleep 2")
+    began, gate = tmp_path / "began", tmp_path / "gate"
+    driver(front, f"touch {began}; while [ ! -e {gate} ]; do sleep 0.02; done")
     alice(front)
     slow = threading.Thread(target=front.answer, args=("one.zonepool.info",), kwargs={"session": "alice:x"})
     slow.start()
+    front.until(began.exists)
     assert front.call("system.version") == "7.0.2"
     assert slow.is_alive()
+    gate.touch()
     slow.join()
 
 

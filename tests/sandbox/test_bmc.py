@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures_sandbox import Sandbox
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -45,12 +46,12 @@ def cycle(sandbox: Sandbox, switch: Any) -> None:
     sandbox.call("host.status", 0, 1)
     sandbox.call("host.status", 0, 2)
     switch(False)
-    sandbox.until(lambda: not answers(sandbox), 30)
+    sandbox.until(lambda: not answers(sandbox))
     sandbox.call("host.status", 0, 1)
     sandbox.control("monitor")
     assert "<TOTAL_CPU>0<" in sandbox.call("host.info", 0)
     switch(True)
-    sandbox.until(lambda: "<TOTAL_CPU>800<" in sandbox.call("host.info", 0), 30)
+    sandbox.until(lambda: "<TOTAL_CPU>800<" in sandbox.call("host.info", 0))
     assert answers(sandbox)
     sandbox.call("host.status", 0, 0)
     assert state(sandbox) == "2"
@@ -66,7 +67,7 @@ def test_ipmi(host: Sandbox) -> None:
 
     def ipmitool(*words: str) -> str:
         done = subprocess.run(
-            ["ipmitool", *login, *words], capture_output=True, text=True, check=True, timeout=30
+            ["ipmitool", *login, *words], capture_output=True, text=True, check=True, timeout=PATIENCE
         )
         return done.stdout
 

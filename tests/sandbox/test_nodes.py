@@ -6,13 +6,14 @@ import subprocess
 import pytest
 
 from tests.fixtures_sandbox import Sandbox
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
-_SSH = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=2")
+_SSH = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes")
 
 
 def ssh(
-    sandbox: Sandbox, *command: str, stdin: str = "", seconds: float = 20
+    sandbox: Sandbox, *command: str, stdin: str = "", seconds: float = PATIENCE
 ) -> subprocess.CompletedProcess[str]:
     """Run ssh as a hook would: found in the sandbox's PATH."""
     return subprocess.run(
@@ -62,13 +63,13 @@ def test_sync(sandbox: Sandbox) -> None:
     """A host that was powered off wakes with an old driver: the power part has to run this, and see it work."""
     sandbox.control("node", "node-a1", {})
     sandbox.remote("vmm/kvm/fresh", "new\n")
-    subprocess.run(["onehost", "sync", "--force", "node-a1"], env=sandbox.env, check=True, timeout=30)
+    subprocess.run(["onehost", "sync", "--force", "node-a1"], env=sandbox.env, check=True, timeout=PATIENCE)
     there = sandbox.location / "nodes/node-a1/var/tmp/one"
     assert (there / "vmm/kvm/fresh").read_text() == "new\n"
     assert (there / "VERSION").read_text() == "7.0.2\n"
     sandbox.control("node", "node-a1", {"behaves": "refuse"})
     done = subprocess.run(
-        ["onehost", "sync", "node-a1"], env=sandbox.env, check=False, timeout=30, capture_output=True
+        ["onehost", "sync", "node-a1"], env=sandbox.env, check=False, timeout=PATIENCE, capture_output=True
     )
     assert done.returncode == 1
 
@@ -85,7 +86,7 @@ def test_a_node_that_refuses(sandbox: Sandbox) -> None:
 def test_a_node_that_is_mute_or_hangs(sandbox: Sandbox) -> None:
     """The time-outs of ssh, and the guard beyond them, could not be tried."""
     sandbox.control("node", "node-a1", {"behaves": "mute"})
-    said = ssh(sandbox, "node-a1", "true")
+    said = ssh(sandbox, "-o", "ConnectTimeout=2", "node-a1", "true")
     assert (said.returncode, "timed out" in said.stderr.lower()) == (255, True)
     sandbox.control("node", "node-a1", {"behaves": "hang"})
     with pytest.raises(subprocess.TimeoutExpired):

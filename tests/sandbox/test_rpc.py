@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.fixtures_sandbox import ROOT, Sandbox
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 HOST, VM, USE, MANAGE, ALL, ONE, GROUP = (
@@ -158,7 +159,7 @@ def test_oned_that_does_not_answer(sandbox: Sandbox) -> None:
 
 def test_oned_that_answers_late(sandbox: Sandbox) -> None:
     """Nor with an oned that is slow for some calls."""
-    sandbox.control("trouble", False, 2.0, "one.host")
+    sandbox.control("trouble", False, 5.0, "one.host")
     late = threading.Thread(target=sandbox.call, args=("hostpool.info",))
     late.start()
     assert sandbox.call("vmpool.info", -2, -1, -1, -1) == "<VM_POOL></VM_POOL>"
@@ -181,7 +182,7 @@ def test_raft(sandbox: Sandbox) -> None:
     assert "<A>" not in sandbox.call("host.info", 0)
     assert blocked.is_alive()
     sandbox.control("raft", 3, 7, False)
-    blocked.join(10)
+    blocked.join(PATIENCE)
     assert "<A>" in sandbox.call("host.info", 0)
 
 

@@ -90,7 +90,7 @@ def test_resume_goes_past_the_scheduler(pool: Sandbox, action: str, state: int) 
 def test_live_migration(pool: Sandbox) -> None:
     """Capacity is taken on the destination first, and given back on the source only at the end."""
     guest = vm(pool)
-    pool.control("step", 3.0)
+    pool.control("step", 5.0)
     pool.call("vm.migrate", guest, 1, True, True, -1)
     assert states(pool, guest) == (3, 4)
     assert (usage(pool, 0), usage(pool, 1)) == ((100, 1048576, 1), (100, 1048576, 1))

@@ -1,9 +1,7 @@
 """The main job on real input: an event of the sandbox's oned ends as GEOLOCATION in the host's template."""
 
 import base64
-import os
 import random
-import signal
 import socket
 import time
 from pathlib import Path
@@ -140,15 +138,15 @@ def test_hanging_hosts_hold_no_slot(geo: Bundle, tmp_path: Path) -> None:
         )
         for number in range(60):
             geo.sandbox.call("one.host.allocate", f"node-{number}", "dummy", "dummy", 0)
-        geo.sandbox.until(lambda: "<STATE>2</STATE>" in geo.sandbox.call("one.host.info", 59), 30)
+        geo.sandbox.until(lambda: "<STATE>2</STATE>" in geo.sandbox.call("one.host.info", 59))
         asked = time.time()
         geo.sandbox.call("one.host.status", 5, 1)
-        geo.sandbox.until(mark.exists, 30)
+        geo.sandbox.until(mark.exists)
         assert geo.worker_pid() is not None
         waited = float(geo.sandbox.until(lambda: mark.read_text().strip())) - asked
         print(f"another hook started after {waited:.2f} s")
         assert waited < 20  # with hooks that wait for ssh it would be six times 60 s
-        geo.end_worker(signal.SIGKILL)
+        geo.kill_worker()
 
 
 def test_acknowledged_events_survive_kills(geo: Bundle) -> None:
@@ -159,9 +157,7 @@ def test_acknowledged_events_survive_kills(geo: Bundle) -> None:
     for number in numbers:
         assert geo.run_hook("geolocation", payload(number, f"node-{number}")).returncode == 0
         time.sleep(chance.uniform(0, 1.2))
-        pid = geo.worker_pid()
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+        geo.kill_worker()
         value = geo.template(number).get("GEOLOCATION")
         assert value in (None, STOCKHOLM)
     assert geo.run_hook("geolocation", payload(last, "node-last")).returncode == 0

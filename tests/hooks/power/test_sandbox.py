@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 
 from tests.fixtures_bundle import Bundle
 from tests.fixtures_sandbox import Sandbox
+from tests.waiting import PATIENCE
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 SETTINGS = """power:
   clusters: [100]
   highest_mode: auto
@@ -22,7 +23,7 @@ SETTINGS = """power:
   spare_host: false
   highest_parallel_off: 9
   highest_cycles_per_day: 48
-  soft_off_timeout: 5
+  soft_off_timeout: 30
 """
 POLICY = [
     "MODE=auto",
@@ -59,7 +60,7 @@ class Cloud:
             rows = json.loads(self.power("status", "--json").stdout)
             return all(row["bmc"] == "on" for row in rows)
 
-        self.sandbox.until(answering, 60)
+        self.sandbox.until(answering)
         return self
 
     def power(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
@@ -102,7 +103,7 @@ class Cloud:
             entry["password"],
         ]
         command = ["ipmitool", "-I", "lanplus", *login, "power", "status"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 
 @pytest.fixture
@@ -141,9 +142,7 @@ def test_it_does_so_by_itself(cloud: Cloud) -> None:
     for number in range(3):
         cloud.sandbox.call("vm.allocate", f'NAME="new-{number}" CPU=4 MEMORY=1024 HYPERVISOR="dummy"', False)
     cloud.rounds(lambda: sum(cloud.state(host) == 2 for host in range(4)) >= 2, most=60)
-    cloud.sandbox.until(
-        lambda: cloud.sandbox.call("vmpool.info", -2, -1, -1, 3).count("<LCM_STATE>3<") == 7, 30
-    )
+    cloud.sandbox.until(lambda: cloud.sandbox.call("vmpool.info", -2, -1, -1, 3).count("<LCM_STATE>3<") == 7)
 
 
 def test_an_event_reaches_the_worker(cloud: Cloud) -> None:
@@ -152,9 +151,9 @@ def test_an_event_reaches_the_worker(cloud: Cloud) -> None:
     cloud.bundle.register("power")
     cloud.power("set", "100", "MODE=advise")
     cloud.sandbox.call("vm.allocate", 'NAME="new" CPU=1 MEMORY=128 HYPERVISOR="dummy"', False)
-    cloud.sandbox.until(lambda: any(key.startswith("power.") for key in cloud.bundle.results()), 60)
+    cloud.sandbox.until(lambda: any(key.startswith("power.") for key in cloud.bundle.results()))
     figures = cloud.bundle.var / "run/metrics/power.prom"
-    cloud.sandbox.until(figures.exists, 60)
+    cloud.sandbox.until(figures.exists)
     assert 'onext_power_hosts{cluster="100"' in figures.read_text()
     cloud.bundle.end_worker()
 
@@ -209,7 +208,7 @@ def test_only_a_leader_acts_and_one_that_is_cut_off_switches_nothing(cloud: Clou
     env = cloud.bundle.sandbox.env
     with pytest.raises(subprocess.TimeoutExpired):  # it tries again and again: its writes do not return
         subprocess.run(
-            [str(cloud.bundle.command), "power", "off", "3", "--evacuate"], env=env, timeout=20, check=False
+            [str(cloud.bundle.command), "power", "off", "3", "--evacuate"], env=env, timeout=12, check=False
         )
     assert "on" in cloud.ipmitool(3)
     assert cloud.state(3) == 2

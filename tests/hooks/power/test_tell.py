@@ -77,7 +77,7 @@ def receiver() -> Iterator[int]:
     """Give the port of a webhook."""
     Receiver.got.clear()
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_port
         server.shutdown()
 
@@ -93,7 +93,7 @@ def test_events_reach_syslog_and_a_webhook_that_fails_once(
     file.chmod(0o600)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
         log.bind(("127.0.0.1", 0))
-        log.settimeout(5)
+        log.settimeout(90)
         port = log.getsockname()[1]
         settings = Power(syslog=Syslog(host="127.0.0.1", port=port), webhooks=(Webhook(url_file=file),))
         send(settings, "alpha", EVENT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from itertools import count
 from pathlib import Path
 
 from hooks.prometheus import files
@@ -48,19 +49,22 @@ def test_readers_never_see_a_torn_file(tmp_path: Path) -> None:
     done = threading.Event()
 
     def alternate(seed: int) -> None:
-        for turn in range(60):
-            files.write(tmp_path, decision(*(f"10.{seed}.0.{n}:1" for n in range(turn))))
+        for turn in count(1):
+            files.write(tmp_path, decision(*(f"10.{seed}.0.{n}:1" for n in range(turn % 60))))
+            if turn >= 60 and done.is_set():
+                return
 
     writers = [threading.Thread(target=alternate, args=(seed,)) for seed in (1, 2)]
     for writer in writers:
         writer.start()
-    reads = 0
-    while any(writer.is_alive() for writer in writers):
-        found = json.loads((tmp_path / "vms.json").read_bytes())
+    try:
+        reads = [json.loads((tmp_path / "vms.json").read_bytes()) for _ in range(200)]
+    finally:
+        done.set()
+        for writer in writers:
+            writer.join()
+    for found in reads:
         assert len({group["targets"][0].split(".")[1] for group in found}) <= 1
-        reads += 1
-    done.set()
-    assert reads
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 

@@ -14,7 +14,7 @@ from onext.biscuit import keys, policy, reading, tokens
 from onext.biscuit.errors import BadBlock, TokenUnreadable
 
 NOW = datetime.now(timezone.utc)
-HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)  # longer than all tests together
 KEY = keys.generate()
 PUBLIC = keys.public_of(KEY)
 
@@ -22,7 +22,7 @@ PUBLIC = keys.public_of(KEY)
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_a_name_is_a_value(name: str) -> None:
     """A user's name becomes datalog and lets in somebody else."""
-    token = tokens.mint(KEY, name, NOW + HOUR)
+    token = tokens.mint(KEY, name, NOW + DAY)
     policy.check(token, name)
     assert policy.users(token) == [name]
     with pytest.raises(policy.Refused, match="user:"):
@@ -32,9 +32,9 @@ def test_a_name_is_a_value(name: str) -> None:
 def test_ends_when_it_says() -> None:
     """A short-lived token lives on."""
     with pytest.raises(policy.Refused, match="expired: block 0"):
-        policy.check(tokens.mint(KEY, "a", NOW - HOUR), "a")
+        policy.check(tokens.mint(KEY, "a", NOW - DAY), "a")
     with pytest.raises(policy.Refused, match="expired: block 1"):
-        policy.check(tokens.attenuate(tokens.mint(KEY, "a", NOW + HOUR), NOW - HOUR, []), "a")
+        policy.check(tokens.attenuate(tokens.mint(KEY, "a", NOW + DAY), NOW - DAY, []), "a")
 
 
 def test_blocks_restrict() -> None:
@@ -108,11 +108,11 @@ def test_durations(text: str, length: timedelta | None) -> None:
 def test_in_plain_words() -> None:
     """Inspect hides when a token ends, whom it lets in, or how to revoke it."""
     end = datetime(2030, 1, 1, tzinfo=timezone.utc)
-    token = tokens.attenuate(tokens.mint(KEY, "dann1", end + HOUR), end, ["check if true"])
+    token = tokens.attenuate(tokens.mint(KEY, "dann1", end + DAY), end, ["check if true"])
     shown = reading.read(tokens.unverified(token.to_base64()))
     assert shown.users == ("dann1",)
     assert shown.expires == end
-    assert [block.expires for block in shown.blocks] == [end + HOUR, end, None]
+    assert [block.expires for block in shown.blocks] == [end + DAY, end, None]
     assert [block.revocation_id for block in shown.blocks] == token.revocation_ids
     assert shown.blocks[2].statements == ("check if true",)
     assert reading.left(end, end - timedelta(hours=5)) == "good for 5 h"
@@ -130,5 +130,5 @@ def test_rubbish_is_no_token(data: bytes) -> None:
 def test_keys_of_another_algorithm_work_alike() -> None:
     """Users with a secp256r1 key have no commands."""
     key = PrivateKey("secp256r1-private/" + "17" * 32)
-    token = tokens.mint(key, "a", NOW + HOUR, ["check if true"])
+    token = tokens.mint(key, "a", NOW + DAY, ["check if true"])
     policy.check(tokens.verified(token.to_base64(), [keys.public_of(key)]), "a")

@@ -289,7 +289,7 @@ STATES = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(states=STATES)
 def test_whatever_was_there_is_there_again(
     states: dict[int, str], tmp_path_factory: pytest.TempPathFactory, make_home: MakeHome

@@ -8,6 +8,7 @@ import pytest
 
 from onext.install import service
 from onext.install.front_end import FrontEnd
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 
@@ -45,7 +46,7 @@ def test_the_holder_of_a_lock_is_found(front_end: FrontEnd) -> None:
     process = start(front_end, OBEYS)
     assert service.holder(lock) == process.pid
     service._end(front_end)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert service.holder(lock) is None
 
 
@@ -54,7 +55,7 @@ def test_one_that_does_not_end_is_killed(front_end: FrontEnd, monkeypatch: pytes
     monkeypatch.setattr(service, "_PATIENCE", 0.5)
     process = start(front_end, IGNORES)
     service._end(front_end)
-    assert process.wait(20) == -9
+    assert process.wait(PATIENCE) == -9
 
 
 def test_a_lock_that_nobody_holds_is_not_waited_for(front_end: FrontEnd) -> None:

@@ -21,6 +21,7 @@ from onext.oned.errors import (
     Unreachable,
 )
 from onext.oned.objects import HostState
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 Answer = Callable[[], bytes]
@@ -51,9 +52,9 @@ def serve() -> Iterator[Serve]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)
-        return Oned(f"http://127.0.0.1:{server.server_port}/RPC2", "oneadmin:secret", timeout=5)
+        return Oned(f"http://127.0.0.1:{server.server_port}/RPC2", "oneadmin:secret", timeout=PATIENCE)
 
     yield start
     for server in servers:

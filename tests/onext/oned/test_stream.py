@@ -146,10 +146,8 @@ def test_a_fault_is_a_refusal() -> None:
 
 def test_nobody_listens() -> None:
     """A stopped oned must read as such, with what to do."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(Unreachable, match="is opennebula running"):
-        list(pool(Source(f"http://127.0.0.1:{port}/RPC2", "u:p"), "hostpool.info", tag="HOST"))
+        list(pool(Source("http://127.0.0.1:1/RPC2", "u:p"), "hostpool.info", tag="HOST"))
 
 
 def test_a_silent_server_times_out() -> None:

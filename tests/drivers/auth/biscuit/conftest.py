@@ -48,7 +48,7 @@ class Driver:
     def run(self, document: bytes) -> Answer:
         """Run the driver as the auth manager does."""
         done = subprocess.run(
-            [self.executable], input=document, capture_output=True, timeout=100, check=False
+            [self.executable], input=document, capture_output=True, timeout=280, check=False
         )
         return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 

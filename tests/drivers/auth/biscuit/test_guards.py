@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, KeyPair
+
+from tests.waiting import PATIENCE, until
 
 from .conftest import Driver
 
@@ -84,13 +85,8 @@ def test_limits_of_the_process(driver: Driver) -> None:
     process = subprocess.Popen([driver.executable], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     expected = "Max cpu time 1 2", f"Max data size {256 << 20} {256 << 20}", "Max core file size 1 1"
     try:
-        deadline = time.monotonic() + 20
-        while True:
-            limits = " ".join(Path(f"/proc/{process.pid}/limits").read_text().split())
-            if all(limit in limits for limit in expected):
-                break
-            assert time.monotonic() < deadline, limits
-            time.sleep(0.01)
+        limits = Path(f"/proc/{process.pid}/limits")
+        until(lambda: all(limit in " ".join(limits.read_text().split()) for limit in expected), str(expected))
     finally:
         process.communicate()
 
@@ -102,7 +98,7 @@ def test_an_end_even_without_input(driver: Driver) -> None:
     assert "MAX_WAIT = 60  #" in text
     rules.write_text(text.replace("MAX_WAIT = 60  #", "MAX_WAIT = 1  #"))
     with subprocess.Popen([driver.executable], stdin=subprocess.PIPE) as process:
-        assert process.wait(60) == -signal.SIGALRM
+        assert process.wait(PATIENCE) == -signal.SIGALRM
 
 
 def test_lower_limits_of_the_service_are_kept(driver: Driver, root: KeyPair) -> None:

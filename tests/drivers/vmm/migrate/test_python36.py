@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 FOLDER = Path(__file__).parents[4] / "drivers/vmm/migrate"
 ROOMS = sorted(path.stem for path in (FOLDER / "onext_migrate").glob("*.py") if path.stem != "__init__")
 pytestmark = pytest.mark.process
@@ -30,7 +32,7 @@ def test_every_room_can_be_imported(python: str) -> None:
     names = ", ".join(f"onext_migrate.{room}" for room in ROOMS)
     code = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import {names}"
     done = subprocess.run(
-        [python, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [python, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -46,5 +48,5 @@ def test_nothing_newer_than_36() -> None:
         "--eval-annotations",
         str(FOLDER),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout

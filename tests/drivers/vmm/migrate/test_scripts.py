@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 DRIVER = Path(__file__).parents[4] / "drivers/vmm/migrate"
 pytestmark = pytest.mark.process
 XML = b"<VMM_DRIVER_ACTION_DATA/>"
@@ -31,13 +33,13 @@ def migrate(
     node: Path, *words: str, stdin: bytes = XML, path: str = "/usr/local/bin:/usr/bin:/bin"
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run the driver as OpenNebula does."""
-    env = {"PATH": path, "HOME": str(node)}
+    env = {"PATH": path, "HOME": str(node), "RES_OPTIONS": "timeout:1 attempts:1"}  # resolv.conf(5)
     return subprocess.run(
         [str(node / "vmm/kvm/migrate"), *words],
         input=stdin,
         capture_output=True,
         env=env,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -165,7 +167,9 @@ def test_the_virsh_in_front(node: Path, tmp_path: Path, words: list[str], expect
         "ONEXT_DRIVER": str(os.getpid()),
         "ONEXT_OPTIONS": "--ours 1",
     }
-    done = subprocess.run(["virsh", *words], env=env, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        ["virsh", *words], env=env, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
     assert done.stdout.splitlines() == expected
 
 
@@ -179,7 +183,7 @@ def test_no_migration_begins_after_the_driver_died(node: Path) -> None:
         [str(shim / "virsh"), "migrate", "--live", "d", "u"],
         env=env,
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

@@ -1,5 +1,6 @@
 """IPMI with ipmi_sim, whose machine is looked at by ipmitool and in its files."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -18,6 +19,7 @@ from hooks.power.bmc.interface import (
     WrongPassword,
 )
 from tests.fixtures_bmc import PASSWORD, IpmiPeer
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 Books = Callable[[Mapping[int, Mapping[str, object]]], Book]
@@ -25,7 +27,7 @@ OTHER = "11111111-2222-3333-4444-555555555555"
 
 
 def bmc(bmc_book: Books, peer: IpmiPeer, **changes: object) -> Bmc:
-    return bmc_book({7: peer.entry(**changes)}).bmc(7, timeout=10.0)
+    return bmc_book({7: peer.entry(**changes)}).bmc(7, timeout=30.0)
 
 
 def test_power_and_identity_are_read(ipmi: IpmiPeer, bmc_book: Books) -> None:
@@ -50,10 +52,10 @@ def test_soft_off_and_on_are_seen_by_others(ipmi: IpmiPeer, bmc_book: Books) -> 
     """A host would burn on, or sleep on, while we believe otherwise."""
     peer = bmc(bmc_book, ipmi)
     peer.soft_off()
-    assert confirmed(peer, Power.OFF, within=20.0, every=0.1).power is Power.OFF
+    assert confirmed(peer, Power.OFF, within=PATIENCE, every=0.1).power is Power.OFF
     assert ipmi.ipmitool("power", "status").endswith("off")
     peer.switch_on()
-    assert confirmed(peer, Power.ON, within=20.0, every=0.1).power is Power.ON
+    assert confirmed(peer, Power.ON, within=PATIENCE, every=0.1).power is Power.ON
     assert ipmi.ipmitool("power", "status").endswith("on")
 
 
@@ -64,7 +66,7 @@ def test_hard_off_where_the_system_hangs(ipmi: IpmiPeer, bmc_book: Books) -> Non
     peer.soft_off()
     assert confirmed(peer, Power.OFF, within=2.0, every=0.5).power is Power.ON
     peer.hard_off()
-    assert confirmed(peer, Power.OFF, within=20.0, every=0.1).power is Power.OFF
+    assert confirmed(peer, Power.OFF, within=PATIENCE, every=0.1).power is Power.OFF
     assert ipmi.ipmitool("power", "status").endswith("off")
 
 
@@ -79,11 +81,14 @@ def test_an_order_is_not_a_result(ipmi: IpmiPeer, bmc_book: Books) -> None:
 def test_a_slow_machine_is_waited_for(ipmi: IpmiPeer, bmc_book: Books) -> None:
     """A server that takes its time would be quarantined."""
     ipmi.power = "off"
-    ipmi.fault("slow", "2")
+    ipmi.fault("slow")
     peer = bmc(bmc_book, ipmi)
     peer.switch_on()
     assert peer.power().power is Power.OFF
-    assert confirmed(peer, Power.ON, within=20.0, every=0.5).power is Power.ON
+    comes = threading.Timer(2.0, ipmi.mend, ["slow"])
+    comes.start()
+    assert confirmed(peer, Power.ON, within=PATIENCE, every=0.5).power is Power.ON
+    comes.join()
 
 
 def test_a_bmc_that_does_not_know_is_unknown(ipmi: IpmiPeer, bmc_book: Books) -> None:
@@ -158,4 +163,4 @@ def test_a_bmc_that_dies_in_the_session_ends_it_in_time(ipmi: IpmiPeer, bmc_book
     assert said.power is Power.UNKNOWN
     assert isinstance(said.failure, BmcError)
     assert said.reason == "no answer within 4 s"
-    assert time.monotonic() - began < 4.0 + 2.0 + 5.0, "this bound is the promise, not a measurement"
+    assert time.monotonic() - began < 4.0 + 2.0 + 15.0, "this bound is the promise, not a measurement"

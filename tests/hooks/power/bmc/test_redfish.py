@@ -21,6 +21,7 @@ from hooks.power.bmc.interface import (
     WrongPassword,
 )
 from tests.fixtures_bmc import PASSWORD, RedfishPeer, certificate
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 Books = Callable[[Mapping[int, Mapping[str, object]]], Book]
@@ -28,7 +29,7 @@ UUID = "7c9e6679-7425-40de-944b-e07fc1f90000"
 
 
 def bmc(bmc_book: Books, entry: Mapping[str, object]) -> Bmc:
-    return bmc_book({7: entry}).bmc(7, timeout=10.0)
+    return bmc_book({7: entry}).bmc(7, timeout=30.0)
 
 
 def test_orders_count_when_the_state_says_so(redfish: RedfishPeer, bmc_book: Books) -> None:
@@ -37,7 +38,7 @@ def test_orders_count_when_the_state_says_so(redfish: RedfishPeer, bmc_book: Boo
     assert (peer.power().power, peer.identity().uuid) == (Power.ON, redfish.systems[0])
     for order, state in ((peer.soft_off, Power.OFF), (peer.switch_on, Power.ON), (peer.hard_off, Power.OFF)):
         order()
-        assert confirmed(peer, state, within=30.0, every=0.5).power is state
+        assert confirmed(peer, state, within=PATIENCE, every=0.5).power is state
     assert other.power().power is Power.ON
 
 
@@ -100,7 +101,7 @@ class Hostile(http.server.ThreadingHTTPServer):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
         self.socket = context.wrap_socket(self.socket, server_side=True)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def entry(self) -> dict[str, object]:

@@ -12,10 +12,12 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from hooks.power.bmc import suspend
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.fleet import query_all
 from hooks.power.bmc.interface import Bmc, Power, Refused, Unreachable, WrongMachine
 from hooks.power.bmc.suspend import wake
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
 Books = Callable[[Mapping[int, Mapping[str, object]]], Book]
@@ -44,7 +46,9 @@ class Node:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         key, host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
-        self._acceptor = asyncio.run_coroutine_threadsafe(self._listen(key, host_key), self._loop).result(10)
+        self._acceptor = asyncio.run_coroutine_threadsafe(self._listen(key, host_key), self._loop).result(
+            PATIENCE
+        )
         self.port = self._acceptor.get_port()
         (folder / "key").write_bytes(key.export_private_key())
         (folder / "key").chmod(0o600)
@@ -86,9 +90,9 @@ class Node:
         await asyncio.sleep(0.05)
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
 
@@ -107,7 +111,7 @@ def entry(node: Node) -> dict[str, object]:
 
 
 def sleeper(node: Node, bmc_book: Books) -> Bmc:
-    return bmc_book({7: entry(node)}).bmc(7, timeout=15.0, ssh_config=node.config)
+    return bmc_book({7: entry(node)}).bmc(7, timeout=30.0, ssh_config=node.config)
 
 
 def test_a_host_is_suspended_and_falls_silent(node: Node, bmc_book: Books) -> None:
@@ -121,12 +125,14 @@ def test_a_host_is_suspended_and_falls_silent(node: Node, bmc_book: Books) -> No
     assert not host.proves_off
 
 
-def test_a_host_that_stays_awake_is_told(node: Node, bmc_book: Books) -> None:
+def test_a_host_that_stays_awake_is_told(
+    node: Node, bmc_book: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A host that refuses to sleep would be given up while it runs."""
+    monkeypatch.setattr(suspend, "_PATIENCE", 0.1)
     node.obedient = False
-    host = bmc_book({7: entry(node)}).bmc(7, timeout=1.0, ssh_config=node.config)
     with pytest.raises(Refused, match="still answers"):
-        host.soft_off()
+        sleeper(node, bmc_book).soft_off()
 
 
 def test_a_host_that_nothing_would_wake_is_not_suspended(node: Node, bmc_book: Books) -> None:
@@ -153,7 +159,7 @@ def test_power_cannot_be_cut_without_a_bmc(node: Node, bmc_book: Books) -> None:
 def test_hosts_that_sleep_are_asked_in_the_same_round(node: Node, bmc_book: Books) -> None:
     """A cluster without BMCs would have no round at all."""
     asleep = {**entry(node), "address": "127.0.0.2"}
-    said = query_all(bmc_book({1: entry(node), 2: asleep}), 5.0)
+    said = query_all(bmc_book({1: entry(node), 2: asleep}), 60.0)
     assert (said[1].power, said[2].power) == (Power.ON, Power.UNKNOWN)
 
 
@@ -168,7 +174,7 @@ import socket, subprocess, sys
 for words in ("link add w0 type veth peer name w1", "addr add 10.9.0.1/24 brd + dev w0", "link set w0 up", "link set w1 up"):
     subprocess.run(["ip", *words.split()], check=True)
 sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-sniffer.bind(("w1", 0)); sniffer.settimeout(10)
+sniffer.bind(("w1", 0)); sniffer.settimeout(60)
 from hooks.power.bmc.suspend import wake
 wake(sys.argv[1], "w0")
 print(sniffer.recv(2048).hex())
@@ -179,7 +185,7 @@ print(sniffer.recv(2048).hex())
 def test_the_magic_packet_reaches_the_whole_network_of_the_interface() -> None:
     """A host that sleeps has no address any more: only a broadcast reaches it."""
     command = ["unshare", "-n", sys.executable, "-c", LISTEN, MAC]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=True)
     frame = bytes.fromhex(done.stdout.strip())
     assert frame[:6] == b"\xff" * 6
     assert frame.endswith(b"\xff" * 6 + bytes.fromhex(MAC.replace(":", "")) * 16)
