@@ -1,12 +1,15 @@
 #!/bin/sh
 # Called by `make test`: as root on Debian or Ubuntu, install the packages that the tests use, without starting any of
 # their services, and unpack a guest kernel into .cache. Quiet when all is there. Elsewhere, say in one line what will
-# be left out. Never fails: tests without their packages skip and say so.
+# be left out. Waits while another program installs, and tries again what a network did not give; half an hour
+# at most. Never fails: tests without their packages skip and say so.
 packages="openvswitch-switch libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils
 ipxe-qemu seabios openssh-server openssh-client tcpdump rsync ethtool gcc libc6-dev sudo openssl
 prometheus openipmi ipmitool libxml2-utils"
 left_out="the migration laboratory, promtool, IPMI and SSH tests may be left out"
 kernel=.cache/lab/vmlinuz
+policy=${POLICY:-/usr/sbin/policy-rc.d}
+patience="-o DPkg::Lock::Timeout=300 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20"
 
 missing() {
     for package in $packages; do
@@ -14,13 +17,16 @@ missing() {
     done
 }
 
-install() {
+apt() {
     # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $1 >.cache/packages.log 2>&1
+    DEBIAN_FRONTEND=noninteractive timeout "$1" apt-get -q $patience $2 >>.cache/packages.log 2>&1
+}
+
+install() {
+    apt 1200 "install -y --no-install-recommends $1"
 }
 
 without_services() {
-    policy=/usr/sbin/policy-rc.d
     if [ -e "$policy" ]; then
         "$@"
         return
@@ -36,10 +42,18 @@ without_services() {
     return $status
 }
 
+set_up() {
+    without_services install "$(missing)" && return
+    apt 120 update # its lists are old, or not there
+    without_services install "$(missing)"
+}
+
 fetch_kernel() {
     name=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[^ ]*\).*/\1/p' | head -n 1)
     folder=$(mktemp -d) || return 1
-    (cd "$folder" && apt-get download -q "${name:-linux-image-virtual}") >>.cache/packages.log 2>&1
+    log=$PWD/.cache/packages.log
+    # shellcheck disable=SC2086 # a list of words
+    (cd "$folder" && timeout 300 apt-get -q $patience download "${name:-linux-image-virtual}") >>"$log" 2>&1
     archive=$(find "$folder" -name '*.deb' | head -n 1)
     member=$([ -n "$archive" ] && dpkg-deb --fsys-tarfile "$archive" | tar -t 2>/dev/null | grep '/boot/vmlinuz-' | head -n 1)
     if [ -n "$member" ]; then
@@ -49,6 +63,21 @@ fetch_kernel() {
     [ -s "$kernel" ]
 }
 
+set_up_kernel() {
+    fetch_kernel && return
+    [ "$(id -u)" = 0 ] && apt 120 update && fetch_kernel
+}
+
+patiently() {
+    for pause in 0 10 30; do # a lock of the lists, which apt-get does not wait for, or a mirror that is busy
+        sleep "$pause"
+        [ "$(($(date +%s) - began))" -lt 900 ] || return 1
+        "$@" && return
+    done
+    return 1
+}
+
+began=$(date +%s)
 mkdir -p .cache/lab
 if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
     echo "not Debian or Ubuntu: no packages are installed; $left_out"
@@ -60,11 +89,10 @@ if [ -n "$wanted" ] && [ "$(id -u)" != 0 ]; then
     exit 0
 fi
 if [ -n "$wanted" ]; then
-    without_services install "$wanted" || { apt-get update -q >>.cache/packages.log 2>&1 && without_services install "$wanted"; } ||
-        echo "could not be installed (.cache/packages.log): $(missing); $left_out"
+    patiently set_up || echo "could not be installed (.cache/packages.log): $(missing); $left_out"
 fi
 if [ ! -s "$kernel" ] && [ "$(uname -m)" = x86_64 ]; then
-    fetch_kernel || { [ "$(id -u)" = 0 ] && apt-get update -q >>.cache/packages.log 2>&1 && fetch_kernel; } ||
+    patiently set_up_kernel ||
         echo "no guest kernel could be fetched (.cache/packages.log): the migration laboratory is left out"
 fi
 exit 0
