@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from hooks.prometheus.attribute import Address, Refused, labels, wishes
+from hooks.prometheus.attribute import Address, Refused, Wish, labels, wishes
 from hooks.prometheus.inventory import Guest, Inventory, Node
 from hooks.prometheus.policy import Policy, Reaches
 from onext.settings.prometheus import Targets
@@ -79,7 +79,7 @@ def hosts_job(job: str) -> str:
 
 def _guest(guest: Guest, policy: Policy, place: str, per_user: Counter[int]) -> Iterator[Target | Refusal]:
     """Yield a VM's targets and refusals, and count its user's targets."""
-    accepted: set[tuple[Address, int]] = set()
+    accepted: dict[tuple[Address, int], str] = {}
     try:
         chosen = _labels(guest, place) | labels(guest.labels)
     except Refused as reason:
@@ -90,13 +90,14 @@ def _guest(guest: Guest, policy: Policy, place: str, per_user: Counter[int]) -> 
             if isinstance(wish, Refused):
                 raise wish
             address = policy.address(guest, wish)
-            if (address, wish.port) in accepted:
+            if accepted.get((address, wish.port)) == wish.path:
                 continue
             _within(policy.settings, guest, len(accepted), per_user)
+            _differs(wish, address, accepted)
         except Refused as reason:
             yield _refusal(guest, reason)
             continue
-        accepted.add((address, wish.port))
+        accepted[address, wish.port] = wish.path
         per_user[guest.user] += 1
         path = {"__metrics_path__": wish.path} if wish.path else {}
         yield Target(VMS, endpoint(address, wish.port), chosen | path)
@@ -107,6 +108,11 @@ def _within(settings: Targets, guest: Guest, of_vm: int, per_user: Counter[int])
         raise Refused(f"more than {settings.per_vm} targets of one VM")
     if per_user[guest.user] >= settings.per_user:
         raise Refused(f"more than {settings.per_user} targets of user {guest.user}")
+
+
+def _differs(wish: Wish, address: Address, accepted: Container[tuple[Address, int]]) -> None:
+    if (address, wish.port) in accepted:  # both would have one `instance`
+        raise Refused(f"{wish.text!r}: its address and port are a target already, with another path")
 
 
 def _labels(guest: Guest, place: str) -> dict[str, str]:

@@ -96,21 +96,19 @@ def test_sixty_dead_of_two_hundred_stay_inside_the_budget() -> None:
 
     def page(address: str, _path: str) -> str | None:
         asked.append(address)
-        dead = int(address.rpartition(".")[2]) <= 60 and address.startswith("127.0.0.")
-        if dead:
-            over.wait(PATIENCE)
+        if int(address.rpartition(".")[2]) <= 60 and address.startswith("127.0.0."):
+            over.wait()  # for ever: a round that waited for them would never end
         return SCAPHANDRE
 
-    with pages(page) as port:
-        some = rounds(port, budget=2.5, read_timeout=2.0, threads=32)
-        begun = time.monotonic()
-        first = some.gather(hosts(200))
-        took = time.monotonic() - begun
-        up = {number for number, host in first.items() if host.reading}
-        assert took < 30  # one after the other the dead ones alone take 120 s
-        assert not up & set(range(60))
-        until(lambda: some.errors > 0, "a dead host's count")
-        assert max(asked.count(address) for address in set(asked)) == 1
+    try:
+        with pages(page) as port:
+            some = rounds(port, budget=2.5, read_timeout=2.0, threads=32)
+            first = some.gather(hosts(200))
+            up = {number for number, host in first.items() if host.reading}
+            assert not up & set(range(60))
+            until(lambda: some.errors > 0, "a dead host's count")
+            assert max(asked.count(address) for address in set(asked)) == 1
+    finally:
         over.set()
 
 

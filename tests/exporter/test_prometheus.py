@@ -187,6 +187,13 @@ def test_alerts_fire_and_stay_silent_as_they_should(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_alert_is_seen_to_fire() -> None:
+    """An alert that no case lets fire may never fire: its query would come back empty for ever."""
+    cases = (Path(__file__).parent / "rules_test.yml").read_text().replace("[RULES]", "[]")
+    tests = [one for case in YAML(typ="safe").load(cases)["tests"] for one in case["alert_rule_test"]]
+    assert {one["alertname"] for one in tests if one.get("exp_alerts")} == {name for name, _ in rules()}
+
+
 TENANT = """\
 app_requests_total{job="node_exporter",one_vm_id="1"} 7
 opennebula_host_state{one_host_id="3"} 3

@@ -161,7 +161,15 @@ def test_limits_of_a_vm_and_of_a_user() -> None:
 
 def test_the_same_target_twice_is_one() -> None:
     """`9100, 10.0.0.7:9100` would be scraped twice."""
-    assert vms(with_guest(wanted="9100, 10.0.0.7:9100")) == ["10.0.0.7:9100"]
+    twice = with_guest(wanted="9100, 10.0.0.7:9100")
+    assert (vms(twice), reasons(twice)) == (["10.0.0.7:9100"], [])
+
+
+def test_one_port_with_two_paths_is_said_to_be_refused() -> None:
+    """Both would have one `instance`, and Prometheus would mix their samples; one that is lost must be listed."""
+    paths = with_guest(wanted="9100/a 9100/b")
+    assert vms(paths) == ["10.0.0.7:9100"]
+    assert reasons(paths) == ["'9100/b': its address and port are a target already, with another path"]
 
 
 @pytest.mark.parametrize(
