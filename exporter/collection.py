@@ -15,7 +15,7 @@ from exporter import datastores, hosts, parts, services, vms
 from exporter.exposition import Samples
 from exporter.families import DATASTORE, HOST, POWER, SELF, SERVER, VM, Family
 from exporter.power import samples as power
-from exporter.power.rounds import Rounds
+from exporter.power.rounds import Host, Rounds
 from exporter.timing import Background, timed
 from exporter.zone import Zone
 from onext import process
@@ -36,6 +36,8 @@ class Page:
     took: float
     failures: Mapping[str, str]
     vms: int
+    since: float  # time.time() when `up` became what it is
+    power: tuple[int, int]  # hosts that gave figures of power, and hosts that were asked
     compressed: bytes  # the text, gzipped once for all who share the page
 
 
@@ -86,6 +88,7 @@ class Collection:
         self._clock = clock
         self._rounds = Rounds(settings.power)
         self._zone = Zone(source)
+        self._up: tuple[bool, float] | None = None  # what it was, and since when
         self._kept: dict[str, _Kept] = {}
         self._errors: Counter[str] = Counter(
             dict.fromkeys(("hosts", "vms", "datastores", "services", "power", "parts"), 0)
@@ -100,27 +103,34 @@ class Collection:
         vm_hosts = self._pool(scrape, "vms", VM, self._vm_pool)
         self._pool(scrape, "datastores", DATASTORE, self._datastore_pool)
         self._services(scrape)
-        with timed(scrape.samples, "power", self._clock):
-            found = gathered.result()
-            scrape.samples.extend(power.samples(found, vm_hosts).lines)
-            self._errors["power"] = self._rounds.errors
-        with timed(scrape.samples, "parts", self._clock):
-            extra = parts.read(self._folder)
-            scrape.samples.extend(extra.samples.lines)
-            self._errors["parts"] += extra.errors
-        return self._page(scrape, extra.text, begun, wall, len(vm_hosts))
+        asked = self._power(scrape, gathered, vm_hosts)
+        extra = self._parts(scrape)
+        up = self._finish(scrape, begun)
+        if self._up is None or self._up[0] != up:
+            self._up = up, wall
+        text = b"".join(scrape.texts.values()) + scrape.samples.render((*SERVER, *POWER, *SELF)) + extra
+        return Page(
+            text=text,
+            up=up,
+            at=wall,
+            took=self._clock() - begun,
+            failures=scrape.failures,
+            vms=len(vm_hosts),
+            since=self._up[1],
+            power=(sum(host.reading is not None for host in asked), len(asked)),
+            compressed=gzip.compress(text, 1),
+        )
 
-    def _page(self, scrape: _Scrape, extra: bytes, begun: float, wall: float, known: int) -> Page:
+    def _finish(self, scrape: _Scrape, begun: float) -> bool:
+        """Add what the scrape says of itself; return whether oned answered everything."""
         up = not scrape.failures.keys() & {"hosts", "vms", "datastores"}
         add = scrape.samples.add
         add("opennebula_up", int(up))
         add("opennebula_exporter_info", 1, version=self._version, zone=self._zone.name if up else "")
         for collector, count in self._errors.items():
             add("opennebula_scrape_errors_total", count, collector=collector)
-        took = self._clock() - begun
-        add("opennebula_scrape_duration_seconds", round(took, 6), collector="all")
-        text = b"".join(scrape.texts.values()) + scrape.samples.render((*SERVER, *POWER, *SELF)) + extra
-        return Page(text, up, wall, took, scrape.failures, known, gzip.compress(text, 1))
+        add("opennebula_scrape_duration_seconds", round(self._clock() - begun, 6), collector="all")
+        return up
 
     def _pool(
         self,
@@ -168,6 +178,22 @@ class Collection:
     def _datastore_pool(self) -> _Collected:
         found = datastores.read(stream.pool(self._source, "datastorepool.info", tag="DATASTORE"))
         return _Collected(found.samples, found.errors, {})
+
+    def _power(
+        self, scrape: _Scrape, gathered: Background[Mapping[int, Host]], vm_hosts: Mapping[int, int]
+    ) -> list[Host]:
+        with timed(scrape.samples, "power", self._clock):
+            found = gathered.result()
+            scrape.samples.extend(power.samples(found, vm_hosts).lines)
+            self._errors["power"] = self._rounds.errors
+        return list(found.values())
+
+    def _parts(self, scrape: _Scrape) -> bytes:
+        with timed(scrape.samples, "parts", self._clock):
+            found = parts.read(self._folder)
+            scrape.samples.extend(found.samples.lines)
+            self._errors["parts"] += found.errors
+        return found.text
 
     def _services(self, scrape: _Scrape) -> None:
         with timed(scrape.samples, "services", self._clock):

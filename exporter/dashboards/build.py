@@ -38,24 +38,34 @@ class Dashboard:
 
 HOST = ("host", "one_host_id", "opennebula_host_state")
 VM = ("vm", "one_vm_id", "opennebula_vm_state")
-NAMED = "* on (one_host_id) group_left (name) opennebula_host_info"
-VM_NAMED = "* on (one_vm_id) group_left (name) opennebula_vm_info"
+# In an HA zone each server's exporter says the same: joins stay within one, and sums take each object once.
+NAMED = "* on (instance, one_host_id) group_left (name) opennebula_host_info"
+VM_NAMED = "* on (instance, one_vm_id) group_left (name) opennebula_vm_info"
+
+
+def hosts(metric: str) -> str:
+    """Return a metric of hosts, each host once."""
+    return f"max by (one_host_id) (opennebula_host_{metric})"
+
+
+def vms(metric: str) -> str:
+    """Return a metric of VMs, each VM once."""
+    return f"max by (one_vm_id) (opennebula_vm_{metric})"
+
 
 FLEET = Dashboard(
     "onext-fleet",
     "onext / Fleet",
     (
         Panel("OpenNebula answers", "opennebula_up", type="stat"),
-        Panel(
-            "Hosts by state", "count_values by () ('state', opennebula_host_state)", legend="state {{state}}"
-        ),
-        Panel("VMs by state", "count_values by () ('state', opennebula_vm_state)", legend="state {{state}}"),
-        Panel("Hosts off", "count(opennebula_host_state == 8) or vector(0)", type="stat"),
-        Panel("CPU given to VMs", "sum(opennebula_host_cpu_usage_ratio) / 100", legend="cores given"),
-        Panel("CPU there is", "sum(opennebula_host_cpu_maximum_ratio) / 100", legend="cores"),
-        Panel("Memory given to VMs", "sum(opennebula_host_mem_usage_bytes)", "bytes", "given"),
-        Panel("Memory there is", "sum(opennebula_host_mem_maximum_bytes)", "bytes", "memory"),
-        Panel("Power of all hosts", "sum(opennebula_host_power_watts)", "watt", "watts"),
+        Panel("Hosts by state", f"count_values by () ('state', {hosts('state')})", legend="state {{state}}"),
+        Panel("VMs by state", f"count_values by () ('state', {vms('state')})", legend="state {{state}}"),
+        Panel("Hosts off", f"count({hosts('state')} == 8) or vector(0)", type="stat"),
+        Panel("CPU given to VMs", f"sum({hosts('cpu_usage_ratio')}) / 100", legend="cores given"),
+        Panel("CPU there is", f"sum({hosts('cpu_maximum_ratio')}) / 100", legend="cores"),
+        Panel("Memory given to VMs", f"sum({hosts('mem_usage_bytes')})", "bytes", "given"),
+        Panel("Memory there is", f"sum({hosts('mem_maximum_bytes')})", "bytes", "memory"),
+        Panel("Power of all hosts", f"sum({hosts('power_watts')})", "watt", "watts"),
         Panel(
             "Datastores used", "opennebula_datastore_used_bytes", "bytes", "datastore {{one_datastore_id}}"
         ),
@@ -101,22 +111,30 @@ POWER = Dashboard(
             "Power of VMs", f'opennebula_vm_power_watts{{one_vm_id=~"$vm"}} {VM_NAMED}', "watt", "{{name}}"
         ),
         Panel(
-            "The ten that take most", f"topk(10, opennebula_vm_power_watts) {VM_NAMED}", "watt", "{{name}}"
+            "The ten that take most",
+            f"topk(10, max by (one_vm_id, name) (opennebula_vm_power_watts {VM_NAMED}))",
+            "watt",
+            "{{name}}",
         ),
         Panel(
             "Power by user",
-            "sum by (user) (opennebula_vm_power_watts * on (one_vm_id) group_left (user) opennebula_vm_info)",
+            "sum by (user) (max by (one_vm_id, user)"
+            " (opennebula_vm_power_watts * on (instance, one_vm_id) group_left (user) opennebula_vm_info))",
             "watt",
             "{{user}}",
         ),
         Panel(
             "Power that no VM took",
-            "sum(opennebula_host_power_watts) - sum(opennebula_vm_power_watts)",
+            f"sum({hosts('power_watts')}) - sum({vms('power_watts')})",
             "watt",
             "watts",
         ),
         Panel("Flavour", 'opennebula_vm_ut_flavours{one_vm_id=~"$vm"}', legend="{{one_vm_id}}"),
-        Panel("Hosts with figures", "sum by (source) (opennebula_power_source_up)", legend="{{source}}"),
+        Panel(
+            "Hosts with figures",
+            "sum by (source) (max by (source, one_host_id) (opennebula_power_source_up))",
+            legend="{{source}}",
+        ),
     ),
     (VM,),
 )

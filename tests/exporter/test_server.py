@@ -50,6 +50,8 @@ def test_paths(oned: Answers, tmp_path: Path) -> None:
         assert gzip.decompress(squeezed).count(b"\n") == plain.count(b"\n")
         page = get(f"{base}/")[1].decode()
         assert "15 VMs" in page
+        assert "up, since " in page
+        assert "figures of 0 of 0 hosts" in page  # the settings name no source
         assert 'href="/metrics"' in page
         assert get(f"{base}/etc/passwd")[0] == 404
         assert get(f"{base}/targets/vms")[0] == 404  # http_sd is off by default
