@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from hooks.power.observe.guests import size
 from hooks.power.simulate.weeks import Arrival
 from onext.xml import Element
@@ -23,3 +26,9 @@ def accounting(records: Element, cluster: int, begin: float, seconds: float) -> 
         for start, end, record in spans.values()
         if end > start and start < begin + seconds
     ]
+
+
+def known(arrivals: Sequence[Arrival], seconds: float) -> tuple[list[Arrival], float]:
+    """Begin with the first arrival: before that there may have been no cluster. Return the seconds left."""
+    first = min((arrival.at for arrival in arrivals), default=0.0)
+    return [replace(arrival, at=arrival.at - first) for arrival in arrivals], seconds - first

@@ -62,7 +62,7 @@ def report(context: Context, span: float | None, plot: Path | None, *, as_json: 
     if not as_json:
         for found in rows:
             click.echo(
-                f"{found['cluster']}: idle watts {found['idle_watts']}; boots and migrations by the model"
+                f"{found['cluster']}: idle watts: {found['idle_watts']}; boots and migrations: by the model"
             )
 
 

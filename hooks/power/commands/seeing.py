@@ -36,7 +36,7 @@ def plan(context: Context, clusters: Sequence[int], *, as_json: bool) -> None:
     """Show what would be switched and moved in CLUSTERS (ids), and for each host why, or why not."""
     for look in looks(context, clusters):
         if not as_json:
-            click.echo(_headline(look))
+            click.echo("\n".join(_headline(look)))
         show(list(_rows(look)), ("id", "name", "state", "vms", "then", "reason"), as_json=as_json)
         if not as_json:
             _show_moves(look)
@@ -62,25 +62,24 @@ def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
             yield int(host.findtext("ID", "-1"))
 
 
-def _headline(look: part.Look) -> str:
-    on = sum(host.takes_guests for host in look.cluster.hosts)
-    left = on - len(look.decision.plan.drains)
-    held = f"; held: {look.decision.held}" if look.decision.held else ""
+def _headline(look: part.Look) -> Iterator[str]:
+    """Say before and after, what it saves and moves; then what keeps it from being done, and what to do."""
     plan = look.decision.plan
-    gb = sum(move.cost for move in plan.moves)
+    on = sum(host.takes_guests for host in look.cluster.hosts)
     guests = sum(len(move.guests) for move in plan.moves)
-    moving = f", {guests} VMs to move ({gb:.1f} GB)" if guests else ""
-    saved = f"saves {plan.watts_saved:.0f} W{_by(look)}{moving}" if plan.drains else "nothing to save"
-    mode = f"MODE {look.policy.mode.value}" + NEXT[look.policy.mode].format(look.cluster.id)
+    moving = f", {guests} VMs to move ({sum(move.cost for move in plan.moves):.1f} GB)" if guests else ""
+    saved = f"saves {plan.watts_saved:.0f} W ({_by(look)}){moving}" if plan.drains else "nothing to save"
     name = f"cluster {look.cluster.id} ({look.cluster.name})"
-    return f"{name}: {on} hosts on, {left} needed, {saved}; {mode}{held}"
+    yield f"{name}: {on} hosts on, {on - len(plan.drains)} needed, {saved}"
+    yield f"  MODE {look.policy.mode.value}{NEXT[look.policy.mode].format(look.cluster.id)}"
+    if look.decision.held and look.policy.mode is not Mode.OFF:
+        yield f"  held: {look.decision.held}"
 
 
 def _by(look: part.Look) -> str:
     """Say where the watts of the hosts that leave come from."""
     leaving = {drain.slot for drain in look.decision.plan.drains}
-    said = sources(host.curve for host in look.cluster.hosts if host.id in leaving)
-    return f" ({said})" if said else ""
+    return f"idle watts: {sources(host.curve for host in look.cluster.hosts if host.id in leaving)}"
 
 
 def _rows(look: part.Look) -> Iterator[Row]:

@@ -14,7 +14,7 @@ import click
 from hooks.power import part
 from hooks.power.commands.seeing import looks
 from hooks.power.commands.since import seconds
-from hooks.power.history import accounting
+from hooks.power.history import accounting, known
 from hooks.power.planner.problem import ZERO
 from hooks.power.policy import Mode, Policy
 from hooks.power.simulate.plot import Line, Panel, svg
@@ -40,6 +40,7 @@ SIMULATED = Policy(
     target_utilisation=1.0,
 )
 PACKED = "with PACK=yes"
+SHORTEST = 3600.0  # seconds of the past that say anything
 LEAST = 0.02  # of the energy: less is not worth the change
 plot_option = click.option(
     "--plot", type=click.Path(path_type=Path), help="Write an SVG of the hosts that are on."
@@ -139,13 +140,17 @@ def _plot(title: str, outcomes: dict[str, Outcome]) -> str:
 def advise(context: Context, cluster: int, span: float, plot: Path | None, *, as_json: bool) -> None:
     """Play CLUSTER's own past (OpenNebula's accounting) with its policy, and say what it would have saved."""
     look = next(iter(looks(context, [cluster])))
-    days, begin = span / DAY, time.time() - span
-    arrivals = accounting(
-        context.oned.document("vmpool.accounting", -2, int(begin), -1), cluster, begin, days * DAY
-    )
+    begin = time.time() - span
+    records = context.oned.document("vmpool.accounting", -2, int(begin), -1)
+    arrivals, span = known(accounting(records, cluster, begin, span), span)
+    days = span / DAY
     nodes = [Node(h.id, h.size, h.curve, h.record.boot_seconds) for h in look.cluster.hosts if h.size != ZERO]
     if not arrivals or not nodes:
-        sys.exit(f"onext: cluster {cluster} has no accounting or no hosts with capacity in that time")
+        sys.exit(
+            f"onext: cluster {cluster} has no VMs in OpenNebula's accounting of that time, or no hosts on"
+        )
+    if span < SHORTEST:
+        sys.exit(f"onext: the past of cluster {cluster} is {span / 60:.0f} minutes long: ask again in a day")
     name = look.cluster.name
     outcomes = _play(nodes, arrivals, days, dict(_choices(look)), name)
     if plot:
@@ -170,7 +175,7 @@ def _verdict(cluster: int, outcomes: Mapping[str, Outcome], days: float) -> str:
     name, best = min(outcomes.items(), key=lambda item: item[1].kwh)
     words = "MODE=auto PACK=yes" if name == PACKED else "MODE=auto"
     saved = (
-        f"{always - best.kwh:.0f} kWh of {always:.0f} in {days:g} days, {best.totals.migrations} migrations"
+        f"{always - best.kwh:.0f} kWh of {always:.0f} in {days:.1f} days, {best.totals.migrations} migrations"
     )
     note = "requirements, pins and windows are not played"
     if always - best.kwh < LEAST * always:

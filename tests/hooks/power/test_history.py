@@ -1,7 +1,8 @@
 """Accounting records as arrivals."""
 
-from hooks.power.history import accounting
+from hooks.power.history import accounting, known
 from hooks.power.planner.problem import Size
+from hooks.power.simulate.weeks import Arrival
 from onext.xml import parse
 
 RECORD = (
@@ -23,3 +24,11 @@ def test_a_guest_that_moved_comes_once() -> None:
     found = accounting(parse(f"<HISTORY_RECORDS>{text}</HISTORY_RECORDS>"), 100, 1000.0, 3600.0)
     assert sorted((a.at, a.stays) for a in found) == [(0, 1000), (0, 3600)]
     assert found[0].size == Size(50, 512)
+
+
+def test_the_time_before_the_first_vm_is_no_past() -> None:
+    """A cluster of a week would be praised for three weeks in which it was not there."""
+    arrivals = [Arrival(100.0, Size(1, 1), 50.0), Arrival(40.0, Size(1, 1), 5.0)]
+    moved, seconds = known(arrivals, 1000.0)
+    assert ([arrival.at for arrival in moved], seconds) == ([60.0, 0.0], 960.0)
+    assert known([], 1000.0) == ([], 1000.0)
