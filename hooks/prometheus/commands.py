@@ -10,6 +10,7 @@ import click
 from hooks.prometheus import files
 from hooks.prometheus.decide import Decision
 from hooks.prometheus.part import folder, plan, sync
+from onext import readable
 from onext.command import front_end, json_option
 from onext.oned.errors import OnedError
 from onext.part import Context
@@ -54,7 +55,7 @@ def check(context: Context, user: str | None) -> None:
     for job in stale:
         click.echo(f"{path}/{job}.json is not up to date: run `onext targets sync`")
     user = user or context.settings.targets.prometheus_user
-    hidden = files.hidden_from(path, user)
+    hidden = readable.hidden_from(path, user)
     if hidden:
         click.echo(f"{user}: {hidden}")
     if stale or hidden:

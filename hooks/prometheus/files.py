@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,29 +37,6 @@ def text(decision: Decision, job: str) -> bytes:
     """Return the content of one job's file."""
     lines = ",\n".join(json.dumps(group, sort_keys=True) for group in groups(decision.of(job)))
     return f"[{lines}]\n".encode()
-
-
-def hidden_from(folder: Path, user: str) -> str:
-    """Return why the user of that name cannot read the files, empty where it can."""
-    try:
-        known = pwd.getpwnam(user)
-    except KeyError:
-        return f"no user {user} here: name Prometheus's user (targets.prometheus_user)"
-    return readable_by(folder, known.pw_uid, set(os.getgrouplist(user, known.pw_gid)))
-
-
-def readable_by(folder: Path, uid: int, gids: set[int]) -> str:
-    """Return why a user cannot read the files, empty where it can: the check of `--check`."""
-    for path in (*reversed(folder.parents), folder, *folder.glob("*.json")):
-        try:
-            found = path.stat()
-        except OSError as error:
-            return f"{path}: {error.strerror}"
-        shift = 6 if found.st_uid == uid else 3 if found.st_gid in gids else 0
-        needed = 0o5 if path == folder else 0o1 if path.is_dir() else 0o4
-        if uid != 0 and (found.st_mode >> shift) & needed != needed:
-            return f"{path} (mode {found.st_mode & 0o777:o}) cannot be read"
-    return ""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from hooks.prometheus import files, inventory, surroundings
 from hooks.prometheus.attribute import Address
 from hooks.prometheus.decide import Decision, decide
 from hooks.prometheus.networks import ONEADMIN, networks
-from onext import log, metrics
+from onext import log, metrics, readable
 from onext.oned import stream
 from onext.oned.errors import Malformed
 from onext.part import Check, Context, Key, Part
@@ -102,7 +102,7 @@ def checks(context: Context) -> Iterable[Check]:
     path, user = folder(context), context.settings.targets.prometheus_user
     if not (path / "vms.json").is_file():
         yield Check("targets", "warn", f"{path}/vms.json is not there", "run `onext targets sync`")
-    elif hidden := files.hidden_from(path, user):
+    elif hidden := readable.hidden_from(path, user):
         yield Check("targets", "warn", f"{user}: {hidden}", "Prometheus scrapes nothing that it cannot read")
     else:
         yield Check("targets", "ok", f"{path}, readable by {user}")

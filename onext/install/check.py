@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from onext import spool
+from onext import readable, spool
 from onext.biscuit import check as biscuit
 from onext.install import configure, diversion, hook_base, nodes, place, registration, service, versions
 from onext.install.front_end import FrontEnd, InstallError
@@ -47,6 +47,7 @@ def _findings(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
     yield from _unit(front_end)
     yield from _hooks(front_end, home)
     yield from configure.checks(front_end)
+    yield from _targets(front_end)
 
 
 def _biscuit(paths: Paths) -> Iterator[Check]:
@@ -137,6 +138,20 @@ def _hooks(front_end: FrontEnd, home: Path) -> Iterator[Check]:
         yield Check("hooks", "fail", base, "change it, then restart opennebula")
     elif not differences:
         yield Check("hooks", "ok", f"{len(hooks)} registered")
+
+
+def _targets(front_end: FrontEnd) -> Iterator[Check]:
+    """Say where this front-end's Prometheus cannot read its targets."""
+    if not (front_end.paths.etc / "prometheus/prometheus.yml").is_file():
+        return
+    try:
+        targets = load(front_end.paths.settings).targets
+    except SettingsError:
+        return  # said by others
+    hidden = readable.hidden_from(targets.folder or front_end.paths.targets, targets.prometheus_user)
+    if hidden:
+        remedy = "Prometheus scrapes nothing that it cannot read; who it is, says targets.prometheus_user"
+        yield Check("targets", "warn", f"{targets.prometheus_user}: {hidden}", remedy)
 
 
 def _settings(paths: Paths) -> Check:

@@ -66,18 +66,3 @@ def test_readers_never_see_a_torn_file(tmp_path: Path) -> None:
     for found in reads:
         assert len({group["targets"][0].split(".")[1] for group in found}) <= 1
     assert [path.name for path in tmp_path.glob(".*")] == []
-
-
-def test_who_can_read(tmp_path: Path) -> None:
-    """A Prometheus that cannot read its files has no targets, and says so nowhere."""
-    folder = tmp_path / "targets"
-    files.write(folder, decision())
-    nobody = 65534
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_mode & 0o001 == 0:
-            break
-    else:
-        assert files.readable_by(folder, nobody, {nobody}) == ""
-    (folder / "vms.json").chmod(0o600)
-    assert "cannot be read" in files.readable_by(folder, nobody, {nobody})
-    assert files.readable_by(folder, 0, {0}) == ""
