@@ -20,17 +20,25 @@ def wanted(cluster: Cluster, policy: Policy, more: int = 0) -> tuple[Want, ...]:
     running = [guest for guest in cluster.guests if guest.kind is Kind.RUNNING]
     largest = _cap(cluster)
     flavour = _largest([*cluster.flavours, *(guest.size for guest in running)], largest)
+    hosts = _open_to_all(cluster)
     wants: list[Want] = []
     if policy.buffer_vms:
-        wants.append((policy.buffer_vms + more, flavour, None))
+        wants.append((policy.buffer_vms + more, flavour, hosts))
     for group, count in policy.group_buffers:
         own = _largest([guest.size for guest in running if guest.group == group] or [flavour], largest)
-        wants.append((count, own, None))
+        wants.append((count, own, hosts))
     return tuple(want for want in wants if want[0] and want[1] != ZERO)
 
 
+def _open_to_all(cluster: Cluster) -> frozenset[int] | None:
+    """Return the hosts that take guests without pinned CPUs; None where all do."""
+    if not any(host.pinned for host in cluster.hosts):
+        return None
+    return frozenset(host.id for host in cluster.hosts if not host.pinned)
+
+
 def _cap(cluster: Cluster) -> Size:
-    sizes = [host.size for host in cluster.hosts]
+    sizes = [host.size for host in cluster.hosts if not host.pinned]
     return max(sizes, key=lambda size: (size.memory, size.cpu), default=ZERO)
 
 

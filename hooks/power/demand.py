@@ -177,7 +177,7 @@ def _fill_buffer(demand: Demand, options: list[Host], room: Room, look: Look) ->
         for _ in range(count):
             if room.place(size, hosts):
                 continue
-            host = next((h for h in options if size.fits(h.size)), None)
+            host = next((h for h in options if size.fits(h.size) and (hosts is None or h.id in hosts)), None)
             if host is None:
                 demand.missing_buffer += 1
                 continue

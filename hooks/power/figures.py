@@ -88,7 +88,7 @@ def _wanted(row: Row) -> int:
 
 def _free(row: Row) -> int:
     """Count the flavours that would fit on the hosts that take guests now."""
-    room = Room((h for h in row[0].hosts if h.takes_guests), row[0].by_host())
+    room = Room((h for h in row[0].hosts if h.takes_guests and not h.pinned), row[0].by_host())
     sizes = [size for _, size, _ in wanted(row[0], row[1])]
     return sum(sizes[0].times_in(free) for free in room.free.values()) if sizes else 0
 

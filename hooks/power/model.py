@@ -124,6 +124,7 @@ class Host:
     wild: int = 0  # guests that OpenNebula does not know
     sleeper: bool = False  # has no BMC: it can only be suspended
     due: float = float("inf")  # when the next scheduled action of its guests is due
+    pinned: bool = False  # PIN_POLICY = PINNED: takes guests with pinned CPUs only
 
     @property
     def takes_guests(self) -> bool:

@@ -109,6 +109,7 @@ def _host(element: Element, about: Surroundings) -> Host:
         wild(element),
         number in about.snapshot.sleepers,
         about.due.get(number, float("inf")),
+        element.findtext("TEMPLATE/PIN_POLICY", "").upper() == "PINNED",
     )
 
 

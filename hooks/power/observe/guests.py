@@ -112,10 +112,11 @@ def _fixed(vm: Element, judge: Judge) -> Iterator[str]:
 
 
 def _asks(element: Element | None) -> bool:
-    """Whether an attribute asks for a device, or for pinned CPUs (a TOPOLOGY without a policy does not)."""
+    """Whether an attribute asks for a device, pinned CPUs or huge pages (many a TOPOLOGY asks for none)."""
     if element is None:
         return False
-    return element.tag != "TOPOLOGY" or element.findtext("PIN_POLICY", "NONE") not in ("", "NONE")
+    pinned = element.findtext("PIN_POLICY", "NONE") not in ("", "NONE")
+    return element.tag != "TOPOLOGY" or pinned or bool(element.findtext("HUGEPAGE_SIZE"))
 
 
 def _hosts(vm: Element, number: int, judge: Judge) -> tuple[frozenset[int] | None, str]:

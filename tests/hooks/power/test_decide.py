@@ -183,6 +183,17 @@ def test_a_vm_is_not_sent_to_a_host_where_its_group_stands() -> None:
     assert of(decision, Wake) == [2]
 
 
+def test_the_buffer_is_kept_where_every_guest_may_stand() -> None:
+    """Room on a host for pinned CPUs is no room for the next guest."""
+    policy = replace(AUTO, min_hosts=1, buffer_vms=1)
+    full = [guest(n, 0) for n in range(8)]
+    here = cluster([host(0), host(1, pinned=True), host(2, Phase.OFF), host(3, Phase.OFF, pinned=True)], full)
+    assert of(decide(here, policy, NOW, RIPE), Wake) == [2]
+    roomy = decide(cluster([host(0), host(1, pinned=True), host(2)], full[:4]), policy, NOW, RIPE)
+    assert set(of(roomy, PowerOff)) <= {1, 2}
+    assert len({0, 2} - set(of(roomy, PowerOff))) >= 1
+
+
 def test_parallel_wakes_are_bounded() -> None:
     """All hosts at once could trip a breaker."""
     hosts = [host(0), host(1, Phase.WAKING), *(host(n, Phase.OFF) for n in range(2, 9))]

@@ -175,6 +175,34 @@ def test_devices_and_local_disks_fix_a_guest(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.parametrize(
+    ("topology", "said"),
+    [
+        ("<PIN_POLICY>CORE</PIN_POLICY>", "NUMA"),
+        ("<HUGEPAGE_SIZE>2</HUGEPAGE_SIZE>", "NUMA"),
+        ("<PIN_POLICY>NONE</PIN_POLICY><CORES>1</CORES>", ""),
+    ],
+)
+def test_pinned_cpus_and_huge_pages_fix_a_guest(snapshot: Snapshot, topology: str, said: str) -> None:
+    """Another host may not have such CPUs or pages free; cores and sockets alone are no tie."""
+    template = vm(snapshot, "web-1").find("TEMPLATE")
+    assert template is not None
+    for old in template.findall("TOPOLOGY"):
+        template.remove(old)
+    template.append(parse(f"<TOPOLOGY>{topology}</TOPOLOGY>"))
+    found = fixed(alpha(snapshot), "web-1")
+    assert said in found
+    assert bool(found) is bool(said)
+
+
+def test_a_host_for_pinned_cpus_is_known(snapshot: Snapshot) -> None:
+    """Its room would count as buffer for guests that may not go there."""
+    template = next(h for h in snapshot.hosts if h.findtext("NAME") == "node-a1").find("TEMPLATE")
+    assert template is not None
+    template.append(parse("<PIN_POLICY>PINNED</PIN_POLICY>"))
+    assert {host.name: host.pinned for host in alpha(snapshot).hosts if host.pinned} == {"node-a1": True}
+
+
+@pytest.mark.parametrize(
     ("inner", "said"),
     [
         ("<TEMPLATE><ONE_DRS><AUTOMATION>full</AUTOMATION></ONE_DRS></TEMPLATE>", "AUTOMATION = full"),
