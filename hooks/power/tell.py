@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hooks.power.act.hand import Event
 from onext import log
@@ -22,6 +23,10 @@ PAUSES = (1.0, 5.0)  # seconds before it is tried again
 TOO_WIDE = 0o037
 _log = log.get("power")
 _sender = ThreadPoolExecutor(1, "tell")  # one queue: nobody waits for a slow address
+
+
+class Undelivered(Exception):
+    """A webhook did not take it; the message holds no part of its address that is secret."""
 
 
 class VmEvent(Event):
@@ -59,7 +64,7 @@ def send(settings: Power, cluster: str, event: Event) -> None:
     for hook in settings.webhooks:
         try:
             _post(hook, body(hook.kind, cluster, event))
-        except (HttpError, OSError) as error:
+        except (Undelivered, OSError) as error:
             _log.warning("webhook of %s: %s", hook.url_file, error)
 
 
@@ -114,14 +119,22 @@ def _post(hook: Webhook, data: bytes) -> None:
         for pause in (*PAUSES, None):
             try:
                 http.post(url, data, timeout=TIMEOUT, headers={"Content-Type": "application/json"})
-            except HttpError:
+            except HttpError as error:
                 if pause is None:
-                    raise
+                    raise Undelivered(_redacted(str(error), url)) from None
                 time.sleep(pause)
             else:
                 return
     finally:
         http.close()
+
+
+def _redacted(message: str, url: str) -> str:
+    """Return a message without the parts of an address that are its secret: path and query."""
+    parts = urlsplit(url)
+    for secret in filter(lambda part: len(part) > 1, (parts.path, parts.query)):
+        message = message.replace(secret, "/***")
+    return message
 
 
 def address(file: Path) -> str:

@@ -103,10 +103,20 @@ def test_events_reach_syslog_and_a_webhook_that_fails_once(
 
 
 @pytest.mark.process
-def test_what_cannot_be_delivered_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log server that is down would stop the cluster's power."""
-    monkeypatch.setattr(tell, "PAUSES", (0.0, 0.0))
+@pytest.mark.parametrize("port", [9, None], ids=["nobody", "refuses"])
+def test_what_cannot_be_delivered_is_no_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    receiver: int,
+    port: int | None,
+) -> None:
+    """A log server that is down would stop the cluster's power, and the log would give its address away."""
+    monkeypatch.setattr(tell, "PAUSES", ())
     file = tmp_path / "url"
-    file.write_text("http://127.0.0.1:9/")
+    file.write_text(f"http://127.0.0.1:{port or receiver}/services/T0/B0/hush?key=hush")
     file.chmod(0o600)
     send(Power(webhooks=(Webhook(url_file=file), Webhook(url_file=tmp_path / "missing"))), "alpha", EVENT)
+    assert "webhook of" in caplog.text
+    assert "hush" not in caplog.text
+    assert "services" not in caplog.text
