@@ -46,7 +46,8 @@ def test_a_hook_that_oned_starts_locates_the_host(geo: Bundle) -> None:
     geo.register("geolocation")
     number = add_host(geo, "node-a1")
     located(geo, number)
-    assert "geolocation: host 0 (node-a1): 59.25,18.0833" in (geo.location / "var/onext.log").read_text()
+    log = geo.location / "var/onext.log"  # written after the template
+    geo.sandbox.until(lambda: "geolocation: host 0 (node-a1): 59.25,18.0833" in log.read_text())
 
 
 @pytest.mark.parametrize("name", ["host-monitored", "host-monitored.with-vms.after-enable"])
