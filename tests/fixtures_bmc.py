@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ruamel.yaml import YAML
 
 from hooks.power.bmc.book import Book
+from hooks.power.bmc.interface import Bmc, Power, Reading
 from sandbox.ports import free_port
 from tests.waiting import PATIENCE, until
 
@@ -67,6 +68,19 @@ case "$3 $4" in
   "set shutdown") [ -e stuck ] || [ -e idle ] || echo 0 > power ;;
 esac
 """
+
+
+def confirmed(bmc: Bmc, wanted: Power, *, within: float, every: float = 0.5) -> Reading:
+    """Ask until the machine is as wanted twice in a row, for at most `within` seconds; return the last reading."""
+    ends, agreeing = time.monotonic() + within, 0
+    while True:
+        said = bmc.power()
+        agreeing = agreeing + 1 if said.power is wanted else 0
+        if agreeing == 2:
+            return said
+        if time.monotonic() > ends:
+            return said if said.power is not wanted else Reading(Power.UNKNOWN)
+        time.sleep(every)
 
 
 class IpmiPeer:

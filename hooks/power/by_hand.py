@@ -12,7 +12,7 @@ from hooks.power.act.world import Failed
 from hooks.power.candidates import Case, why_not
 from hooks.power.demand import Demand
 from hooks.power.minds import Minds
-from hooks.power.model import Cluster, Host, Phase
+from hooks.power.model import NOT_OURS, Claim, Cluster, Host, Phase
 from hooks.power.planner.problem import Move, Problem
 from hooks.power.planner.search import make_plan
 from hooks.power.policy import Policy
@@ -73,49 +73,57 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
 
 def switch_on(order: Order) -> Iterator[str]:
     """Wake a host that we switched off, or give back one that is being emptied; yield what is waited for."""
-    phase = order.host.phase
-    if phase in (Phase.DRAINING, Phase.CLOSING):
-        back.go_back(order.hand, order.hand.world.see(order.host.id), "by hand")
-    elif phase in (Phase.OFF, Phase.QUARANTINED):
-        yield wake.wake(order.hand, order.host.id, "by hand", by_hand=True)
-    elif phase not in (Phase.WAKING, Phase.RETURNING):
+    if order.host.phase in (None, Phase.LEFT):
         raise Refused(f"{order.host.name}: it was not switched off by us: use its BMC and `onehost enable`")
-    yield from _follow(order, lambda: _bring(order), (None, Phase.QUARANTINED))
+    yield from _follow(order, lambda: _bring(order), (None,))
 
 
 def _bring(order: Order) -> str:
-    sight = order.hand.world.see(order.host.id)
+    """Take the next step that brings a host back, whatever the last one was."""
+    hand, sight = order.hand, order.hand.world.see(order.host.id)
     if sight.claim is None:
         return "awake"
-    return (back.returning if sight.claim.phase is Phase.RETURNING else wake.waking)(order.hand, sight)
+    if hand.leases.bind(sight.id, sight.claim, hand.world):
+        return "another server's intent still binds"
+    phase = sight.claim.phase
+    if phase in (Phase.OFF, Phase.QUARANTINED):
+        return wake.wake(hand, sight.id, "by hand", by_hand=True)
+    if phase in (Phase.DRAINING, Phase.CLOSING):
+        return back.go_back(hand, sight, "by hand")
+    return STEPS[phase](hand, sight) if phase in STEPS else "somebody else has it in hand"
+
+
+STEPS = {Phase.STOPPING: off.stopping, Phase.WAKING: wake.waking, Phase.RETURNING: back.returning}
 
 
 def _follow(order: Order, step: Callable[[], str], ends: tuple[Phase | None, ...]) -> Iterator[str]:
-    """Repeat a step until the host is as wanted, or somewhere from where it does not go on by itself."""
+    """Repeat a step until the host is as wanted, or somewhere from where it does not go on by itself.
+
+    The worker may have its rounds between two steps, and goes on alone when nobody follows any more.
+    """
     while True:
         try:
-            yield step()
+            said = step()
             claim = order.hand.world.see(order.host.id).claim
         except Failed as error:
             yield f"tried again: {error}"
         else:
+            yield said
             phase = claim.phase if claim else None
             if phase in ends:
                 return
-            if phase in (None, Phase.LEFT, Phase.RETURNING, Phase.QUARANTINED) and None not in ends:
+            if phase in NOT_OURS or (None not in ends and phase in (None, Phase.RETURNING)):
                 raise Refused(f"{order.host.name}: {claim.reason if claim else 'it was given back'}")
 
 
 def enroll(order: Order) -> Iterator[str]:
     """Prove that a host goes off, that it is the one whose BMC was told, and that it wakes; yield each step.
 
+    A BMC that says off while its host still answers proves nothing: the host is given back.
+
     The only exception to *wake proven*: on an empty host, by hand.
     """
     if order.look.cluster.on(order.host.id):
         raise Refused(f"{order.host.name}: only an empty host is enrolled; move its guests first")
     yield from switch_off(order, unproven=True)
-    contradicts = order.hand.world.reachable(order.host.id)
-    order = replace(order, host=replace(order.host, claim=order.hand.world.see(order.host.id).claim))
-    yield from switch_on(order)
-    if contradicts:
-        raise Refused(f"{order.host.name}: it still answered when its BMC said off: is it this host's BMC?")
+    yield from switch_on(replace(order, host=replace(order.host, claim=Claim(Phase.OFF, 0.0))))

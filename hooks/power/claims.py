@@ -35,6 +35,8 @@ def claim_of(vector: Mapping[str, str] | str | None) -> Claim | None:
             float(vector.get("UNTIL", "0")),
             vector.get("HARD") == "YES",
             vector.get("BY_HAND") == "YES",
+            vector.get("SLEPT") == "YES",
+            vector.get("OPENED") == "YES",
         )
     except (KeyError, ValueError):
         return Claim(Phase.QUARANTINED, 0.0, reason=f"{STATE_KEY} cannot be read")
@@ -54,6 +56,8 @@ def claim_vector(claim: Claim) -> dict[str, str]:
         "UNTIL": f"{claim.until:.0f}",
         "HARD": "YES" if claim.hard else "NO",
         "BY_HAND": "YES" if claim.by_hand else "NO",
+        "SLEPT": "YES" if claim.slept else "NO",
+        "OPENED": "YES" if claim.opened else "NO",
         **claim.capacity,
     }
 

@@ -23,7 +23,7 @@ class NotFenced(Exception):
 
 
 def fence(hand: Hand, host: int, within: float, pause: Callable[[float], None] = time.sleep) -> str:
-    """Switch a host off the hard way and return once its BMC has said twice that it is off.
+    """Switch a host off the hard way and return once its BMC has said twice that it is off, and it is silent.
 
     Raises NotFenced when that was not so within `within` seconds, or when it may not be done at all.
     """
@@ -53,5 +53,7 @@ def _confirm(hand: Hand, sight: Sight, ends: float, pause: Callable[[float], Non
         if agreeing < 2 and hand.world.monotonic() > ends:
             raise NotFenced(f"{sight.name}: its BMC does not say that it is off: {said}")
         pause(EVERY)
+    if hand.world.reachable(sight.id):
+        raise NotFenced(f"{sight.name}: it answers, whatever its BMC says: is it this host's BMC?")
     hand.tell(Event(sight.id, sight.name, "fence", "switched off because oned has it in ERROR"))
     return f"{sight.name} is off"

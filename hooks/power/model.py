@@ -51,6 +51,8 @@ class Claim:
     until: float = 0.0  # of LEFT
     hard: bool = False  # switched off the hard way
     by_hand: bool = False  # a person ordered it: no decision undoes it
+    slept: bool = False  # WAKING: it was surely off, so that its waking proves that it can
+    opened: bool = False  # WAKING, RETURNING: we made it DISABLED; one that is OFFLINE again is an operator's
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import IO
 
 from hooks.power import figures, ledger, meter, metered
 from hooks.power.act.hand import Event, Hand, Limits
-from hooks.power.act.live import Live
+from hooks.power.act.live import Live, clock
 from hooks.power.act.round import act, under_way
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import BookError
@@ -55,8 +55,9 @@ def book(context: Context) -> Book:
 
 def snapshot(context: Context, entries: Book) -> Snapshot:
     """Look at everything."""
+    began = clock()
     seen = gather(context.oned, entries, context.settings.power.bmc_timeout)
-    return replace(seen, metered=metered.load(context.paths.state))
+    return replace(seen, metered=metered.load(context.paths.state), taken=began)
 
 
 def look(context: Context, seen: Snapshot, cluster_id: int, minds: Minds) -> Look:
@@ -81,6 +82,7 @@ def hand(context: Context, entries: Book, look_: Look, minds: Minds) -> Hand:
         wake=look_.policy.wake_timeout,
         failures=look_.policy.wake_failures,
         left_alone=settings.left_alone_hours * HOUR,
+        min_hosts=look_.policy.min_hosts,
     )
     curves = {host.id: host.curve for host in look_.cluster.hosts}
     world = Live(context, entries, raft.server_id, raft.term)
@@ -139,7 +141,7 @@ def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds:
         return f"cluster {cluster_id} is not there"
     minds.memories[cluster_id] = found.decision.memory
     minds.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
-    acting = hand(context, entries, found, minds)
+    acting = replace(hand(context, entries, found, minds), decided=seen.taken)
     outcome = act(acting, found.cluster, found.decision.actions)
     begun = acting.world.migrations if isinstance(acting.world, Live) else []
     minds.migrations[cluster_id] += begun

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hooks.power.act.hand import Hand
+from hooks.power.act.hand import SHUT, Hand
 from hooks.power.act.world import Sight
 from hooks.power.model import Phase
 from onext.oned.objects import HostState
 
+WENT_OFF = "it went off while it was being given back"
 
-def go_back(hand: Hand, sight: Sight, reason: str) -> str:
-    """Begin to give a host back, and come as far as can be done without waiting."""
-    claim = hand.claim(sight, Phase.RETURNING, reason=reason)
+
+def go_back(hand: Hand, sight: Sight, reason: str, *, ordered: bool = False) -> str:
+    """Begin to give a host back, and come as far as can be done without waiting.
+
+    `ordered`: its BMC was, or may have been, told to switch it off, which may still happen.
+    """
+    asked = sight.claim.asked if sight.claim and ordered else 0.0
+    claim = hand.claim(sight, Phase.RETURNING, sight.record, reason=reason, asked=asked)
     hand.say(sight, "return", reason)
     return returning(hand, replace(hand.world.see(sight.id), claim=claim))
 
@@ -21,30 +27,40 @@ def returning(hand: Hand, sight: Sight) -> str:
     """Go on giving a host back."""
     assert sight.claim
     hand.go_on()
+    if sight.state in SHUT and sight.claim.asked and hand.waited(sight) <= hand.limits.soft_off:
+        return _may_land(hand, sight)
     if sight.state is HostState.OFFLINE:
-        return _open_the_door(hand, sight)
+        return _open(hand, sight)
     if sight.state is HostState.DISABLED:
         return _enable(hand, sight)
     hand.release(sight)  # enabled: by us a moment ago, or by an operator
     return f"given back: {sight.claim.reason}"
 
 
-def _open_the_door(hand: Hand, sight: Sight) -> str:
-    """Make it DISABLED; where it went off after all, it is a sleeping host to be woken."""
-    if hand.is_off(sight):
-        hand.claim(sight, Phase.WAKING, reason="it went off while it was being given back")
-        return "it is off after all: to be woken"
-    hand.world.disable(sight.id)
-    return "waiting for monitoring"
+def _may_land(hand: Hand, sight: Sight) -> str:
+    """Keep the door shut while a shutdown that was ordered can still happen: guests would go with it."""
+    return _to_be_woken(hand, sight) if hand.is_off(sight) else "waiting whether it shuts down after all"
+
+
+def _open(hand: Hand, sight: Sight) -> str:
+    """Open the door; where it went off after all, it is a sleeping host to be woken."""
+    return _to_be_woken(hand, sight) if hand.is_off(sight) else hand.open_the_door(sight)
+
+
+def _to_be_woken(hand: Hand, sight: Sight) -> str:
+    hand.claim(sight, Phase.WAKING, reason=WENT_OFF)
+    return "it is off after all: to be woken"
 
 
 def _wait(hand: Hand, sight: Sight) -> str:
     """Wait for monitoring; a shutdown that was ordered may still land, and a host may never come back."""
     assert sight.claim
     if hand.is_off(sight):
-        hand.claim(sight, Phase.WAKING, reason="it went off while it was being given back")
-        return "it is off after all: to be woken"
-    if 0 <= hand.world.now() - sight.claim.since <= hand.limits.wake:
+        return _to_be_woken(hand, sight)
+    if hand.world.now() < sight.claim.since:  # the clock was set back: monitoring would never be newer
+        hand.claim(sight, Phase.RETURNING, opened=True)
+        return "waiting for monitoring"
+    if hand.waited(sight) <= hand.limits.wake:
         return "waiting for monitoring"
     hand.claim(sight, Phase.QUARANTINED, reason="it was given back and is not monitored")
     hand.say(sight, "quarantine", "it was given back and is not monitored")

@@ -12,20 +12,25 @@ from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import Bmc as BmcOf
 from hooks.power.bmc.interface import BmcError, Power
 from hooks.power.claims import RECORD_KEY, STATE_KEY, claim_of, claim_vector, record_of, record_vector
-from hooks.power.model import Bmc, Claim, Record
-from hooks.power.observe.cluster import wild
+from hooks.power.model import NOT_OURS, Bmc, Claim, Record
+from hooks.power.observe.cluster import OPEN, wild
 from hooks.power.observe.guests import BOUND, last_host
 from onext import process, ssh
 from onext.oned import stream
 from onext.oned.errors import NotFound, OnedError
 from onext.oned.objects import HostState, VmState, attribute
 from onext.part import Context
-from onext.xml import Element, parse
+from onext.xml import Element, MalformedXML, parse
 
 ENABLED, DISABLED, OFFLINE = 0, 1, 2  # the argument of one.host.status
 NO_DATASTORE, LIVE, COLD = -1, True, False
 SSH_TIMEOUT, SYNC_TIMEOUT = 10.0, 120.0
 T = TypeVar("T")
+
+
+def clock() -> float:
+    """Return seconds that only grow, and grow while this machine is suspended too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Live:
@@ -42,7 +47,7 @@ class Live:
 
     def monotonic(self) -> float:
         """Return seconds that only grow."""
-        return time.monotonic()
+        return clock()
 
     def stopped(self) -> bool:
         """Whether `onext stop` was given for this part, or for all."""
@@ -79,6 +84,14 @@ class Live:
             }
 
         return _tried(read)
+
+    def others(self, host: int) -> int:
+        """Count the hosts of the same cluster, but this one, that take guests now."""
+        source = self.context.oned.source
+        hosts = _tried(lambda: [parse(one) for one in stream.pool(source, "hostpool.info", tag="HOST")])
+        clusters = {one.findtext("ID"): one.findtext("CLUSTER_ID") for one in hosts}
+        same = (one for one in hosts if one.findtext("CLUSTER_ID") == clusters.get(str(host)))
+        return sum(_takes_guests(one) for one in same if one.findtext("ID") != str(host))
 
     def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
         """Write claim and record in one call."""
@@ -172,8 +185,14 @@ class Live:
 def _tried(call: Callable[[], T]) -> T:
     try:
         return call()
-    except OnedError as error:
+    except (OnedError, MalformedXML) as error:
         raise Failed(str(error)) from error
+
+
+def _takes_guests(element: Element) -> bool:
+    claim = claim_of(_vector(element, STATE_KEY))
+    state = HostState(int(element.findtext("STATE", "0")))
+    return state in OPEN and (claim is None or claim.phase in NOT_OURS)
 
 
 def _vector(element: Element, key: str) -> dict[str, str] | str | None:

@@ -47,6 +47,9 @@ def _begin(hand: Hand, sight: Sight, moves: Sequence[Move], reason: str) -> str:
 def _drain(hand: Hand, sight: Sight, moves: Sequence[Move]) -> str:
     assert sight.claim
     if not sight.claim.asked:
+        state = hand.world.see(sight.id).state  # its BMC may have taken its time
+        if state not in (*OPEN, HostState.DISABLED):
+            return hand.leave(sight, f"somebody else put it into {state.name} before it was emptied")
         hand.world.disable(sight.id)
         claim = hand.claim(sight, Phase.DRAINING, asked=hand.world.now(), since=sight.claim.since)
         sight = replace(hand.world.see(sight.id), claim=claim)
@@ -54,16 +57,16 @@ def _drain(hand: Hand, sight: Sight, moves: Sequence[Move]) -> str:
         return hand.leave(sight, f"somebody else put it into {sight.state.name} while it was emptied")
     if sight.empty:
         return _shut_the_door(hand, sight)
-    if hand.world.now() - sight.claim.since > hand.limits.drain:  # type: ignore[union-attr] # claimed above
+    if hand.waited(sight) > hand.limits.drain:
         return go_back(hand, sight, "its guests did not leave in time")
-    hand.go_on()
-    begun = sum(_move(hand, move) for move in moves)
+    begun = sum(_migrate(hand, guest, move) for move in moves for guest in move.guests)
     return f"{len(sight.guests)} guests to go, {begun} migrations begun"
 
 
-def _move(hand: Hand, move: Move) -> int:
-    """Begin a move (its guests one after the other); they make way from other hosts too."""
-    return sum(hand.world.migrate(guest, move.source, move.target) for guest in move.guests)
+def _migrate(hand: Hand, guest: int, move: Move) -> bool:
+    """Begin one migration; guests of other hosts make way too."""
+    hand.go_on()
+    return hand.world.migrate(guest, move.source, move.target)
 
 
 def _shut_the_door(hand: Hand, sight: Sight) -> str:
@@ -90,13 +93,23 @@ def _shown(sight: Sight) -> str:
 
 
 def _ask_softly(hand: Hand, sight: Sight) -> str:
-    began = hand.world.monotonic()
-    claim = hand.claim(sight, Phase.STOPPING, asked=hand.world.now())
-    if wrong := hand.switch(sight, "off-soft", began):
-        return go_back(hand, replace(sight, claim=claim), wrong)
+    if went := _order(hand, sight, "off-soft"):
+        return went
     if not hand.world.proves_off(sight.id):  # it took the order and fell silent: there is no more to know
-        return _confirmed(hand, replace(sight, claim=claim))
+        return _confirmed(hand, hand.world.see(sight.id))
     return "asked to shut down"
+
+
+def _order(hand: Hand, sight: Sight, what: str) -> str:
+    """Write the intent, look for the last time, tell the BMC; return how it went on where that failed."""
+    began = hand.world.monotonic()
+    claim = hand.claim(sight, Phase.STOPPING, asked=hand.world.now(), hard=what == "off-hard")
+    mine = replace(sight, claim=claim)
+    if wrong := hand.objection(sight, what, began):
+        return go_back(hand, mine, wrong, ordered=what == "off-hard")  # softly it was asked before
+    if wrong := hand.world.switch_bmc(sight.id, what):
+        return go_back(hand, mine, wrong, ordered=True)  # no answer is no refusal
+    return ""
 
 
 def stopping(hand: Hand, sight: Sight) -> str:
@@ -104,39 +117,47 @@ def stopping(hand: Hand, sight: Sight) -> str:
     assert sight.claim
     if sight.claim.phase is not Phase.STOPPING:
         return f"nothing to do: {sight.claim.phase.value}"
-    answer = hand.world.ask_bmc(sight.id)
     if sight.state is not HostState.OFFLINE:
         return hand.leave(sight, f"somebody else put it into {sight.state.name} while it shut down")
-    asleep = answer.state is Bmc.SILENT and not hand.world.proves_off(sight.id)
-    if answer.state is Bmc.OFF or asleep:
-        return _confirmed(hand, sight)
+    answer = hand.world.ask_bmc(sight.id)
+    if answer.state is Bmc.OFF or (answer.state is Bmc.SILENT and not hand.world.proves_off(sight.id)):
+        doubt = hand.doubt(sight)
+        return _wait_or_press(hand, sight, doubt) if doubt else _confirmed(hand, sight)
     if not sight.empty:
-        return go_back(hand, sight, f"guests are bound to it: {_shown(sight)}")
+        return go_back(hand, sight, f"guests are bound to it: {_shown(sight)}", ordered=True)
     if answer.state is not Bmc.ON:
-        return f"waiting for its BMC: {answer.error}"
-    return _wait_or_press(hand, sight)
+        return _silent(hand, sight, answer.error)
+    return _wait_or_press(hand, sight, "it still runs")
 
 
-def _wait_or_press(hand: Hand, sight: Sight) -> str:
-    """Wait for a machine that still runs, then take harder means; a clock set back counts as waited."""
+def _silent(hand: Hand, sight: Sight, error: str) -> str:
+    """Wait for a BMC that fell silent, for as long as both kinds of switching off may take."""
+    if hand.waited(sight) <= hand.limits.soft_off + hand.limits.hard_off:
+        return f"waiting for its BMC: {error}"
+    if hand.world.reachable(sight.id):
+        return go_back(hand, sight, f"its BMC fell silent, and it runs: {error}", ordered=True)
+    reason = f"its BMC fell silent while it shut down: {error}"
+    hand.claim(sight, Phase.QUARANTINED, reason=reason)
+    hand.say(sight, "quarantine", reason)
+    return "quarantined"
+
+
+def _wait_or_press(hand: Hand, sight: Sight, why: str) -> str:
+    """Wait for a machine that is not surely off, then take harder means."""
     assert sight.claim
-    waited = hand.world.now() - sight.claim.asked
+    waited = hand.waited(sight)
     if sight.claim.hard:
-        return "waiting" if 0 <= waited <= hand.limits.hard_off else _give_up(hand, sight)
-    return "waiting for it to shut down" if 0 <= waited <= hand.limits.soft_off else _ask_hard(hand, sight)
+        return f"waiting: {why}" if waited <= hand.limits.hard_off else _give_up(hand, sight, why)
+    if waited <= hand.limits.soft_off:
+        return f"waiting for it to shut down: {why}"
+    return _order(hand, sight, "off-hard") or "switched off the hard way"
 
 
-def _give_up(hand: Hand, sight: Sight) -> str:
-    hand.say(sight, "alarm", "its BMC takes the power-off and does nothing")
-    return go_back(hand, sight, "it cannot be switched off")
-
-
-def _ask_hard(hand: Hand, sight: Sight) -> str:
-    began = hand.world.monotonic()
-    claim = hand.claim(sight, Phase.STOPPING, asked=hand.world.now(), hard=True)
-    if wrong := hand.switch(sight, "off-hard", began):
-        return go_back(hand, replace(sight, claim=claim), wrong)
-    return "switched off the hard way"
+def _give_up(hand: Hand, sight: Sight, why: str) -> str:
+    """Give it back, and take back its proof: it would be tried again and again."""
+    hand.say(sight, "alarm", f"its BMC takes the power-off: {why}")
+    unproven = replace(sight.record, proven=0.0)
+    return go_back(hand, replace(sight, record=unproven), "it cannot be switched off", ordered=True)
 
 
 def _confirmed(hand: Hand, sight: Sight) -> str:

@@ -8,7 +8,7 @@ from hooks.power.act import back, off, wake
 from hooks.power.act.hand import Hand
 from hooks.power.act.world import Failed, Sight, Stopped
 from hooks.power.decide import Action, Drop, Leave, PowerOff, Return, Wake
-from hooks.power.model import Cluster, Phase
+from hooks.power.model import GOING, Cluster, Phase
 
 Outcome = dict[int, str]
 
@@ -22,7 +22,7 @@ def act(hand: Hand, cluster: Cluster, actions: Iterable[Action]) -> Outcome:
     for action in actions:
         outcome[action.host] = _safely(lambda action=action: _do(hand, action))  # type: ignore[misc]
     for host in cluster.hosts:
-        if host.id not in outcome and host.phase in WAITING:
+        if host.id not in outcome and (host.phase in WAITING or (host.by_hand and host.phase in GOING)):
             outcome[host.id] = _safely(lambda host=host: _go_on(hand, host.id))  # type: ignore[misc]
     return outcome
 
@@ -53,6 +53,8 @@ def _safely(step: Callable[[], str]) -> str:
 
 def _do(hand: Hand, action: Action) -> str:
     if isinstance(action, PowerOff):
+        if hand.stale:
+            return "decided too long ago: decided anew"
         return off.power_off(hand, action.host, action.moves, action.reason)
     if isinstance(action, Wake):
         return wake.wake(hand, action.host, action.reason)
@@ -79,6 +81,8 @@ def _give_up(hand: Hand, sight: Sight, action: Action) -> str:
 def _go_on(hand: Hand, host: int) -> str:
     """Take the next step of a claim that waits."""
     sight = hand.world.see(host)
+    if sight.claim and sight.claim.by_hand and sight.claim.phase in GOING:
+        return off.power_off(hand, host, (), sight.claim.reason)  # whoever ordered it may be gone
     if sight.claim is None or sight.claim.phase not in WAITING:
         return "done"
     if hand.leases.bind(host, sight.claim, hand.world):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hooks.power.act.hand import Hand
+from hooks.power.act.hand import SHUT, Hand
 from hooks.power.act.world import Failed, Sight
-from hooks.power.model import Phase, Record
+from hooks.power.model import Bmc, Claim, Phase, Record
 from onext.oned.objects import HostState
 
 
@@ -22,6 +22,8 @@ def wake(hand: Hand, host: int, reason: str, *, by_hand: bool = False) -> str:
         return "not ours to wake"
     if hand.leases.bind(host, sight.claim, hand.world):
         return "another server's intent still binds"
+    if not by_hand and (stranger := _stranger(hand, sight)):
+        return hand.leave(sight, stranger)
     slept = hand.world.now() - sight.claim.since if sight.claim.phase is Phase.OFF else 0.0
     saved = hand.curve(host).saved(max(0.0, slept), sight.record.boot_seconds)
     record = replace(
@@ -29,21 +31,39 @@ def wake(hand: Hand, host: int, reason: str, *, by_hand: bool = False) -> str:
         off_seconds=sight.record.off_seconds + max(0.0, slept),
         joules=sight.record.joules + max(0.0, saved),
     )
-    claim = hand.claim(sight, Phase.WAKING, record, reason=reason, failures=0)
+    asleep = sight.claim.phase is Phase.OFF
+    claim = hand.claim(sight, Phase.WAKING, record, reason=reason, failures=0, slept=asleep)
     return waking(hand, replace(sight, claim=claim, record=record))
+
+
+def _stranger(hand: Hand, sight: Sight) -> str:
+    """Say what somebody else did to a sleeping host; nothing where it still sleeps as we left it."""
+    if sight.state is not HostState.OFFLINE:
+        return f"somebody else put it into {sight.state.name} while it slept"
+    return "somebody else switched it on" if hand.world.ask_bmc(sight.id).state is Bmc.ON else ""
 
 
 def waking(hand: Hand, sight: Sight) -> str:
     """Go on waking a host."""
     claim = sight.claim
     assert claim
-    if sight.state not in (HostState.OFFLINE, HostState.DISABLED):
+    if sight.state not in SHUT:
         return _open_already(hand, sight)
-    if not 0 <= hand.world.now() - claim.since <= hand.limits.wake:  # also when the clock jumped back
+    if claim.opened and sight.state is HostState.OFFLINE:
+        return hand.open_the_door(sight)
+    if hand.waited(sight) > hand.limits.wake:
         return _failed(hand, sight, f"it did not come within {hand.limits.wake:.0f} s")
-    if not claim.asked or hand.is_off(sight):
-        return _ask(hand, sight)
-    return _let_in(hand, sight) if hand.world.reachable(sight.id) else "waiting for ssh"
+    if claim.asked and hand.world.reachable(sight.id):
+        return _let_in(hand, sight)
+    return _ask(hand, sight) if not claim.asked or hand.is_off(sight) else "waiting for ssh"
+
+
+def _again(hand: Hand, sight: Sight, record: Record | None = None, **changes: float) -> Claim:
+    """Write the claim on a host that is being woken again, with what is known of this wake."""
+    claim = sight.claim
+    assert claim
+    known = {"since": claim.since, "asked": claim.asked, "opened": claim.opened, "slept": claim.slept}
+    return hand.claim(sight, Phase.WAKING, record, **{**known, **changes})
 
 
 def _open_already(hand: Hand, sight: Sight) -> str:
@@ -55,43 +75,50 @@ def _open_already(hand: Hand, sight: Sight) -> str:
 
 
 def _ask(hand: Hand, sight: Sight) -> str:
-    assert sight.claim
     began = hand.world.monotonic()
-    claim = hand.claim(sight, Phase.WAKING, asked=hand.world.now(), since=sight.claim.since)
-    if wrong := hand.switch(replace(sight, claim=claim), "on", began):
+    _again(hand, sight, asked=hand.world.now())
+    if wrong := hand.objection(sight, "on", began) or hand.world.switch_bmc(sight.id, "on"):
         return f"its BMC did not take it: {wrong}"
     return "asked to switch on"
 
 
 def _let_in(hand: Hand, sight: Sight) -> str:
-    assert sight.claim
-    if sight.state is HostState.OFFLINE:
-        hand.world.disable(sight.id)
+    claim = sight.claim
+    assert claim
+    if not claim.opened:
+        return hand.open_the_door(sight, since=claim.since, asked=claim.asked, slept=claim.slept)
+    if hand.world.now() < claim.asked:  # the clock was set back: monitoring would never be newer
+        _again(hand, sight, asked=hand.world.now())
+    if sight.monitored <= claim.asked:
         return "waiting for monitoring"
-    if sight.monitored <= sight.claim.asked:
-        return "waiting for monitoring"
+    return _sync(hand, sight)
+
+
+def _sync(hand: Hand, sight: Sight) -> str:
     hand.go_on()
     try:
         hand.world.sync(sight.id)
     except Failed as error:
         return _failed(hand, sight, f"its drivers could not be brought up to date: {error}")
+    if hand.world.see(sight.id).state is not HostState.DISABLED:  # a sync takes its time
+        return "looked at again: its state changed meanwhile"
     hand.world.enable(sight.id)
     return _awake(hand, sight)
 
 
 def _awake(hand: Hand, sight: Sight) -> str:
-    """Write down that it woke, which proves that it does, and how long it took."""
+    """Write down that it woke, how long it took, and if it was off before, that it is proven."""
     assert sight.claim
     now = hand.world.now()
-    record = _proven(sight.record, now, now - sight.claim.asked)
-    hand.release(sight, record)
+    woken = _woken(sight.record, now, now - sight.claim.asked)
+    hand.release(sight, replace(woken, proven=now) if sight.claim.slept else woken)
     hand.say(sight, "on", sight.claim.reason)
     return "awake"
 
 
-def _proven(record: Record, now: float, seconds: float) -> Record:
+def _woken(record: Record, now: float, seconds: float) -> Record:
     boot = min(max(seconds, 1.0), 7200.0)  # a clock that jumped is no boot time
-    return replace(record, proven=now, boot_seconds=boot, on_since=now, wakes=record.wakes + 1)
+    return replace(record, boot_seconds=boot, on_since=now, wakes=record.wakes + 1)
 
 
 def _failed(hand: Hand, sight: Sight, reason: str) -> str:
@@ -102,6 +129,6 @@ def _failed(hand: Hand, sight: Sight, reason: str) -> str:
         hand.claim(sight, Phase.QUARANTINED, record, reason=reason, failures=failures)
         hand.say(sight, "quarantine", f"{reason}; it failed {failures} times")
     else:
-        hand.claim(sight, Phase.WAKING, record, failures=failures)
+        _again(hand, sight, record, since=hand.world.now(), asked=0.0, failures=failures)
         hand.say(sight, "wake-failed", f"{reason}; others are woken in its place")
     return reason

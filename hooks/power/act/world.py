@@ -67,6 +67,9 @@ class World(Protocol):
     def see(self, host: int) -> Sight:
         """Read a host and everything bound to it afresh."""
 
+    def others(self, host: int) -> int:
+        """Count the hosts of the same cluster, but this one, that take guests now."""
+
     def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
         """Write a claim (None removes it) and, where given, a record; returns when oned has it."""
 

@@ -6,6 +6,7 @@ imported here, and pyghmi nowhere else.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import resource
@@ -63,12 +64,12 @@ def _answer(job: Job, began: float) -> None:
 
 
 def _failed(job: Job, error: BmcError) -> dict[str, object]:
-    """Tell a failure; what a BMC says may hold the password that it was given."""
-    reason = str(error)[:300]
-    return {
-        "error": type(error).__name__,
-        "reason": reason.replace(job.password, "***") if job.password else reason,
-    }
+    """Tell a failure; what a BMC says may hold what it was given, also as HTTP's basic credentials."""
+    reason = str(error)
+    basic = base64.b64encode(f"{job.user}:{job.password}".encode()).decode()
+    for secret in (basic, job.password) if job.password else ():
+        reason = reason.replace(secret, "***")
+    return {"error": type(error).__name__, "reason": reason[:300]}
 
 
 def _print(job: Job, began: float, result: Mapping[str, object]) -> None:

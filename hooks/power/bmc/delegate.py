@@ -41,9 +41,12 @@ def ask(jobs: Sequence[Job], deadline: float) -> dict[int, Answer]:
     except process.CommandError as error:
         # What it printed is left out: a traceback may hold what it was given.
         how = "did not end in time" if error.exit_code is None else f"ended with code {error.exit_code}"
-        broken = {**silent, "reason": f"the process that talks to BMCs {how}"}
-        return {job.id: broken for job in jobs}
-    return answers
+    except (ValueError, KeyError, TypeError):  # half a line: a worker was ended in the middle of it
+        how = "printed what is no answer"
+    else:
+        return answers
+    broken = {**silent, "reason": f"the process that talks to BMCs {how}"}
+    return {job.id: broken for job in jobs}
 
 
 def failure(answer: Answer) -> BmcError | None:

@@ -1,8 +1,7 @@
 """What the rest of this part knows of BMCs: what one can be asked and told, and how that fails.
 
 Where to get one: `hooks.power.bmc.book.Book.load(paths.own_etc / "bmc.yaml").bmc(host_id, timeout=…)`.
-All at once: `hooks.power.bmc.fleet.query_all(book, deadline)`. Whether something was done:
-`hooks.power.bmc.confirm.confirmed(bmc, Power.OFF, within=…)`.
+All at once: `hooks.power.bmc.fleet.query_all(book, deadline)`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ PIN = "ONEXT_POWER_PIN"
 class Snapshot:
     """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC says.
 
+    `taken` is when the gathering began, by a clock that only grows.
     `loads` are shares of each host's CPU that are in use, `metered` what hosts were measured to draw.
 
     `sleepers` are hosts without a BMC, which are suspended. `pins_count` says that a tenant cannot write
@@ -39,6 +40,7 @@ class Snapshot:
     pins_count: bool = False
     loads: Mapping[int, float] = field(default_factory=dict)
     metered: Mapping[int, Metered] = field(default_factory=dict)
+    taken: float | None = None
 
 
 def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:

@@ -203,6 +203,7 @@ def test_order_of_waking(scene: Scene) -> None:
         "write waking",
         "switch_bmc on",
         "disable",
+        "write waking",
         "sync",
         "enable",
         "write",

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from hooks.power.bmc.book import Book
-from hooks.power.bmc.confirm import confirmed
 from hooks.power.bmc.interface import (
     Bmc,
     BmcError,
@@ -18,7 +17,7 @@ from hooks.power.bmc.interface import (
     WrongMachine,
     WrongPassword,
 )
-from tests.fixtures_bmc import PASSWORD, IpmiPeer
+from tests.fixtures_bmc import PASSWORD, IpmiPeer, confirmed
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from hooks.power.bmc.book import Book
-from hooks.power.bmc.confirm import confirmed
 from hooks.power.bmc.interface import (
     Bmc,
     Power,
@@ -20,7 +19,7 @@ from hooks.power.bmc.interface import (
     WrongMachine,
     WrongPassword,
 )
-from tests.fixtures_bmc import PASSWORD, RedfishPeer, certificate
+from tests.fixtures_bmc import PASSWORD, RedfishPeer, certificate, confirmed
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
