@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -310,7 +311,7 @@ class PowerMachine(RuleBasedStateMachine):
 
 TestPower = PowerMachine.TestCase
 TestPower.settings = settings(
-    max_examples=EXAMPLES or 150,
+    max_examples=EXAMPLES or 80,
     derandomize=not EXAMPLES,
     database=None,
     stateful_step_count=40,
@@ -318,6 +319,9 @@ TestPower.settings = settings(
     print_blob=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+
+
+pytestmark = pytest.mark.timeout(0 if EXAMPLES else 120)  # a search takes as long as it is told
 
 
 def teardown_module() -> None:
