@@ -1,68 +1,18 @@
 """The safety rules of acting, one by one, on the model of a cloud."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from hooks.power.act import off, wake
-from hooks.power.act.hand import Event, Hand, Leases, Limits
+from hooks.power.act import wake
 from hooks.power.act.round import act
 from hooks.power.act.world import Failed, Stopped
 from hooks.power.decide import Action, Return
 from hooks.power.fence import NotFenced, fence
 from hooks.power.model import Claim, Kind, Phase
 from onext.oned.objects import HostState
-from tests.hooks.power.act.cloud_model import START, Cloud, FakeWorld, Machine, Vm, observe
-
-
-class Scene:
-    """Three hosts, one server, a log of every effect."""
-
-    def __init__(self) -> None:
-        self.cloud = Cloud({number: Machine(number) for number in range(3)})
-        self.before: dict[str, Callable[[], None]] = {}
-        self.log: list[str] = []
-        self.events: list[Event] = []
-        self.hand = self.server(0, 1)
-
-    def server(self, number: int, term: int) -> Hand:
-        world = FakeWorld(self.cloud, number, term, None, lambda: None)
-        for name in ("write", "disable", "offline", "enable", "switch_bmc", "sync"):
-            setattr(world, name, self._logged(name, getattr(world, name)))
-        return Hand(world, Limits(failures=2), Leases(), self.events.append)
-
-    def _logged(self, name: str, effect: Callable[..., object]) -> Callable[..., object]:
-        def call(host: int, *rest: object) -> object:
-            detail = rest[0].phase.value if rest and isinstance(rest[0], Claim) else rest[0] if rest else ""
-            self.log.append(f"{name} {detail or ''}".strip())
-            if happens := self.before.pop(self.log[-1], None):
-                happens()
-            return effect(host, *rest)
-
-        return call
-
-    def machine(self, host: int = 0) -> Machine:
-        return self.cloud.machines[host]
-
-    def off(self) -> str:
-        return off.power_off(self.hand, 0, (), "empty")
-
-    def asleep(self) -> "Scene":
-        self.off()
-        self.cloud.pass_time(60)
-        self.off()
-        claim = self.machine().claim
-        assert claim is not None
-        assert claim.phase is Phase.OFF
-        self.log.clear()
-        return self
-
-
-@pytest.fixture
-def scene() -> Scene:
-    """Give a quiet cloud."""
-    return Scene()
+from tests.hooks.power.act.cloud_model import START, Vm, observe
+from tests.hooks.power.act.scene import Scene
 
 
 def test_order_of_switching_off(scene: Scene) -> None:
