@@ -116,7 +116,7 @@ def _judge_deciders(world: "FakeWorld", machine: "Machine") -> None:
 
 def _judge_off(world: "FakeWorld", machine: "Machine") -> None:
     cloud, number, say = world.cloud, machine.number, world.cloud.violations.append
-    if cloud.on(number):
+    if cloud.on(number) or machine.wild:
         say(f"host {number} is switched off with guests")
     if machine.state is not HostState.OFFLINE:
         say(f"host {number} is switched off while {machine.state.name}")

@@ -147,7 +147,7 @@ class FakeWorld(Live):
     """The effects of one server on the cloud; disturbances come between any two of them."""
 
     def __init__(
-        self, cloud: Cloud, server: int, term: int, stale: Cloud | None, disturb: Callable[[], None]
+        self, cloud: Cloud, server: int, term: int, stale: Cloud | None, disturb: Callable[[int], None]
     ) -> None:
         super().__init__(None, Book(Path("bmc.yaml"), cloud.file()), server, term)  # type: ignore[arg-type]
         self.cloud, self.stale = cloud, stale
@@ -159,8 +159,8 @@ class FakeWorld(Live):
     def cut_off(self) -> bool:
         return (self.cloud.leader, self.cloud.term) != (self.server, self.term)
 
-    def _step(self, *, writes: bool) -> None:
-        self.disturb()
+    def _step(self, host: int, *, writes: bool) -> None:
+        self.disturb(host)
         self.cloud.pass_time(0.1)
         if self.cloud.down or (writes and self.cut_off):
             raise Failed("oned does not answer")
@@ -190,7 +190,7 @@ class FakeWorld(Live):
         return self.stale if self.cut_off and self.stale else self.cloud
 
     def see(self, host: int) -> Sight:
-        self._step(writes=False)
+        self._step(host, writes=False)
         cloud = self._seen
         if host not in cloud.machines:
             raise Failed(f"there is no host {host}")
@@ -207,7 +207,7 @@ class FakeWorld(Live):
         return sum(one.takes_guests for number, one in self._seen.machines.items() if number != host)
 
     def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
-        self._step(writes=True)
+        self._step(host, writes=True)
         machine, me = self._machine(host), (self.server, self.term)
         machine.claim = claim_of(claim_vector(claim)) if claim else None
         if record is not None:
@@ -227,7 +227,7 @@ class FakeWorld(Live):
         self._status(host, 0)
 
     def _status(self, host: int, status: int) -> None:
-        self._step(writes=True)
+        self._step(host, writes=True)
         machine = self._machine(host)
         if machine.operators == "seen":
             self.cloud.violations.append(f"an operator's host {host} is put into state {status}")
@@ -238,7 +238,7 @@ class FakeWorld(Live):
         self._answered()
 
     def migrate(self, guest: int, source: int, target: int) -> bool:
-        self._step(writes=True)
+        self._step(source, writes=True)
         vm = self.cloud.vms.get(guest)
         if (
             vm is None
@@ -261,7 +261,7 @@ class FakeWorld(Live):
             return call()
 
     def ask_bmc(self, host: int) -> Answer:
-        self.disturb()
+        self.disturb(host)
         machine = self._machine(host)
         if machine.sleeper:
             return Answer(Bmc.ON) if machine.on else Answer(Bmc.SILENT, "no answer")
@@ -286,12 +286,12 @@ class FakeWorld(Live):
         }
 
     def reachable(self, host: int) -> bool:
-        self.disturb()
+        self.disturb(host)
         machine = self._machine(host)
         return machine.on and machine.boots_until <= self.cloud.monotonic
 
     def sync(self, host: int) -> None:
-        self._step(writes=False)
+        self._step(host, writes=False)
         if not self.reachable(host):
             raise Failed("no ssh")
         self.cloud.pass_time(3.0)
@@ -299,7 +299,7 @@ class FakeWorld(Live):
 
 def observe(seen: Cloud, world: FakeWorld | None = None) -> Cluster:
     """Put the cloud as decide() sees it; BMCs are asked now, whatever else is `seen`."""
-    world = world or FakeWorld(seen, 0, 1, None, lambda: None)
+    world = world or FakeWorld(seen, 0, 1, None, lambda _: None)
     bmcs = world.query()
     for machine in seen.machines.values():
         machine.operators = "seen" if machine.operators else ""

@@ -21,7 +21,7 @@ class Scene:
         self.hand = self.server(0, 1)
 
     def server(self, number: int, term: int) -> Hand:
-        world = FakeWorld(self.cloud, number, term, None, lambda: None)
+        world = FakeWorld(self.cloud, number, term, None, lambda _: None)
         for name in ("write", "disable", "offline", "enable", "switch_bmc", "sync"):
             setattr(world, name, self._logged(name, getattr(world, name)))
         return Hand(world, Limits(failures=2), Leases(), self.events.append)

@@ -31,6 +31,7 @@ from tests.hooks.power.test_decide import check_what_is_left
 
 EXAMPLES = int(os.environ.get("ONEXT_EXAMPLES", "0"))
 HOSTS = 5
+AT_HAND = HOSTS  # the host with which something is being done
 MIN_HOSTS = 2
 ENVELOPE = Power(
     clusters=(100,), highest_mode="auto", lowest_min_hosts=MIN_HOSTS, highest_parallel_off=2, spare_host=False,
@@ -59,6 +60,7 @@ TEMPLATES: tuple[dict[str, str], ...] = (  # what a delegated manager may write
     {**USUAL, "WAKE_TIMEOUT": "60", "PARKED_VMS": "migrate", "MAX_PARALLEL_ON": "1"},
     {**USUAL, "MAX_MIGRATIONS": "0", "BUFFER_GROUPS": "0:1000"},
 )
+OFTEN = ("force", "park", "wild", "arrive", "kill", "slow", "takeover", "oned slow")
 BENIGN = [what for what in DISTURBANCES if what not in ("kill", "stop")]
 DID: Counter[str] = Counter()
 
@@ -121,13 +123,13 @@ class PowerMachine(RuleBasedStateMachine):
         left = sorted(planned)
         calls = 0
 
-        def disturb() -> None:
+        def disturb(at_hand: int) -> None:
             nonlocal calls
             calls += 1
             if left and left[0][0] < calls:
                 _, what, host = left.pop(0)
                 world.halted = world.halted or what == "stop"
-                self.happen(what, host)
+                self.happen(what, at_hand if host == AT_HAND else host)
 
         mine = self.servers[server]
         world = FakeWorld(self.cloud, server, mine.term, mine.stale, disturb)
@@ -144,7 +146,11 @@ class PowerMachine(RuleBasedStateMachine):
     @rule(
         server=st.integers(0, 1),
         planned=st.lists(
-            st.tuples(st.integers(0, 24), st.sampled_from(DISTURBANCES), st.integers(0, HOSTS - 1)),
+            st.tuples(
+                st.integers(0, 20),
+                st.sampled_from([*DISTURBANCES, *OFTEN * 4]),
+                st.sampled_from([*range(HOSTS), *[AT_HAND] * HOSTS]),
+            ),
             max_size=4,
         ),
     )
