@@ -182,7 +182,7 @@ class PowerMachine(RuleBasedStateMachine):
     @rule(
         host=st.integers(0, HOSTS - 1),
         steps=st.integers(1, 4),
-        what=st.sampled_from(DISTURBANCES),
+        what=st.sampled_from([*DISTURBANCES, *OFTEN * 8]),
         after=st.integers(0, 12),
     )
     def somebody_orders_it_off_and_goes(self, host: int, steps: int, what: str, after: int) -> None:

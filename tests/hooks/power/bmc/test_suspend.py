@@ -45,23 +45,26 @@ class Node:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        key, host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
-        self._acceptor = asyncio.run_coroutine_threadsafe(self._listen(key, host_key), self._loop).result(
-            PATIENCE
-        )
-        self.port = self._acceptor.get_port()
-        (folder / "key").write_bytes(key.export_private_key())
+        self._key, self._host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+        self.port = 0
+        self.wake()
+        (folder / "key").write_bytes(self._key.export_private_key())
         (folder / "key").chmod(0o600)
-        (folder / "known_hosts").write_bytes(b"node " + host_key.export_public_key())
+        (folder / "known_hosts").write_bytes(b"node " + self._host_key.export_public_key())
         self.config = folder / "ssh_config"
         self.config.write_text(CONFIG.format(port=self.port, folder=folder))
 
-    async def _listen(self, key: asyncssh.SSHKey, host_key: asyncssh.SSHKey) -> asyncssh.SSHAcceptor:
-        known = asyncssh.import_authorized_keys(key.export_public_key().decode())
+    def wake(self) -> None:
+        """Answer, for the first time or again."""
+        self._acceptor = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(PATIENCE)
+        self.port = self._acceptor.get_port()
+
+    async def _listen(self) -> asyncssh.SSHAcceptor:
+        known = asyncssh.import_authorized_keys(self._key.export_public_key().decode())
         return await asyncssh.listen(
             "127.0.0.1",
-            0,
-            server_host_keys=[host_key],
+            self.port,
+            server_host_keys=[self._host_key],
             authorized_client_keys=known,
             process_factory=self._answer,
         )
@@ -189,3 +192,46 @@ def test_the_magic_packet_reaches_the_whole_network_of_the_interface() -> None:
     frame = bytes.fromhex(done.stdout.strip())
     assert frame[:6] == b"\xff" * 6
     assert frame.endswith(b"\xff" * 6 + bytes.fromhex(MAC.replace(":", "")) * 16)
+
+
+CYCLE = """
+import socket, subprocess, sys, tempfile, threading
+from pathlib import Path
+from hooks.power.bmc.book import Book
+from hooks.power.bmc.entry import Suspend
+from tests.hooks.power.bmc.test_suspend import Node
+from tests.waiting import PATIENCE
+
+for words in ("link set lo up", "link add w0 type veth peer name w1", "addr add 10.9.0.1/24 brd + dev w0",
+              "link set w0 up", "link set w1 up"):
+    subprocess.run(["ip", *words.split()], check=True)
+card = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+card.bind(("w1", 0)); card.settimeout(PATIENCE)
+mac = card.getsockname()[4]
+node = Node(Path(tempfile.mkdtemp()))
+node.links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+
+def listen():
+    while b"\\xff" * 6 + mac * 16 not in card.recv(2048): pass
+    node.wake()
+
+entry = Suspend(kind="suspend", address="127.0.0.1", port=node.port, mac=mac.hex(":"), interface="w0")
+host = Book(Path("bmc.yaml"), {7: entry}).bmc(7, timeout=30.0, ssh_config=node.config)
+said = [host.power().power.value]
+host.soft_off()
+said.append(host.power().power.value)
+card_listens = threading.Thread(target=listen); card_listens.start()
+host.switch_on()
+card_listens.join(PATIENCE)
+said.append(host.power().power.value)
+node.stop()
+print(*said)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace of our own takes root")
+def test_a_host_sleeps_by_ssh_and_wakes_by_its_packet() -> None:
+    """The whole way: its interface is looked for, it falls silent, and its card hears what we send."""
+    command = ["unshare", "-n", sys.executable, "-c", CYCLE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout.split() == ["on", "unknown", "on"], done.stderr
