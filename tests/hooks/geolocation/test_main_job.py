@@ -143,7 +143,7 @@ def test_hanging_hosts_hold_no_slot(geo: Bundle, tmp_path: Path) -> None:
         asked = time.time()
         geo.sandbox.call("one.host.status", 5, 1)
         geo.sandbox.until(mark.exists)
-        assert geo.worker_pid() is not None
+        geo.sandbox.until(geo.worker_pid)
         waited = float(geo.sandbox.until(lambda: mark.read_text().strip())) - asked
         print(f"another hook started after {waited:.2f} s")
         assert waited < 20  # with hooks that wait for ssh it would be six times 60 s
