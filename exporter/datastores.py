@@ -42,7 +42,7 @@ def read(elements: Iterable[bytes]) -> Datastores:
 def _datastore(element: bytes, samples: Samples) -> None:
     fields = dict(children(element[len("<DATASTORE>") : -len("</DATASTORE>")]))
     datastore = int(fields[b"ID"])
-    for metric, key in _SIZES:
-        samples.add(metric, int(fields[key]) * MIB, one_datastore_id=datastore)
+    for metric, size in [(metric, int(fields[key]) * MIB) for metric, key in _SIZES]:
+        samples.add(metric, size, one_datastore_id=datastore)
     images = fields.get(b"IMAGES", b"").count(b"<ID>")
     samples.add("opennebula_datastore_images", images, one_datastore_id=datastore)

@@ -58,6 +58,8 @@ def _host(element: bytes, clusters: Collection[int], found: Hosts) -> bool:
     host, state = int(fields[b"ID"]), int(fields[b"STATE"])
     if clusters and int(fields[b"CLUSTER_ID"]) not in clusters:
         return False
+    shares = dict(children(share))
+    values = [(metric, int(shares[key]) * factor) for metric, key, factor in _SHARES]
     add = found.samples.add
     name = text(fields[b"NAME"])
     cluster = fields.get(b"CLUSTER_ID", b"-1").decode()
@@ -70,9 +72,8 @@ def _host(element: bytes, clusters: Collection[int], found: Hosts) -> bool:
         cluster=text(fields.get(b"CLUSTER", b"")),
     )
     add("opennebula_host_state", state, one_host_id=host)
-    shares = dict(children(share))
-    for metric, key, factor in _SHARES:
-        add(metric, int(shares[key]) * factor, one_host_id=host)
+    for metric, value in values:
+        add(metric, value, one_host_id=host)
     add("opennebula_host_vms", vms.count(b"<ID>"), one_host_id=host)
     if state in _ON:
         found.on[host] = name

@@ -94,7 +94,7 @@ class Server(ThreadingHTTPServer):
     def __init__(
         self, address: tuple[str, int], site: Site, users: Users, tls: ssl.SSLContext | None = None
     ) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
         self.site = site
         self.users = users
         self._tls = tls

@@ -74,7 +74,9 @@ def exporter(
 def _answers(listen: str) -> bool:
     host, _, port = listen.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]").replace("::", "::1"), int(port)), 1).close()
+        socket.create_connection(
+            ({"::": "::1"}.get(host.strip("[]"), host.strip("[]")), int(port)), 1
+        ).close()
     except OSError:
         return False
     return True

@@ -250,6 +250,13 @@ def test_every_address_takes_both_families(oned: Answers, tmp_path: Path) -> Non
             assert get(f"http://{own}:{port}/-/healthy")[0] == 200
 
 
+@pytest.mark.parametrize("host", ["localhost", "[::1]"])
+def test_names_and_addresses_of_either_family(oned: Answers, tmp_path: Path, host: str) -> None:
+    """The stock job may name this server by name, and a name may be IPv6."""
+    with exporter(oned.endpoint, tmp_path, NO_POWER, listen=f"{host}:{free_port()}") as listen:
+        assert get(f"http://{listen}/-/healthy")[0] == 200
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 @pytest.mark.parametrize("name", ["onext-exporter.service", "scaphandre/scaphandre.service"])
 def test_units_are_what_systemd_takes(tmp_path: Path, name: str) -> None:

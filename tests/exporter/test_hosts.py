@@ -1,0 +1,68 @@
+"""Hosts and datastores that are odd: each is left out whole, counted, and hides no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter import datastores, hosts
+from exporter.families import DATASTORE, HOST
+
+SHARE = "".join(
+    f"<{key}>{value}</{key}>"
+    for key, value in {
+        "MEM_USAGE": 1024, "CPU_USAGE": 50, "TOTAL_MEM": 4096, "TOTAL_CPU": 800, "MAX_MEM": 4000, "MAX_CPU": 700,
+    }.items()
+)  # fmt: skip
+HOST_XML = (
+    f"<HOST><ID>3</ID><NAME>node-a1</NAME><STATE>2</STATE><CLUSTER_ID>100</CLUSTER_ID><CLUSTER>alpha</CLUSTER>"
+    f"<HOST_SHARE>{SHARE}<DATASTORES><DISK_USAGE>0</DISK_USAGE></DATASTORES></HOST_SHARE>"
+    "<VMS><ID>7</ID><ID>9</ID></VMS><TEMPLATE><NAME>other</NAME><VMS><ID>1</ID></VMS></TEMPLATE></HOST>"
+)
+DATASTORE_XML = (
+    "<DATASTORE><ID>1</ID><TOTAL_MB>10</TOTAL_MB><USED_MB>4</USED_MB><FREE_MB>6</FREE_MB>"
+    "<IMAGES><ID>0</ID></IMAGES></DATASTORE>"
+)
+
+
+def test_a_host() -> None:
+    """Memory is in KB, and what a template says is not the host's."""
+    found = hosts.read([HOST_XML.encode()])
+    text = found.samples.render(HOST).decode()
+    assert 'opennebula_host_mem_total_bytes{one_host_id="3"} 4194304\n' in text
+    assert 'opennebula_host_cpu_usage_ratio{one_host_id="3"} 50\n' in text
+    assert 'opennebula_host_vms{one_host_id="3"} 2\n' in text
+    assert 'name="node-a1",one_cluster_id="100",cluster="alpha"' in text
+    assert (found.on, found.errors) == ({3: "node-a1"}, 0)
+
+
+@pytest.mark.parametrize(
+    ("part", "instead"),
+    [
+        ("<STATE>2</STATE>", "<STATE>x</STATE>"),
+        ("<MAX_CPU>700</MAX_CPU>", ""),
+        ("<MAX_CPU>700</MAX_CPU>", "<MAX_CPU></MAX_CPU>"),
+        ("</HOST_SHARE>", ""),
+        (SHARE, ""),
+    ],
+)
+def test_a_broken_host_is_left_out_whole(part: str, instead: str) -> None:
+    """Half a host would pass for one without memory; the others stay, and the loss is counted."""
+    broken = HOST_XML.replace(part, instead)
+    found = hosts.read([broken.encode(), HOST_XML.replace("<ID>3<", "<ID>4<").encode()])
+    text = found.samples.render(HOST).decode()
+    assert found.errors == 1
+    assert 'one_host_id="3"' not in text
+    assert 'opennebula_host_state{one_host_id="4"} 2\n' in text
+    assert "opennebula_host_total 2\n" in text
+
+
+def test_a_broken_datastore_is_left_out_whole() -> None:
+    """The same for datastores."""
+    broken = DATASTORE_XML.replace("<FREE_MB>6<", "<FREE_MB><")
+    found = datastores.read([broken.encode(), DATASTORE_XML.replace("<ID>1<", "<ID>2<", 1).encode()])
+    text = found.samples.render(DATASTORE).decode()
+    assert found.errors == 1
+    assert 'one_datastore_id="1"' not in text
+    assert 'opennebula_datastore_free_bytes{one_datastore_id="2"} 6291456\n' in text
+    assert 'opennebula_datastore_images{one_datastore_id="2"} 1\n' in text
+    assert "opennebula_datastore_total 2\n" in text
