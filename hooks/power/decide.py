@@ -178,6 +178,7 @@ def _off(
     cluster: Cluster, policy: Policy, plan: Plan, since: Mapping[int, float], before: Memory, now: float
 ) -> Iterator[Action]:
     """Choose from the plan what may begin, or go on, now: always a part that is safe by itself."""
+    hosts = {host.id: host for host in cluster.hosts}
     draining = {host.id for host in cluster.hosts if host.phase is Phase.DRAINING}
     free = policy.max_parallel_off - len(going(cluster))
     if draining & plan.kept:
@@ -189,7 +190,7 @@ def _off(
         ripe = drain.slot in before.wanted_off and now - since[drain.slot] >= policy.idle_seconds
         if begun or (ripe and free > 0 and (moves <= budget or not draining)):
             free -= not begun
-            yield PowerOff(drain.slot, _why_off(drain), _within(drain.moves, budget))
+            yield PowerOff(drain.slot, _why_off(hosts[drain.slot], drain), _within(drain.moves, budget))
             budget -= moves
             draining.add(drain.slot)
         elif _makes_way(drain):
@@ -211,12 +212,13 @@ def _makes_way(drain: Drain) -> bool:
     return any(move.source != drain.slot for move in drain.moves)
 
 
-def _why_off(drain: Drain) -> str:
+def _why_off(host: Host, drain: Drain) -> str:
+    saves = f"saves {host.curve.saves:.0f} W"
     if not drain.moves:
-        return f"empty and not needed: saves {drain.watts:.0f} W"
+        return f"empty and not needed: {saves}"
     count = sum(len(move.guests) for move in drain.moves)
     words = "1 VM fits" if count == 1 else f"{count} VMs fit"
-    return f"{words} elsewhere ({drain.cost:.1f} GB to move): saves {drain.watts:.0f} W"
+    return f"{words} elsewhere ({drain.cost:.1f} GB to move): {saves}"
 
 
 def _wakes(demand: Demand, brought: tuple[Action, ...], before: Memory, now: float) -> dict[int, Wakes]:
@@ -256,6 +258,6 @@ def _reasons(
         host.id: said.get(host.id)
         or stays[host.id]
         or (held and f"nothing shrinks now: {held}")
-        or (_why_off(leaving[host.id]) + "; waits for its turn" if host.id in leaving else "needed")
+        or (_why_off(host, leaving[host.id]) + "; waits for its turn" if host.id in leaving else "needed")
         for host in cluster.hosts
     }

@@ -5,6 +5,7 @@ A curve is a model (its `source`) until something was measured, which bends it: 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ DEFAULT_IDLE, DEFAULT_PEAK, DEFAULT_OFF = 100.0, 250.0, 8.0  # W: a common two-s
 SHUTDOWN_SECONDS = 60.0
 JOULES_PER_GB = 525.0  # of a live migration, both hosts: 0.512 J per MB (Liu et al., HPDC 2011)
 JOULES_PER_KWH = 3.6e6
+STEP = 1.1
 MODEL = "model"
 NAMES = {"bmc": "the BMCs", "scaphandre": "Scaphandre", "kepler": "Kepler", MODEL: "the model"}
 
@@ -25,6 +27,11 @@ class Curve:
     points: tuple[float, ...] = (DEFAULT_IDLE, DEFAULT_PEAK)
     off: float = DEFAULT_OFF
     source: str = MODEL  # of its idle watts
+
+    @property
+    def saves(self) -> float:
+        """Return the watts less when it is off instead of idle."""
+        return max(0.0, self.idle - self.off)
 
     def measured(self, idle: float, off: float | None, source: str) -> Curve:
         """Return the curve that rises as this one does from the idle watts that were measured."""
@@ -61,6 +68,11 @@ class Curve:
     def saved(self, seconds: float, boot_seconds: float) -> float:
         """Return the joules that so many seconds off have saved, the boot subtracted."""
         return (self.idle - self.off) * seconds - (self.peak - self.idle) * boot_seconds
+
+
+def stepped(watts: float) -> float:
+    """Return watts to the next step of 10 %: measured ones jitter, and no plan may follow that."""
+    return round(STEP ** round(math.log(watts, STEP)), 1) if watts > 0 else 0.0
 
 
 def sources(curves: Iterable[Curve]) -> str:

@@ -79,7 +79,7 @@ def _sources(rows: list[Row]) -> Iterable[Sample]:
 
 def _watts_saved(row: Row) -> float:
     """Sum up what the hosts that are off would draw idle, less what they do."""
-    return sum(host.curve.idle - host.curve.off for host in row[0].hosts if host.phase is Phase.OFF)
+    return sum(host.curve.saves for host in row[0].hosts if host.phase is Phase.OFF)
 
 
 def _wanted(row: Row) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from hooks.power import buffer
 from hooks.power.candidates import Case, why_not
 from hooks.power.demand import Demand
+from hooks.power.energy import stepped
 from hooks.power.model import Cluster, Guest, Host, Kind, Phase
 from hooks.power.planner.problem import ZERO, Load, Problem, Reserve, Size, Slot
 from hooks.power.policy import Parked, Policy
@@ -42,7 +43,7 @@ def _slot(host: Host, policy: Policy, stays: str) -> Slot:
         host.id,
         host.size,
         limit,
-        max(0.0, host.curve.idle - host.curve.off),
+        stepped(host.curve.saves),
         keep=bool(stays),
         eager=host.phase is Phase.DRAINING,
         turns=len(host.record.offs),

@@ -68,7 +68,7 @@ def _headline(look: part.Look) -> Iterator[str]:
     on = sum(host.takes_guests for host in look.cluster.hosts)
     guests = sum(len(move.guests) for move in plan.moves)
     moving = f", {guests} VMs to move ({sum(move.cost for move in plan.moves):.1f} GB)" if guests else ""
-    saved = f"saves {plan.watts_saved:.0f} W ({_by(look)}){moving}" if plan.drains else "nothing to save"
+    saved = f"saves {_saved(look)}{moving}" if plan.drains else "nothing to save"
     name = f"cluster {look.cluster.id} ({look.cluster.name})"
     yield f"{name}: {on} hosts on, {on - len(plan.drains)} needed, {saved}"
     yield f"  MODE {look.policy.mode.value}{NEXT[look.policy.mode].format(look.cluster.id)}"
@@ -76,10 +76,11 @@ def _headline(look: part.Look) -> Iterator[str]:
         yield f"  held: {look.decision.held}"
 
 
-def _by(look: part.Look) -> str:
-    """Say where the watts of the hosts that leave come from."""
+def _saved(look: part.Look) -> str:
+    """Say how many watts the hosts that leave draw less, and who says so."""
     leaving = {drain.slot for drain in look.decision.plan.drains}
-    return f"idle watts: {sources(host.curve for host in look.cluster.hosts if host.id in leaving)}"
+    curves = [host.curve for host in look.cluster.hosts if host.id in leaving]
+    return f"{sum(curve.saves for curve in curves):.0f} W (idle watts: {sources(curves)})"
 
 
 def _rows(look: part.Look) -> Iterator[Row]:
