@@ -57,6 +57,18 @@ class Squeeze:
                 self.resting[number] = step + TENURE
         return False
 
+    def solve_alone(self) -> bool:
+        """Search with the kept hosts' own guests where they are: nothing more than must would move."""
+        before = list(self.place)
+        for number, load in enumerate(self.loads):
+            if load.slot == self.place[number]:
+                self.resting[number] = FOR_GOOD
+        if self.solve():
+            return True
+        self.resting = [0] * len(self.loads)
+        self._restore(before)
+        return False
+
     def go_home(self) -> None:
         """Undo what turned out not to be needed."""
         for number, load in enumerate(self.loads):
@@ -70,9 +82,13 @@ class Squeeze:
             before, cost = list(self.place), self._cost()
             self.hold(self.loads[number])
             if not self.solve() or self._cost() >= cost:
-                for one, slot in enumerate(before):
-                    self._relocate(one, slot)
+                self._restore(before)
             self.resting[number] = 0
+
+    def _restore(self, place: list[int]) -> None:
+        for number, slot in enumerate(place):
+            if self.place[number] != slot:
+                self._relocate(number, slot)
 
     def _away(self) -> list[int]:
         """Return the kept hosts' own guests that move."""

@@ -124,9 +124,12 @@ class _Search:
     def _squeeze(self, whole: Problem, kept: frozenset[int]) -> Draft | None:
         packing = Packing(self.problem, kept, 1.0)
         packing.place([load for load in self.problem.loads if load.slot not in kept])
+        if not packing.newcomers:
+            return None
         squeeze = Squeeze(whole, kept, packing.target)
-        for _ in range(REPAIRS if packing.newcomers else 0):
-            if not squeeze.solve():
+        alone = squeeze.solve_alone()
+        for _ in range(REPAIRS):
+            if not alone and not squeeze.solve():
                 return None
             squeeze.go_home()
             squeeze.bring_home()
