@@ -42,6 +42,10 @@ class Results:
             del self._results[next(iter(self._results))]
         self._changed = True
 
+    def says(self, key: object, message: str) -> bool:
+        """Whether the last result of a key was this message."""
+        return str(key) in self._results and self._results[str(key)].message == message
+
     def forget(self, key: object) -> None:
         """Drop what was known of a key: nothing was looked at, or the object is gone."""
         self._changed |= self._results.pop(str(key), None) is not None

@@ -156,7 +156,8 @@ class Worker:
         else:
             delay = crew.queue.failed(key, time.monotonic())
             result = Result(result.at, result.took, ok=False, message=result.message, retry=delay)
-            _log.warning("%s: %s; again in %.0f s", key, result.message, delay)
+            if not self._results.says(key, result.message):  # the same words again and again tell no more
+                _log.warning("%s: %s; again in %.0f s, then less often", key, result.message, delay)
         if result.ok and not result.message:
             self._results.forget(key)
         else:

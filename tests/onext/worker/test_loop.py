@@ -103,6 +103,17 @@ def test_a_failure_is_kept_and_tried_again(scene: Scene, error: OnedError | Retr
     assert scene.left() == []
 
 
+def test_the_same_failure_is_logged_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """A database that is missing filled the log, for each host, again and again."""
+    scene.error = Retry("no database of cities")
+    scene.put(1)
+    scene.run(lambda _worker: len(scene.seen) >= 2)
+    scene.error = Retry("ssh hangs")
+    scene.run(lambda _worker: len(scene.seen) >= 3)
+    assert caplog.text.count("no database of cities") == 1
+    assert caplog.text.count("ssh hangs") == 1
+
+
 def test_what_is_under_way_is_looked_at_again_in_a_moment(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
