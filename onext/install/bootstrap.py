@@ -9,6 +9,7 @@ import argparse
 import fcntl
 import os
 import pwd
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,6 @@ from pathlib import Path
 
 from onext.install import manifest, sources, trial, versions
 from onext.install.front_end import FrontEnd, InstallError
-
-_ENTRY = "import sys; sys.path.insert(0, sys.argv.pop(1)); from onext.install.__main__ import main; main()"
 
 
 def main() -> None:
@@ -71,7 +70,7 @@ def _command(checkout: Path, options: argparse.Namespace) -> int:
         return _check(checkout, front_end, as_json=options.json)
     front_end.require_rights()
     if options.uninstall:
-        return _uninstall(checkout, front_end, options.backup)
+        return _uninstall(front_end, options.backup)
     manifest.make_folder(front_end.paths.lib)
     with _alone(front_end.paths.lib):
         if options.rollback:
@@ -126,16 +125,21 @@ def _check(checkout: Path, front_end: FrontEnd, *, as_json: bool) -> int:
     )
 
 
-def _uninstall(checkout: Path, front_end: FrontEnd, backup: Path | None) -> int:
-    """Uninstall with the installed version's own code; with ours where that is broken."""
+def _uninstall(front_end: FrontEnd, backup: Path | None) -> int:
+    """Uninstall with the code of a version that works: it needs packages that only a version has."""
     lib = front_end.paths.lib
     if not lib.is_dir():
         raise InstallError("onext is not installed here")
-    arguments = ["uninstall", *(["--backup", str(backup.absolute())] if backup else [])]
-    home = versions.resolve(lib, versions.CURRENT)
-    if home is not None and versions.works(home):
-        return _installer(home, *arguments)
-    return _here([sys.executable, "-I", "-B", "-c", _ENTRY, str(checkout), *arguments])
+    home = versions.whole(lib)
+    if home is not None:
+        return _installer(home, "uninstall", *(["--backup", str(backup.absolute())] if backup else []))
+    if manifest.Manifest.load(lib).files:
+        raise InstallError(
+            "no installed version works any more: ./install.sh makes one that does, then --uninstall again"
+        )
+    shutil.rmtree(lib)  # a first installation ended before anything was placed
+    print("onext is uninstalled: nothing had been placed")  # noqa: T201
+    return 0
 
 
 def _installer(home: Path, *arguments: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -33,6 +34,7 @@ def look_at(wanted: Iterable[Thing], manifest: Manifest) -> dict[Path, Found | N
 def carry_out(steps: Sequence[Step], wanted: Sequence[Thing], front_end: FrontEnd) -> None:
     """Do all steps in order; raise InstallError or OSError at the first that fails."""
     lib = front_end.paths.lib
+    _refuse_strangers(steps)
     manifest = remember(Manifest.load(lib), steps, front_end)
     manifest.save(lib)
     for step in steps:
@@ -40,6 +42,24 @@ def carry_out(steps: Sequence[Step], wanted: Sequence[Thing], front_end: FrontEn
         if step.do == REMOVE:
             manifest = manifest.without(step.path)
     _certain(manifest, wanted).save(lib)
+
+
+def _refuse_strangers(steps: Iterable[Step]) -> None:
+    """Raise InstallError for files that only root could change, or give back as they were, before any is."""
+    for step in steps:
+        found = look(step.path) if step.do in (WRITE, RIGHTS) and os.geteuid() != 0 else None
+        if found is not None and found.owner.uid != os.geteuid():
+            whose, who = _name(found.owner.uid), _name(os.geteuid())
+            raise InstallError(
+                f"{step.path} belongs to {whose}: chown {who} {step.path}, then ./install.sh again"
+            )
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def sweep(manifest: Manifest, lib: Path) -> None:

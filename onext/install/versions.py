@@ -67,6 +67,12 @@ def works(home: Path) -> bool:
     return True
 
 
+def whole(lib: Path) -> Path | None:
+    """Return a version that works, the current one where it does; None without any."""
+    there = [resolve(lib, CURRENT), *sorted((lib / FOLDER).glob("[!.]*"))]
+    return next((home for home in there if home is not None and works(home)), None)
+
+
 def switch(lib: Path, home: Path) -> Path | None:
     """Make `home` the current version, in one step; return the one that was it."""
     before = resolve(lib, CURRENT)

@@ -61,9 +61,7 @@ def settings(installation: Installation) -> Iterator[None]:
         database = make_database(folder / "city.mmdb")
         database.chmod(0o644)
         stack.callback(installation.paths.settings.unlink)
-        installation.paths.settings.write_text(
-            f"geolocation:\n  database: {database}\n  ssh_config: {ssh_config}\n"
-        )
+        installation.write_settings(f"geolocation:\n  database: {database}\n  ssh_config: {ssh_config}\n")
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,8 +69,10 @@ class Installation:
             self.install_sh("--uninstall", "--backup", str(self.folder / "settings.tar.gz"))
 
     def write_settings(self, text: str) -> None:
-        """Write onext.yaml over the one that was installed; the worker takes it without a restart."""
+        """Write onext.yaml for the front-end's owner; a worker takes it without a restart."""
         self.paths.settings.write_text(text)
+        owner = self.paths.etc.stat()
+        os.chown(self.paths.settings, owner.st_uid, owner.st_gid)
 
     def onext(self, *arguments: str) -> Completed:
         """Run the installed command."""

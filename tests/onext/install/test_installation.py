@@ -54,6 +54,20 @@ def test_everything_is_placed_with_its_rights(bare: Bare, home: Path) -> None:
         assert not isinstance(thing, File) or thing.path.read_bytes() == thing.content
 
 
+def test_what_only_root_could_give_back_is_refused_before_anything_changes(
+    bare: Bare, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An onext.yaml that root wrote beside oneadmin's files ended the installation, and the uninstall, half way."""
+    folder, front_end = bare
+    front_end.paths.settings.parent.mkdir(parents=True, exist_ok=True)
+    front_end.paths.settings.write_text("oned:\n  timeout: 5\n")
+    before = tree(folder)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    with pytest.raises(InstallError, match=r"onext\.yaml belongs to .*: chown 4711 "):
+        put(front_end, home)
+    assert tree(folder) == before
+
+
 def test_nobody_else_may_write(bare: Bare, home: Path) -> None:
     """Neither group nor others may change a program, a setting or a folder that parts trust."""
     for thing in wanted(bare[1], home):
