@@ -20,7 +20,7 @@ sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13) and (shared or sys.argv
 '
 private=
 case " $* " in *" --sandbox "*) private=yes ;; esac
-if [ -O "${ONE_LOCATION:-}" ]; then private=yes; fi
+if [ -n "${ONE_LOCATION:-}" ] && { [ -O "$ONE_LOCATION" ] || [ ! -e "$ONE_LOCATION" ]; }; then private=yes; fi
 for name in ${PYTHON:-python3.13 python3.12 python3.11 python3.10 python3}; do
     for python in "$(command -v "$name" || :)" "/usr/bin/$name"; do
         if [ -x "$python" ] && "$python" -I -B -c "$usable" "$private" 2>/dev/null; then

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,13 @@ class Installation:
     def onext(self, *arguments: str) -> Completed:
         """Run the installed command."""
         return run([str(self.paths.bin / "onext"), *arguments], timeout=60)
+
+    def run_hook(self, part: str, payload: bytes) -> Completed:
+        """Run an installed hook as oned does: as the front-end's own user."""
+        hook = self.paths.remotes / "hooks/onext" / part
+        who = pwd.getpwuid(hook.stat().st_uid).pw_name
+        argv = ["runuser", "-u", who, "--", str(hook)] if os.geteuid() == 0 else [str(hook)]
+        return run(argv, timeout=10, input=payload)
 
     def done(self, key: str) -> str:
         """Return when the worker last did `key`, as `onext status` says it; empty for never."""

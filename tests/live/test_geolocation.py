@@ -6,7 +6,6 @@ import time
 import pytest
 
 from onext.oned.objects import HostState
-from onext.process import run
 from tests.live.front_end import wait_until
 from tests.live.installation import Installation
 from tests.live.scene import HostStatus, Scene
@@ -57,7 +56,7 @@ def test_the_same_event_twice_writes_once(installed: Installation, scene: Scene)
     for _ in range(2):
         time.sleep(1)  # TIME in the template and `when` in the status are in seconds
         last = installed.done(key)
-        run([str(installed.paths.remotes / "hooks/onext/geolocation")], timeout=10, input=payload)
+        installed.run_hook("geolocation", payload)
         installed.wait_for_another(key, last)
     assert scene.oned.host(host).template == before
 
