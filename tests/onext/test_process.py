@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from onext.process import CommandError, run
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.process
 PYTHON = sys.executable
@@ -47,13 +47,16 @@ def test_a_hanging_command_is_ended_with_its_children() -> None:
 def test_children_that_outlive_a_command_are_ended_too(tmp_path: Path) -> None:
     """What a dead command left behind holds our pipes, and would stay for ever."""
     with pytest.raises(CommandError, match="no end after"):
-        run(["sh", "-c", 'sleep 77 & echo $! > "$0"', str(tmp_path / "pid")], timeout=1)
+        run(["sh", "-c", 'sleep 77 & echo $! > "$0"', str(tmp_path / "pid")], timeout=3)
     child = Path("/proc", (tmp_path / "pid").read_text().strip())
-    for _ in range(1000):
-        if not child.exists() or " (sleep) Z " in (child / "stat").read_text():
-            return
-        time.sleep(0.01)
-    pytest.fail("the child lives on")
+
+    def ended() -> bool:
+        try:
+            return " (sleep) Z " in (child / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    until(ended, "the child's end")
 
 
 def test_endless_output_is_ended() -> None:
