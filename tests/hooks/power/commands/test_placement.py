@@ -1,11 +1,13 @@
 """How new guests are placed: read from the schedulers' real files, and the change shown as a diff of them."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from hooks.power.commands.placement import one_drs, placement, rank, scheduler
+from tests.waiting import PATIENCE
 
 SHIPPED = """#  DEFAULT_SCHED: Definition of the default scheduling algorithm
 #    - policy:
@@ -47,6 +49,7 @@ def said(tmp_path: Path, name: str, text: str | None) -> str:
 
 
 @pytest.mark.process
+@pytest.mark.skipif(shutil.which("patch") is None, reason="patch is not here: apt-get install patch")
 @pytest.mark.parametrize(("name", "text"), [("rank", SHIPPED), ("one_drs", DRS)])
 def test_the_diff_applies_and_then_it_packs(tmp_path: Path, name: str, text: str) -> None:
     """An administrator pipes what he is shown into patch: it must fit his file, and do what it says."""
@@ -55,7 +58,9 @@ def test_the_diff_applies_and_then_it_packs(tmp_path: Path, name: str, text: str
     assert "alpha (12 hosts)" in shown
     diff = "\n".join(line[2:] for line in shown.splitlines() if line.startswith("  ")) + "\n"
     file = tmp_path / f"schedulers/{name}.conf"
-    subprocess.run(["patch", str(file)], input=diff, text=True, check=True, capture_output=True, timeout=10)
+    subprocess.run(
+        ["patch", str(file)], input=diff, text=True, check=True, capture_output=True, timeout=PATIENCE
+    )
     after = list(placement(f"-p {name}", tmp_path, CLUSTERS))
     assert len(after) == 1, after
     assert "pack" in after[0].lower()
