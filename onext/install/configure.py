@@ -41,6 +41,9 @@ class Lines(Protocol):
         """Return the text without them."""
 
 
+_RELOAD = "restart what reads it"
+
+
 @dataclass(frozen=True)
 class Editor:
     """Our lines in one file, and what makes them effective."""
@@ -127,12 +130,18 @@ def _made_of_others(front_end: FrontEnd) -> None:
         _say(f"{step.path}: made anew{then}\n")
 
 
-def take_out(front_end: FrontEnd, manifest: Manifest) -> None:
-    """Put files of others back as they were; where somebody changed them since, take out just our lines."""
+def take_out(front_end: FrontEnd, manifest: Manifest) -> list[str]:
+    """Put files of others back as they were; where somebody changed them since, take out just our lines.
+
+    Returns a line for each that says what makes it effective.
+    """
+    then, told = {editor.path: editor.then for editor in editors(front_end)}, []
     for name, placed in manifest.files.items():
         path = Path(name)
         if placed.edit and path.is_file():
             _write_as_it_is(path, _without_us(front_end, path, placed))
+            told.append(f"{path}: our lines are out; to make that effective: {then.get(path, _RELOAD)}")
+    return told
 
 
 def _without_us(front_end: FrontEnd, path: Path, placed: Placed) -> bytes:

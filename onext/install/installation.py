@@ -64,11 +64,11 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
         _say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")
     hooks = registration.remove(front_end)
     service.stop(front_end)
-    configure.take_out(front_end, manifest)
+    edited = configure.take_out(front_end, manifest)
     place.sweep(manifest, front_end.paths.lib)
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
-    for line in hooks.left:
+    for line in (*hooks.left, *edited):
         _say(line)
     _say("onext is uninstalled; GEOLOCATION and ONEXT_* in templates stay, as they are yours")
     return 0

@@ -61,8 +61,10 @@ def test_put_in_once_and_taken_out_byte_for_byte(front_end: FrontEnd) -> None:
     )
     assert configure.configure(front_end, yes=True) == 0
     assert oned_conf(front_end) == changed
-    configure.take_out(front_end, Manifest.load(front_end.paths.lib))
+    (told,) = configure.take_out(front_end, Manifest.load(front_end.paths.lib))
     assert oned_conf(front_end) == ONED
+    assert "oned.conf: our lines are out; to make that effective: " in told
+    assert told.endswith(("restart opennebula", "restart oned"))
 
 
 def test_a_persons_later_change_stays(front_end: FrontEnd) -> None:
