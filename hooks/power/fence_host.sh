@@ -1,3 +1,3 @@
 #!/bin/sh
-# For OpenNebula's host_error.rb (--fence): $1 is the host's template in base64; exits 0 only when it is off.
-exec onext power fence --template "$1"
+# For OpenNebula's host_error.rb, which gives the host in base64 on standard input; exits 0 only when it is off.
+exec "${ONE_LOCATION:+$ONE_LOCATION/bin/}onext" power fence --template -

@@ -80,11 +80,15 @@ class Installation:
         return run([str(self.paths.bin / "onext"), *arguments], timeout=60)
 
     def run_hook(self, part: str, payload: bytes) -> Completed:
-        """Run an installed hook as oned does: as the front-end's own user."""
+        """Run an installed hook as oned does."""
         hook = self.paths.remotes / "hooks/onext" / part
-        who = pwd.getpwuid(hook.stat().st_uid).pw_name
-        argv = ["runuser", "-u", who, "--", str(hook)] if os.geteuid() == 0 else [str(hook)]
-        return run(argv, timeout=10, input=payload)
+        return self.as_owner(str(hook), timeout=10, input=payload)
+
+    def as_owner(self, *argv: str, timeout: float, input: bytes | None = None) -> Completed:  # noqa: A002
+        """Run a command as the front-end's own user, as its hook manager does; its exit code is the caller's."""
+        who = pwd.getpwuid(self.paths.etc.stat().st_uid).pw_name
+        become = ("runuser", "-u", who, "--") if os.geteuid() == 0 else ()
+        return run([*become, *argv], timeout=timeout, input=input, check=False)
 
     def done(self, key: str) -> str:
         """Return when the worker last did `key`, as `onext status` says it; empty for never."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -127,6 +128,17 @@ class Machines:
         """Set the cluster's policy: one that acts within minutes, and these changes."""
         quick = ("MIN_HOSTS=1", "BUFFER_VMS=0", "IDLE_MINUTES=1", "MIN_ON_MINUTES=0", "MAX_PARALLEL_OFF=3")
         self.power("set", str(self.cluster), *quick, "TARGET_UTILISATION=100", "CYCLES_PER_DAY=48", *changes)
+
+    def high_availability(self, machine: Machine) -> Completed:
+        """Run OpenNebula's own host_error.rb for a host, with the fence_host.sh that the README names."""
+        paths, folder = self.installation.paths, self.folder / "ft"
+        if not folder.exists():
+            folder.mkdir()
+            shutil.copy2(paths.remotes / "hooks/ft/host_error.rb", folder)
+            shutil.copy2(paths.current / "parts/hooks/power/fence_host.sh", folder)
+        payload = base64.b64encode(str(self.scene.oned.call("host.info", machine.host, False)).encode())
+        argv = [str(folder / "host_error.rb"), payload.decode(), "--migrate", "--pause", "0"]
+        return self.installation.as_owner(*argv, timeout=BY_HAND)
 
     def guest(self, machine: Machine) -> int:
         """Run a small guest on a machine."""

@@ -209,6 +209,18 @@ def test_fence_tells_the_truth(cloud: Machines) -> None:
     assert not lost.powered
 
 
+def test_opennebulas_high_availability_fences_through_us(cloud: Machines) -> None:
+    """Its own host_error.rb would start the guests elsewhere while the host still runs, or never."""
+    (lost,) = cloud.add(cloud.scene.unmonitored_host("kvm", cloud.cluster))
+    cloud.scene.wait_for_host(lost.host, HostState.ERROR)
+    lost.bmc.fault("idle")
+    assert cloud.high_availability(lost).exit_code != 0
+    assert lost.powered
+    (lost.bmc.folder / "idle").unlink()
+    assert cloud.high_availability(lost).exit_code == 0
+    assert not lost.powered
+
+
 def test_a_guest_that_waits_in_vain_is_told_why(cloud: Machines) -> None:
     """A user whose VM waits for ever finds no reason anywhere."""
     cloud.settings("  vm_wait_timeout: 5\n")

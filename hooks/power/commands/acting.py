@@ -6,6 +6,7 @@ import base64
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import IO
 
 import click
 
@@ -108,10 +109,12 @@ def _turns(context: Context, steps: Iterator[str]) -> Iterator[str]:
 
 @click.command("fence")
 @click.argument("host", required=False)
-@click.option("--template", help="The host's template in base64, as host_error.rb gives it.")
+@click.option(
+    "--template", type=click.File("rb"), help="Take HOST from its template in base64; - is standard input."
+)
 @click.option("--within", default=60.0, show_default=True, help="Seconds for its BMC to say that it is off.")
 @front_end
-def fence_host(context: Context, host: str | None, template: str | None, within: float) -> None:
+def fence_host(context: Context, host: str | None, template: IO[bytes] | None, within: float) -> None:
     """Switch off HOST (an id), which oned has in ERROR; exit 0 only when its BMC has said that it is off."""
     number = _host_id(host, template)
     raft = context.oned.raft()
@@ -128,10 +131,10 @@ def fence_host(context: Context, host: str | None, template: str | None, within:
         sys.exit("onext: not fenced: stopped by `onext stop power`")
 
 
-def _host_id(host: str | None, template: str | None) -> int:
+def _host_id(host: str | None, template: IO[bytes] | None) -> int:
     try:
         if template:
-            return int(parse(base64.b64decode(template, validate=True)).findtext("ID", ""))
+            return int(parse(base64.b64decode(template.read().strip(), validate=True)).findtext("ID", ""))
         return int(host or "")
     except (ValueError, MalformedXML):
         raise click.UsageError("the id of a host is needed, or its template in base64") from None

@@ -1,7 +1,10 @@
-"""Orders by hand beside the worker."""
+"""Orders by hand beside the worker, and what OpenNebula itself orders."""
 
+import base64
+import io
 from pathlib import Path
 
+import click
 import pytest
 
 from hooks.power import part
@@ -28,3 +31,26 @@ def test_a_step_and_a_round_are_never_at_once(tmp_path: Path) -> None:
     context = Context(Paths.self_contained(tmp_path))
     with part.alone(context), pytest.raises(Retry, match="under way"), part.alone(context):
         pass
+
+
+def test_the_host_to_fence_comes_as_host_error_gives_it() -> None:
+    """High availability would fence nothing, or another host: 7.0.2 writes strict base64 to standard input."""
+    template = base64.b64encode(b"<HOST><ID>12</ID><NAME>node-a</NAME></HOST>")
+    assert acting._host_id(None, io.BytesIO(template)) == 12
+    assert acting._host_id("7", None) == 7
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"###", b"PEhPU1Q", base64.b64encode(b"<HOST/>"), base64.b64encode(b"<HOST>")]
+)
+def test_no_host_is_no_fencing(data: bytes) -> None:
+    """A cut payload must not be taken for another host."""
+    with pytest.raises(click.UsageError, match="the id of a host is needed"):
+        acting._host_id(None, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("host", ["node-7", None])
+def test_a_name_is_no_id(host: str | None) -> None:
+    """Two hosts may answer to one name; the one in ERROR has an id."""
+    with pytest.raises(click.UsageError):
+        acting._host_id(host, None)

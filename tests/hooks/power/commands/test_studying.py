@@ -1,15 +1,11 @@
 """What the commands say without a cloud."""
 
-import base64
 import json
 from pathlib import Path
 
-import click
-import pytest
 from click.testing import CliRunner
 
 from hooks.power.commands import power
-from hooks.power.commands.acting import _host_id
 
 
 def test_simulate_shows_every_steering_and_the_bound(tmp_path: Path) -> None:
@@ -38,18 +34,3 @@ def test_every_command_has_its_help() -> None:
     """Nobody finds a command that says nothing about itself."""
     for name, command in power.commands.items():
         assert command.help, name
-
-
-def test_the_host_to_fence_is_read_from_what_oned_gives() -> None:
-    """Fencing another host than the one in ERROR would kill healthy guests."""
-    template = base64.b64encode(b"<HOST><ID>12</ID><NAME>a</NAME></HOST>").decode()
-    assert _host_id(None, template) == 12
-    assert _host_id("7", None) == 7
-    for host, text in (
-        ("node-7", None),
-        (None, "###"),
-        (None, base64.b64encode(b"<HOST/>").decode()),
-        (None, None),
-    ):
-        with pytest.raises(click.UsageError):
-            _host_id(host, text)
