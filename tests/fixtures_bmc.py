@@ -51,6 +51,8 @@ mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
 mc_add_fru_data 0x20 0 {size} data {fru}
 mc_enable 0x20
 """
+# A change of power lands after a random time, of 1 to 11 s: two are as good, and the same for all.
+_EMULATOR = "import random; random.randint = lambda *_: 2; from sushy_tools.emulator.main import main; main()"
 # $1 folder, $2 MC, $3 get|set, $4 power|shutdown, $5 value. Files in the folder are faults:
 # `stuck`: the operating system never shuts down; `idle`: orders are taken and not followed;
 # `slow`: power comes when that is mended; `broken`: it does not know its power; `falters`: it says one and the other.
@@ -201,9 +203,8 @@ class RedfishPeer:
         }
         lines = [f"SUSHY_EMULATOR_{name} = {value!r}\n" for name, value in settings.items()]
         (folder / "emulator.conf").write_text("".join(lines))
-        emulator = Path(sys.executable).with_name("sushy-emulator")
         with (folder / "log").open("wb") as log:
-            command = [str(emulator), "--config", str(folder / "emulator.conf")]
+            command = [sys.executable, "-c", _EMULATOR, "--config", str(folder / "emulator.conf")]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(lambda: self.process.poll() is not None or self._listens(), "the start of sushy-emulator")
         assert self.process.poll() is None, self.log
