@@ -165,7 +165,8 @@ def _excluded(element: Element, name: str, about: Surroundings) -> str:
         return "ONEXT_POWER_EXCLUDE is set"
     if role := element.findtext("TEMPLATE/ONEXT_POWER_ROLE", ""):
         return f"its role: {role}"
-    if _short(name) in map(_short, (*about.settings.front_end_hosts, about.here)):
+    front_ends = (*about.settings.front_end_hosts, about.here, *about.snapshot.front_ends)
+    if _short(name) in map(_short, front_ends):
         return "it runs a front-end, Prometheus or storage"
     return about.excluded.get(name, "")
 

@@ -13,6 +13,7 @@ from hooks.power.model import Bmc
 from onext.oned import stream
 from onext.oned.client import Oned
 from onext.xml import Element, parse
+from onext.zone import servers
 
 PIN = "ONEXT_POWER_PIN"
 
@@ -22,7 +23,8 @@ class Snapshot:
     """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC says.
 
     `taken` is when the gathering began, by a clock that only grows.
-    `loads` are shares of each host's CPU that are in use, `metered` what hosts were measured to draw.
+    `loads` are shares of each host's CPU that are in use, `metered` what hosts were measured to draw,
+    `front_ends` where the zone's servers run.
 
     `sleepers` are hosts without a BMC, which are suspended. `pins_count` says that a tenant cannot write
     ONEXT_POWER_PIN.
@@ -40,6 +42,7 @@ class Snapshot:
     pins_count: bool = False
     loads: Mapping[int, float] = field(default_factory=dict)
     metered: Mapping[int, Metered] = field(default_factory=dict)
+    front_ends: frozenset[str] = frozenset()
     taken: float | None = None
 
 
@@ -48,7 +51,8 @@ def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:
     readings = query_all(book, deadline)
     states = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF, Power.UNKNOWN: Bmc.SILENT}
     monitoring = oned.document("hostpool.monitoring", 0)
-    restricted = oned.document("system.config").iterfind(".//VM_RESTRICTED_ATTR")
+    configuration = oned.document("system.config")
+    restricted = configuration.iterfind(".//VM_RESTRICTED_ATTR")
     return Snapshot(
         tuple(map(parse, stream.pool(oned.source, "hostpool.info", tag="HOST"))),
         tuple(map(parse, stream.pool(oned.source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM"))),
@@ -61,6 +65,7 @@ def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:
         frozenset(host for host in book.entries if not book.bmc(host).proves_off),
         any((item.text or "").upper() == PIN for item in restricted),
         loads(monitoring),
+        front_ends=frozenset(server.host for server in servers(oned, configuration)),
     )
 
 

@@ -125,6 +125,12 @@ def test_hosts_with_a_role_are_excluded(snapshot: Snapshot) -> None:
     assert not hosts["node-a5"].excluded
 
 
+def test_the_other_servers_of_the_zone_are_left_on(snapshot: Snapshot) -> None:
+    """The next leader would be switched off by this one."""
+    zone = replace(snapshot, front_ends=frozenset({"node-a3.example.org", "192.0.2.7"}))
+    assert [host.name for host in alpha(zone).hosts if "front-end" in host.excluded] == ["node-a3"]
+
+
 def test_what_was_measured_beats_the_model(snapshot: Snapshot) -> None:
     """Savings by a guess, where a meter is there, are believed by nobody."""
     known = {0: Metered("bmc", 140.0, 11.0, NOW)}
