@@ -14,6 +14,7 @@ from hooks.power.policy import Policy
 from onext import atomic
 
 FILE = "power.json"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 LONGEST_PAUSE = 600.0
 
 
@@ -62,6 +63,8 @@ class Minds:
             "migrations": self.migrations,
             "told": {cluster: sorted(vms) for cluster, vms in self.told.items()},
             "tallies": tallies,
+            "boot": _boot(),
+            "waits": self.leases.saved(),
         }
         atomic.write(folder / FILE, json.dumps(document).encode())
 
@@ -73,8 +76,14 @@ class Minds:
             self.migrations = {int(k): [float(when) for when in v] for k, v in document["migrations"].items()}
             self.told = {int(key): {int(vm) for vm in value} for key, value in document["told"].items()}
             self.tallies = {int(key): Tally(**value) for key, value in document["tallies"].items()}
+            if document["boot"] == _boot():  # else its clock began anew
+                self.leases.restore(document["waits"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self.memories, self.migrations, self.told, self.tallies = {}, {}, {}, {}
+
+
+def _boot() -> str:
+    return BOOT.read_text(encoding="ascii")
 
 
 def _memory(document: dict[str, dict[str, object]]) -> Memory:

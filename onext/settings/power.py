@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from onext.settings.section import Section
 
@@ -58,7 +58,11 @@ class Power(Section):
     wakes_per_vm: int = Field(3, ge=1, description="hosts that one waiting VM may have woken")
     wake_failures: int = Field(2, ge=1, description="wakes that fail before a host is quarantined")
     soft_off_timeout: float = Field(180.0, gt=0, description="seconds for a host to shut down by itself")
-    lease: float = Field(120.0, ge=30, description="seconds for which a written intent binds other servers")
+    lease: float = Field(
+        120.0,
+        ge=30,
+        description="seconds for which a written intent binds other servers; at least 4 x bmc_timeout",
+    )
     stale_after: float = Field(600.0, gt=0, description="seconds after which monitoring is stale")
     left_alone_hours: float = Field(
         24.0, ge=0, description="hours for which a host that others switched is left"
@@ -74,3 +78,10 @@ class Power(Section):
     off_watts: float = Field(8.0, ge=0, description="watts of a host that is off")
     syslog: Syslog | None = Field(None, description="central log that is told each action")
     webhooks: tuple[Webhook, ...] = Field((), description="addresses that are told each action")
+
+    @model_validator(mode="after")
+    def _bound(self) -> Power:
+        """Let no order reach a BMC when the intent for it binds nobody any more."""
+        if self.lease < 4 * self.bmc_timeout:
+            raise ValueError("lease must be at least four times bmc_timeout, or an order may outlive it")
+        return self

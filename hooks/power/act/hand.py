@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hooks.power.act.world import Failed, Sight, Stopped, World
@@ -50,13 +50,23 @@ class Leases:
         self._waits: dict[int, tuple[tuple[Phase, int], float]] = {}
 
     def waited(self, host: int, claim: Claim, world: World) -> float:
-        """Return for how many seconds we have seen this phase of this claim; a restart begins anew."""
+        """Return for how many seconds we have seen this phase of this claim."""
         step = (claim.phase, round(claim.since))
         known, first = self._waits.get(host, (None, 0.0))
         if known != step:
             first = world.monotonic()
             self._waits[host] = (step, first)
         return world.monotonic() - first
+
+    def saved(self) -> dict[str, tuple[str, int, float]]:
+        """Return what the next process of this server goes on with, until the machine boots again."""
+        waits = self._waits.items()
+        return {str(host): (phase.value, since, first) for host, ((phase, since), first) in waits}
+
+    def restore(self, saved: Mapping[str, tuple[str, int, float]]) -> None:
+        """Take what another process of this server saved, where we know nothing ourselves."""
+        for host, (phase, since, first) in saved.items():
+            self._waits.setdefault(int(host), ((Phase(phase), int(since)), float(first)))
 
     def bind(self, host: int, claim: Claim, world: World) -> bool:
         """Whether another server may still be acting on this claim; on one that is off nobody is."""

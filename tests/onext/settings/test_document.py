@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
+import pytest
+from pydantic import BaseModel, ValidationError
 
 from onext.settings import Settings, load
 from onext.settings.document import document
+from onext.settings.power import Power
 
 
 def test_as_installed_it_means_the_defaults(tmp_path: Path) -> None:
@@ -45,3 +47,10 @@ def described(values: BaseModel) -> Iterator[tuple[str, str]]:
 def test_lines_fit_a_terminal() -> None:
     """The file is read in an editor over ssh."""
     assert max(map(len, document().splitlines())) <= 110
+
+
+def test_an_order_ends_before_its_intent() -> None:
+    """A BMC with minutes to answer would switch a host that another front-end holds meanwhile."""
+    with pytest.raises(ValidationError, match="four times bmc_timeout"):
+        Power(lease=60.0, bmc_timeout=20.0)
+    assert Power(lease=60.0, bmc_timeout=15.0)
