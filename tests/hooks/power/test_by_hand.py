@@ -1,14 +1,19 @@
 """Orders by hand: the same checks as by itself."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from hooks.power.by_hand import Refused, evacuation
-from hooks.power.model import Bmc, Cluster, Guest, Host, Kind
+from hooks.power.by_hand import Order, Refused, enroll, evacuation, switch_on
+from hooks.power.decide import Memory, decide
+from hooks.power.model import Bmc, Cluster, Guest, Host, Kind, Record
+from hooks.power.part import Look
 from hooks.power.planner.problem import Size
 from hooks.power.policy import Policy
 from onext.oned.objects import HostState
+from tests.hooks.power.act.cloud_model import START, observe
+from tests.hooks.power.act.scene import Scene
 
 POLICY = Policy(min_hosts=1, spare_host=False, buffer_vms=1, target_utilisation=1.0)
 
@@ -43,3 +48,58 @@ def test_guests_without_a_place_keep_their_host() -> None:
     fixed = replace(here, guests=tuple(replace(guest, fixed="a PCI device") for guest in here.guests))
     with pytest.raises(Refused):
         evacuation(fixed, replace(POLICY, buffer_vms=0), fixed.hosts[0])
+
+
+def follow(scene: Scene, what: Callable[[Order], Iterator[str]], number: int = 0) -> list[str]:
+    """Carry out an order on the model, where time passes between two looks."""
+    here = observe(scene.cloud)
+    look = Look(here, POLICY, decide(here, POLICY, scene.cloud.now, Memory()))
+    said = []
+    for line in what(Order(scene.hand, look, here.hosts[number])):
+        said.append(line)
+        scene.cloud.pass_time(10.0)
+    return said
+
+
+def test_enrolment_proves_one_cycle() -> None:
+    """A host that never proved to wake would be lost at the first power-off."""
+    scene = Scene()
+    scene.machine().record = Record()
+    assert follow(scene, enroll)[-1] == "awake"
+    assert scene.machine().record.proven > START
+    assert scene.machine().state is HostState.MONITORED
+
+
+def test_enrolment_with_another_machines_bmc_proves_nothing() -> None:
+    """It would say off, and this host run on: MODE = auto would take it from then on."""
+    scene = Scene()
+    scene.machine().record = Record()
+    scene.before["switch_bmc off-soft"] = lambda: setattr(scene.machine(), "fault", "lying")
+    with pytest.raises(Refused, match="cannot be switched off"):
+        follow(scene, enroll)
+    scene.machine().fault = "says-off"
+    scene.pass_rounds(80)
+    assert scene.machine().state is HostState.MONITORED
+    assert scene.machine().record.proven == 0.0
+
+
+def test_a_host_that_does_not_wake_is_no_success() -> None:
+    """A script would go on as if the host were there."""
+    scene = Scene().asleep()
+    scene.machine().fault = "lying"
+    with pytest.raises(Refused, match="did not come within"):
+        follow(scene, switch_on)
+
+
+def test_on_waits_for_a_host_that_is_just_going_off() -> None:
+    """Somebody who changes his mind would have to find the right second."""
+    scene = Scene()
+    scene.off()
+    assert follow(scene, switch_on)[-1] == "awake"
+    assert scene.machine().state is HostState.MONITORED
+
+
+def test_what_we_did_not_switch_off_is_not_switched_on() -> None:
+    """A colleague's host would be woken under his hands."""
+    with pytest.raises(Refused, match="not switched off by us"):
+        follow(Scene(), switch_on)

@@ -54,7 +54,7 @@ def to_machine(cloud: Cloud, what: str, machine: Machine) -> None:  # noqa: C901
 def _put_offline(machine: Machine) -> None:
     """Let an operator put it OFFLINE where oned does not show us that already, or could take it for ours."""
     claim = machine.claim
-    ours = claim is not None and (claim.phase in (Phase.DRAINING, Phase.CLOSING) or not claim.opened)
+    ours = claim is not None and claim.phase is not Phase.DRAINING and not claim.opened
     if machine.state is not HostState.OFFLINE and not (ours and claim and claim.phase not in SETTLED):
         machine.state, machine.known = HostState.OFFLINE, False
         machine.operators, machine.touched = "new", True
