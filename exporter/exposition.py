@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from exporter.families import Family
 
@@ -21,6 +22,14 @@ class Samples:
         shown = ",".join(f'{key}="{escape(str(text))}"' for key, text in labels.items())
         line = f"{name}{{{shown}}} {value}\n" if shown else f"{name} {value}\n"
         self.lines[name].append(line.encode("utf-8", "replace"))
+
+    def table(self, name: str, line: bytes, rows: Iterable[tuple[object, ...]]) -> None:
+        """Add a sample for each row, all at once: `line` is what follows the name, a `%` for each cell."""
+        cells = tuple(chain.from_iterable(rows))
+        count = len(cells) // line.count(b"%")
+        if not count:
+            return  # a metric without samples is left out
+        self.lines[name].append((name.encode() + line + b"\n") * count % cells)
 
     def extend(self, other: Mapping[str, list[bytes]]) -> None:
         """Add the lines of others."""

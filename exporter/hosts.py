@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from exporter.exposition import Samples
+from exporter.exposition import Samples, escape
 from onext.oned.elements import children, section, text
 from onext.oned.errors import Malformed
 from onext.oned.objects import HostState
@@ -17,6 +17,7 @@ _ON = {
     HostState.MONITORING_MONITORED,
     HostState.MONITORING_DISABLED,
 }
+_INFO, _LINE = b'{one_host_id="%d",%b} 1', b'{one_host_id="%d"} %d'
 # Metric, element of HOST_SHARE, factor to the metric's unit.
 _SHARES = (
     ("opennebula_host_mem_total_bytes", b"TOTAL_MEM", KIB),
@@ -37,44 +38,39 @@ class Hosts:
     errors: int = 0
 
 
+_Row = tuple[int, bytes, int, int, list[int]]  # id, labels of its info, state, VMs, values of _SHARES
+
+
 def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Hosts:
     """Return the metrics of every `<HOST>` (of `clusters`, where given)."""
-    found = Hosts()
-    total = 0
+    found, rows = Hosts(), list[_Row]()
     for element in elements:
         try:
-            total += _host(element, clusters, found)
+            _host(element, clusters, rows, found)
         except (ValueError, KeyError, Malformed):
-            total += 1
             found.errors += 1
-    found.samples.add("opennebula_host_total", total)
+    table = found.samples.table
+    table("opennebula_host_info", _INFO, ((host, info) for host, info, *_ in rows))
+    table("opennebula_host_state", _LINE, ((host, state) for host, _, state, *_ in rows))
+    table("opennebula_host_vms", _LINE, ((host, vms) for host, _, _, vms, _ in rows))
+    for number, (metric, _, _) in enumerate(_SHARES):
+        table(metric, _LINE, ((row[0], row[-1][number]) for row in rows))
+    found.samples.add("opennebula_host_total", len(rows) + found.errors)
     return found
 
 
-def _host(element: bytes, clusters: Collection[int], found: Hosts) -> bool:
+def _host(element: bytes, clusters: Collection[int], rows: list[_Row], found: Hosts) -> None:
     fields = dict(children(element[len("<HOST>") : element.find(b"<HOST_SHARE>")]))
     share, at = section(element, b"HOST_SHARE")
     vms, _ = section(element, b"VMS", at)
     host, state = int(fields[b"ID"]), int(fields[b"STATE"])
     if clusters and int(fields[b"CLUSTER_ID"]) not in clusters:
-        return False
-    shares = dict(children(share))
-    values = [(metric, int(shares[key]) * factor) for metric, key, factor in _SHARES]
-    add = found.samples.add
-    name = text(fields[b"NAME"])
-    cluster = fields.get(b"CLUSTER_ID", b"-1").decode()
-    add(
-        "opennebula_host_info",
-        1,
-        one_host_id=host,
-        name=name,
-        one_cluster_id=cluster,
-        cluster=text(fields.get(b"CLUSTER", b"")),
-    )
-    add("opennebula_host_state", state, one_host_id=host)
-    for metric, value in values:
-        add(metric, value, one_host_id=host)
-    add("opennebula_host_vms", vms.count(b"<ID>"), one_host_id=host)
+        return
+    name, cluster = text(fields[b"NAME"]), text(fields.get(b"CLUSTER", b""))
+    number = text(fields.get(b"CLUSTER_ID", b"-1"))
+    info = f'name="{escape(name)}",one_cluster_id="{escape(number)}",cluster="{escape(cluster)}"'
+    shares = dict(children(share.partition(b"<DATASTORES>")[0]))  # numbers come first, then what is long
+    values = [int(shares[key]) * factor for _, key, factor in _SHARES]
+    rows.append((host, info.encode("utf-8", "replace"), state, vms.count(b"<ID>"), values))
     if state in _ON:
         found.on[host] = name
-    return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 
 from exporter.exposition import Samples, escape
 from onext.oned.elements import children, end_of, section, text
@@ -77,8 +76,7 @@ def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Vms:
             found.errors += 1
     ids, *columns = zip(*rows, strict=True) if rows else [()]
     for (metric, line), column in zip(_LINES.items(), columns, strict=False):
-        lines = (metric.encode() + line + b"\n") * len(ids)
-        found.samples.lines[metric].append(lines % tuple(chain.from_iterable(zip(ids, column, strict=True))))
+        found.samples.table(metric, line, zip(ids, column, strict=True))
     found.samples.add("opennebula_vm_total", total)
     return found
 

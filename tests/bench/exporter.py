@@ -159,26 +159,32 @@ def median(found: list[tuple[float, float]], index: int) -> float:
     return statistics.median(one[index] for one in found)
 
 
-def memory_and_crowd(endpoint: str) -> None:
-    """Print what the process holds above idle, and what twenty scrapes at once cost."""
+@contextmanager
+def running(endpoint: str) -> Iterator[tuple[str, int]]:
+    """Run the exporter without power; its address and process."""
     settings = "exporter: {power: {sources: []}}\n"
     with tempfile.TemporaryDirectory() as folder, exporter(endpoint, Path(folder), settings) as listen:
-        found = subprocess.run(
-            ["pgrep", "-f", f"listen {listen}"], capture_output=True, text=True, check=True
-        )
-        pid = int(found.stdout.split()[0])
+        command = ["pgrep", "-f", f"listen {listen}"]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        yield listen, int(found.stdout.split()[0])
+
+
+def memory_and_crowd(endpoint: str) -> None:
+    """Print what the first scrape of a process costs, what it holds above idle, and what twenty at once cost."""
+    first = []
+    for _ in range(REPEATS):
+        with running(endpoint) as (listen, pid):
+            first.append(spent(pid, lambda: scrape(listen)))
+    with running(endpoint) as (listen, pid):
         idle = status(pid, "VmRSS")
-        first = spent(pid, lambda: scrape(listen))
+        scrape(listen)
         single = [spent(pid, lambda: scrape(listen)) for _ in range(REPEATS)]
         crowd = [spent(pid, lambda: at_once(listen, 20)) for _ in range(REPEATS)]
         print(f"memory above idle ({idle >> 20} MB), at most: {(status(pid, 'VmHWM') - idle) >> 20} MB")
-        for name, column in (("wall", 0), ("CPU", 1)):
-            one, twenty = median(single, column), median(crowd, column)
-            print(
-                f"over HTTP, {name}: the first of a new process {first[column]:.2f} s, then {one:.2f} s;",
-                end=" ",
-            )
-            print(f"twenty at once {twenty:.2f} s = {twenty / one:.2f} of one")
+    for name, column in (("wall", 0), ("CPU", 1)):
+        new, one, twenty = (median(found, column) for found in (first, single, crowd))
+        print(f"over HTTP, {name}: the first of a process {new:.2f} s, each after it {one:.2f} s,", end=" ")
+        print(f"twenty at once {twenty:.2f} s = {twenty / one:.2f} of one")
 
 
 def spent(pid: int, call: Callable[[], None]) -> tuple[float, float]:
