@@ -90,8 +90,10 @@ def _clusters(sandbox: Sandbox) -> None:
     for name in ("node-b1", "node-b2", "node-b3"):
         sandbox.call("host.allocate", name, "dummy", "dummy", 101)
     sandbox.until(lambda: sandbox.call("hostpool.info").count("<STATE>2</STATE>") == 8)
+    sandbox.control("step", 3.0)  # the machine is ill before its first message is due
     ill = sandbox.call("host.allocate", "node-e1", "kvm", "dummy", 101)
     sandbox.control("host.machine", ill, {"alive": False})
+    sandbox.control("step", 0.02)
     sandbox.until(lambda: "<STATE>3</STATE>" in sandbox.call("host.info", ill))
 
 
