@@ -117,6 +117,14 @@ def assess(look: Look) -> Demand:
     return demand
 
 
+def short(cluster: Cluster, policy: Policy) -> bool:
+    """Whether the buffer is not there at this moment, on hosts that take guests now."""
+    room = Room((host for host in cluster.hosts if host.takes_guests), cluster.by_host())
+    wants = [(size, hosts) for count, size, hosts in buffer.wanted(cluster, policy) for _ in range(count)]
+    placed = all(room.place(size, hosts) for size, hosts in wants)
+    return not placed or not policy.buffer_size.fits(sum(room.free.values(), ZERO))
+
+
 def waiting(cluster: Cluster, hosts: Mapping[int, Host]) -> list[Guest]:
     """Return guests without a host, and those of hosts in ERROR, which will need another, oldest first."""
     pending = [guest for guest in cluster.guests if guest.kind is Kind.PENDING]

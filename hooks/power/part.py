@@ -16,6 +16,7 @@ from hooks.power.act.round import act, under_way
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import BookError
 from hooks.power.decide import Decision, Memory, PowerOff, decide
+from hooks.power.demand import short
 from hooks.power.minds import Minds, Tally
 from hooks.power.model import Cluster
 from hooks.power.observe.cluster import chosen, observe
@@ -147,7 +148,7 @@ def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds:
     minds.migrations[cluster_id] += begun
     tally = minds.tallies.setdefault(cluster_id, Tally())
     gb = len(begun) * _mean_gb(found.decision)
-    tally.look(context.now(), len(begun), short=found.decision.missing_buffer > 0, gb=gb)
+    tally.look(context.now(), len(begun), short=short(found.cluster, found.policy), gb=gb)
     _tell_waiting(context, found, minds.told.setdefault(cluster_id, set()), acting.tell)
     for host, what in outcome.items():
         _log.info("host %d: %s", host, what)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hooks.power import buffer
 from hooks.power.cron import Window
 from hooks.power.decide import Action, Decision, Drop, Leave, Memory, PowerOff, Return, Wake, decide
-from hooks.power.demand import Wakes
+from hooks.power.demand import Wakes, short
 from hooks.power.energy import Curve
 from hooks.power.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
 from hooks.power.planner.problem import ZERO, Size
@@ -146,6 +146,17 @@ def test_min_hosts_brings_hosts_back() -> None:
     """The administrator raised it for a reason."""
     decision = decide(cluster([host(0), host(1, Phase.OFF), host(2, Phase.OFF)]), AUTO, NOW, Memory())
     assert len(of(decision, Wake)) == 1
+
+
+def test_the_buffer_is_short_until_the_host_is_there() -> None:
+    """Seconds short of the buffer are those in which the next guest would have waited: a boot counts."""
+    policy = replace(AUTO, buffer_vms=2)
+    full = [guest(n, 0) for n in range(7)]
+    assert short(cluster([host(0), host(1, Phase.OFF)], full), policy)
+    assert short(cluster([host(0), host(1, Phase.WAKING)], full), policy)
+    assert not short(cluster([host(0), host(1)], full), policy)
+    assert short(cluster([host(0)], full), replace(policy, buffer_vms=0, buffer_size=Size(0, 9000)))
+    assert not short(cluster([host(0)], full), replace(policy, buffer_vms=0))
 
 
 def test_the_spare_of_the_largest_host_brings_hosts_back() -> None:
