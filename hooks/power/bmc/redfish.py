@@ -60,12 +60,21 @@ class Redfish:
         self._exchange(target, {"ResetType": _RESET[order]})
 
     def watts(self) -> float | None:
-        """Return the sum of what the EnvironmentMetrics of the system's chassis say."""
+        """Return the sum of what the system's chassis draw."""
         chassis = [self._get(one["@odata.id"]) for one in self._system.get("Links", {}).get("Chassis", ())]
-        metrics = [one["EnvironmentMetrics"]["@odata.id"] for one in chassis if "EnvironmentMetrics" in one]
-        read = [self._get(one).get("PowerWatts", {}).get("Reading") for one in metrics]
+        read = [self._drawn(one) for one in chassis]
         watts = [float(one) for one in read if isinstance(one, (int, float)) and 0 <= one < _ABSURD]
         return sum(watts) if watts else None
+
+    def _drawn(self, chassis: Mapping[str, Any]) -> object:
+        """Return the watts of its EnvironmentMetrics, or of the older Power that most machines still have."""
+        if "EnvironmentMetrics" in chassis:
+            metrics = self._get(chassis["EnvironmentMetrics"]["@odata.id"])
+            return metrics.get("PowerWatts", {}).get("Reading")
+        if "Power" in chassis:
+            controls = self._get(chassis["Power"]["@odata.id"]).get("PowerControl", ())
+            return next((control.get("PowerConsumedWatts") for control in controls), None)
+        return None
 
     def close(self) -> None:
         """Nothing is kept open."""

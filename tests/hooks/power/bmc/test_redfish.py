@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hooks.power.bmc.book import Book
+from hooks.power.bmc.fleet import watts_all
 from hooks.power.bmc.interface import (
     Bmc,
     Power,
@@ -209,4 +210,18 @@ def test_watts_come_from_the_chassis(hostile: Serve, bmc_book: Books) -> None:
     answers = {"UUID": UUID, "PowerState": "On", "Links": {"Chassis": [link]}}
     measured = hostile({**answers, "EnvironmentMetrics": link, "PowerWatts": {"Reading": 187.5}})
     assert bmc(bmc_book, measured.entry).watts() == 187.5
+    older = hostile({**answers, "Power": link, "PowerControl": [{"PowerConsumedWatts": 210}]})
+    assert bmc(bmc_book, older.entry).watts() == 210.0
+    assert bmc(bmc_book, hostile({**answers, "Power": link, "PowerControl": []}).entry).watts() is None
     assert bmc(bmc_book, hostile(answers).entry).watts() is None
+
+
+def test_all_meters_are_read_in_one_round(hostile: Serve, bmc_book: Books, redfish: RedfishPeer) -> None:
+    """One machine without a meter, or one that nobody asked for, would spoil the others' figures."""
+    link = {"@odata.id": "/redfish/v1/Chassis/1"}
+    chassis = {"Links": {"Chassis": [link]}, "EnvironmentMetrics": link, "PowerWatts": {"Reading": 187.5}}
+    measured = hostile({"UUID": UUID, "PowerState": "On", **chassis})
+    book = bmc_book({7: measured.entry, 8: redfish.entry(1)})
+    assert watts_all(book, {7, 8}, 30.0) == {7: 187.5}
+    assert watts_all(book, {8}, 30.0) == {}
+    assert watts_all(book, (), 30.0) == {}
