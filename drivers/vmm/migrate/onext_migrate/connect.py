@@ -1,6 +1,7 @@
 """A whole tunnel: both ends built, sized, tried with full-size packets, and closed again."""
 
-from typing import List, NamedTuple, Optional
+import time
+from typing import List, NamedTuple, Optional, Tuple
 
 from . import echo, log, tunnel_ovs, underlay
 from .errors import TakenError, TunnelError
@@ -97,7 +98,7 @@ def _try_datapaths(near: End, far: End, way: Underlay, domain: str, settings: Se
 
 def _kinds(settings: Settings) -> List[str]:
     if settings.datapath == "auto":
-        return [OVS, KERNEL] if tunnel_ovs.installed() else [KERNEL]
+        return [OVS, KERNEL] if tunnel_ovs.works() else [KERNEL]
     return [settings.datapath]
 
 
@@ -106,7 +107,7 @@ def _try_salts(near: End, far: End, way: Underlay, kind: str, domain: str, setti
     for salt in range(SALTS):
         identity = identify(way.local, way.remote, kind, port, salt)
         request = {"protocol": PROTOCOL, "kind": kind, "local": way.remote, "remote": way.local}
-        request.update({"port": port, "salt": salt, "mtu": way.mtu, "domain": domain})
+        request.update({"port": port, "salt": salt, "mtu": way.mtu, "domain": domain, "echo": echo.wish()})
         try:
             return _build(near, far, Offer(kind, identity, request))
         except TakenError as error:
@@ -118,35 +119,53 @@ def _build(near: End, far: End, offer: Offer) -> Tunnel:
     """Have both ends built at the same time; when one fails, the other is taken away again."""
     request = offer.request
     far.say(request)
-    near.say(dict(request, local=request["remote"], remote=request["local"]))
-    ready: List[End] = []
-    replies, problem = [], None
-    for end in (near, far):
-        try:
-            replies.append(end.hear(40))
-            ready.append(end)
-        except Closed:
-            raise
-        except TunnelError as error:
-            problem = problem or error
+    near.say(dict(request, local=request["remote"], remote=request["local"], echo=0))
+    asker, problem = None, None
+    here, there = {}, {}  # type: Message, Message
     try:
-        if problem:
-            raise problem
-        return _try_out(near, far, offer, replies[0], replies[1])
-    except TunnelError:
-        for end in ready:
-            end.ask({"do": "close"})
+        here, problem = _answer(near)
+        if here:
+            asker = _knock(far, offer, int(here["mtu"]))
+        there, refused = _answer(far)
+        if asker is None or refused:
+            raise problem or refused or TunnelError("no end could be built")
+        asker.turn_to(int(there["echo"]))
+        return _try_out(near, far, offer, asker, here, there)
+    except TunnelError as error:
+        if asker:
+            asker.close()
+        for end, ready in ((near, here), (far, there)):
+            if ready and not isinstance(error, Closed):
+                end.ask({"do": "close"})
         raise
 
 
-def _try_out(near: End, far: End, offer: Offer, here: Message, there: Message) -> Tunnel:
+def _answer(end: End) -> Tuple[Message, Optional[TunnelError]]:
+    """Hear whether an end is ready; a refusal is no reason to leave the other end unheard."""
+    try:
+        return end.hear(40), None
+    except Closed:
+        raise
+    except TunnelError as error:
+        return {}, error
+
+
+def _knock(far: End, offer: Offer, mtu: int) -> echo.Asker:
+    """Send full-size probes until the far end speaks: it answers one the moment it is there."""
+    ident = offer.identity
+    asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(offer.request["echo"]))
+    end = time.monotonic() + 40
+    while not far.lines.speaks(0.01) and time.monotonic() < end:
+        asker.knock(mtu)
+    return asker
+
+
+def _try_out(near: End, far: End, offer: Offer, asker: echo.Asker, here: Message, there: Message) -> Tunnel:
     """Find the size that passes whole in both directions and set it on both ends."""
     ident = offer.identity
     mtu = min(int(here["mtu"]), int(there["mtu"]))
-    asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(there["echo"]))
     answer = asker.measure(mtu, _PROBE)
     if answer is None:
-        asker.close()
         why = tunnel_ovs.trouble(ident.name) if offer.kind == OVS else ""
         why = why or "is UDP port {} open between the hosts?".format(offer.request["port"])
         raise TunnelError(f"nothing comes back through the tunnel: {why}")

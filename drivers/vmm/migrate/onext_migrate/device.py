@@ -29,6 +29,15 @@ def index(name: str) -> int:
     return int(_read(name, "ifindex") or 0)
 
 
+def address_follows_mac(name: str) -> bool:
+    """Tell whether the kernel makes the IPv6 link-local address of the MAC: its default."""
+    try:
+        with open(f"/proc/sys/net/ipv6/conf/{name}/addr_gen_mode") as file:
+            return file.read().strip() == "0"
+    except OSError:
+        return True  # an old kernel, or one without IPv6, which the missing address will tell
+
+
 def sent_bytes(name: str) -> Optional[int]:
     """Return the bytes that were sent since the device exists (OVS's own figures lag), None without it."""
     return _statistic(name, "tx_bytes")

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from .errors import CommandError
 
@@ -26,8 +26,31 @@ def run(
     argv: Sequence[str], timeout: float = 10.0, check: bool = True, text: Optional[str] = None
 ) -> Completed:
     """Run a command for at most `timeout` seconds; raise CommandError when it fails and `check` is set."""
+    return _finish(argv, _start(argv, text), timeout, check, text)
+
+
+def as_root(argv: Sequence[str], timeout: float = 10.0, check: bool = True) -> Completed:
+    """Run a command as root, with the sudo rules that OpenNebula gives oneadmin on a node."""
+    return run(_sudo(argv), timeout, check)
+
+
+def as_root_together(commands: Sequence[Sequence[str]], timeout: float = 10.0) -> None:
+    """Run commands that do not need each other at once; raise CommandError for the first that fails."""
+    argvs = [_sudo(argv) for argv in commands]
+    running = [_start(argv) for argv in argvs]
+    done = [_finish(argv, process, timeout, False) for argv, process in zip(argvs, running)]
+    for argv, one in zip(argvs, done):
+        if one.exit_code:
+            raise CommandError(argv, one.exit_code, one.stderr or one.stdout)
+
+
+def _sudo(argv: Sequence[str]) -> List[str]:
+    return list(argv) if os.geteuid() == 0 else ["sudo", "-n", *list(argv)]
+
+
+def _start(argv: Sequence[str], text: Optional[str] = None) -> "subprocess.Popen[bytes]":
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -36,6 +59,15 @@ def run(
         )
     except OSError as error:
         raise CommandError(argv, 127, str(error)) from error
+
+
+def _finish(
+    argv: Sequence[str],
+    process: "subprocess.Popen[bytes]",
+    timeout: float,
+    check: bool,
+    text: Optional[str] = None,
+) -> Completed:
     try:
         stdout, stderr = process.communicate(None if text is None else text.encode(), timeout)
     except subprocess.TimeoutExpired:
@@ -46,8 +78,3 @@ def run(
     if check and done.exit_code:
         raise CommandError(argv, done.exit_code, done.stderr or done.stdout)
     return done
-
-
-def as_root(argv: Sequence[str], timeout: float = 10.0, check: bool = True) -> Completed:
-    """Run a command as root, with the sudo rules that OpenNebula gives oneadmin on a node."""
-    return run(list(argv) if os.geteuid() == 0 else ["sudo", "-n", *list(argv)], timeout, check)

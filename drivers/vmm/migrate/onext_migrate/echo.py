@@ -7,28 +7,46 @@ import struct
 import time
 from typing import List, NamedTuple, Optional
 
+from .errors import TunnelError
+
 _IPV6_AND_UDP = 40 + 8
+_DONTFRAG = (
+    62  # IPV6_DONTFRAG: what does not travel whole does not travel (linux/in6.h; 3.6 has no name for it)
+)
 _SIZES = (8950, 8930, 1450, 1430, 1410, 1400, 1380, 1360, 1340, 1320, 1300, 1280)
-_HEAD = struct.Struct("!8sI")  # who asks, and the size of the packet
+_HEAD = struct.Struct("!8sId")  # who asks, the size of the packet, and when it was sent
 
 
 class Answer(NamedTuple):
-    """The largest packet that came back (IPv6 header included), and how long the first answer took."""
+    """The largest packet that came back (IPv6 header included), and the shortest time that one took."""
 
     mtu: int
     round_trip_ms: float
 
 
-def listen(inside: str, device: str) -> socket.socket:
-    """Return a UDP socket on the tunnel's own address, a port that the kernel picks."""
+def listen(inside: str, device: str, wish: int = 0) -> socket.socket:
+    """Return a UDP socket on the tunnel's own address, on the port `wish` or one that the kernel picks.
+
+    Raise TunnelError when there is no such address or device.
+    """
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     try:
-        sock.bind((inside, 0, 0, socket.if_nametoindex(device)))
-    except OSError:
+        sock.setsockopt(socket.IPPROTO_IPV6, _DONTFRAG, 1)
+        index = socket.if_nametoindex(device)
+        try:
+            sock.bind((inside, wish, 0, index))
+        except OSError:
+            sock.bind((inside, 0, 0, index))
+    except OSError as error:
         sock.close()
-        raise
+        raise TunnelError(f"{device}: its address cannot be used: {error}") from error
     sock.setblocking(False)
     return sock
+
+
+def wish() -> int:
+    """Return a port that the far end's reflector may take: no other service's, seldom another migration's."""
+    return 20000 + int.from_bytes(os.urandom(2), "big") % 10000
 
 
 def reflect(sock: socket.socket, far: str) -> None:
@@ -48,6 +66,15 @@ class Asker:
         self._sock = listen(inside, device)
         self._to = (far, port, 0, socket.if_nametoindex(device))
         self._key = os.urandom(8)
+        self._quickest = 0.0  # milliseconds
+
+    def turn_to(self, port: int) -> None:
+        """Ask at another port: the far end could not have the one that was wished for."""
+        self._to = (self._to[0], port, *self._to[2:])
+
+    def knock(self, mtu: int) -> None:
+        """Send one packet of the full size to a far end that may not be there yet."""
+        self._ask(mtu)
 
     def measure(self, mtu: int, seconds: float) -> Optional[Answer]:
         """Send packets of all sizes up to `mtu`, each of which must travel both ways whole.
@@ -55,17 +82,14 @@ class Asker:
         Wait for the largest; when the time is over, settle for the largest that came; None when nothing did.
         """
         started = time.monotonic()
-        best, first = 0, 0.0
-        again = started
+        best, again = 0, started
         while time.monotonic() < started + seconds and best < mtu:
             if time.monotonic() >= again:
                 for size in sizes(mtu):
                     self._ask(size)
                 again += max(seconds / 4, 0.2)
-            for size in self.answers(0.05):
-                first = first or (time.monotonic() - started) * 1000
-                best = max(best, size)
-        return Answer(best, first) if best else None
+            best = max([best, *(size for size in self.answers(0.05) if size <= mtu)])
+        return Answer(best, self._quickest) if best else None
 
     def ask(self) -> None:
         """Send one small packet: a sign of life will come back."""
@@ -80,16 +104,21 @@ class Asker:
                 data = self._sock.recv(65536)
                 self._sock.settimeout(0.0)
                 if data[:8] == self._key and len(data) >= _HEAD.size:
-                    found.append(_HEAD.unpack_from(data)[1])
+                    found.append(self._arrived(*_HEAD.unpack_from(data)[1:]))
         except OSError:
             return found
+
+    def _arrived(self, size: int, sent: float) -> int:
+        took = (time.monotonic() - sent) * 1000
+        self._quickest = min(self._quickest or took, took)
+        return size
 
     def close(self) -> None:
         """Let go of the socket."""
         self._sock.close()
 
     def _ask(self, size: int) -> None:
-        packet = _HEAD.pack(self._key, size).ljust(size - _IPV6_AND_UDP, b"\0")
+        packet = _HEAD.pack(self._key, size, time.monotonic()).ljust(size - _IPV6_AND_UDP, b"\0")
         with contextlib.suppress(OSError):  # too large for the device, or no device: no answer says it
             self._sock.sendto(packet, self._to)
 

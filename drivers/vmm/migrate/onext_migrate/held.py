@@ -107,7 +107,7 @@ class NearEnd(End):
         super().__init__(os.uname()[1], Lines(to_driver[0], to_child[1]))
 
     def _end(self) -> None:
-        if not until(lambda: os.waitpid(self._pid, os.WNOHANG)[0] == self._pid, 5):
+        if not until(lambda: os.waitpid(self._pid, os.WNOHANG)[0] == self._pid, 5, 0.001):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
 

@@ -4,7 +4,8 @@ It builds, says "ready", answers questions and reflects probes; "close" or the e
 away again, unless others use it. So whatever dies, whoever is left cleans up.
 
 Protocol 2: {"protocol": 2, "kind", "local", "remote", "port", "salt", "mtu", "domain"} is answered with
-{"ready": true, "mtu", "echo", "built"} or {"error", "taken"}; then {"ask"/"do": …}, one answer each.
+{"ready": true, "mtu", "echo", "built"} or {"error", "taken"}; then {"ask"/"do": …}, one answer each. "echo"
+in the request is a wish for the reflector's port.
 Protocol 1 had no port, mtu, domain and no questions: it is still served.
 """
 
@@ -36,7 +37,8 @@ def serve(lines: Lines, uri: str = virsh.URI) -> int:
             request = lines.receive(3600)
             if request is None:
                 return 1
-            exit_code = Holder(lines, read_request(request), str(request.get("domain", "")), uri).run()
+            plan, wish = read_request(request), int(request.get("echo", 0))
+            exit_code = Holder(lines, plan, str(request.get("domain", "")), uri, wish).run()
         except Closed:
             return exit_code
         except (TunnelError, ValueError) as error:
@@ -67,10 +69,11 @@ def read_request(request: Message) -> Plan:
 class Holder:
     """The end that is held, and the conversation about it."""
 
-    def __init__(self, lines: Lines, plan: Plan, domain: str, uri: str) -> None:
+    def __init__(self, lines: Lines, plan: Plan, domain: str, uri: str, wish: int = 0) -> None:
         self._lines, self._plan, self._domain, self._uri = lines, plan, domain, uri
         self._lease = Lease(plan.identity.name)
         self._echo: Optional[socket.socket] = None
+        self._wish = wish  # the reflector's port, if it is free
         self._guarded = 0  # the process group of OpenNebula's own migrate, on the source only
         self._answers: Dict[str, Callable[[Message], Message]] = {
             "state": self._state,
@@ -104,10 +107,7 @@ class Holder:
         built = self._lease.take(self._build)
         if not built:
             tunnel.mend(self._plan)
-        try:
-            self._echo = echo.listen(self._plan.identity.near.inside, name)
-        except OSError as error:
-            raise TunnelError(f"{name}: its address cannot be used: {error}") from error
+        self._echo = echo.listen(self._plan.identity.near.inside, name, self._wish)
         self._plan = self._plan._replace(ifindex=device.index(name))
         took = round((time.monotonic() - started) * 1000)
         port = self._echo.getsockname()[1]

@@ -46,6 +46,10 @@ class Lines:
             self._read()
         return _parse(self._waiting.pop(0))
 
+    def speaks(self, seconds: float) -> bool:
+        """Wait for at most so long; return whether there is anything to receive."""
+        return bool(self._waiting or select.select([self.inward], [], [], seconds)[0])
+
     def _read(self) -> None:
         try:
             data = os.read(self.inward, _LONGEST)

@@ -26,7 +26,7 @@ def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
             "protocol": PROTOCOL,
             "driver": version.digest(os.path.normpath(os.path.join(here.folder, "..", "..", ".."))),
             "python": ".".join(str(part) for part in sys.version_info[:3]),
-            "ovs": tunnel_ovs.installed(),
+            "ovs": tunnel_ovs.works(),
             "off": switch.is_off(),
             "missing": _missing(here),
             "tunnels": [one._asdict() for one in tunnels()],

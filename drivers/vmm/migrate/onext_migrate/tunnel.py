@@ -8,8 +8,8 @@ permanent neighbour, so that nothing on the wire can claim to be it.
 import ipaddress
 
 from . import tunnel_kernel, tunnel_ovs
-from .device import exists, is_vxlan
-from .door import as_root
+from .device import address_follows_mac, exists, is_vxlan
+from .door import as_root, as_root_together
 from .errors import CommandError, TunnelError
 from .plan import OVS, Plan
 from .waiting import until
@@ -53,11 +53,14 @@ def set_mtu(plan: Plan, mtu: int) -> None:
 def _raise_link(plan: Plan) -> None:
     """Start the device: address detection takes a second, unless ARP was off *before* it started."""
     name, inside, far = plan.identity.name, plan.identity.near.inside, plan.identity.far
+    change = ["ip", "link", "set", "dev", name]
     if plan.kind == OVS:
-        as_root(["ip", "link", "set", "dev", name, "arp", "off"])
-    as_root(["ip", "link", "set", "dev", name, "addrgenmode", "eui64", "up"])
-    as_root(["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"])
-    if not until(lambda: _has_address(name, inside), 2.0):
+        as_root([*change, "arp", "off"])
+    if not address_follows_mac(name):
+        as_root([*change, "addrgenmode", "eui64"])
+    neighbour = ["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"]
+    as_root_together([[*change, "up"], neighbour])
+    if not until(lambda: _has_address(name, inside), 2.0, 0.001):
         raise TunnelError(
             f"{name} has no address {inside}: is IPv6 switched off on this host (disable_ipv6)?"
         )

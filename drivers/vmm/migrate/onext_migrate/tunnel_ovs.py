@@ -17,14 +17,27 @@ _VSCTL = ["ovs-vsctl", "--timeout=5"]
 
 
 def installed() -> bool:
-    """Tell whether Open vSwitch is here and its database runs; the rest shows when a tunnel is built."""
+    """Tell whether Open vSwitch is here and its database runs."""
     folders = environment()["PATH"].split(":")
     tools = any(os.access(os.path.join(folder, "ovs-vsctl"), os.X_OK) for folder in folders)
     return tools and os.path.exists("/var/run/openvswitch/db.sock")
 
 
+def works() -> bool:
+    """Tell whether Open vSwitch is here with its database and its switch, as far as can be seen."""
+    if not installed():
+        return False
+    try:
+        with open("/var/run/openvswitch/ovs-vswitchd.pid") as file:
+            return os.path.isdir("/proc/{}".format(file.read().strip() or "none"))
+    except OSError:
+        return True  # not to be seen from here: building will tell
+
+
 def build(plan: Plan) -> None:
     """Create bridge and port in one transaction; look in /sys, as ovs-vsctl exits 0 without a bridge."""
+    if not works():
+        raise TunnelError("no Open vSwitch that works on this host")
     as_root(command(plan))
     if not until(lambda: exists(plan.identity.name), 1.0):
         raise TunnelError(f"ovs-vsctl made no bridge {plan.identity.name}: is ovs-vswitchd running?")

@@ -22,7 +22,10 @@ def allowed(argv: list[str]) -> bool:
 
 @pytest.mark.parametrize("kind", [KERNEL, OVS])
 @pytest.mark.parametrize("family", [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")])
-def test_stock_sudoers(kind: str, family: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("follows", [True, False])
+def test_stock_sudoers(
+    kind: str, family: tuple[str, str], follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The reference needed `ip address`: another file on every node."""
     seen: list[list[str]] = []
 
@@ -30,11 +33,17 @@ def test_stock_sudoers(kind: str, family: tuple[str, str], monkeypatch: pytest.M
         seen.append(list(argv))
         return type("Done", (), {"exit_code": 0, "stdout": "", "stderr": ""})()
 
+    def as_root_together(commands: list[list[str]]) -> None:
+        seen.extend(map(list, commands))
+
+    monkeypatch.setattr(tunnel, "as_root_together", as_root_together)
     present = {"there": False}
     for room in (tunnel, tunnel_kernel, tunnel_ovs):
         monkeypatch.setattr(room, "as_root", as_root)
     monkeypatch.setattr(tunnel, "exists", lambda _: present["there"])
     monkeypatch.setattr(tunnel_ovs, "exists", lambda _: True)
+    monkeypatch.setattr(tunnel_ovs, "works", lambda: True)
+    monkeypatch.setattr(tunnel, "address_follows_mac", lambda _: follows)
     monkeypatch.setattr(tunnel, "_has_address", lambda *_: True)
     monkeypatch.setattr(tunnel, "is_vxlan", lambda _: kind == KERNEL)
     plan = Plan(kind, identify(*family, kind, 4790), "eth0", 1450, 4790)
