@@ -1,6 +1,7 @@
 """Two nodes and the network between them."""
 
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ class Network:
     """The underlay: who terminates VXLAN, and what the way is like."""
 
     ovs: bool = False
+    on_b: str = ""  # with `ovs`, what node b has of it instead: nothing ("none"), or no switch ("broken")
     mtu: int = 1500
     delay_us: int = 0  # one way
     loss_permille: int = 0
@@ -53,7 +55,11 @@ class Laboratory:
         host_keys = {f"{n.name},{n.name}-six,{n.ipv4},{n.ipv6}": n.host_key for n in self.nodes}
         for node in self.nodes:
             node._write_homes(key, host_keys)
-            node.daemons(self.network.ovs)
+            node.daemons()
+            if self.network.ovs and not (node is self.b and self.network.on_b):
+                node.start_ovs()
+            elif self.network.ovs and self.network.on_b == "broken":
+                node.start_ovs(switch=False)
             self._address(node)
         self._meet(self.a, self.b)
         self._meet(self.b, self.a)
@@ -61,7 +67,7 @@ class Laboratory:
     def _meet(self, one: Node, other: Node) -> None:
         words = ("ssh", "-o", "ConnectTimeout=5", other.name, "true")
         until(
-            lambda: one.run(*words, user="oneadmin", check=False).exit_code == 0, 20, f"ssh to {other.name}"
+            lambda: one.run(*words, user="oneadmin", check=False).exit_code == 0, 60, f"ssh to {other.name}"
         )
 
     def down(self) -> None:
@@ -91,15 +97,20 @@ class Laboratory:
             path.write_text(guest.xml())
             guest.serial.unlink(missing_ok=True)
             node.virsh("create", str(path))
-            until(lambda: guest.ticks() > 2, 60, f"{guest.name} boots")
+            until(lambda: guest.ticks() > 2, 120, f"{guest.name} boots")
             node.virsh("save", guest.name, str(saved))
         guest.serial.unlink(missing_ok=True)
         node.virsh("restore", str(saved))
-        until(lambda: guest.ticks() > 2, 30, f"{guest.name} is restored")
+        until(lambda: guest.ticks() > 2, 60, f"{guest.name} is restored")
 
     def in_wan(self, *words: str) -> list[str]:
         """Return the command that runs something between the nodes, where all of the underlay passes."""
         return ["ip", "netns", "exec", self._wan, *words]
+
+    def lose_vxlan(self, *, lost: bool) -> None:
+        """Let a relayed network lose every VXLAN packet, and nothing else: ssh goes on."""
+        assert self._relay is not None
+        self._relay.send_signal(signal.SIGUSR1 if lost else signal.SIGUSR2)
 
     def shrink(self, mtu: int) -> None:
         """Let the way between the nodes drop larger packets, silently; TCP alone is told, as many routers do (MSS)."""
@@ -165,7 +176,7 @@ class Laboratory:
         self._relay = subprocess.Popen(self.in_wan(str(binary), "wa", "wb", *figures))
 
     def _address(self, node: Node) -> None:
-        device = "br-phy" if self.network.ovs else "ul0"
+        device = "br-phy" if "br-phy" in node.devices() else "ul0"
         node.run("ip", "address", "add", f"{node.ipv4}/24", "dev", device)
         node.run("ip", "address", "add", f"{node.ipv6}/64", "dev", device, "nodad")
         node.run("ip", "link", "set", device, "mtu", str(self.network.mtu), "up")

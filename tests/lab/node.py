@@ -128,16 +128,16 @@ class Node:
             self._outer = subprocess.Popen(
                 [*enter, *init], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        until((self.folder / "ready").exists, 10, f"{self.name}: {(self.folder / 'init.log').read_text()}")
+        until((self.folder / "ready").exists, 60, f"{self.name}: {self.folder / 'init.log'}")
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
-        until(lambda: children.read_text().split(), 5, "the namespace's init")
+        until(lambda: children.read_text().split(), 60, "the namespace's init")
         self._init = int(children.read_text().split()[0])
 
     def stop(self) -> None:
         """End everything inside: the pid namespace dies with its init."""
         if self._init:
             os.kill(self._init, signal.SIGKILL)
-            self._outer.wait(10)
+            self._outer.wait(60)
 
     def alive(self) -> bool:
         """Tell whether the node still stands."""
@@ -204,11 +204,9 @@ class Node:
         """Return where a file below /var/lib/one is, seen from outside."""
         return self.folder / "home" / Path(path).relative_to("/var/lib/one")
 
-    def daemons(self, ovs: bool) -> None:
-        """Start sshd, Open vSwitch and libvirtd."""
+    def daemons(self) -> None:
+        """Start sshd and libvirtd."""
         self.run("/usr/sbin/sshd")
-        if ovs:
-            self.start_ovs()
         self.run("/usr/sbin/virtlogd", "-d")
         self.start_libvirt()
 
@@ -216,7 +214,7 @@ class Node:
         """Start libvirt's daemon and wait until it answers."""
         self.run("/usr/sbin/libvirtd", "-d")
         answers = ("virsh", "-c", "qemu:///system", "list")
-        until(lambda: self.run(*answers, check=False).exit_code == 0, 20, f"{self.name}: libvirtd")
+        until(lambda: self.run(*answers, check=False).exit_code == 0, 60, f"{self.name}: libvirtd")
 
     def stop_libvirt(self) -> None:
         """Kill libvirt's daemon."""
@@ -224,15 +222,20 @@ class Node:
             os.kill(pid, signal.SIGKILL)
         self.sh("rm -f /run/libvirtd.pid", check=False)
 
-    def start_ovs(self) -> None:
-        """Start Open vSwitch, with the underlay's device in a userspace bridge."""
+    def start_ovs(self, *, switch: bool = True) -> None:
+        """Start Open vSwitch, with the underlay's device in a userspace bridge, or its database alone."""
         self.sh(
             "ovsdb-tool create /run/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema"
             " && ovsdb-server /run/openvswitch/conf.db --remote=punix:/run/openvswitch/db.sock --pidfile --detach"
             " --log-file -vconsole:off && ovs-vsctl --no-wait init"
-            " && ovs-vswitchd --pidfile --detach --log-file -vconsole:off"
-            " && ovs-vsctl add-br br-phy -- add-port br-phy ul0"
         )
+        if switch:
+            self.sh(
+                "ovs-vswitchd --pidfile --detach --log-file -vconsole:off"
+                " && ovs-vsctl add-br br-phy -- add-port br-phy ul0"
+            )
+        else:  # as a switch that died
+            self.sh("echo 4194304 >/run/openvswitch/ovs-vswitchd.pid")
 
     def _write_etc(self, peers: "list[tuple[str, str, str]]") -> None:
         etc = self.folder / "etc"

@@ -1,11 +1,13 @@
 /* relay IF_A IF_B DELAY_US LOSS_PERMILLE RATE_MBIT: carries Ethernet frames between two interfaces with a one-way delay,
-   random loss and a rate limit. It stands in for tc's netem, which a small machine's kernel may lack. */
+   random loss and a rate limit. It stands in for tc's netem, which a small machine's kernel may lack. SIGUSR1 lets it lose
+   every VXLAN packet, and SIGUSR2 none again: a firewall that changes its mind. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,17 @@ static struct direction ways[2];
 static nanoseconds delay;
 static int loss;
 static double rate;
+static volatile sig_atomic_t no_vxlan;
+
+static void switch_vxlan(int number) { no_vxlan = number == SIGUSR1; }
+
+/* Over IPv4 without options, or IPv6: UDP to one of the ports that capture.py knows. */
+static int is_vxlan(const unsigned char *frame, int length) {
+    int four = length > 42 && frame[12] == 8 && frame[13] == 0 && frame[23] == 17;
+    int six = length > 62 && frame[12] == 0x86 && frame[13] == 0xdd && frame[20] == 17;
+    int at = four ? 36 : 56, port = four || six ? frame[at] << 8 | frame[at + 1] : 0;
+    return port == 4789 || port == 4790;
+}
 
 static nanoseconds now(void) {
     struct timespec t;
@@ -61,6 +74,7 @@ static void take(struct direction *way) {
     static unsigned char buffer[70000];
     for (int i = 0, length; i < BATCH && (length = recv(way->in, buffer, sizeof buffer, 0)) > 0; i++) {
         nanoseconds start = now();
+        if (no_vxlan && is_vxlan(buffer, length)) continue;
         if ((loss && rand() % 1000 < loss) || way->tail - way->head >= SLOTS) continue;
         if (rate > 0) {
             if (way->line_free > start) start = way->line_free;
@@ -77,6 +91,8 @@ int main(int count, char **words) {
     delay = strtoull(words[3], NULL, 10) * 1000;
     loss = atoi(words[4]);
     rate = atof(words[5]);
+    signal(SIGUSR1, switch_vxlan);
+    signal(SIGUSR2, switch_vxlan);
     int a = open_interface(words[1]), b = open_interface(words[2]);
     ways[0] = (struct direction){.in = a, .out = b, .queue = calloc(SLOTS, sizeof(struct frame))};
     ways[1] = (struct direction){.in = b, .out = a, .queue = calloc(SLOTS, sizeof(struct frame))};

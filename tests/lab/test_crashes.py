@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,13 +16,23 @@ from tests.lab.laboratory import Laboratory, Network
 from tests.lab.node import Node, until
 from tests.lab.scenario import finish, leftovers, migrate, runs_on, start, ticking
 
-SLOW = 'BANDWIDTH="12"\nDEAD_TUNNEL="6"\nNO_PROGRESS="8"\n'  # MiB/s: a stream of ten seconds
+# MiB/s: a stream of half a minute, unless `hurry` ends it
+SLOW = 'BANDWIDTH="2"\nDEAD_TUNNEL="6"\nNO_PROGRESS="20"\n'
+
+
+RELAYED = Network(delay_us=100)
 
 
 def in_mid_stream(guest: Guest, node: Node) -> bool:
-    """Tell whether the guest's memory is on its way."""
+    """Tell whether some of the guest's memory has gone its way."""
     done = node.run("virsh", "-c", "qemu:///system", "domjobinfo", guest.name, check=False)
-    return "Data processed" in done.stdout
+    processed = re.search(r"Data processed: +([0-9.]+) MiB", done.stdout)
+    return bool(processed and float(processed.group(1)) > 1)
+
+
+def hurry(guest: Guest, node: Node) -> None:
+    """Let a slow stream come to its end, if it still runs."""
+    node.virsh("migrate-setspeed", guest.name, "1000", check=False)
 
 
 def start_slow(lab: Laboratory, guest: Guest, conf: str = SLOW) -> "subprocess.Popen[bytes]":
@@ -29,8 +40,7 @@ def start_slow(lab: Laboratory, guest: Guest, conf: str = SLOW) -> "subprocess.P
     for node in lab.nodes:
         node.configure(conf=conf)
     process = start(guest, lab.a, lab.b)
-    until(lambda: in_mid_stream(guest, lab.a), 20, "the stream runs")
-    time.sleep(1.5)
+    until(lambda: in_mid_stream(guest, lab.a), 60, "the stream runs")
     return process
 
 
@@ -49,6 +59,15 @@ def driver_of(node: Node) -> list[int]:
     """Return the pid of the driver itself: the eldest of its processes (its child holds the near end)."""
     ours = node.processes(r"from onext_migrate.main import main.* migrate one-1 ")
     return [pid for pid in ours if parent(pid) not in ours]
+
+
+def replaced(node: Node, pattern: str) -> None:
+    """Kill a process and wait until the driver has put another in its place."""
+    killed = node.processes(pattern)
+    assert killed
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: set(node.processes(pattern)) - set(killed), 60, f"another {pattern}")
 
 
 def parent(pid: int) -> int:
@@ -88,8 +107,8 @@ def test_kill_nine_at_thirty_points(lab: Laboratory, guest: Guest) -> None:
 def test_the_far_ends_ssh_is_killed(lab: Laboratory, guest: Guest) -> None:
     """The tunnel is picked up again over a new connection; the stream does not even stop."""
     process = start_slow(lab, guest)
-    for pid in lab.a.processes(r"^ssh .*onext_migrate/run hold"):
-        os.kill(pid, signal.SIGKILL)
+    replaced(lab.a, r"^ssh .*onext_migrate/run hold")
+    hurry(guest, lab.a)
     result = finish(process)
     assert "connected again to the far end" in result.log
     assert result.done.exit_code == 0, result.log
@@ -99,8 +118,8 @@ def test_the_far_ends_ssh_is_killed(lab: Laboratory, guest: Guest) -> None:
 def test_the_far_ends_helper_is_killed(lab: Laboratory, guest: Guest) -> None:
     """What it held stays until its successor takes it away."""
     process = start_slow(lab, guest)
-    for pid in lab.b.processes(r"from onext_migrate.main import main.* hold"):
-        os.kill(pid, signal.SIGKILL)
+    replaced(lab.b, r"from onext_migrate.main import main.* hold")
+    hurry(guest, lab.a)
     result = finish(process)
     assert result.done.exit_code == 0, result.log
     assert whole(lab, guest) == "lab-b"
@@ -113,6 +132,8 @@ def test_the_device_is_deleted_in_mid_stream(lab: Laboratory, guest: Guest, side
     node = lab.a if side == "a" else lab.b
     (name,) = node.tunnels()
     node.run("ip", "link", "delete", name)
+    until(lambda: node.tunnels() or process.poll() is not None, 60, "the device is built again")
+    hurry(guest, lab.a)
     result = finish(process)
     assert whole(lab, guest) == ("lab-a" if result.done.exit_code else "lab-b")
 
@@ -124,25 +145,74 @@ def test_the_ovs_port_is_deleted_in_mid_stream(use_lab: OpenLab) -> None:
     lab.boot(guest, lab.a)
     process = start_slow(lab, guest)
     (name,) = [one for one in lab.b.tunnels() if one.startswith("oxt")]
-    lab.b.run("ovs-vsctl", "del-port", name, "oxp" + name[3:])
+    port = "oxp" + name[3:]
+    lab.b.run("ovs-vsctl", "del-port", name, port)
+    until(lambda: port in ports(lab.b, name) or process.poll() is not None, 60, "the port is back")
+    hurry(guest, lab.a)
     result = finish(process)
     assert whole(lab, guest) == ("lab-a" if result.done.exit_code else "lab-b")
 
 
-def test_a_tunnel_that_stays_dead(lab: Laboratory, guest: Guest) -> None:
-    """A hang for ever; the watchdog ends the job, and the guest stays on the source."""
-    process = start_slow(lab, guest)
-    (name,) = lab.b.tunnels()
-    again = f"while :; do ip link delete {name} 2>/dev/null; sleep 0.05; done"
-    with subprocess.Popen(lab.b.command("bash", "-c", again, user="root")) as deleter:
-        result = finish(process)
-        for pid in lab.b.processes(r"^bash -c while"):
-            os.kill(pid, signal.SIGKILL)
-        deleter.wait()
+def ports(node: Node, bridge: str) -> list[str]:
+    """Return a bridge's ports."""
+    return node.run("ovs-vsctl", "list-ports", bridge, check=False).stdout.split()
+
+
+def test_a_stream_that_stands_still(lab: Laboratory, guest: Guest) -> None:
+    """The destination takes nothing more, in a tunnel that lives: a hang for ever, and no packet is missing."""
+    process = start_slow(lab, guest, 'BANDWIDTH="2"\nDEAD_TUNNEL="60"\nNO_PROGRESS="6"\n')
+    (pid,) = lab.b.processes(r"^/usr/bin/qemu-system-x86_64 .*guest=one-1")
+    os.kill(pid, signal.SIGSTOP)
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if b"ERROR" in line).decode()
+    os.kill(pid, signal.SIGCONT)  # else libvirt waits for it, and nobody takes it away
+    result = finish(process)
+    assert re.search(r"no progress for \d+ s: the migration is ended", said), said + result.log
     assert result.done.exit_code != 0
-    # Which of the two watches sees it first is chance.
-    assert "nothing came through the tunnel" in result.log or "no progress for" in result.log
     assert whole(lab, guest) == "lab-a"
+
+
+def test_a_tunnel_that_stays_dead(use_lab: OpenLab) -> None:
+    """A hang for ever; the watchdog ends the job, and the guest stays on the source."""
+    lab = use_lab(RELAYED)
+    guest = lab.guest("one-1")
+    lab.boot(guest, lab.a)
+    process = start_slow(lab, guest, 'BANDWIDTH="2"\nDEAD_TUNNEL="6"\nNO_PROGRESS="90"\n')
+    lab.lose_vxlan(lost=True)
+    try:
+        result = finish(process)
+    finally:
+        lab.lose_vxlan(lost=False)
+    assert result.done.exit_code != 0
+    assert re.search(r"nothing came through the tunnel for \d+ s: the migration is ended", result.log), (
+        result.log
+    )
+    assert whole(lab, guest) == "lab-a"
+
+
+def test_never_in_post_copy(use_lab: OpenLab) -> None:
+    """Half of the guest's memory is on either side: a dead tunnel is waited for, an abort would be the guest's end."""
+    lab = use_lab(RELAYED)
+    guest = lab.guest("one-1")
+    lab.boot(guest, lab.a)
+    conf = 'BANDWIDTH="2"\nPOSTCOPY_AFTER="1"\nDEAD_TUNNEL="3"\nNO_PROGRESS="5"\n'
+    for node in lab.nodes:
+        node.configure(conf=conf, kvmrc='MIGRATE_OPTIONS="--postcopy-bandwidth 2"\n')
+    process = start(guest, lab.a, lab.b)
+    until(
+        lambda: "post-copy" in lab.a.virsh("domstate", "--reason", guest.name, check=False), 60, "post-copy"
+    )
+    lab.lose_vxlan(lost=True)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):  # four times as long as in pre-copy
+            process.wait(12)
+    finally:
+        lab.lose_vxlan(lost=False)
+    lab.a.virsh("migrate-setspeed", guest.name, "1000", "--postcopy", check=False)
+    result = finish(process)
+    assert result.done.exit_code == 0, result.log
+    assert "the migration is ended" not in result.log
+    assert whole(lab, guest) == "lab-b"
 
 
 def test_destination_without_libvirt(lab: Laboratory, guest: Guest) -> None:

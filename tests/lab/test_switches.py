@@ -1,6 +1,8 @@
 """What the administrator decides: which migrations, what without a tunnel, TLS, slow lines; and `onext tunnel` on nodes."""
 
+import base64
 import json
+import subprocess
 
 import pytest
 
@@ -10,7 +12,7 @@ from tests.lab.conftest import OpenLab
 from tests.lab.guest import Guest
 from tests.lab.laboratory import Laboratory, Network
 from tests.lab.node import Node
-from tests.lab.scenario import action_xml, leftovers, migrate, runs_on
+from tests.lab.scenario import action_xml, arguments, leftovers, migrate, runs_on
 
 RUN = "/var/tmp/one/vmm/kvm/onext_migrate/run"
 
@@ -78,6 +80,26 @@ def test_check_and_list(lab: Laboratory) -> None:
     assert leftovers(lab) == []
 
 
+@pytest.mark.parametrize("on_b", ["none", "broken"])
+def test_ovs_on_one_node_only(use_lab: OpenLab, on_b: str) -> None:
+    """A cloud is not upgraded in one night: both ends must agree on what both have, in either direction."""
+    lab = use_lab(Network(ovs=True, on_b=on_b))
+    configure(lab, 'ON_TUNNEL_FAILURE="refuse"\n')
+    assert (ask(lab.a, "list")["ovs"], ask(lab.b, "list")["ovs"]) == (True, False)
+    guest = lab.guest("one-1")
+    lab.boot(guest, lab.a)
+    there = migrate(guest, lab.a, lab.b)
+    assert there.done.exit_code == 0, there.log
+    assert "no ovs tunnel: lab-b: no Open vSwitch that works on this host" in there.log
+    back = migrate(guest, lab.b, lab.a)
+    assert back.done.exit_code == 0, back.log
+    for one in (there, back):
+        assert "(kernel, MTU" in one.log
+        assert "went through the tunnel" in one.log
+    assert runs_on(lab, guest) == ["lab-a"]
+    assert leftovers(lab) == []
+
+
 @pytest.mark.parametrize("ovs", [False, True])
 def test_leftovers_are_reaped(use_lab: OpenLab, ovs: bool) -> None:
     """Both ends' helpers are killed at once: what they held is taken away by the probe, and what is used is not."""
@@ -95,6 +117,55 @@ def test_leftovers_are_reaped(use_lab: OpenLab, ovs: bool) -> None:
     assert [(one["remote"], one["used"]) for one in shown] == [("10.99.0.2", False)]
     assert ask(lab.a, "reap")["reaped"] == [shown[0]["name"]]
     assert lab.a.tunnels() == set()
+
+
+def test_the_next_migration_reaps(lab: Laboratory, guest: Guest) -> None:
+    """Both ends crashed long ago, towards a host that is gone: whoever comes next cleans up."""
+    add = ["ip", "link", "add", "oxt0123456789a", "type", "vxlan", "id", "5", "dev", "ul0", "dstport", "4799"]
+    lab.a.run(*add, "remote", "10.99.0.77")
+    assert migrate(guest, lab.a, lab.b).done.exit_code == 0
+    assert leftovers(lab) == []
+
+
+def test_the_previous_protocol(lab: Laboratory) -> None:
+    """Nodes are synced one after the other: an old source must find its tunnel on a new node, and leave none."""
+    opening = {"protocol": 1, "kind": "kernel", "local": "10.99.0.2", "remote": "10.99.0.1", "salt": 0}
+    held = subprocess.Popen(lab.b.command("sh", RUN, "hold"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert held.stdin is not None
+    assert held.stdout is not None
+    with held, held.stdin:
+        held.stdin.write(json.dumps(opening).encode() + b"\n")
+        held.stdin.flush()
+        ready = json.loads(held.stdout.readline())
+        assert (ready["ready"], ready["mtu"], ready["built"]) == (True, 1450, True)
+        assert lab.b.tunnels()
+    assert leftovers(lab) == []
+
+
+def test_as_a_local_action(lab: Laboratory, guest: Guest) -> None:
+    """With `-l migrate` OpenNebula calls the driver on the front-end, in base64: the source does the work."""
+    front_end = lab.b  # it reaches node a over ssh, as a front-end does
+    encoded = base64.b64encode(action_xml(guest))
+    done = front_end.run(*arguments(guest, lab.a, "lab-b"), user="oneadmin", stdin=encoded)
+    assert "went through the tunnel" in done.stderr
+    assert runs_on(lab, guest) == ["lab-b"]
+    refused = front_end.run(*arguments(guest, lab.a, "nobody"), user="oneadmin", stdin=encoded, check=False)
+    assert refused.exit_code == 1
+    assert leftovers(lab) == []
+
+
+def test_hosts_with_another_way_to_make_addresses(lab: Laboratory, guest: Guest) -> None:
+    """A hardened host's devices get no address of their MAC: its tunnels would have none, and all go direct."""
+    default = "/proc/sys/net/ipv6/conf/default/addr_gen_mode"
+    configure(lab, 'ON_TUNNEL_FAILURE="refuse"\n')
+    for node in lab.nodes:
+        node.sh(f"echo 1 >{default}")
+    try:
+        result = migrate(guest, lab.a, lab.b)
+    finally:
+        for node in lab.nodes:
+            node.sh(f"echo 0 >{default}")
+    assert result.done.exit_code == 0, result.log
 
 
 def test_the_probe(lab: Laboratory) -> None:
