@@ -14,6 +14,7 @@ from .settings import Settings
 from .underlay import Underlay
 
 _PROBE = 3.0  # seconds for the full-size probe
+_PATIENCE = 40.0  # seconds for an end to be built, the far one's ssh included
 
 
 class Offer(NamedTuple):
@@ -120,13 +121,13 @@ def _build(near: End, far: End, offer: Offer) -> Tunnel:
     request = offer.request
     far.say(request)
     near.say(dict(request, local=request["remote"], remote=request["local"], echo=0))
-    asker, problem = None, None
+    asker = None
     here, there = {}, {}  # type: Message, Message
     try:
-        here, problem = _answer(near)
+        here, problem = _answer(near, _PATIENCE)
         if here:
-            asker = _knock(far, offer, int(here["mtu"]))
-        there, refused = _answer(far)
+            asker, problem = _knock(far, offer, int(here["mtu"]))
+        there, refused = _answer(far, 1 if asker else _PATIENCE)  # the knocks have waited already
         if asker is None or refused:
             raise problem or refused or TunnelError("no end could be built")
         asker.turn_to(int(there["echo"]))
@@ -140,24 +141,27 @@ def _build(near: End, far: End, offer: Offer) -> Tunnel:
         raise
 
 
-def _answer(end: End) -> Tuple[Message, Optional[TunnelError]]:
+def _answer(end: End, seconds: float) -> Tuple[Message, Optional[TunnelError]]:
     """Hear whether an end is ready; a refusal is no reason to leave the other end unheard."""
     try:
-        return end.hear(40), None
+        return end.hear(seconds), None
     except Closed:
         raise
     except TunnelError as error:
         return {}, error
 
 
-def _knock(far: End, offer: Offer, mtu: int) -> echo.Asker:
+def _knock(far: End, offer: Offer, mtu: int) -> Tuple[Optional[echo.Asker], Optional[TunnelError]]:
     """Send full-size probes until the far end speaks: it answers one the moment it is there."""
     ident = offer.identity
-    asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(offer.request["echo"]))
-    end = time.monotonic() + 40
+    try:
+        asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(offer.request["echo"]))
+    except TunnelError as error:
+        return None, error
+    end = time.monotonic() + _PATIENCE
     while not far.lines.speaks(0.01) and time.monotonic() < end:
         asker.knock(mtu)
-    return asker
+    return asker, None
 
 
 def _try_out(near: End, far: End, offer: Offer, asker: echo.Asker, here: Message, there: Message) -> Tunnel:
