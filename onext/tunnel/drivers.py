@@ -87,8 +87,10 @@ def checks(context: Context) -> Iterator[Check]:
     if found.offline:
         message = f"OFFLINE, not asked, old as last seen or never seen: {_names(found.offline)}"
         yield Check("driver", "warn", message, f"{SYNC} when they are back (power does it by itself)")
-    for reply in found.silent:
-        yield Check("driver", "warn", f"{reply.node.name}: not reached: {reply.problem}", f"{SYNC} later")
+    if found.silent:
+        first = found.silent[0]
+        message = f"not reached: {_names([reply.node.name for reply in found.silent])} ({first.problem})"
+        yield Check("driver", "warn", message, f"ssh {first.node.name}; then {SYNC}")
     if found.current:
         yield Check("driver", "ok", f"the one of remotes/ on {len(found.current)} hosts")
 

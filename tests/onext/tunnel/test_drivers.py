@@ -104,7 +104,7 @@ def test_hosts_with_an_old_driver_are_named(context: Context, remotes: Path, sai
     shown = call(context)
     assert shown.exit_code == 1
     assert "old driver or settings on 2 hosts: n1, n2" in shown.output
-    assert "n3: not reached" in shown.output
+    assert "not reached: 1 host: n3 (" in shown.output
     assert "the one of remotes/ on 1 host" in shown.output
     said.update(n1=current, n2=current, n3=current)
     shown = call(context, "--json")
