@@ -111,13 +111,17 @@ class Migration:
         self._tunnel.asker.ask()
         answered = bool(self._tunnel.asker.answers(0.1))
         received = device.received_packets(self._tunnel.name)
-        postcopy = active and virsh.state(self._action.domain, self._node.uri).postcopy
         figures = (job.processed, job.remaining) if job else None
-        verdict = watchdog.look(Sight(time.monotonic(), active, postcopy, figures, received, answered))
+        verdict = watchdog.look(Sight(time.monotonic(), active, self._postcopy, figures, received, answered))
         if verdict.what == ABORT:
             self._stop(verdict.why)
         elif verdict.what == MEND or self._tunnel.far.gone:
             self._mend(verdict.why)
+
+    def _postcopy(self) -> bool:
+        """Tell whether the guest may be in post-copy: where libvirt does not say, it may."""
+        state = virsh.state(self._action.domain, self._node.uri)
+        return state.postcopy or state.name == "unknown"
 
     def _mend(self, why: str) -> None:
         try:
@@ -137,7 +141,7 @@ class Migration:
         job = virsh.job(domain, uri)
         if job and job.active:
             virsh.abort(domain, uri)
-        elif overdue or not job:
+        elif overdue:
             guard.stop(process.pid)
 
     def _settle(self, stock: int) -> outcome.Outcome:

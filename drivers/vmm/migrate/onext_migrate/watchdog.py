@@ -4,7 +4,7 @@ A tunnel that dies in mid-stream hangs virsh for ever, so somebody has to look. 
 aborted: half of the guest's memory is on the other side.
 """
 
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
 GOOD, MEND, ABORT = "good", "mend", "abort"
 
@@ -14,7 +14,9 @@ class Sight(NamedTuple):
 
     now: float
     active: bool  # libvirt has a migration job for the guest
-    postcopy: bool
+    postcopy: Callable[
+        [], bool
+    ]  # asked only where a migration would be aborted: it costs the guest's machine
     figures: object  # the job's figures; any change is progress
     received: Optional[int]  # packets that came out of the tunnel, None without a device
     answered: bool  # the far end's reflector answered since the last look
@@ -50,11 +52,13 @@ class Watchdog:
             self._alive = sight.now
         self._figures, self._received = sight.figures, sight.received
         silent, still = sight.now - self._alive, sight.now - self._progress
-        if sight.active and not sight.postcopy:
-            if silent >= self._dead_tunnel:
-                return Verdict(ABORT, f"nothing came through the tunnel for {silent:.0f} s")
-            if still >= self._no_progress:
-                return Verdict(ABORT, f"no progress for {still:.0f} s")
+        why = ""
+        if silent >= self._dead_tunnel:
+            why = f"nothing came through the tunnel for {silent:.0f} s"
+        elif still >= self._no_progress:
+            why = f"no progress for {still:.0f} s"
+        if why and sight.active and not sight.postcopy():
+            return Verdict(ABORT, why)
         if silent >= self._dead_tunnel / 3:
             return Verdict(MEND, f"nothing came through the tunnel for {silent:.0f} s")
         return Verdict(GOOD)

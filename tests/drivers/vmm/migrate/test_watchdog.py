@@ -8,7 +8,9 @@ from drivers.vmm.migrate.onext_migrate.watchdog import ABORT, GOOD, MEND, Sight,
 
 def sight(now: float, **what: object) -> Sight:
     """Return a healthy moment, but for `what`."""
-    healthy = Sight(now, active=True, postcopy=False, figures=now, received=int(now * 10), answered=True)
+    healthy = Sight(
+        now, active=True, postcopy=lambda: False, figures=now, received=int(now * 10), answered=True
+    )
     return healthy._replace(**what)  # type: ignore[arg-type]
 
 
@@ -53,5 +55,7 @@ def test_never_in_post_copy(moments: "list[tuple[bool, bool, int]]") -> None:
     """Half of the guest's memory is on the other side: an abort would be its end."""
     watchdog = Watchdog(5, 3)
     for now, (active, answered, figures) in enumerate(moments):
-        seen = Sight(float(now * 2), active, postcopy=True, figures=figures, received=0, answered=answered)
+        seen = Sight(
+            float(now * 2), active, postcopy=lambda: True, figures=figures, received=0, answered=answered
+        )
         assert watchdog.look(seen).what != ABORT
