@@ -1,0 +1,63 @@
+"""How a migration is ended: through libvirt where it answers, by force after a while, and never in post-copy."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from drivers.vmm.migrate.onext_migrate import guard, virsh
+from drivers.vmm.migrate.onext_migrate.migration import Migration
+from drivers.vmm.migrate.onext_migrate.settings import Settings
+from drivers.vmm.migrate.onext_migrate.virsh import Job, State
+
+RUNNING, POSTCOPY, SILENT = State("running", ""), State("paused", "post-copy"), State("unknown", "time-out")
+
+
+@pytest.fixture
+def migration() -> Migration:
+    """Return a migration of one-1, whose tunnel nobody asks."""
+    action: Any = SimpleNamespace(domain="one-1", source="node-a", destination="node-b")
+    tunnel: Any = None
+    node: Any = SimpleNamespace(uri="qemu:///system")
+    return Migration(action, Settings(), tunnel, node)
+
+
+@pytest.mark.parametrize(
+    ("state", "job", "overdue", "done"),
+    [
+        (RUNNING, Job(active=True), False, "abort"),
+        (RUNNING, Job(active=True), True, "abort"),
+        (RUNNING, Job(active=False), False, ""),  # snapshots are copied, or the clean-up runs
+        (RUNNING, Job(active=False), True, "stop"),
+        (SILENT, None, False, ""),
+        (SILENT, None, True, "stop"),
+        (POSTCOPY, Job(active=True), False, ""),
+        (POSTCOPY, Job(active=True), True, ""),
+    ],
+)
+def test_ending(
+    migration: Migration,
+    monkeypatch: pytest.MonkeyPatch,
+    state: State,
+    job: Job | None,
+    overdue: bool,
+    done: str,
+) -> None:
+    """A virsh that is killed too early leaves a guest behind on the destination; in post-copy it loses the guest."""
+    did: list[str] = []
+    monkeypatch.setattr(virsh, "state", lambda *_: state)
+    monkeypatch.setattr(virsh, "job", lambda *_: job)
+    monkeypatch.setattr(virsh, "abort", lambda *_: did.append("abort"))
+    monkeypatch.setattr(guard, "stop", lambda _: did.append("stop"))
+    process: Any = SimpleNamespace(pid=1)
+    migration._abort(process, overdue)
+    assert did == ([done] if done else [])
+
+
+@pytest.mark.parametrize(("state", "maybe"), [(RUNNING, False), (POSTCOPY, True), (SILENT, True)])
+def test_doubt_is_taken_for_post_copy(
+    migration: Migration, monkeypatch: pytest.MonkeyPatch, state: State, maybe: bool
+) -> None:
+    """A libvirt that does not answer is no licence to end what may be the guest's only memory."""
+    monkeypatch.setattr(virsh, "state", lambda *_: state)
+    assert migration._postcopy() is maybe
