@@ -195,13 +195,13 @@ def test_never_in_post_copy(use_lab: OpenLab) -> None:
     lab = use_lab(RELAYED)
     guest = lab.guest("one-1")
     lab.boot(guest, lab.a)
-    conf = 'BANDWIDTH="2"\nPOSTCOPY_AFTER="1"\nDEAD_TUNNEL="3"\nNO_PROGRESS="5"\n'
+    conf = 'BANDWIDTH="2"\nPOSTCOPY_AFTER="300"\nDEAD_TUNNEL="3"\nNO_PROGRESS="5"\n'
     for node in lab.nodes:
         node.configure(conf=conf, kvmrc='MIGRATE_OPTIONS="--postcopy-bandwidth 2"\n')
     process = start(guest, lab.a, lab.b)
-    until(
-        lambda: "post-copy" in lab.a.virsh("domstate", "--reason", guest.name, check=False), 60, "post-copy"
-    )
+    until(lambda: in_mid_stream(guest, lab.a), 60, "the stream runs")
+    lab.a.virsh("migrate-postcopy", guest.name)
+    until(lambda: "post-copy" in lab.a.virsh("domstate", "--reason", guest.name), 60, "post-copy")
     lab.lose_vxlan(lost=True)
     try:
         with pytest.raises(subprocess.TimeoutExpired):  # four times as long as in pre-copy
