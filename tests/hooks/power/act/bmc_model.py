@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hooks.power.bmc import delegate
-from hooks.power.bmc.entry import Ipmi
 from hooks.power.bmc.interface import BmcError, Identity, Unreachable, WrongPassword
 from hooks.power.bmc.session import Job, Order, fulfil
 from hooks.power.model import Phase
@@ -30,8 +29,7 @@ def answers(world: "FakeWorld", jobs: Iterable[Job], deadline: float) -> dict[in
 
 def _answer(world: "FakeWorld", job: Job, deadline: float, alone: bool) -> dict[str, Any]:
     cloud = world.cloud
-    named = {(str(one.address), one.user) for one in world.book.entries.values() if isinstance(one, Ipmi)}
-    if (job.address, job.user) not in named or job.password != PASSWORD:
+    if (job.address, job.user) not in world.named or job.password != PASSWORD:
         cloud.violations.append(f"a password of {job.user} is sent to {job.address}, which no entry names so")
     machine = cloud.behind(job.address)
     waits = deadline if alone else 0.0

@@ -6,7 +6,7 @@ answers. Only the child process that would talk to it is played.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
@@ -34,6 +34,7 @@ READINGS = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF, Power.UNKNOWN: Bmc.SILENT}
 T = TypeVar("T")
 
 
+@cache
 def entry(number: int, at: int | None = None) -> Entry:
     """Return what bmc.yaml says of a host's BMC; `at`: with the address of another."""
     place = number if at is None else at
@@ -151,6 +152,8 @@ class FakeWorld(Live):
     ) -> None:
         super().__init__(None, Book(Path("bmc.yaml"), cloud.file()), server, term)  # type: ignore[arg-type]
         self.cloud, self.stale = cloud, stale
+        entries = self.book.entries.values()
+        self.named = {(str(one.address), one.user) for one in entries if isinstance(one, Ipmi)}
         self.disturb = disturb
         self.halted = self.fencing = False
         self.min_hosts = 0
