@@ -4,6 +4,29 @@ from hooks.power.model import Kind, Phase
 from onext.oned.objects import HostState
 from tests.hooks.power.act.cloud_model import Cloud, Machine
 
+USUAL = {
+    "MODE": "auto",
+    "PACK": "yes",
+    "MIN_ON_MINUTES": "0",
+    "CYCLES_PER_DAY": "48",
+    "TARGET_UTILISATION": "100",
+}
+TEMPLATES: tuple[dict[str, str], ...] = (  # what a delegated manager may write
+    USUAL,
+    {
+        **USUAL,
+        "MIN_HOSTS": "0",
+        "MAX_PARALLEL_OFF": "1000000",
+        "BUFFER_VMS": "0",
+        "MAX_DOWN_HOSTS": "1000000",
+    },
+    {**USUAL, "MODE": "off"},
+    {**USUAL, "MODE": "advise", "MIN_HOSTS": "1000000"},
+    {**USUAL, "MIN_HOSTS": "-1", "MODE": "automatic", "X": "$(reboot)"},
+    {**USUAL, "BUFFER_VMS": "1000", "BUFFER_CPU": "1000000"},
+    {**USUAL, "WAKE_TIMEOUT": "60", "PARKED_VMS": "migrate", "MAX_PARALLEL_ON": "1"},
+    {**USUAL, "MAX_MIGRATIONS": "0", "BUFFER_GROUPS": "0:1000"},
+)
 FAULTS = ("dead", "slow", "lying", "says-off", "falters", "other", "password", "stuck")
 DISTURBANCES = (
     "arrive", "force", "leave", "park", "resume", "disable", "enable", "offline", "delete", "error", "recover",
@@ -26,7 +49,8 @@ def to_machine(cloud: Cloud, what: str, machine: Machine) -> None:  # noqa: C901
         for vm in cloud.on(host):
             vm.kind = Kind.RUNNING
     elif what in ("disable", "enable"):
-        machine.touched, machine.operators = True, ""
+        asleep = machine.claim is not None and machine.claim.phase is Phase.OFF
+        machine.touched, machine.operators = True, "new" if what == "disable" and asleep else ""
         machine.meddled = machine.stops_at < float("inf")
         enabled = HostState.MONITORED if machine.known and up else HostState.INIT
         machine.state = HostState.DISABLED if what == "disable" else enabled
@@ -43,6 +67,8 @@ def to_machine(cloud: Cloud, what: str, machine: Machine) -> None:  # noqa: C901
         machine.on = False
     elif what == "press" and not machine.on:
         machine.on, machine.touched, machine.boots_until = True, True, cloud.monotonic + 60.0
+        asleep = machine.claim is not None and machine.claim.phase is Phase.OFF
+        machine.operators = "new" if asleep else machine.operators
     elif what == "wild":
         machine.wild = 1 - machine.wild
     elif what in FAULTS:

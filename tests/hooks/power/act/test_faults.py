@@ -26,7 +26,7 @@ from hooks.power.policy import Mode, Policy, read
 from onext.oned.objects import HostState
 from onext.settings.power import Power
 from tests.hooks.power.act.cloud_model import START, Cloud, FakeWorld, Machine, observe
-from tests.hooks.power.act.happenings import DISTURBANCES, FAULTS, SETTLED, to_machine
+from tests.hooks.power.act.happenings import DISTURBANCES, FAULTS, SETTLED, TEMPLATES, to_machine
 from tests.hooks.power.test_decide import check_what_is_left
 
 EXAMPLES = int(os.environ.get("ONEXT_EXAMPLES", "0"))
@@ -37,29 +37,6 @@ ENVELOPE = Power(
     clusters=(100,), highest_mode="auto", lowest_min_hosts=MIN_HOSTS, highest_parallel_off=2, spare_host=False,
     highest_cycles_per_day=48, highest_down_hosts=1, wake_failures=3,
 )  # fmt: skip
-USUAL = {
-    "MODE": "auto",
-    "PACK": "yes",
-    "MIN_ON_MINUTES": "0",
-    "CYCLES_PER_DAY": "48",
-    "TARGET_UTILISATION": "100",
-}
-TEMPLATES: tuple[dict[str, str], ...] = (  # what a delegated manager may write
-    USUAL,
-    {
-        **USUAL,
-        "MIN_HOSTS": "0",
-        "MAX_PARALLEL_OFF": "1000000",
-        "BUFFER_VMS": "0",
-        "MAX_DOWN_HOSTS": "1000000",
-    },
-    {**USUAL, "MODE": "off"},
-    {**USUAL, "MODE": "advise", "MIN_HOSTS": "1000000"},
-    {**USUAL, "MIN_HOSTS": "-1", "MODE": "automatic", "X": "$(reboot)"},
-    {**USUAL, "BUFFER_VMS": "1000", "BUFFER_CPU": "1000000"},
-    {**USUAL, "WAKE_TIMEOUT": "60", "PARKED_VMS": "migrate", "MAX_PARALLEL_ON": "1"},
-    {**USUAL, "MAX_MIGRATIONS": "0", "BUFFER_GROUPS": "0:1000"},
-)
 POLICIES = [replace(read(template, ENVELOPE), idle_seconds=0.0) for template in TEMPLATES]
 OFTEN = ("force", "park", "wild", "arrive", "kill", "slow", "takeover", "oned slow")
 BENIGN = [what for what in DISTURBANCES if what not in ("kill", "stop")]
@@ -188,12 +165,32 @@ class PowerMachine(RuleBasedStateMachine):
     )
     def somebody_orders_it_off_and_goes(self, host: int, steps: int, what: str, after: int) -> None:
         """Let a person begin with `onext power off`, who is cut off some steps later."""
-        self._by_hand(host, steps, [(after, what, host)])
+        self._by_hand(host, steps, [(after, what, AT_HAND)])
+
+    @rule(
+        host=st.integers(0, HOSTS - 1),
+        guest=st.sampled_from(["force", "force", "wild"]),
+        after=st.integers(0, 13),
+    )
+    def a_guest_comes_while_it_goes_off(self, host: int, guest: str, after: int) -> None:
+        """Let a guest be put on a host between any two steps of its power-off."""
+        self._by_hand(host, 2, [(after, guest, AT_HAND)])
+
+    @rule(after=st.integers(0, 13), pause=st.sampled_from([1.0, 20.0, 50.0]))
+    def another_one_leads_from_the_middle_of_a_round(self, after: int, pause: float) -> None:
+        """Let the lead change between any two steps; both go on, the old one without knowing."""
+        old = self.cloud.leader
+        for server in (old, old, 1 - old, old, 1 - old):
+            first = server == old and self.cloud.leader == old
+            self.round(server, [(after, "takeover", 0)] if first else [])
+            self.cloud.pass_time(pause)
 
     @rule(host=st.integers(0, HOSTS - 1))
     def somebody_orders_it_on(self, host: int) -> None:
         """Let a person begin with `onext power on`."""
         world = self._world(self.cloud.leader, [])
+        if host in self.cloud.machines:
+            self.cloud.machines[host].operators = ""
         try:
             wake.wake(self._hand(world), host, "by hand", by_hand=True)
         except Failed:
@@ -202,15 +199,17 @@ class PowerMachine(RuleBasedStateMachine):
     def _by_hand(self, host: int, steps: int, planned: list[tuple[int, str, int]]) -> None:
         world, policy = self._world(self.cloud.leader, planned), self.policy
         cluster = observe(self.cloud, world)
-        found = {one.id: one for one in cluster.hosts}.get(host)
-        if found is None or why_not(Case(found, cluster.on(host), policy, self.cloud.now)):
+        order = [*cluster.hosts[host:], *cluster.hosts[:host]]
+        may = (one for one in order if not why_not(Case(one, cluster.on(one.id), policy, self.cloud.now)))
+        found = next(may, None)
+        if found is None:
             return
         hand = self._hand(world)
         hand.mark_by_hand = True
         try:
             moves = evacuation(cluster, policy, found)
             for _ in range(steps):
-                off.power_off(hand, host, moves, "by hand")
+                off.power_off(hand, found.id, moves, "by hand")
                 self.cloud.pass_time(3.0)
         except (Refused, Failed, Stopped, Killed):
             return
