@@ -33,6 +33,10 @@ DISTURBANCES = (
     "kill", "takeover", "oned down", "oned up", "oned slow", "jump", "wait", "healthy", "operator off", "press",
     "wild", "stop", "template", "swapped", *FAULTS,
 )  # fmt: skip
+OFTEN = (
+    "force", "park", "wild", "arrive", "kill", "slow", "takeover", "oned slow", "disable", "press", "offline",
+    "says-off", "falters",
+)  # fmt: skip
 SETTLED = (Phase.OFF, Phase.QUARANTINED, Phase.LEFT)
 
 

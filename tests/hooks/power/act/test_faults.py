@@ -26,7 +26,7 @@ from hooks.power.policy import Mode, Policy, read
 from onext.oned.objects import HostState
 from onext.settings.power import Power
 from tests.hooks.power.act.cloud_model import START, Cloud, FakeWorld, Machine, observe
-from tests.hooks.power.act.happenings import DISTURBANCES, FAULTS, SETTLED, TEMPLATES, to_machine
+from tests.hooks.power.act.happenings import DISTURBANCES, FAULTS, OFTEN, SETTLED, TEMPLATES, to_machine
 from tests.hooks.power.test_decide import check_what_is_left
 
 EXAMPLES = int(os.environ.get("ONEXT_EXAMPLES", "0"))
@@ -38,7 +38,6 @@ ENVELOPE = Power(
     highest_cycles_per_day=48, highest_down_hosts=1, wake_failures=3,
 )  # fmt: skip
 POLICIES = [replace(read(template, ENVELOPE), idle_seconds=0.0) for template in TEMPLATES]
-OFTEN = ("force", "park", "wild", "arrive", "kill", "slow", "takeover", "oned slow")
 BENIGN = [what for what in DISTURBANCES if what not in ("kill", "stop")]
 DID: Counter[str] = Counter()
 
@@ -176,6 +175,19 @@ class PowerMachine(RuleBasedStateMachine):
         """Let a guest be put on a host between any two steps of its power-off."""
         self._by_hand(host, 2, [(after, guest, AT_HAND)])
 
+    @rule(host=st.integers(0, HOSTS - 1), after=st.integers(4, 13))
+    def its_bmc_takes_the_order_and_answers_too_late(self, host: int, after: int) -> None:
+        """Let guests come as soon as they can to a host that may still shut down."""
+        self._by_hand(host, 2, [(after, "slow", AT_HAND)])
+        for machine in self.cloud.machines.values():
+            machine.fault = "" if machine.fault == "slow" else machine.fault
+        for _ in range(4):
+            self.round(self.cloud.leader, [])
+            self.cloud.pass_time(8.0)
+            for number, machine in self.cloud.machines.items():
+                if machine.takes_guests and not self.cloud.on(number):
+                    self.happen("force", number)
+
     @rule(after=st.integers(0, 13), pause=st.sampled_from([1.0, 20.0, 50.0]))
     def another_one_leads_from_the_middle_of_a_round(self, after: int, pause: float) -> None:
         """Let the lead change between any two steps; both go on, the old one without knowing."""
@@ -230,7 +242,10 @@ class PowerMachine(RuleBasedStateMachine):
         boots = machine.on and machine.boots_until > self.cloud.monotonic
         assert not machine.on or machine.fault == "other" or boots, f"host {host} is said to be off and runs"
 
-    @rule(what=st.sampled_from(BENIGN), host=st.integers(0, HOSTS - 1))
+    @rule(
+        what=st.sampled_from([*BENIGN, *(one for one in OFTEN if one != "kill")]),
+        host=st.integers(0, HOSTS - 1),
+    )
     def happen_between_rounds(self, what: str, host: int) -> None:
         self.happen(what, host)
 
@@ -317,7 +332,7 @@ class PowerMachine(RuleBasedStateMachine):
 
 TestPower = PowerMachine.TestCase
 TestPower.settings = settings(
-    max_examples=EXAMPLES or 80,
+    max_examples=EXAMPLES or 120,
     derandomize=not EXAMPLES,
     database=None,
     stateful_step_count=40,
