@@ -317,15 +317,15 @@ class PowerMachine(RuleBasedStateMachine):
             self.time_passes(70.0)
             cloud.vms = {number: vm for number, vm in cloud.vms.items() if vm.kind is not Kind.PARKED}
         self.nothing_was_harmed()
+        DID.update(cloud.did)
         for machine in cloud.machines.values():
             self._judge_end(machine)
-        DID.update(cloud.did)
 
     def _judge_end(self, machine: Machine) -> None:
         phase = machine.claim.phase if machine.claim else None
         assert phase in (None, *SETTLED), f"host {machine.number} is {machine.claim} for ever"
         asleep = phase is Phase.OFF
-        assert not asleep or not machine.on, f"host {machine.number} is said to sleep and burns"
+        assert not (asleep and machine.on), f"host {machine.number} is said to sleep and burns"
         lost = machine.state is not HostState.MONITORED and phase is not Phase.QUARANTINED and not asleep
         assert not lost or machine.touched or machine.fenced, f"host {machine.number} is lost: {machine}"
 
