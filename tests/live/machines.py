@@ -137,8 +137,8 @@ class Machines:
             shutil.copy2(paths.remotes / "hooks/ft/host_error.rb", folder)
             shutil.copy2(paths.current / "parts/hooks/power/fence_host.sh", folder)
         payload = base64.b64encode(str(self.scene.oned.call("host.info", machine.host, False)).encode())
-        argv = [str(folder / "host_error.rb"), payload.decode(), "--migrate", "--pause", "0"]
-        return self.installation.as_owner(*argv, timeout=BY_HAND)
+        words = payload + b" --migrate --pause 0"  # its arguments come on standard input (ARGUMENTS_STDIN)
+        return self.installation.as_owner(str(folder / "host_error.rb"), timeout=BY_HAND, input=words)
 
     def guest(self, machine: Machine) -> int:
         """Run a small guest on a machine."""
