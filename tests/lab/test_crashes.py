@@ -231,6 +231,7 @@ def test_destination_dies_in_mid_stream(lab: Laboratory, guest: Guest) -> None:
     process = start_slow(lab, guest)
     for pid in lab.b.processes(r"^/usr/sbin/libvirtd"):
         os.kill(pid, signal.SIGKILL)
+    hurry(guest, lab.a)  # it may be at its end that the source notices
     result = finish(process)
     lab.b.start_libvirt()
     assert result.done.exit_code != 0
