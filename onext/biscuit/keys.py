@@ -37,7 +37,7 @@ def public_of(private: PrivateKey) -> PublicKey:
 
 
 def stored(public: PublicKey) -> str:
-    """Return a public key as OpenNebula stores it: bare hex for ed25519, as the reference's users have it."""
+    """Return a public key as OpenNebula stores it: bare hex for ed25519, as COGNIT's driver has it."""
     return str(public).removeprefix(f"{ED25519}/")
 
 

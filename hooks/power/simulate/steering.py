@@ -1,4 +1,4 @@
-"""Who steers a simulated cluster: nobody, the approach of the reference's scripts, or our own decisions."""
+"""Who steers a simulated cluster: nobody, the approach of common scripts, or our own decisions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AlwaysOn:
 
 @dataclass
 class Scripts:
-    """The approach of the reference's scripts: empty hosts only, no migration, a fixed wait after a wake.
+    """The approach of scripts that people have: empty hosts only, no migration, a fixed wait after a wake.
 
     So many times the largest flavour stay free. Where they do not, one host is woken, and for 180 s nothing
     else is looked at, whether it is up by then or not.
