@@ -45,6 +45,7 @@ def put(spool: str, part: str, resource: str, number: int) -> None:
     content = f"{_MARK} {name} {int(time.time())}\n".encode()
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
+        os.fchmod(descriptor, 0o644)  # whoever ran the hook: the folder keeps strangers out
         os.write(descriptor, content)
         os.close(descriptor)
         os.rename(draft, f"{spool}/{INCOMING}/{name}")  # noqa: PTH104 - pathlib costs more than the hook

@@ -77,12 +77,10 @@ def editors(front_end: FrontEnd) -> list[Editor]:
 
 
 def left(front_end: FrontEnd) -> list[str]:
-    """Return what is missing in files of others, one line each."""
-    return [
-        f"left to you: ./install.sh --configure ({editor.path.name}: {problem})"
-        for editor in editors(front_end)
-        for problem in _problems(editor)
-    ]
+    """Return what is missing in files of others, below one line that says what to do."""
+    missing = [f"  {e.path.name}: {problem}" for e in editors(front_end) for problem in _problems(e)]
+    head = "left to you: ./install.sh --configure, which shows the diff first, because of"
+    return [head, *missing] if missing else []
 
 
 def checks(front_end: FrontEnd) -> Iterator[Check]:
@@ -96,8 +94,12 @@ def checks(front_end: FrontEnd) -> Iterator[Check]:
 
 
 def configure(front_end: FrontEnd, *, yes: bool) -> int:
-    """Make anew what follows from files of others; show what would change in them, ask, and change it."""
+    """Make anew what follows from files of others; show what would change in them, ask, and change it.
+
+    Returns 1 where a person kept a file from it.
+    """
     _made_of_others(front_end)
+    kept = False
     for path, found in _by_file(editors(front_end)):
         before = after = _read(path)
         for editor in found:
@@ -109,10 +111,11 @@ def configure(front_end: FrontEnd, *, yes: bool) -> int:
         if PROMETHEUS in {editor.module for editor in found}:
             promtool.check(after, path)
         if not yes and not _agreed(path):
-            return 1
+            kept = True
+            continue
         _write(front_end, path, after)
         _say(f"{path}: changed; to make it effective: {found[0].then}\n")
-    return 0
+    return int(kept)
 
 
 def _made_of_others(front_end: FrontEnd) -> None:

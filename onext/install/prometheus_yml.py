@@ -46,6 +46,7 @@ class _List:
     line: int
     indent: int
     items: tuple[_Item, ...]
+    inline: bool = False  # `rule_files: ['rules.yml']`, on one line
 
 
 def wanted(paths: Paths | None = None) -> Wanted:
@@ -140,7 +141,7 @@ def _with(text: str, key: str, items: list[Any], instead: set[str]) -> str:
         if item.name in instead:
             for number in range(item.first, item.last + 1):
                 lines[number] = OFF + lines[number]
-    if found.line in {item.first for item in found.items}:  # `rule_files: ['rules.yml']`, on one line
+    if found.inline:
         lines[found.line] = lines[found.line].removeprefix(OFF)
         others = [item.name for item in found.items if item.name not in instead]
         lines[found.line] = OFF + lines[found.line] + _block([*others, *items], 0, key)
@@ -198,7 +199,8 @@ def _list(key: Node, value: Node, text: str) -> _List:
         return _List(line, column, tuple(_items(nodes, text)))
     if value.end_mark.line != line or any(isinstance(node, MappingNode) for node in nodes):
         raise InstallError(f"prometheus.yml:{line + 1}: write {key.value} as lines that begin with `- `")
-    return _List(line, 0, tuple(_Item(str(node.value), line, line) for node in nodes))
+    items = tuple(_Item(str(node.value), line, line) for node in nodes)
+    return _List(line, 0, items, inline=True)
 
 
 def _items(nodes: list[Node], text: str) -> Iterator[_Item]:

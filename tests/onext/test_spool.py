@@ -41,6 +41,16 @@ def test_what_was_taken_is_found_again_after_a_crash(inbox: Inbox) -> None:
     assert once_more.take() == []
 
 
+def test_a_key_can_be_read_whoever_ran_the_hook(inbox: Inbox) -> None:
+    """A hook that root starts by hand, with root's umask, would leave what the worker cannot read."""
+    before = os.umask(0o077)
+    try:
+        put(inbox)
+    finally:
+        os.umask(before)
+    assert (inbox.folder / spool.INCOMING / "geolocation.host.1").stat().st_mode & 0o777 == 0o644
+
+
 def test_no_worker_is_noticed(inbox: Inbox) -> None:
     """A hook starts the worker only if it knows that none is there."""
     assert not spool.wake(str(inbox.folder))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onext.install import configure, manifest, restricted_attr, service, versions
+from onext.install import configure, manifest, promtool, restricted_attr, service, versions
 from onext.install.front_end import FrontEnd
 from onext.install.manifest import Manifest
 
@@ -42,11 +42,15 @@ def oned_conf(front_end: FrontEnd) -> bytes:
 def test_nothing_changes_without_a_yes(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     """The diff is shown first; whoever says no, or cannot be asked, keeps the file."""
     shown: list[str] = []
+    (front_end.paths.etc / "prometheus").mkdir()
+    (front_end.paths.etc / "prometheus/prometheus.yml").write_text("scrape_configs: []\n")
+    monkeypatch.setattr(promtool, "check", lambda *_: None)
     monkeypatch.setattr(configure, "_say", shown.append)
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
     assert configure.configure(front_end, yes=False) == 1
     assert oned_conf(front_end) == ONED
     assert "+AUTH_MAD_CONF" in "".join(shown)
+    assert "job_name: opennebula_vms" in "".join(shown)
 
 
 def test_put_in_once_and_taken_out_byte_for_byte(front_end: FrontEnd) -> None:
