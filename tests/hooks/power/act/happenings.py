@@ -71,8 +71,6 @@ def to_machine(cloud: Cloud, what: str, machine: Machine) -> None:  # noqa: C901
         machine.on = False
     elif what == "press" and not machine.on:
         machine.on, machine.touched, machine.boots_until = True, True, cloud.monotonic + 60.0
-        asleep = machine.claim is not None and machine.claim.phase is Phase.OFF
-        machine.operators = "new" if asleep else machine.operators
     elif what == "wild":
         machine.wild = 1 - machine.wild
     elif what in FAULTS:
