@@ -38,9 +38,10 @@ def wake(hand: Hand, host: int, reason: str, *, by_hand: bool = False) -> str:
 
 def _stranger(hand: Hand, sight: Sight) -> str:
     """Say what somebody else did to a sleeping host; nothing where it still sleeps as we left it."""
-    if sight.state is not HostState.OFFLINE:
-        return f"somebody else put it into {sight.state.name} while it slept"
-    return "somebody else switched it on" if hand.world.ask_bmc(sight.id).state is Bmc.ON else ""
+    if hand.world.ask_bmc(sight.id).state is Bmc.ON:
+        return "somebody else switched it on"
+    state = hand.world.see(sight.id).state  # its BMC may have taken its time
+    return "" if state is HostState.OFFLINE else f"somebody else put it into {state.name} while it slept"
 
 
 def waking(hand: Hand, sight: Sight) -> str:

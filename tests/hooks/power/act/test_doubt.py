@@ -6,7 +6,7 @@ import pytest
 
 from hooks.power.act import wake
 from hooks.power.act.hand import Hand, Leases, Limits
-from hooks.power.act.world import Failed
+from hooks.power.act.world import Answer, Failed
 from hooks.power.decide import PowerOff, Return, Wake
 from hooks.power.fence import NotFenced, fence
 from hooks.power.model import Kind, Phase
@@ -188,6 +188,22 @@ def test_a_sleeping_host_that_somebody_took_is_not_woken(scene: Scene) -> None:
     assert "somebody else switched it on" in scene.act(Wake(0, "needed"))[0]
     assert not any(entry.startswith("switch_bmc") for entry in scene.log)
     assert scene.phase() is Phase.LEFT
+
+
+def test_a_sleeping_host_that_is_taken_while_its_bmc_is_asked_is_not_woken(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator who takes it in the seconds that its BMC needs would have it switched on under his hands."""
+    scene.asleep()
+    ask = scene.hand.world.ask_bmc
+
+    def slowly(host: int) -> Answer:
+        scene.machine().state = HostState.DISABLED
+        return ask(host)
+
+    monkeypatch.setattr(scene.hand.world, "ask_bmc", slowly)
+    assert "DISABLED while it slept" in scene.act(Wake(0, "needed"))[0]
+    assert not any(entry.startswith("switch_bmc") for entry in scene.log)
 
 
 def test_a_host_put_offline_while_its_bmc_was_asked_is_left(scene: Scene) -> None:
