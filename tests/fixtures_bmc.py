@@ -6,6 +6,7 @@ Their state is looked at without us: ipmitool, and the files that the simulated 
 import contextlib
 import datetime as dt
 import hashlib
+import os
 import shutil
 import signal
 import socket
@@ -103,7 +104,9 @@ class IpmiPeer:
         self.power = "on"
         command = ["ipmi_sim", "-n", "-c", "lan.conf", "-f", "emulation", "-s", "state"]
         quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(command, cwd=folder, stdin=quiet, stdout=quiet, stderr=quiet)
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
 
     @property
     def power(self) -> str:
@@ -131,8 +134,9 @@ class IpmiPeer:
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End it at once."""
-        self.process.kill()
+        """End it at once, with a chassis program that hangs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def wait_until_ready(self) -> None:
