@@ -80,15 +80,18 @@ def parent(pid: int) -> int:
 
 def test_kill_nine_at_thirty_points(lab: Laboratory, guest: Guest) -> None:
     """A driver that is killed left bridges on both ends and an orphan virsh that went on."""
-    points, killed, arrived = 30, 0, 0
+    points, killed, missed = 30, 0, 0
     run = 60.0  # the shortest so far, in seconds: the points are spread over it
     here, there = lab.a, lab.b
     for point in range(-2, points):
         started = time.monotonic()
         process = start(guest, here, there)
+        handed_over = True
         if point >= 0:
             time.sleep(run * point / points)
-            for pid in driver_of(here):
+            drivers = driver_of(here)
+            handed_over = here.state(guest.name) != "running"
+            for pid in drivers:
                 with contextlib.suppress(ProcessLookupError):  # it was quicker
                     os.kill(pid, signal.SIGKILL)
                     killed += 1
@@ -97,11 +100,11 @@ def test_kill_nine_at_thirty_points(lab: Laboratory, guest: Guest) -> None:
             run = min(run, time.monotonic() - started)
         where = whole(lab, guest)
         if where == there.name:
-            arrived += result.done.exit_code != 0
+            missed += result.done.exit_code != 0 and not handed_over
             here, there = there, here
     assert killed >= points * 2 // 3
-    # Killed after the guest had moved, and before it could say so: seldom, and nothing could have called it back
-    assert arrived <= points // 5
+    # What still ran on the source when its driver died stays there, but for a hand-over in that very moment
+    assert missed <= points // 10
 
 
 def test_the_far_ends_ssh_is_killed(lab: Laboratory, guest: Guest) -> None:
