@@ -1,7 +1,7 @@
 """Squeeze a small cluster onto a keep-set on which packing alone found no room for everything.
 
 A tabu search over single relocations and exchanges that drives the overload of the hosts to nothing. It may
-move guests between kept hosts too, so it ends with an order in which each of these finds its room.
+move guests between kept hosts too: anneal.py makes these few, and such that each finds room in its turn.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hooks.power.planner.problem import Load, Problem
 
 Step = tuple[int, int]  # a load's number, and the host to which it goes
+Change = tuple[float, Step, Step | None]  # the growth of the overload, who relocates, and who in exchange
 STEPS = 200
 FOR_GOOD = 10**9
 TENURE = 12  # steps for which a guest that moved stays where it is
@@ -76,15 +77,6 @@ class Squeeze:
             if home in self.limit and self.place[number] != home and self._change(number, home) <= 0:
                 self._relocate(number, home)
 
-    def bring_home(self) -> None:
-        """Find places without those of the kept hosts' own guests that move, the costliest first."""
-        for number in sorted(self._away(), key=lambda n: (-self.loads[n].cost, n)):
-            before, cost = list(self.place), self._cost()
-            self.hold(self.loads[number])
-            if not self.solve() or self._cost() >= cost:
-                self._restore(before)
-            self.resting[number] = 0
-
     def _restore(self, place: list[int]) -> None:
         for number, slot in enumerate(place):
             if self.place[number] != slot:
@@ -122,12 +114,6 @@ class Squeeze:
             apart[load.slot] = [key for key in apart[load.slot] if key not in load.apart]
             apart[target] += load.apart
         return order, waiting
-
-    def hold(self, load: Load) -> None:
-        """Bring a load home and keep it there."""
-        number = self.number[load.guests]
-        self._relocate(number, load.slot)
-        self.resting[number] = FOR_GOOD
 
     def _emptiest(self, load: Load) -> int:
         allowed = [s for s in self.open if load.hosts is None or s in load.hosts]
@@ -189,7 +175,7 @@ class Squeeze:
             growth += self._meets(two, home) - self._meets(two, away)
         return growth
 
-    def _price(self, change: tuple[float, Step, Step | None]) -> tuple[float, float]:
+    def _price(self, change: Change) -> tuple[float, float]:
         """Rank a change by the overload, and among equals by what more has to move."""
         growth, *steps = change
         more = 0.0
@@ -198,7 +184,7 @@ class Squeeze:
             more += load.cost * ((self.place[number] == load.slot) - (slot == load.slot))
         return round(growth, 9), more
 
-    def _changes(self, slot: int, step: int) -> Iterator[tuple[float, Step, Step | None]]:
+    def _changes(self, slot: int, step: int) -> Iterator[Change]:
         """List relocations from a host and exchanges with others, with the growth of the overload."""
         for number in self._likes(slot, step):
             for target in self.open:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from hooks.power.planner.anneal import Annealing
 from hooks.power.planner.keepset import Chooser
 from hooks.power.planner.packing import Packing
 from hooks.power.planner.problem import Drain, Load, Move, Plan
-from hooks.power.planner.refine import Squeeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ ANY = -1  # the key of what must move first, whichever host is emptied
 TIGHT = (0.0, 0.01, 0.02, 0.03, 0.045, 0.06)  # slacks at which that is done
 FRESH = (0.0, 0.1, 0.25, 0.5)
 TRIES = 3  # keep-sets of the same watts
-REPAIRS = 8  # times that moves which block each other are given up
+ANNEALS = 2 * TRIES  # in all, the last TRIES of them for keep-sets on which squeezing found room already
 SMALL = 300  # loads up to which the tightest keep-sets are searched harder
 LEAST_EFFORT = 2_000  # places looked for in all attempts together: bounds the time, and the same everywhere
 EFFORT_PER_LOAD = 3
@@ -80,6 +80,7 @@ class _Search:
         self.chooser = Chooser(problem)
         self.everything = frozenset(slot.id for slot in problem.slots)
         self.effort = max(LEAST_EFFORT, EFFORT_PER_LOAD * len(problem.loads))
+        self.anneals = ANNEALS
         self.buffer = list(_buffer(problem))
 
     def best(self) -> Draft:
@@ -126,18 +127,15 @@ class _Search:
         packing.place([load for load in self.problem.loads if load.slot not in kept])
         if not packing.newcomers:
             return None
-        squeeze = Squeeze(whole, kept, packing.target)
-        alone = squeeze.solve_alone()
-        for _ in range(REPAIRS):
-            if not alone and not squeeze.solve():
-                return None
-            squeeze.go_home()
-            squeeze.bring_home()
-            order, stuck = squeeze.shifts()
-            if not stuck:
-                return Draft(self.problem, kept, squeeze.targets(), {ANY: order})
-            squeeze.hold(max((load for load, _ in stuck), key=lambda load: (load.size, load.guests)))
-        return None
+        squeeze = Annealing(whole, kept, packing.target)
+        solved = squeeze.solve_alone() or squeeze.solve()
+        if self.anneals <= (0 if solved else TRIES):
+            return None
+        self.anneals -= 1
+        squeeze.go_home()
+        if not squeeze.anneal():
+            return None
+        return Draft(self.problem, kept, squeeze.targets(), {ANY: squeeze.shifts()[0]})
 
     def _watts(self, kept: frozenset[int]) -> float:
         return sum(slot.watts for slot in self.problem.slots if slot.id in kept)
