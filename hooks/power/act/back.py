@@ -43,7 +43,10 @@ def _may_land(hand: Hand, sight: Sight) -> str:
 
 
 def _open(hand: Hand, sight: Sight) -> str:
-    """Open the door; where it went off after all, it is a sleeping host to be woken."""
+    """Open the door that we closed; where it went off after all, it is a sleeping host to be woken."""
+    assert sight.claim
+    if not sight.claim.capacity:  # it was being emptied: we never came to close it
+        return hand.leave(sight, "somebody else put it into OFFLINE while it was emptied")
     return _to_be_woken(hand, sight) if hand.is_off(sight) else hand.open_the_door(sight)
 
 

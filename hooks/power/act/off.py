@@ -77,12 +77,12 @@ def _shut_the_door(hand: Hand, sight: Sight) -> str:
 
 
 def _close(hand: Hand, sight: Sight) -> str:
-    if sight.state is HostState.DISABLED and sight.empty:  # we were killed before it was offline
-        return _shut_the_door(hand, replace(sight, capacity=sight.capacity))
-    if sight.state is not HostState.OFFLINE:
+    if sight.state not in (HostState.DISABLED, HostState.OFFLINE):
         return hand.leave(sight, f"somebody else put it into {sight.state.name} while it was closed")
     if not sight.empty:
         return go_back(hand, sight, f"guests came before the door was shut: {_shown(sight)}")
+    if sight.state is HostState.DISABLED:  # we were killed before it was offline
+        return _shut_the_door(hand, sight)
     if wrong := hand.verified(sight):
         return go_back(hand, sight, wrong)
     return _ask_softly(hand, sight)

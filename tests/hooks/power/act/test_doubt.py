@@ -271,6 +271,43 @@ def test_another_front_end_goes_on_from_every_step(scene: Scene, moment: str) ->
     assert (scene.phase(), scene.machine().state) == (None, HostState.MONITORED)
 
 
+def test_a_guest_that_came_before_a_dead_front_end_shut_the_door(scene: Scene) -> None:
+    """DISABLED and claimed, the host would pass for somebody else's, and be lost for ever."""
+
+    def dies() -> None:
+        raise Failed("the front-end is gone")
+
+    scene.before["offline"] = dies
+    with pytest.raises(Failed):
+        scene.off()
+    scene.cloud.vms[9] = Vm(9, 0, Kind.RUNNING)  # DISABLED is no barrier for a deploy by hand
+    scene.cloud.leader, scene.cloud.term = 1, 2
+    scene.cloud.pass_time(200)
+    other = scene.server(1, 2)
+    scene.act(PowerOff(0, "empty"), hand=other)
+    scene.cloud.pass_time(200)
+    scene.act(PowerOff(0, "empty"), hand=other)
+    scene.pass_rounds(30, hand=other)
+    assert scene.cloud.violations == []
+    assert (scene.phase(), scene.machine().state) == (None, HostState.MONITORED)
+
+
+def test_an_operators_offline_in_a_drain_that_is_given_up_is_his(scene: Scene) -> None:
+    """A front-end that died while it disabled the host leaves a claim; its successor would open his door."""
+    scene.before["disable"] = lambda: setattr(scene.cloud, "mute", True)  # done, and nobody heard of it
+    with pytest.raises(Failed):
+        scene.off()
+    scene.cloud.leader, scene.cloud.term = 1, 2
+    scene.machine().state, scene.machine().operators = HostState.OFFLINE, "new"
+    scene.cloud.pass_time(200)
+    other = scene.server(1, 2)
+    scene.act(Return(0, "needed"), hand=other)
+    scene.cloud.pass_time(200)
+    scene.act(Return(0, "needed"), hand=other)
+    assert scene.cloud.violations == []
+    assert (scene.phase(), scene.machine().state) == (Phase.LEFT, HostState.OFFLINE)
+
+
 def test_a_new_leader_wakes_what_sleeps_at_once(scene: Scene) -> None:
     """A claim of a host that is off binds nobody: guests would wait for a lease that nobody needs."""
     scene.asleep()
