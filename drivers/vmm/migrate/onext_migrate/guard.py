@@ -10,7 +10,7 @@ import time
 
 from . import virsh
 
-_GRACE = 15.0  # seconds for OpenNebula's own migrate to clean up the destination after its virsh failed
+_GRACE = 20.0  # seconds for libvirt to end the job and OpenNebula's own migrate to clean up the destination
 
 
 def guard(group: int, domain: str, uri: str = virsh.URI) -> None:
@@ -21,11 +21,12 @@ def guard(group: int, domain: str, uri: str = virsh.URI) -> None:
             end = time.monotonic() + _GRACE
             time.sleep(0.5)
             continue
+        if time.monotonic() > end:  # libvirt takes no abort while it connects
+            stop(group)
+            continue
         job = virsh.job(domain, uri)
         if job is not None and job.active:
             virsh.abort(domain, uri)
-        elif time.monotonic() > end:
-            stop(group)
         time.sleep(0.1)
 
 

@@ -138,11 +138,12 @@ class Migration:
         domain, uri = self._action.domain, self._node.uri
         if virsh.state(domain, uri).postcopy:
             return
+        if overdue:
+            guard.stop(process.pid)
+            return
         job = virsh.job(domain, uri)
         if job and job.active:
             virsh.abort(domain, uri)
-        elif overdue:
-            guard.stop(process.pid)
 
     def _settle(self, stock: int) -> outcome.Outcome:
         """Ask both ends where the guest is until their answers are final."""
