@@ -10,30 +10,8 @@ from . import hold
 from .door import environment
 from .errors import TakenError, TunnelError
 from .lines import Closed, Lines, Message
+from .ssh import SSH, quick_key_exchange
 from .waiting import until
-
-SSH = [
-    "ssh",
-    "-T",
-    "-x",
-    "-a",
-    "-o",
-    "BatchMode=yes",
-    "-o",
-    "ConnectTimeout=10",
-    "-o",
-    "ServerAliveInterval=5",
-    "-o",
-    "ServerAliveCountMax=3",
-    "-o",
-    "ControlMaster=no",
-    "-o",
-    "ControlPath=none",
-    "-o",
-    "Compression=no",
-    "-o",
-    "LogLevel=ERROR",
-]
 
 
 class End:
@@ -154,7 +132,7 @@ class FarEnd(End):
 
 def far_command(host: str, folder: str, words: Sequence[str]) -> List[str]:
     """Return the ssh command that runs our program on another node; the words are our own."""
-    return [*SSH, "--", host, "exec sh {}/run {}".format(folder, " ".join(words))]
+    return [*SSH, *quick_key_exchange(host), "--", host, "exec sh {}/run {}".format(folder, " ".join(words))]
 
 
 def _child(inward: int, outward: int, others: Sequence[int], uri: str) -> int:

@@ -13,9 +13,9 @@ from . import settings as conf
 from .action import Action
 from .connect import Tunnel
 from .errors import TunnelError
-from .held import SSH
 from .place import Node
 from .settings import Settings
+from .ssh import SSH
 from .virsh import Job, State
 from .watchdog import ABORT, MEND, Sight, Watchdog
 
