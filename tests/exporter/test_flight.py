@@ -1,4 +1,4 @@
-"""Single flight: twenty scrapes at once cost two, and nobody gets data older than the question."""
+"""Single flight: twenty scrapes at once cost one or two, and nobody gets data older than the question."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_twenty_at_once_cost_two() -> None:
     """Without it three scrapes at once take three times as long each, and oned three times the load."""
     slow = Slow()
     results: list[int] = []
-    flight = Flight(slow)
+    flight = Flight(slow, lambda: None)
     first = ask(flight, 1, results)
     assert slow.begun.acquire(timeout=PATIENCE)
     others = ask(flight, 19, results)
@@ -52,11 +52,33 @@ def test_twenty_at_once_cost_two() -> None:
     assert next(slow.numbers) == 3
 
 
+def test_twenty_in_one_moment_cost_one() -> None:
+    """Two Prometheus servers and their federation ask at the full minute: oned need not hear of it twice."""
+    slow, pausing, paused = Slow(), threading.Event(), threading.Event()
+
+    def pause() -> None:
+        pausing.set()
+        assert paused.wait(PATIENCE)
+
+    results: list[int] = []
+    flight = Flight(slow, pause)
+    first = ask(flight, 1, results)
+    assert pausing.wait(PATIENCE)
+    others = ask(flight, 19, results)
+    until(lambda: len(flight._change._waiters) == 19, "the others' coming")  # type: ignore[attr-defined]
+    paused.set()
+    slow.go.release()
+    for thread in first + others:
+        thread.join(PATIENCE)
+    assert results == [1] * 20
+    assert next(slow.numbers) == 2
+
+
 def test_nothing_is_older_than_the_question() -> None:
     """Who asks while a collection runs must not get what was collected before: that hid failures before."""
     slow = Slow()
     results: list[int] = []
-    flight = Flight(slow)
+    flight = Flight(slow, lambda: None)
     early = ask(flight, 1, results)
     assert slow.begun.acquire(timeout=PATIENCE)
     late: list[int] = []
@@ -77,7 +99,7 @@ def test_a_failure_reaches_all_who_wait_and_the_next_tries_again() -> None:
             raise answer
         return answer
 
-    flight = Flight(collect)
+    flight = Flight(collect, lambda: None)
     with pytest.raises(ValueError, match="broken"):
         flight()
     assert flight() == 7
