@@ -13,10 +13,11 @@ from pathlib import Path
 import click
 
 from exporter import services
+from exporter.access import Access
 from exporter.collection import Collection
 from exporter.flight import Flight
 from exporter.server import Server, Site
-from exporter.webconfig import Users, WebConfig, WebConfigError, context, load
+from exporter.webconfig import WebConfigError
 from onext import settings as all_settings
 from onext.oned import credentials, stream
 from onext.oned.errors import OnedError
@@ -59,12 +60,7 @@ def main(
             auth.read_text().strip() if auth else credentials.session(paths),
             deadline=mine.deadline,
         )
-        web = load(mine.web_config) if mine.web_config else WebConfig()
-        tls = (
-            context(web.tls_server_config, (mine.web_config or Path()).parent)
-            if web.tls_server_config
-            else None
-        )
+        access = Access(mine.web_config)
         release = version("onext")
         collection = Collection(source, mine, parts or paths.metrics, version=release, server=services.fqdn())
         folder = (targets or chosen.targets.folder or paths.targets) if mine.http_sd else None
@@ -72,7 +68,7 @@ def main(
     except (all_settings.SettingsError, WebConfigError, OnedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     try:
-        server = Server(address(where), site, Users(web.basic_auth_users), tls)
+        server = Server(address(where), site, access)
     except OSError as error:
         raise click.ClickException(f"{where}: {error.strerror} (see exporter.listen)") from error
     _serve(server, where)

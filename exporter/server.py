@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,9 +15,10 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from exporter import page
+from exporter.access import Access
 from exporter.collection import Page
 from exporter.exposition import CONTENT_TYPE
-from exporter.webconfig import Users
+from exporter.webconfig import WebConfigError
 
 CONNECTIONS = 64
 IDLE = 30.0  # seconds without a byte after which a connection ends
@@ -91,13 +91,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(
-        self, address: tuple[str, int], site: Site, users: Users, tls: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, address: tuple[str, int], site: Site, access: Access) -> None:
         self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
         self.site = site
-        self.users = users
-        self._tls = tls
+        self.access = access
         self._free = threading.BoundedSemaphore(CONNECTIONS)
         site.started = time.time()
         super().__init__(address, _Handler)
@@ -116,10 +113,11 @@ class Server(ThreadingHTTPServer):
         """Serve one connection in its thread: a handshake that hangs holds up nobody else."""
         try:
             request.settimeout(IDLE)
-            if self._tls is not None:
-                request = self._tls.wrap_socket(request, server_side=True)
+            tls = self.access.gate().tls
+            if tls is not None:
+                request = tls.wrap_socket(request, server_side=True)
             super().process_request_thread(request, client_address)
-        except OSError as error:
+        except (OSError, WebConfigError) as error:
             _log.debug("%s: %s", client_address, error)
             self.shutdown_request(request)
         finally:
@@ -139,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, when the user may ask."""
-        if not self.server.users.allow(self.headers.get("Authorization")):
+        if not self._may_ask():
             self._send(_text(HTTPStatus.UNAUTHORIZED, "unauthorized\n"))
             return
         gzip = "gzip" in self.headers.get("Accept-Encoding", "")
@@ -151,6 +149,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer)
 
     do_HEAD = do_GET  # noqa: N815 - the base class calls it by this name
+
+    def _may_ask(self) -> bool:
+        try:
+            return self.server.access.gate().users.allow(self.headers.get("Authorization"))
+        except WebConfigError:
+            return False
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)

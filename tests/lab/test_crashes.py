@@ -141,6 +141,23 @@ def test_the_device_is_deleted_in_mid_stream(lab: Laboratory, guest: Guest, side
     assert whole(lab, guest) == ("lab-a" if result.done.exit_code else "lab-b")
 
 
+@pytest.mark.parametrize("ovs", [False, True])
+def test_the_device_is_set_down_in_mid_stream(use_lab: OpenLab, ovs: bool) -> None:
+    """It loses its address and its neighbour with that: a hang until the watchdog ends the migration."""
+    lab = use_lab(Network(ovs=ovs))
+    guest = lab.guest("one-1")
+    lab.boot(guest, lab.a)
+    process = start_slow(lab, guest)
+    name = min(lab.b.tunnels(), key=lambda one: not one.startswith("oxt"))
+    lab.b.run("ip", "link", "set", "dev", name, "down")
+    up = lambda: "fe80::" in lab.b.run("ip", "-6", "address", "show", "dev", name).stdout  # noqa: E731
+    until(up, 60, "the device is raised again")
+    hurry(guest, lab.a)
+    result = finish(process)
+    assert result.done.exit_code == 0, result.log
+    assert whole(lab, guest) == "lab-b"
+
+
 def test_the_ovs_port_is_deleted_in_mid_stream(use_lab: OpenLab) -> None:
     """The reference's second migration did that to its first."""
     lab = use_lab(Network(ovs=True))

@@ -78,12 +78,15 @@ def _has_address(name: str, inside: str) -> bool:
 
 
 def mend(plan: Plan) -> bool:
-    """Build this end again where it is gone (someone deleted it), with the index that its sockets know.
+    """Make this end whole again: build it where it is gone, with the index that its sockets know; raise it.
 
     Return whether there was anything to mend.
     """
     name = plan.identity.name
-    if exists(name):
-        return plan.kind == OVS and tunnel_ovs.mend(plan)
-    build(plan)
-    return True
+    if not exists(name):
+        build(plan)
+        return True
+    lowered = not _has_address(name, plan.identity.near.inside)  # a device that is set down loses it
+    if lowered:
+        _raise_link(plan)
+    return (plan.kind == OVS and tunnel_ovs.mend(plan)) or lowered
