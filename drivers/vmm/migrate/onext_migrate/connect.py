@@ -1,5 +1,6 @@
 """A whole tunnel: both ends built, sized, tried with full-size packets, and closed again."""
 
+import os
 import time
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -72,10 +73,11 @@ class Tunnel:
 
 def open_tunnel(destination: str, domain: str, settings: Settings, folder: str, uri: str) -> Tunnel:
     """Open a tunnel to another host; raise TunnelError with the reason when none of the datapaths works."""
-    near = NearEnd(uri)  # forked first, so that it inherits nothing of ssh's
+    to_far = os.pipe()
+    near = NearEnd(uri, to_far)  # forked first, so that it inherits nothing else of ssh's
     ends: List[End] = [near]
     try:
-        far = FarEnd(destination, folder)  # all that follows is done while ssh connects
+        far = FarEnd(destination, folder, to_far)  # all that follows is done while ssh connects
         ends.append(far)
         return _try_datapaths(near, far, underlay.way_to(destination, settings.underlay), domain, settings)
     except BaseException:

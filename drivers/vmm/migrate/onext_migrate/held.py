@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import subprocess
-from typing import List, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from . import hold
 from .door import environment
@@ -12,6 +12,8 @@ from .errors import TakenError, TunnelError
 from .lines import Closed, Lines, Message
 from .ssh import SSH, quick_key_exchange
 from .waiting import until
+
+Pipe = Tuple[int, int]  # its read end and its write end
 
 
 class End:
@@ -73,13 +75,17 @@ class End:
 
 
 class NearEnd(End):
-    """Our own end, held by a child that outlives the driver when the driver is killed."""
+    """Our own end, held by a child that outlives the driver when the driver is killed.
 
-    def __init__(self, uri: str) -> None:
+    It keeps `to_far`, the way to the far end's ssh, open until it has ended what the driver began: a libvirt
+    that connects through a tunnel whose far end is gone hangs for two minutes.
+    """
+
+    def __init__(self, uri: str, to_far: Pipe) -> None:
         to_child, to_driver = os.pipe(), os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            os._exit(_child(to_child[0], to_driver[1], (to_child[1], to_driver[0]), uri))
+            os._exit(_child(to_child[0], to_driver[1], (to_child[1], to_driver[0], to_far[0]), uri))
         os.close(to_child[0])
         os.close(to_driver[1])
         super().__init__(os.uname()[1], Lines(to_driver[0], to_child[1]))
@@ -93,21 +99,22 @@ class NearEnd(End):
 class FarEnd(End):
     """The destination's end: our own program there, found where OpenNebula's drivers are on every node."""
 
-    def __init__(self, host: str, folder: str) -> None:
+    def __init__(self, host: str, folder: str, pipe: Optional[Pipe] = None) -> None:
+        inward, outward = pipe or os.pipe()
         self._errors = b""
         self._process = subprocess.Popen(
             far_command(host, folder, ["hold"]),
-            stdin=subprocess.PIPE,
+            stdin=inward,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(),
             start_new_session=True,  # a signal to the driver's group must not cut the far end off first
         )
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise TunnelError(f"{host}: no pipes to ssh")
-        super().__init__(host, Lines(os.dup(stdout.fileno()), os.dup(stdin.fileno())))
-        stdin.close()
+        os.close(inward)
+        stdout = self._process.stdout
+        if stdout is None:
+            raise TunnelError(f"{host}: no pipe from ssh")
+        super().__init__(host, Lines(os.dup(stdout.fileno()), outward))
         stdout.close()
 
     def why_gone(self) -> str:

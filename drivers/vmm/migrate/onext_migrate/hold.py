@@ -25,8 +25,7 @@ from .plan import KERNEL, OVS, Plan
 from .throughput import receive
 
 PROTOCOL, PREVIOUS = 2, 1
-_LINGER = 30.0  # seconds for a guest that is arriving when its driver has died
-_ABSENCE = 5.0  # seconds for a guest that is only being prepared: without the tunnel libvirt hangs
+_LINGER = 30.0  # seconds
 _PORTS = {KERNEL: 4790, OVS: 4789}
 
 
@@ -172,10 +171,10 @@ class Holder:
         """
         if self._guarded:
             guard(self._guarded, self._domain, self._uri)
-        started = time.monotonic()
+        end = time.monotonic() + _LINGER
         while self._domain:
-            state, waited = virsh.state(self._domain, self._uri), time.monotonic() - started
-            if not state.postcopy and (self._guarded or waited > patience(state)):
+            state = virsh.state(self._domain, self._uri)
+            if not state.postcopy and (self._guarded or state.name != "paused" or time.monotonic() > end):
                 return
             time.sleep(0.5)
 
@@ -204,11 +203,6 @@ class Holder:
             log.error(f"{os.uname()[1]}: the tunnel's end stays: {error}")
             return 1
         return 0
-
-
-def patience(state: virsh.State) -> float:
-    """Return the seconds for which an end without a driver is kept, by the guest's state on this side."""
-    return {"running": 0.0, "paused": _LINGER}.get(state.name, _ABSENCE)
 
 
 def hold(_: List[str]) -> int:
