@@ -226,7 +226,7 @@ def test_tls(lab: Laboratory, guest: Guest) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ['AUTO_CONVERGE="YES"', 'BANDWIDTH="500"', 'PARALLEL="2"', 'POSTCOPY_AFTER="1"\nBANDWIDTH="20"']
+    "option", ['AUTO_CONVERGE="YES"', 'BANDWIDTH="500"', 'PARALLEL="2"', 'POSTCOPY_AFTER="1"\nBANDWIDTH="10"']
 )
 def test_options_for_slow_lines(lab: Laboratory, guest: Guest, option: str) -> None:
     """Each of them works through the tunnel, merged with the node's own kvmrc."""
@@ -234,5 +234,6 @@ def test_options_for_slow_lines(lab: Laboratory, guest: Guest, option: str) -> N
     result = migrate(guest, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert "went through the tunnel" in result.log
+    assert ("post-copy after 1 s" in result.log) == ("POSTCOPY" in option)
     assert runs_on(lab, guest) == ["lab-b"]
     assert leftovers(lab) == []

@@ -44,7 +44,8 @@ class Migration:
     def __init__(self, action: Action, settings: Settings, tunnel: Tunnel, here: Node) -> None:
         self._action, self._settings, self._tunnel, self._node = action, settings, tunnel, here
         self._stopped = ""  # why the migration is being ended, "" while it is not
-        self._bypassed = False
+        self._present = here.kvmrc.get("MIGRATE_OPTIONS", os.environ.get("MIGRATE_OPTIONS", ""))
+        self._postcopy_after = conf.postcopy_after(settings, self._present)  # 0: not, or not any more
 
     def run(self) -> int:
         """Run it to its end; return the exit code that tells the truth about the guest."""
@@ -66,8 +67,7 @@ class Migration:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         shim = os.path.join(self._node.folder, "bin")
-        present = self._node.kvmrc.get("MIGRATE_OPTIONS", os.environ.get("MIGRATE_OPTIONS", ""))
-        options = conf.virsh_options(self._settings, self._action.destination, present)
+        options = conf.virsh_options(self._settings, self._action.destination, self._present)
         options += ["--migrateuri", self._tunnel.migrate_uri, "--listen-address", self._tunnel.listen_address]
         path = os.pathsep.join([shim, os.environ.get("PATH", "/usr/bin:/bin")])
         environment = dict(
@@ -117,6 +117,17 @@ class Migration:
             self._stop(verdict.why)
         elif verdict.what == MEND or self._tunnel.far.gone:
             self._mend(verdict.why)
+        elif job and job.active:
+            self._hurry(job)
+
+    def _hurry(self, job: Job) -> None:
+        """Start post-copy when it is due: libvirt says no before the stream has begun, and is asked again."""
+        seconds = self._postcopy_after
+        if not seconds or (job.elapsed or 0) < seconds * 1000:
+            return
+        if virsh.postcopy(self._action.domain, self._node.uri):
+            self._postcopy_after = 0
+            log.info(f"post-copy after {seconds} s: the guest goes on at {self._action.destination}")
 
     def _postcopy(self) -> bool:
         """Tell whether the guest may be in post-copy: where libvirt does not say, it may."""

@@ -6,7 +6,7 @@ The files are written like kvmrc (KEY="VALUE", one to a line) and are read, neve
 import os
 import re
 import shlex
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Set, Tuple
 
 from .errors import BadInputError
 
@@ -103,14 +103,23 @@ def virsh_options(settings: Settings, destination: str, present: str) -> List[st
     if settings.parallel:
         wanted += [["--parallel"], ["--parallel-connections", str(settings.parallel)]]
     if settings.postcopy_after:
-        wanted += [["--postcopy"], ["--timeout", str(settings.postcopy_after)], ["--timeout-postcopy"]]
+        wanted.append(["--postcopy"])
     if settings.tls:
         wanted.append(["--tls"])
-    given = {word.split("=")[0] for word in present.split()}
+    given = _names(present)
     chosen = [word for option in wanted if option[0] not in given for word in option]
     if settings.tls or "--tls" in given:
         chosen += ["--tls-destination", destination]
     return chosen
+
+
+def postcopy_after(settings: Settings, present: str) -> int:
+    """Return after how many seconds post-copy is started, 0 for never: kvmrc may have its own time-out."""
+    return 0 if "--timeout" in _names(present) else settings.postcopy_after
+
+
+def _names(options: str) -> Set[str]:
+    return {word.split("=")[0] for word in options.split()}
 
 
 def _text(path: str) -> str:

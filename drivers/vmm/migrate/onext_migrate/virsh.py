@@ -87,6 +87,15 @@ def abort(domain: str, uri: str = URI) -> bool:
         return False
 
 
+def postcopy(domain: str, uri: str = URI) -> bool:
+    """Let the guest go on at the destination, its memory follows. Return whether libvirt said yes."""
+    argv = ["virsh", "--connect", uri, "migrate-postcopy", domain]
+    try:
+        return run(argv, timeout=10, check=False).exit_code == 0
+    except CommandError:
+        return False
+
+
 def resume(domain: str, uri: str = URI) -> bool:
     """Let a paused guest go on. Return whether libvirt said yes."""
     try:

@@ -18,8 +18,8 @@ def migration() -> Migration:
     """Return a migration of one-1, whose tunnel nobody asks."""
     action: Any = SimpleNamespace(domain="one-1", source="node-a", destination="node-b")
     tunnel: Any = None
-    node: Any = SimpleNamespace(uri="qemu:///system")
-    return Migration(action, Settings(), tunnel, node)
+    node: Any = SimpleNamespace(uri="qemu:///system", kvmrc={})
+    return Migration(action, Settings(postcopy_after=3), tunnel, node)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,16 @@ def test_doubt_is_taken_for_post_copy(
     """A libvirt that does not answer is no licence to end what may be the guest's only memory."""
     monkeypatch.setattr(virsh, "state", lambda *_: state)
     assert migration._postcopy() is maybe
+
+
+def test_post_copy_is_asked_for_until_libvirt_says_yes(
+    migration: Migration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time-out of virsh asks once, and never again where the stream has not begun by then."""
+    answers = [False, True]
+    monkeypatch.setattr(virsh, "postcopy", lambda *_: answers.pop(0))
+    left = []
+    for elapsed in (None, 2900, 3000, 4000, 5000):
+        migration._hurry(Job(active=True, elapsed=elapsed))
+        left.append(len(answers))
+    assert left == [2, 2, 1, 0, 0]

@@ -53,9 +53,15 @@ def test_options_for_slow_lines() -> None:
     """What the administrator asked for reaches virsh."""
     asked = settings.parse('AUTO_CONVERGE="YES"\nBANDWIDTH="50"\nPARALLEL="4"\nPOSTCOPY_AFTER="30"')
     words = settings.virsh_options(asked, "node-b", "")
-    assert " ".join(words) == (
-        "--auto-converge --bandwidth 50 --parallel --parallel-connections 4 --postcopy --timeout 30 --timeout-postcopy"
-    )
+    assert " ".join(words) == "--auto-converge --bandwidth 50 --parallel --parallel-connections 4 --postcopy"
+
+
+@pytest.mark.parametrize(("present", "seconds"), [("", 30), ("--unsafe", 30), ("--timeout 5 --unsafe", 0)])
+def test_when_post_copy_begins(present: str, seconds: int) -> None:
+    """A guest that changes its memory faster than the line takes it would never arrive."""
+    asked = settings.parse('POSTCOPY_AFTER="30"')
+    assert settings.postcopy_after(asked, present) == seconds
+    assert settings.postcopy_after(settings.Settings(), present) == 0
 
 
 def test_kvmrc_wins_and_nothing_is_said_twice() -> None:
