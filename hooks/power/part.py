@@ -15,6 +15,7 @@ from hooks.power.act.live import Live, clock
 from hooks.power.act.round import act, under_way
 from hooks.power.bmc.book import Book
 from hooks.power.bmc.interface import BookError
+from hooks.power.claims import STATE_KEY
 from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.demand import short
 from hooks.power.minds import Minds, Tally
@@ -24,8 +25,10 @@ from hooks.power.observe.snapshot import Snapshot, gather
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.tell import VmEvent, teller
 from onext import log, metrics
+from onext.oned import stream
 from onext.oned.errors import OnedError
 from onext.part import Check, Context, Key, Part, Retry, Underway
+from onext.xml import Element, parse
 
 NAME = "power"
 HOUR = 3600.0
@@ -191,8 +194,9 @@ def sweep(context: Context) -> Iterable[Key]:
 
 
 def checks(context: Context) -> Iterable[Check]:
-    """Say whether bmc.yaml can be used, and which clusters are heeded."""
+    """Say whether bmc.yaml can be used, which clusters are heeded, and what was left in the others."""
     clusters = context.settings.power.clusters
+    yield from _left_behind(context, clusters)
     if not clusters:
         yield Check("clusters", "ok", "none: power does nothing", "name them in `power: clusters:`")
         return
@@ -202,6 +206,32 @@ def checks(context: Context) -> Iterable[Check]:
         yield Check("bmc.yaml", "fail", str(error), "nothing is switched until it can be read")
         return
     yield Check("bmc.yaml", "ok", f"{len(entries.entries)} BMCs")
+
+
+def _left_behind(context: Context, clusters: Sequence[int]) -> Iterator[Check]:
+    try:
+        names = left_behind(
+            map(parse, stream.pool(context.oned.source, "hostpool.info", tag="HOST")), clusters
+        )
+    except OnedError:
+        return  # doctor has a line of its own for that
+    if names:
+        yield Check(
+            "hosts",
+            "warn",
+            f"ours to give back, in clusters that the settings do not name: {', '.join(names)}",
+            "name their cluster in `power: clusters:` and set MODE=off in it, until they are back",
+        )
+
+
+def left_behind(hosts: Iterable[Element], clusters: Sequence[int]) -> list[str]:
+    """Return the names of hosts that bear a claim of ours in a cluster of which nobody takes care."""
+    return [
+        host.findtext("NAME", "?")
+        for host in hosts
+        if host.find(f"TEMPLATE/{STATE_KEY}") is not None
+        and int(host.findtext("CLUSTER_ID", "-1")) not in clusters
+    ]
 
 
 PART = Part(NAME, reconcile, sweep, checks, whole_pool=True)

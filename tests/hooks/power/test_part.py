@@ -16,6 +16,7 @@ from hooks.power.policy import Policy
 from onext.part import Context
 from onext.paths import Paths
 from onext.settings import Settings
+from onext.xml import Element, parse
 
 NOW = 1_800_000_000.0
 POLICY = Policy(vm_wait_timeout=60.0)
@@ -48,3 +49,20 @@ def test_each_cluster_takes_back_its_own_reasons_only(
         (7, "vm-7", True),
         (8, "vm-8", True),
     ]
+
+
+def test_hosts_that_were_left_behind() -> None:
+    """A cluster taken out of the settings keeps its hosts off for ever, and nobody sees why."""
+
+    def host(name: str, cluster: int, claim: str) -> Element:
+        state = f"<ONEXT_POWER_STATE>{claim}</ONEXT_POWER_STATE>" if claim else ""
+        text = (
+            f"<HOST><NAME>{name}</NAME><CLUSTER_ID>{cluster}</CLUSTER_ID><TEMPLATE>{state}</TEMPLATE></HOST>"
+        )
+        return parse(text)
+
+    phase = "<PHASE><![CDATA[OFF]]></PHASE>"
+    hosts = [host("a", 100, phase), host("b", 101, phase), host("c", 101, ""), host("d", 102, phase)]
+    assert part.left_behind(hosts, [100]) == ["b", "d"]
+    assert part.left_behind(hosts, []) == ["a", "b", "d"]
+    assert part.left_behind(hosts, [100, 101, 102]) == []
