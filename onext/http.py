@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -31,10 +32,20 @@ class Http:
     """A client that keeps connections; safe to use from several threads.
 
     `connections` are kept at once, `size` bytes of an answer are read. Redirects are not followed.
+    `trust` is a file of certificates in place of the usual authorities.
     """
 
-    def __init__(self, *, connections: int = 8, size: int = 1 << 20, connect_timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        *,
+        connections: int = 8,
+        size: int = 1 << 20,
+        connect_timeout: float = 5.0,
+        trust: Path | None = None,
+    ) -> None:
         self._session = requests.Session()
+        if trust is not None:
+            self._session.verify = str(trust)
         self._session.trust_env = False  # no proxy, no .netrc: addresses come from our settings alone
         self._size = size
         self._connect_timeout = connect_timeout

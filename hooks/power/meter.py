@@ -6,7 +6,9 @@ The exporter is asked, and not the hosts: Scaphandre freezes when two ask it.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
+from logging import DEBUG, WARNING
 
 from hooks.power import metered
 from hooks.power.bmc.book import Book
@@ -59,16 +61,29 @@ def exported(settings: Exporter) -> dict[int, tuple[str, float]]:
     """Return source and watts of each host on our exporter's page; none where there is no page."""
     if not settings.power.sources:
         return {}
-    address, _, port = settings.address.rpartition(":")
-    http = Http(connections=1, size=LARGEST_PAGE)
+    http = Http(connections=1, size=LARGEST_PAGE, trust=settings.client.ca_file)
     try:
-        page = http.get(f"http://{_ANY.get(address, address)}:{port}/metrics", timeout=PAGE_TIMEOUT)
-    except HttpError as error:
-        _log.debug("no figures of power from the exporter: %s", error)
+        page = http.get(f"{_url(settings)}/metrics", timeout=PAGE_TIMEOUT, headers=_login(settings))
+    except (HttpError, OSError) as error:
+        guarded = settings.web_config is not None
+        _log.log(WARNING if guarded else DEBUG, "no figures of power from the exporter: %s", error)
         return {}
     finally:
         http.close()
     return parsed(page.body.decode("utf-8", "replace"))
+
+
+def _url(settings: Exporter) -> str:
+    address, _, port = settings.address.rpartition(":")
+    return (settings.client.url or f"http://{_ANY.get(address, address)}:{port}").rstrip("/")
+
+
+def _login(settings: Exporter) -> dict[str, str]:
+    """Return the header that the exporter asks for; raise OSError without the file."""
+    if settings.client.login_file is None:
+        return {}
+    login = settings.client.login_file.read_bytes().strip()
+    return {"Authorization": "Basic " + b64encode(login).decode()}
 
 
 def parsed(page: str) -> dict[int, tuple[str, float]]:

@@ -40,6 +40,20 @@ class Power(Section):
     threads: int = Field(32, ge=1, le=128, description="hosts asked together")
 
 
+class Client(Section):
+    """How power asks the exporter for the watts of Scaphandre and Kepler where `web_config` guards it."""
+
+    url: str | None = Field(
+        None,
+        pattern=r"^https?://[^@/]+/?$",
+        description="such as https://fe.example.org:9925; empty: http where it listens",
+    )
+    ca_file: Path | None = Field(None, description="certificates to trust; empty: the usual authorities")
+    login_file: Path | None = Field(
+        None, description="a file with user:password, which oneadmin alone can read"
+    )
+
+
 class Exporter(Section):
     """The exporter of OpenNebula's metrics."""
 
@@ -61,6 +75,7 @@ class Exporter(Section):
     )
     http_sd: bool = Field(False, description="serve the targets at /targets/ for a Prometheus elsewhere")
     power: Power = Power()
+    client: Client = Client()
 
     @property
     def address(self) -> str:

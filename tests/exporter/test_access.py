@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
-import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from exporter.access import Access
 from exporter.webconfig import WebConfigError
 from tests.exporter.answers import recorded, serve
 from tests.exporter.monitoring import exporter
+from tests.fixtures_tls import certify
 from tests.waiting import PATIENCE
 
 
@@ -73,16 +73,6 @@ def test_a_file_that_breaks_lets_nobody_in(tmp_path: Path, caplog: pytest.LogCap
         access.gate()
     write(file, passwords(a="a"))
     assert access.gate().users.allow(header("a", "a"))
-
-
-def certify(folder: Path) -> ssl.SSLContext:
-    """Make a new certificate and key in the folder; return what trusts it and no other."""
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem.new", "-out", "cert.pem.new"]
-    subprocess.run([*words.split(), *names], cwd=folder, check=True, capture_output=True)
-    for name in ("key.pem", "cert.pem"):
-        (folder / f"{name}.new").replace(folder / name)
-    return ssl.create_default_context(cafile=str(folder / "cert.pem"))
 
 
 @pytest.mark.process

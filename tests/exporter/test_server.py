@@ -24,6 +24,7 @@ from exporter.webconfig import Tls, Users, WebConfigError, context, load
 from sandbox.ports import free_port
 from tests.exporter.answers import Answers, recorded, serve
 from tests.exporter.monitoring import ROOT, exporter, get
+from tests.fixtures_tls import certify
 from tests.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.process
@@ -115,11 +116,7 @@ def requests_read(listen: str) -> int:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a self-signed certificate for 127.0.0.1."""
     folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=folder, check=True, capture_output=True,
-    )  # fmt: skip
+    certify(folder)
     return folder
 
 

@@ -1,6 +1,8 @@
 """Reading meters: rarely, the better one of two, and nothing that was not said."""
 
+import base64
 import os
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,9 +16,10 @@ from hooks.power.observe.snapshot import Snapshot
 from onext.part import Context
 from onext.paths import Paths
 from onext.settings import Settings
-from onext.settings.exporter import Exporter
+from onext.settings.exporter import Client, Exporter
 from onext.settings.exporter import Power as Sources
 from onext.xml import parse
+from tests.fixtures_tls import certify
 
 NOW = 1_800_000_000.0
 HOSTS = tuple(parse(f"<HOST><ID>{number}</ID><TEMPLATE/></HOST>") for number in range(4))
@@ -78,9 +81,12 @@ PAGE = b'opennebula_host_power_watts{one_host_id="3",source="kepler"} 41.5\n'
 class Exporter9925(BaseHTTPRequestHandler):
     """Our exporter, as far as it matters."""
 
+    password = ""
+
     def do_GET(self) -> None:
-        found = self.path == "/metrics"
-        self.send_response(200 if found else 404)
+        wanted = "Basic " + base64.b64encode(self.password.encode()).decode() if self.password else None
+        found = self.path == "/metrics" and self.headers["Authorization"] == wanted
+        self.send_response(200 if found else 401)
         self.end_headers()
         self.wfile.write(PAGE if found else b"")
 
@@ -98,3 +104,35 @@ def test_the_exporter_is_asked_where_it_listens(listens: str) -> None:
         assert meter.exported(settings) == {3: ("kepler", 41.5)}
         server.shutdown()
     assert meter.exported(settings) == {}, "an exporter that is down is no error"
+
+
+class Guarded9925(Exporter9925):
+    """The same behind a password."""
+
+    password = "onext:secret"
+
+
+@pytest.mark.process
+def test_an_exporter_behind_tls_and_a_password(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who guards the exporter would lose all measured watts, and read of a model's instead."""
+    certify(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    (tmp_path / "login").write_text("onext:secret\n")
+    (tmp_path / "wrong").write_text("onext:other\n")
+    with HTTPServer(("127.0.0.1", 0), Guarded9925) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def ask(ca: str, login: str) -> dict[int, tuple[str, float]]:
+            url = f"https://127.0.0.1:{server.server_port}/"
+            client = Client(url=url, ca_file=tmp_path / ca, login_file=tmp_path / login)
+            return meter.exported(Exporter(web_config=tmp_path / "web.yml", client=client))
+
+        assert ask("cert.pem", "login") == {3: ("kepler", 41.5)}
+        caplog.clear()
+        for ca, login in (("cert.pem", "wrong"), ("cert.pem", "none"), ("none", "login")):
+            assert ask(ca, login) == {}
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
+        assert "secret" not in caplog.text
+        server.shutdown()
