@@ -55,12 +55,17 @@ def process(*argv: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Popen[st
 
 @contextmanager
 def exporter(
-    endpoint: str, folder: Path, settings: str = "", *options: str, listen: str = ""
+    endpoint: str,
+    folder: Path,
+    settings: str = "",
+    *options: str,
+    listen: str = "",
+    login: str = "exporter:secret",
 ) -> Iterator[str]:
     """Run onext-exporter and return its address."""
     folder.mkdir(exist_ok=True, parents=True)
     (folder / "onext.yaml").write_text(settings)
-    (folder / "auth").write_text("exporter:secret\n")
+    (folder / "auth").write_text(f"{login}\n")
     listen = listen or f"127.0.0.1:{free_port()}"
     with process(
         sys.executable, "-m", "exporter", "--settings", folder / "onext.yaml", "--auth", folder / "auth",
