@@ -17,6 +17,7 @@ from onext.process import CommandError
 from onext.xml import Element
 
 TIMEOUT = 20.0  # seconds for one server, connecting included
+_SSH_FAILED = 255  # ssh(1), EXIT STATUS
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def ask(
 ) -> Answer:
     """Run `onext WORDS` on another server; never raises for what happens there.
 
-    Without `check` a command that ends with an exit code has answered.
+    Without `check` a command that ends with an exit code has answered, but for ssh's own, 255.
     """
     location = ["env", f"ONE_LOCATION={paths.location}"] if paths.location else []
     command = [*location, str(paths.bin / "onext"), *words]
@@ -73,9 +74,15 @@ def ask(
     except ValueError as error:
         return Answer(server, False, f"its endpoint: {error}")
     except CommandError as error:
-        said = error.output.decode("utf-8", "backslashreplace").strip().splitlines()
-        return Answer(server, False, said[-1] if said else str(error))
+        return Answer(server, False, _last_line(error.output) or str(error))
+    if done.exit_code == _SSH_FAILED:
+        return Answer(server, False, _last_line(done.stderr) or "ssh failed")
     return Answer(server, True, done.stdout.decode("utf-8", "replace").strip())
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode("utf-8", "backslashreplace").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _server(element: Element, here: int) -> Server:
