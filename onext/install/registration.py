@@ -52,10 +52,15 @@ def register(front_end: FrontEnd, hooks: Path) -> Outcome:
 
 
 def remove(front_end: FrontEnd) -> Outcome:
-    """Delete our hooks; with oned down, say what is left."""
+    """Delete our hooks, on the leader of the zone alone; with oned down, say what is left."""
     outcome = Outcome()
     try:
         oned = connect(front_end)
+        if not oned.raft().acts:
+            outcome.left.append(
+                "hooks: the zone's other servers need them; an uninstall on its leader deletes them"
+            )
+            return outcome
         for difference in differences(oned, []):
             _mend(oned, difference)
     except OnedError as error:

@@ -82,14 +82,22 @@ def _take_back_aside(path: Path, ours: str, aside: Path, front_end: FrontEnd) ->
 
 def _restore(path: Path, original: Original, front_end: FrontEnd) -> None:
     """Put the saved content back, or, where only the rights were changed, those."""
-    owner = (original.uid, original.gid)
+    owner = (original.uid, original.gid) if _may_give(original) else None
     if original.saved:
         content = (front_end.paths.lib / ORIGINALS / original.saved).read_bytes()
         path.unlink(missing_ok=True)
         atomic.write(path, content, mode=original.mode, owner=owner)
     elif path.exists():
-        os.chown(path, *owner)
+        if owner is not None:
+            os.chown(path, *owner)
         path.chmod(original.mode)
+
+
+def _may_give(original: Original) -> bool:
+    """Tell whether owner and group can be given back: a group of root's in oneadmin's file, by root alone."""
+    if os.geteuid() == 0:
+        return True
+    return original.uid == os.geteuid() and original.gid in {os.getegid(), *os.getgroups()}
 
 
 def _changed(name: str, placed: Placed) -> bool:

@@ -259,6 +259,24 @@ def test_settings_from_before_us_stay_after_us(bare: Bare, home: Path) -> None:
     assert stat.S_IMODE(front_end.paths.settings.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("saved", ["", "1"])
+def test_a_group_that_only_root_could_give_back(
+    bare: Bare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: str
+) -> None:
+    """An onext.yaml of oneadmin's in root's group, as `sudo` leaves it, ended the uninstall half way."""
+    _, front_end = bare
+    originals = front_end.paths.lib / memory.ORIGINALS
+    originals.mkdir(parents=True)
+    (originals / "1").write_text("theirs\n")
+    file = tmp_path / "onext.yaml"
+    file.write_text("ours\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    original = memory.Original(saved=saved, mode=0o604, uid=4711, gid=4712)
+    removal.take_back(file, memory.Placed(original=original), front_end)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o604
+    assert file.read_text() == ("theirs\n" if saved else "ours\n")
+
+
 def test_what_persons_changed_goes_into_an_archive(bare: Bare, home: Path, tmp_path: Path) -> None:
     """An uninstall loses nobody's work: settings and credentials are in a file only its owner reads."""
     _, front_end = bare

@@ -86,6 +86,17 @@ def test_only_the_leader_registers(front_end: FrontEnd, hooks: Path, sandbox: Sa
     assert commands(sandbox).count("<HOOK>") == len(TEMPLATES)
 
 
+def test_only_the_leader_deletes(front_end: FrontEnd, hooks: Path, sandbox: Sandbox) -> None:
+    """A server that is taken out of the zone took the hooks of all others with it."""
+    registration.register(front_end, hooks)
+    sandbox.control("raft", 2, 1, False)
+    assert "leader" in registration.remove(front_end).left[0]
+    assert commands(sandbox).count("<HOOK>") == len(TEMPLATES)
+    sandbox.control("raft", 3, 2, False)
+    assert registration.remove(front_end) == Outcome()
+    assert commands(sandbox).count("<HOOK>") == 0
+
+
 def test_with_oned_down_it_says_what_is_left(
     front_end: FrontEnd, hooks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
