@@ -56,12 +56,13 @@ def remove(front_end: FrontEnd) -> Outcome:
     outcome = Outcome()
     try:
         oned = connect(front_end)
-        if not oned.raft().acts:
+        ours = differences(oned, [])
+        if ours and not oned.raft().acts:
             outcome.left.append(
                 "hooks: the zone's other servers need them; an uninstall on its leader deletes them"
             )
             return outcome
-        for difference in differences(oned, []):
+        for difference in ours:
             _mend(oned, difference)
     except OnedError as error:
         outcome.left.append(
