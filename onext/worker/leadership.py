@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 
+from onext import atomic
 from onext.oned.errors import OnedError
 from onext.part import Context
 
+FILE = "leadership"  # in the state folder: what was said last, for `onext status`
 AGE = 5.0  # seconds for which an answer of one.zone.raftstatus is believed
 _log = logging.getLogger("onext.worker")
 
@@ -33,15 +35,24 @@ class Leadership:
         try:
             raft = context.oned.raft()
         except OnedError as error:
-            self._say(logging.WARNING, f"nothing is changed: {error}")
+            self._say(context, logging.WARNING, f"nothing is changed: {error}")
             return False
-        self._say(
-            logging.INFO, f"oned says {raft.state.name}" + ("" if raft.acts else ": nothing is changed here")
-        )
+        more = "" if raft.acts else ": nothing is changed here"
+        self._say(context, logging.INFO, f"oned says {raft.state.name}{more}")
         return raft.acts
 
-    def _say(self, level: int, message: str) -> None:
-        """Log what is new: the same every five seconds would bury everything else."""
+    def _say(self, context: Context, level: int, message: str) -> None:
+        """Log and keep what is new: the same every five seconds would bury everything else."""
         if message != self._said:
             _log.log(level, "%s", message)
+            context.paths.state.mkdir(parents=True, exist_ok=True)
+            atomic.write(context.paths.state / FILE, message.encode())
             self._said = message
+
+
+def said(context: Context) -> str:
+    """Return what the worker heard last, "" before it ever asked."""
+    try:
+        return (context.paths.state / FILE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

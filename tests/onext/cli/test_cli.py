@@ -46,6 +46,10 @@ def test_status_shows_worker_queue_and_results(bundle: Bundle, tmp_path: Path) -
     text = bundle.onext("status").stdout
     assert text.startswith("worker: runs\n")
     assert "queue:" in text
+    bundle.sandbox.until(lambda: "\noned says SOLO\n" in bundle.onext("status").stdout)
+    bundle.sandbox.control("raft", 2, 1, False)
+    waits = "\noned says FOLLOWER: nothing is changed here\n"
+    bundle.sandbox.until(lambda: waits in bundle.onext("status").stdout)
 
 
 def test_stop_freezes_and_start_lets_go_on(bundle: Bundle) -> None:

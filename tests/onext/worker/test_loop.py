@@ -15,7 +15,7 @@ from onext.part import Context, Key, Part, Retry, Underway
 from onext.paths import Paths
 from onext.results import read
 from onext.settings import Settings
-from onext.worker import loop
+from onext.worker import leadership, loop
 from onext.worker.loop import Worker
 from tests.waiting import PATIENCE, until
 
@@ -142,6 +142,8 @@ def test_a_follower_changes_nothing_but_writes_its_files(scene: Scene) -> None:
     scene.put(1)
     scene.rest()
     assert scene.seen == []
+    kept = scene.paths.state / leadership.FILE  # a queue that only grows must have its reason beside it
+    assert kept.read_text() == "oned says FOLLOWER: nothing is changed here"
     scene.part = replace(scene.part, leader_only=False)
     scene.run(lambda worker: bool(scene.seen) and worker.idle())
     assert scene.seen == [Key("p", "host", 1)]
