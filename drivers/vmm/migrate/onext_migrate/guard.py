@@ -7,16 +7,23 @@ guest on a host where OpenNebula does not look for it.
 import os
 import signal
 import time
+from typing import Callable
 
 from . import virsh
 
 _GRACE = 20.0  # seconds for libvirt to end the job and OpenNebula's own migrate to clean up the destination
 
 
-def guard(group: int, domain: str, uri: str = virsh.URI) -> None:
-    """Abort the job (never in post-copy) and wait for the process group to end, by force after a while."""
+def guard(group: int, domain: str, uri: str = virsh.URI, reap: Callable[[], object] = lambda: None) -> None:
+    """Abort the job (never in post-copy) and wait for the process group to end, by force after a while.
+
+    `reap` is asked each time: a child of our own that has ended counts as alive until its parent asks for it.
+    """
     end = time.monotonic() + _GRACE
-    while alive(group):
+    while True:
+        reap()
+        if not alive(group):
+            return
         if virsh.state(domain, uri).postcopy:
             end = time.monotonic() + _GRACE
             time.sleep(0.5)

@@ -56,7 +56,7 @@ class Migration:
         try:
             self._watch(process)
         except BaseException:
-            guard.guard(process.pid, self._action.domain, self._node.uri)
+            guard.guard(process.pid, self._action.domain, self._node.uri, process.poll)
             raise
         seconds = time.monotonic() - started
         truth = self._settle(process.returncode)

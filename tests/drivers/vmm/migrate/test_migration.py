@@ -1,5 +1,7 @@
 """How a migration is ended: through libvirt where it answers, by force after a while, and never in post-copy."""
 
+import signal
+import subprocess
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,3 +76,22 @@ def test_post_copy_is_asked_for_until_libvirt_says_yes(
         migration._hurry(Job(active=True, elapsed=elapsed))
         left.append(len(answers))
     assert left == [2, 2, 1, 0, 0]
+
+
+@pytest.mark.process
+def test_a_fault_of_ours_ends_the_driver(migration: Migration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenNebula's own migrate had ended, and the driver waited for its own child for ever."""
+    child = subprocess.Popen(["true"], start_new_session=True)
+
+    def fail(_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(migration, "_tunnel", SimpleNamespace(name="oxt"))
+    monkeypatch.setattr(migration, "_start", lambda: child)
+    monkeypatch.setattr(migration, "_watch", fail)
+    monkeypatch.setattr(virsh, "state", lambda *_: RUNNING)
+    monkeypatch.setattr(virsh, "job", lambda *_: None)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        migration.run()
+    assert child.returncode == 0
