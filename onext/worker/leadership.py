@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from onext import atomic
 from onext.oned.errors import OnedError
@@ -45,8 +46,9 @@ class Leadership:
         """Log and keep what is new: the same every five seconds would bury everything else."""
         if message != self._said:
             _log.log(level, "%s", message)
-            context.paths.state.mkdir(parents=True, exist_ok=True)
-            atomic.write(context.paths.state / FILE, message.encode())
+            with suppress(OSError):  # a full disk must not end the worker for it
+                context.paths.state.mkdir(parents=True, exist_ok=True)
+                atomic.write(context.paths.state / FILE, message.encode())
             self._said = message
 
 
