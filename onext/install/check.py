@@ -7,11 +7,11 @@ from pathlib import Path
 
 from onext import readable, spool
 from onext.biscuit import check as biscuit
-from onext.install import configure, diversion, hook_base, nodes, place, registration, service, versions
+from onext.install import apply, configure, diversion, hook_base, nodes, registration, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
+from onext.install.manifest_entries import Entry, File, wanted
 from onext.install.plan import DIVERT, RIGHTS, WRITE, Step, plan
-from onext.install.things import File, Thing, wanted
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
 from onext.paths import Paths
@@ -69,8 +69,8 @@ def _version(home: Path, checkout: str) -> Check:
 def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:
     manifest = Manifest.load(front_end.paths.lib)
     try:
-        things = wanted(front_end, home)
-        steps = plan(things, place.look_at(things, manifest), manifest)
+        entries = wanted(front_end, home)
+        steps = plan(entries, apply.inspect_all(entries, manifest), manifest)
     except PermissionError as error:
         yield Check(
             "files", "warn", f"{error.filename}: cannot be seen by this user", "run it as root or oneadmin"
@@ -80,24 +80,24 @@ def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:
         yield Check("files", "fail", str(error), _AGAIN)
         return
     yield from map(_difference, steps)
-    yield from _diversions(things, front_end)
+    yield from _diversions(entries, front_end)
     if not steps:
-        yield Check("files", "ok", f"{len(things)} files and folders as they should be")
+        yield Check("files", "ok", f"{len(entries)} files and folders as they should be")
 
 
 def _difference(step: Step) -> Check:
     name = "diversion" if step.do == DIVERT else "rights" if step.do == RIGHTS else "files"
-    if step.do == WRITE and isinstance(step.thing, File) and step.thing.made_of is not None:
-        why = f"not what follows from {step.thing.made_of} now"
+    if step.do == WRITE and isinstance(step.entry, File) and step.entry.made_of is not None:
+        why = f"not what follows from {step.entry.made_of} now"
         return Check(name, "fail", f"{step.path}: {why}", f"{_AGAIN} --configure")
     return Check(name, "fail", f"{step.path}: {step.why}", _AGAIN)
 
 
-def _diversions(things: list[Thing], front_end: FrontEnd) -> Iterator[Check]:
-    for thing in things:
-        if isinstance(thing, File) and thing.aside and diversion.lost(thing.path, thing.aside, front_end):
+def _diversions(entries: list[Entry], front_end: FrontEnd) -> Iterator[Check]:
+    for entry in entries:
+        if isinstance(entry, File) and entry.aside and diversion.lost(entry.path, entry.aside, front_end):
             yield Check(
-                "diversion", "fail", f"dpkg does not divert {thing.path}: an upgrade overwrites it", _AGAIN
+                "diversion", "fail", f"dpkg does not divert {entry.path}: an upgrade overwrites it", _AGAIN
             )
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from onext import atomic
-from onext.install import place, promtool, service, versions
+from onext.install import apply, promtool, service, versions
 from onext.install.front_end import FrontEnd, InstallError
-from onext.install.look import digest, look
+from onext.install.inspection import digest, inspect
 from onext.install.manifest import ORIGINALS, Manifest, Placed
+from onext.install.manifest_entries import File, wanted
 from onext.install.oned_conf import OnedConfError
 from onext.install.plan import plan
-from onext.install.things import File, wanted
 from onext.part import Check
 from onext.settings import SettingsError
 
@@ -121,11 +121,15 @@ def configure(front_end: FrontEnd, *, yes: bool) -> int:
 def _made_of_others(front_end: FrontEnd) -> None:
     """Place the files that follow from others', as an install does: those may have changed since."""
     home = versions.resolve(front_end.paths.lib, versions.CURRENT)
-    all_things = wanted(front_end, home) if home is not None else []
-    things = [thing for thing in all_things if isinstance(thing, File) and thing.made_of is not None]
+    every = wanted(front_end, home) if home is not None else []
+    entries = [entry for entry in every if isinstance(entry, File) and entry.made_of is not None]
     manifest = Manifest.load(front_end.paths.lib)
-    steps = [step for step in plan(things, place.look_at(things, manifest), manifest) if step.thing in things]
-    place.carry_out(steps, things, front_end)
+    steps = [
+        step
+        for step in plan(entries, apply.inspect_all(entries, manifest), manifest)
+        if step.entry in entries
+    ]
+    apply.carry_out(steps, entries, front_end)
     if any(step.path.suffix == ".service" for step in steps):
         service.renew(front_end)
     for step in steps:
@@ -165,7 +169,7 @@ def _write(front_end: FrontEnd, path: Path, text: str) -> None:
     known = manifest.files.get(str(path))
     now = path.read_bytes()
     first = known is None or digest(now) != known.digest  # a person's edits since belong to the original
-    original = place.save_original(path, lib) if known is None or known.original is None else known.original
+    original = apply.save_original(path, lib) if known is None or known.original is None else known.original
     if not first or known is None:
         manifest.with_file(path, Placed(digest(_bytes(text)), original, keep=False, edit=modules)).save(lib)
     else:
@@ -174,7 +178,7 @@ def _write(front_end: FrontEnd, path: Path, text: str) -> None:
 
 
 def _write_as_it_is(path: Path, content: bytes) -> None:
-    found = look(path)
+    found = inspect(path)
     if found is None or found.kind != "file":
         raise InstallError(f"{path} is no plain file: change it by hand")
     atomic.write(path, content, mode=found.mode, owner=(found.owner.uid, found.owner.gid))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onext import process
 from onext.install.front_end import FrontEnd
-from onext.install.things import File
+from onext.install.manifest_entries import File
 
 _TIMEOUT = 60.0
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from onext.install import (
+    apply,
     configure,
     diversion,
     hook_base,
     nodes,
-    place,
     registration,
     removal,
     selfcheck,
@@ -21,8 +21,8 @@ from onext.install import (
 )
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
+from onext.install.manifest_entries import File, wanted
 from onext.install.plan import DIVERT, Step, plan
-from onext.install.things import File, wanted
 
 
 def install(front_end: FrontEnd, home: Path) -> int:
@@ -35,12 +35,12 @@ def install(front_end: FrontEnd, home: Path) -> int:
     another = versions.resolve(front_end.paths.lib, versions.CURRENT) != home
     if another:
         selfcheck.before(home)
-    things = wanted(front_end, home)
+    entries = wanted(front_end, home)
     manifest = Manifest.load(front_end.paths.lib)
-    place.sweep(manifest, front_end.paths.lib)
-    steps = plan(things, place.look_at(things, manifest), manifest)
-    place.carry_out(steps, things, front_end)
-    mended = [thing.path for thing in things if isinstance(thing, File) and diversion.mend(thing, front_end)]
+    apply.sweep(manifest, front_end.paths.lib)
+    steps = plan(entries, apply.inspect_all(entries, manifest), manifest)
+    apply.carry_out(steps, entries, front_end)
+    mended = [entry.path for entry in entries if isinstance(entry, File) and diversion.mend(entry, front_end)]
     before = versions.switch(front_end.paths.lib, home)
     if another or steps:
         selfcheck.after(front_end)
@@ -65,7 +65,7 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
     hooks = registration.remove(front_end)
     service.stop(front_end)
     edited = configure.take_out(front_end, manifest)
-    place.sweep(manifest, front_end.paths.lib)
+    apply.sweep(manifest, front_end.paths.lib)
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
     for line in (*hooks.left, *edited):

@@ -6,38 +6,38 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onext.install.look import Found, digest
+from onext.install.inspection import Found, digest
 from onext.install.manifest import Manifest, Placed
-from onext.install.things import File, Folder, Thing
+from onext.install.manifest_entries import Entry, File, Folder
 
 MAKE, WRITE, RIGHTS, DIVERT, REMOVE = "make", "write", "rights", "divert", "remove"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to be done at one place, and why; `thing` is None for what is not wanted any more."""
+    """One change at one path, and why; `entry` is None for a file that this version does not have."""
 
     do: str
     path: Path
     why: str
-    thing: Thing | None = None
+    entry: Entry | None = None
 
 
-def plan(wanted: Iterable[Thing], found: Mapping[Path, Found | None], manifest: Manifest) -> list[Step]:
+def plan(wanted: Iterable[Entry], found: Mapping[Path, Found | None], manifest: Manifest) -> list[Step]:
     """Return the steps that make a front-end what it should be; none where it is so.
 
     `found` holds what stands at every wanted place, at every `aside`, and at what the manifest lists.
     """
     wanted = list(wanted)
-    steps = [step for thing in wanted for step in _steps(thing, found, manifest)]
-    return [*steps, *_obsolete({thing.path for thing in wanted}, found, manifest)]
+    steps = [step for entry in wanted for step in _steps(entry, found, manifest)]
+    return [*steps, *_obsolete({entry.path for entry in wanted}, found, manifest)]
 
 
-def _steps(thing: Thing, found: Mapping[Path, Found | None], manifest: Manifest) -> Iterator[Step]:
-    if isinstance(thing, Folder):
-        yield from _folder(thing, found[thing.path])
+def _steps(entry: Entry, found: Mapping[Path, Found | None], manifest: Manifest) -> Iterator[Step]:
+    if isinstance(entry, Folder):
+        yield from _folder(entry, found[entry.path])
     else:
-        yield from _file(thing, found, manifest.files.get(str(thing.path)))
+        yield from _file(entry, found, manifest.files.get(str(entry.path)))
 
 
 def _folder(folder: Folder, found: Found | None) -> Iterator[Step]:
@@ -78,12 +78,12 @@ def _persons(file: File, found: Found, placed: Placed | None) -> bool:
     return (file.keep or file.grows) and (placed is None or found.digest != placed.digest)
 
 
-def _rights(thing: Thing, found: Found) -> str:
+def _rights(entry: Entry, found: Found) -> str:
     wrong = []
-    if found.mode != thing.mode:
-        wrong.append(f"mode {found.mode:04o} instead of {thing.mode:04o}")
-    if found.owner != thing.owner:
-        is_, should = found.owner, thing.owner
+    if found.mode != entry.mode:
+        wrong.append(f"mode {found.mode:04o} instead of {entry.mode:04o}")
+    if found.owner != entry.owner:
+        is_, should = found.owner, entry.owner
         wrong.append(f"owner {is_.uid}:{is_.gid} instead of {should.uid}:{should.gid}")
     return ", ".join(wrong)
 

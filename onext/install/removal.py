@@ -11,7 +11,7 @@ from pathlib import Path
 from onext import atomic
 from onext.install import diversion
 from onext.install.front_end import FrontEnd, InstallError
-from onext.install.look import look
+from onext.install.inspection import inspect
 from onext.install.manifest import ORIGINALS, Manifest, Original, Placed
 
 
@@ -71,7 +71,7 @@ def take_back(path: Path, placed: Placed, front_end: FrontEnd) -> None:
 
 
 def _take_back_aside(path: Path, ours: str, aside: Path, front_end: FrontEnd) -> None:
-    found = look(path)
+    found = inspect(path)
     renewed = found is not None and ours and found.digest != ours  # a package has put a newer one here
     if aside.exists() and renewed:
         aside.unlink()
@@ -101,7 +101,7 @@ def _may_give(original: Original) -> bool:
 
 
 def _changed(name: str, placed: Placed) -> bool:
-    found = look(Path(name))
+    found = inspect(Path(name))
     return placed.original is None and found is not None and found.digest != placed.digest
 
 

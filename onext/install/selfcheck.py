@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from onext import process
-from onext.install import hook_template, render, things, versions
+from onext.install import hook_template, manifest_entries, render, versions
 from onext.install.front_end import FrontEnd, InstallError
 
 _TIMEOUT = 60.0
@@ -21,7 +21,7 @@ for module in sys.argv[2:]:
 def before(home: Path) -> None:
     """Raise InstallError where the version does not load."""
     parts = home / "parts"
-    modules = [f"hooks.{part}.part" for part in things.parts_with_hooks(parts / "hooks")]
+    modules = [f"hooks.{part}.part" for part in manifest_entries.parts_with_hooks(parts / "hooks")]
     if (parts / "exporter/main.py").is_file():
         modules.append("exporter.main")
     _imports(home, "onext.cli.main", *modules)

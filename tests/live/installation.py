@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from onext.install.look import Found, look
+from onext.install.inspection import Found, inspect
 from onext.oned.client import Oned
 from onext.paths import Paths
 from onext.process import Completed, run
@@ -108,7 +108,7 @@ class Installation:
         """Return every file, folder and link that an installation could touch, with mode, owner and content."""
         paths = self.paths
         tops = [paths.etc, paths.remotes, paths.lib, paths.var, paths.run, paths.log, paths.bin / "onext"]
-        return {path: look(path) for top in tops for path in [top, *top.rglob("*")]}
+        return {path: inspect(path) for top in tops for path in [top, *top.rglob("*")]}
 
     def placed(self) -> dict[Path, Found | None]:
         """Return the same without what the worker writes as it goes: its log, spool, state, metrics."""

@@ -9,7 +9,7 @@ import pytest
 
 from onext.install import manifest
 from onext.install.front_end import FrontEnd, Owner
-from onext.install.things import wanted
+from onext.install.manifest_entries import wanted
 
 from .conftest import ROOT, packaged, write
 
@@ -33,12 +33,12 @@ def test_every_thing_is_in_the_table(
     write(tmp_path / "etc/one/prometheus/rules.yml", "groups: []\n")
     manifest.make_folder(made.paths.lib)
     front_end = FrontEnd.packaged(tmp_path, code=Owner(0, 0), service=Owner(ONEADMIN, ONEADMIN))
-    for thing in wanted(front_end, make_home(made, "1")):
-        path = f"/{thing.path.relative_to(tmp_path)}"
-        owner = f"{NAMES[thing.owner.uid]}:{NAMES[thing.owner.gid]}"
+    for entry in wanted(front_end, make_home(made, "1")):
+        path = f"/{entry.path.relative_to(tmp_path)}"
+        owner = f"{NAMES[entry.owner.uid]}:{NAMES[entry.owner.gid]}"
         fitting = [row for row in rows if fnmatch.fnmatch(path, row[0])]
         assert fitting, f"{path} is not in the table"
-        assert any(owner == row[1] and f"{thing.mode:04o}" in row[2] for row in fitting), path
+        assert any(owner == row[1] and f"{entry.mode:04o}" in row[2] for row in fitting), path
 
 
 def test_no_row_lets_others_write(rows: list[tuple[str, str, list[str]]]) -> None:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from onext.install import apply, removal
 from onext.install import manifest as memory
-from onext.install import place, removal
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
+from onext.install.manifest_entries import Entry, File, Folder, wanted
 from onext.install.plan import DIVERT, REMOVE, RIGHTS, WRITE, Step, plan
-from onext.install.things import File, Folder, Thing, wanted
 
 from .conftest import STOCK, Tree, packaged, self_contained, tree
 
@@ -26,10 +26,10 @@ MakeHome = Callable[[FrontEnd, str], Path]
 def put(front_end: FrontEnd, home: Path) -> list[Step]:
     """Install a version's files as installation.install does, and return the steps."""
     memory.make_folder(front_end.paths.lib)
-    things = wanted(front_end, home)
+    entries = wanted(front_end, home)
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(things, place.look_at(things, known), known)
-    place.carry_out(steps, things, front_end)
+    steps = plan(entries, apply.inspect_all(entries, known), known)
+    apply.carry_out(steps, entries, front_end)
     return steps
 
 
@@ -47,11 +47,11 @@ def test_everything_is_placed_with_its_rights(bare: Bare, home: Path) -> None:
     """What the table of the README promises of owners and modes is so on the front-end."""
     _, front_end = bare
     put(front_end, home)
-    for thing in wanted(front_end, home):
-        found = thing.path.stat()
-        assert stat.S_IMODE(found.st_mode) == thing.mode, thing.path
-        assert (found.st_uid, found.st_gid) == (thing.owner.uid, thing.owner.gid), thing.path
-        assert not isinstance(thing, File) or thing.path.read_bytes() == thing.content
+    for entry in wanted(front_end, home):
+        found = entry.path.stat()
+        assert stat.S_IMODE(found.st_mode) == entry.mode, entry.path
+        assert (found.st_uid, found.st_gid) == (entry.owner.uid, entry.owner.gid), entry.path
+        assert not isinstance(entry, File) or entry.path.read_bytes() == entry.content
 
 
 def test_what_only_root_could_give_back_is_refused_before_anything_changes(
@@ -70,14 +70,14 @@ def test_what_only_root_could_give_back_is_refused_before_anything_changes(
 
 def test_nobody_else_may_write(bare: Bare, home: Path) -> None:
     """Neither group nor others may change a program, a setting or a folder that parts trust."""
-    for thing in wanted(bare[1], home):
-        assert thing.mode & 0o022 == 0, thing.path
+    for entry in wanted(bare[1], home):
+        assert entry.mode & 0o022 == 0, entry.path
 
 
 def test_others_do_not_read_settings_and_lists(bare: Bare, home: Path) -> None:
     """Settings, and the folder where credentials are put, are closed to other users."""
     paths = bare[1].paths
-    modes = {thing.path: thing.mode for thing in wanted(bare[1], home)}
+    modes = {entry.path: entry.mode for entry in wanted(bare[1], home)}
     for path in (paths.settings, paths.own_etc, paths.own_etc / "biscuit-revoked", paths.spool):
         assert modes[path] & 0o007 == 0
 
@@ -186,14 +186,14 @@ def comparable(found: Tree) -> set[str]:
 
 def die_at(patch: pytest.MonkeyPatch, number: int) -> None:
     steps = iter(range(1_000))
-    done = place._do
+    done = apply._do
 
     def do(step: Step, front_end: FrontEnd) -> None:
         if next(steps) == number:
             raise Killed
         done(step, front_end)
 
-    patch.setattr(place, "_do", do)
+    patch.setattr(apply, "_do", do)
 
 
 def test_what_a_killed_installation_left_is_swept_away(bare: Bare, home: Path) -> None:
@@ -213,7 +213,7 @@ def test_what_a_killed_installation_left_is_swept_away(bare: Bare, home: Path) -
         left.write_text("half")
     (paths.lib / ".current.4711").symlink_to("versions/x")
     (paths.lib / "trial-x").mkdir()
-    place.sweep(Manifest.load(paths.lib), paths.lib)
+    apply.sweep(Manifest.load(paths.lib), paths.lib)
     assert persons.read_text() == "an editor's"
     persons.unlink()
     assert tree(folder).keys() - before.keys() <= {str((paths.lib / memory.ORIGINALS).relative_to(folder))}
@@ -225,11 +225,11 @@ def test_a_new_version_brings_and_drops_files(bare: Bare, home: Path, make_home:
     put(front_end, home)
     hook = front_end.paths.remotes / "hooks/onext/geolocation"
     later = make_home(front_end, "2")
-    things = [thing for thing in wanted(front_end, later) if thing.path != hook]
+    entries = [entry for entry in wanted(front_end, later) if entry.path != hook]
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(things, place.look_at(things, known), known)
+    steps = plan(entries, apply.inspect_all(entries, known), known)
     assert [(step.do, step.path) for step in steps] == [(REMOVE, hook)]
-    place.carry_out(steps, things, front_end)
+    apply.carry_out(steps, entries, front_end)
     assert not hook.exists()
     assert str(hook) not in Manifest.load(front_end.paths.lib).files
 
@@ -331,9 +331,9 @@ def test_whatever_was_there_is_there_again(
     front_end = self_contained(folder)
     memory.make_folder(front_end.paths.lib)
     home = make_home(front_end, "1")
-    things = [thing for thing in wanted(front_end, home) if isinstance(thing, File) and not thing.aside]
+    entries = [entry for entry in wanted(front_end, home) if isinstance(entry, File) and not entry.aside]
     for number, state in states.items():
-        disturb(things[number % len(things)], state)
+        disturb(entries[number % len(entries)], state)
     before = {name: found for name, found in tree(folder).items() if not name.startswith("lib")}
     put(front_end, home)
     assert put(front_end, home) == []
@@ -341,18 +341,18 @@ def test_whatever_was_there_is_there_again(
     assert {name: found for name, found in tree(folder).items() if not name.startswith("lib")} == before
 
 
-def disturb(thing: Thing, state: str) -> None:
+def disturb(entry: Entry, state: str) -> None:
     """Leave something at a place before the installation."""
-    thing.path.unlink(missing_ok=True)
+    entry.path.unlink(missing_ok=True)
     if state == "gone":
         return
-    thing.path.parent.mkdir(parents=True, exist_ok=True)
+    entry.path.parent.mkdir(parents=True, exist_ok=True)
     if state == "link":
-        thing.path.symlink_to("/nowhere")
+        entry.path.symlink_to("/nowhere")
         return
-    assert isinstance(thing, File)
-    thing.path.write_bytes(thing.content if state == "mode" else b"something else\n")
-    thing.path.chmod(0o600 if "mode" in state else thing.mode)
+    assert isinstance(entry, File)
+    entry.path.write_bytes(entry.content if state == "mode" else b"something else\n")
+    entry.path.chmod(0o600 if "mode" in state else entry.mode)
 
 
 def test_rights_are_mended(bare: Bare, home: Path) -> None:
@@ -360,11 +360,11 @@ def test_rights_are_mended(bare: Bare, home: Path) -> None:
     _, front_end = bare
     put(front_end, home)
     front_end.paths.settings.chmod(0o666)
-    things = wanted(front_end, home)
+    entries = wanted(front_end, home)
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(things, place.look_at(things, known), known)
+    steps = plan(entries, apply.inspect_all(entries, known), known)
     assert [(step.do, step.why) for step in steps] == [(RIGHTS, "mode 0666 instead of 0640")]
-    place.carry_out(steps, things, front_end)
+    apply.carry_out(steps, entries, front_end)
     assert stat.S_IMODE(front_end.paths.settings.stat().st_mode) == 0o640
 
 
@@ -372,13 +372,13 @@ def test_a_foreign_owner_is_a_step(bare: Bare, home: Path) -> None:
     """A program that belongs to another user is noticed, whatever its content."""
     _, front_end = bare
     put(front_end, home)
-    things = wanted(front_end, home)
-    found = place.look_at(things, Manifest())
+    entries = wanted(front_end, home)
+    found = apply.inspect_all(entries, Manifest())
     command = front_end.paths.bin / "onext"
     other = found[command]
     assert other is not None
     found[command] = replace(other, owner=replace(other.owner, uid=os.geteuid() + 1))
-    steps = plan(things, found, Manifest.load(front_end.paths.lib))
+    steps = plan(entries, found, Manifest.load(front_end.paths.lib))
     assert [(step.do, step.path) for step in steps] == [(RIGHTS, command)]
 
 
@@ -398,8 +398,8 @@ def test_units_only_where_systemd_runs(tmp_path: Path, make_home: MakeHome) -> N
     for front_end in (with_units, without):
         memory.make_folder(front_end.paths.lib)
         found = wanted(front_end, make_home(front_end, "1"))
-        names[front_end] = {thing.path.name for thing in found}
-        (hook,) = [thing for thing in found if thing.path.name == "geolocation" and isinstance(thing, File)]
+        names[front_end] = {entry.path.name for entry in found}
+        (hook,) = [entry for entry in found if entry.path.name == "geolocation" and isinstance(entry, File)]
         start = (
             b'START = ""\n' if front_end is with_units else f'START = "{front_end.paths.bin}/onext"'.encode()
         )
@@ -411,10 +411,10 @@ def test_units_only_where_systemd_runs(tmp_path: Path, make_home: MakeHome) -> N
 def test_folders_come_before_what_is_in_them(bare: Bare, home: Path) -> None:
     """The list can be carried out in its order."""
     seen: set[Path] = set()
-    folders = {thing.path for thing in wanted(bare[1], home) if isinstance(thing, Folder)}
-    for thing in wanted(bare[1], home):
-        assert not (set(thing.path.parents) & folders) - seen, thing.path
-        seen.add(thing.path)
+    folders = {entry.path for entry in wanted(bare[1], home) if isinstance(entry, Folder)}
+    for entry in wanted(bare[1], home):
+        assert not (set(entry.path.parents) & folders) - seen, entry.path
+        seen.add(entry.path)
 
 
 def test_steps_write_what_is_missing(bare: Bare, home: Path) -> None:

@@ -22,7 +22,7 @@ class Found:
     target: str = ""
 
 
-def look(path: Path) -> Found | None:
+def inspect(path: Path) -> Found | None:
     """Return what is at `path`, None for nothing; raise OSError where that cannot be seen."""
     try:
         found = path.lstat()

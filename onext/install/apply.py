@@ -13,25 +13,25 @@ from pathlib import Path
 from onext import atomic
 from onext.install import diversion
 from onext.install.front_end import FrontEnd, InstallError, Owner
-from onext.install.look import Found, digest, look, missing_parents
+from onext.install.inspection import Found, digest, inspect, missing_parents
 from onext.install.manifest import FILE, ORIGINALS, Manifest, Original, Placed
+from onext.install.manifest_entries import Entry, File, Folder
 from onext.install.plan import DIVERT, MAKE, REMOVE, RIGHTS, WRITE, Step
 from onext.install.removal import take_back
-from onext.install.things import File, Folder, Thing
 from onext.install.versions import CURRENT, PREVIOUS
 
 
-def look_at(wanted: Iterable[Thing], manifest: Manifest) -> dict[Path, Found | None]:
+def inspect_all(wanted: Iterable[Entry], manifest: Manifest) -> dict[Path, Found | None]:
     """Return what stands at every place that a plan is about."""
     places = {Path(name) for name in manifest.files}
-    for thing in wanted:
-        places.add(thing.path)
-        if isinstance(thing, File) and thing.aside:
-            places.add(thing.aside)
-    return {path: look(path) for path in places}
+    for entry in wanted:
+        places.add(entry.path)
+        if isinstance(entry, File) and entry.aside:
+            places.add(entry.aside)
+    return {path: inspect(path) for path in places}
 
 
-def carry_out(steps: Sequence[Step], wanted: Sequence[Thing], front_end: FrontEnd) -> None:
+def carry_out(steps: Sequence[Step], wanted: Sequence[Entry], front_end: FrontEnd) -> None:
     """Do all steps in order; raise InstallError or OSError at the first that fails."""
     lib = front_end.paths.lib
     _refuse_strangers(steps)
@@ -47,7 +47,7 @@ def carry_out(steps: Sequence[Step], wanted: Sequence[Thing], front_end: FrontEn
 def _refuse_strangers(steps: Iterable[Step]) -> None:
     """Raise InstallError for files that only root could change, or give back as they were, before any is."""
     for step in steps:
-        found = look(step.path) if step.do in (WRITE, RIGHTS) and os.geteuid() != 0 else None
+        found = inspect(step.path) if step.do in (WRITE, RIGHTS) and os.geteuid() != 0 else None
         if found is not None and found.owner.uid != os.geteuid():
             whose, who = _name(found.owner.uid), _name(os.geteuid())
             raise InstallError(
@@ -80,20 +80,20 @@ def remember(manifest: Manifest, steps: Iterable[Step], front_end: FrontEnd) -> 
             continue
         for parent in missing_parents(step.path):
             manifest = manifest.with_folder(parent, wholly=False)
-        if isinstance(step.thing, Folder) and step.do == MAKE:
-            manifest = manifest.with_folder(step.path, wholly=step.thing.wholly)
+        if isinstance(step.entry, Folder) and step.do == MAKE:
+            manifest = manifest.with_folder(step.path, wholly=step.entry.wholly)
         elif str(step.path) not in (*manifest.files, *manifest.folders):
-            keep = isinstance(step.thing, File) and step.thing.keep
+            keep = isinstance(step.entry, File) and step.entry.keep
             manifest = manifest.with_file(step.path, Placed("", _original(step, front_end.paths.lib), keep))
     return manifest
 
 
 def _original(step: Step, lib: Path) -> Original | None:
     if step.do == DIVERT:
-        assert isinstance(step.thing, File)
-        return Original(aside=str(step.thing.aside))
+        assert isinstance(step.entry, File)
+        return Original(aside=str(step.entry.aside))
     if step.do == RIGHTS:
-        found = look(step.path)
+        found = inspect(step.path)
         assert found is not None
         return Original(mode=found.mode, uid=found.owner.uid, gid=found.owner.gid)
     return save_original(step.path, lib)
@@ -101,7 +101,7 @@ def _original(step: Step, lib: Path) -> Original | None:
 
 def save_original(path: Path, lib: Path) -> Original | None:
     """Keep what stands at `path` below `lib`; return where, None for nothing."""
-    found = look(path)
+    found = inspect(path)
     if found is None:
         return None
     rights = Original(mode=found.mode, uid=found.owner.uid, gid=found.owner.gid)
@@ -116,16 +116,16 @@ def save_original(path: Path, lib: Path) -> Original | None:
 
 
 def _do(step: Step, front_end: FrontEnd) -> None:
-    thing = step.thing
+    entry = step.entry
     if step.do == REMOVE:
         take_back(step.path, Manifest.load(front_end.paths.lib).files[str(step.path)], front_end)
     elif step.do == DIVERT:
-        assert isinstance(thing, File)
-        diversion.divert(thing, front_end)
-    elif isinstance(thing, Folder):
-        _folder(thing, front_end)
-    elif isinstance(thing, File):
-        {WRITE: _write, RIGHTS: _rights}[step.do](thing, front_end)
+        assert isinstance(entry, File)
+        diversion.divert(entry, front_end)
+    elif isinstance(entry, Folder):
+        _folder(entry, front_end)
+    elif isinstance(entry, File):
+        {WRITE: _write, RIGHTS: _rights}[step.do](entry, front_end)
 
 
 def _folder(folder: Folder, front_end: FrontEnd) -> None:
@@ -146,10 +146,10 @@ def _write(file: File, front_end: FrontEnd) -> None:
         _rights(file, front_end)
 
 
-def _rights(thing: Thing, _front_end: FrontEnd) -> None:
+def _rights(entry: Entry, _front_end: FrontEnd) -> None:
     """Give a file or folder its owner, then its mode: chown clears bits."""
-    os.chown(thing.path, thing.owner.uid, thing.owner.gid, follow_symlinks=False)
-    thing.path.chmod(thing.mode)
+    os.chown(entry.path, entry.owner.uid, entry.owner.gid, follow_symlinks=False)
+    entry.path.chmod(entry.mode)
 
 
 def _parents(path: Path, front_end: FrontEnd) -> None:
@@ -165,16 +165,16 @@ def own(path: Path, owner: Owner) -> None:
         os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
 
 
-def _certain(manifest: Manifest, wanted: Iterable[Thing]) -> Manifest:
+def _certain(manifest: Manifest, wanted: Iterable[Entry]) -> Manifest:
     """Note the digest of every file that is now as we write it."""
-    for thing in wanted:
-        placed = manifest.files.get(str(thing.path))
-        if isinstance(thing, File) and placed is not None and _holds(thing):
-            entry = Placed(digest(thing.content), placed.original, thing.keep, placed.edit)
-            manifest = manifest.with_file(thing.path, entry)
+    for entry in wanted:
+        placed = manifest.files.get(str(entry.path))
+        if isinstance(entry, File) and placed is not None and _holds(entry):
+            certain = Placed(digest(entry.content), placed.original, entry.keep, placed.edit)
+            manifest = manifest.with_file(entry.path, certain)
     return manifest
 
 
 def _holds(file: File) -> bool:
-    found = look(file.path)
+    found = inspect(file.path)
     return found is not None and found.digest == digest(file.content)

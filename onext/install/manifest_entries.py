@@ -45,10 +45,10 @@ class File:
     made_of: Path | None = None
 
 
-Thing = Folder | File
+Entry = Folder | File
 
 
-def wanted(front_end: FrontEnd, home: Path) -> list[Thing]:
+def wanted(front_end: FrontEnd, home: Path) -> list[Entry]:
     """Return what belongs on this front-end by the version in `home`, folders before what is in them."""
     parts = home / "parts"
     return [
@@ -88,7 +88,7 @@ def _own(front_end: FrontEnd, home: Path) -> Iterator[File]:
     yield File(paths.own_etc / "biscuit-revoked", SHARED, front_end.service, b"", keep=True)
 
 
-def _hooks(front_end: FrontEnd, home: Path, hooks: Path) -> Iterator[Thing]:
+def _hooks(front_end: FrontEnd, home: Path, hooks: Path) -> Iterator[Entry]:
     folder = front_end.paths.remotes / "hooks/onext"
     yield Folder(folder, 0o755, front_end.shared)
     if not (hooks / "hook").is_file():
@@ -98,7 +98,7 @@ def _hooks(front_end: FrontEnd, home: Path, hooks: Path) -> Iterator[Thing]:
         yield File(folder / part, PROGRAM, front_end.shared, content)
 
 
-def _biscuit(front_end: FrontEnd, home: Path, driver: Path) -> Iterator[Thing]:
+def _biscuit(front_end: FrontEnd, home: Path, driver: Path) -> Iterator[Entry]:
     if not driver.is_file():
         return
     folder = front_end.paths.remotes / "auth/biscuit"
@@ -107,7 +107,7 @@ def _biscuit(front_end: FrontEnd, home: Path, driver: Path) -> Iterator[Thing]:
     yield File(folder / "authenticate", PROGRAM, front_end.shared, content)
 
 
-def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Thing]:
+def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Entry]:
     """Place the driver where KVM's are, its package beside it, its settings below remotes/etc."""
     remotes = front_end.paths.remotes
     kvm = remotes / "vmm/kvm"
@@ -129,7 +129,7 @@ def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Thing]:
     yield File(stock, PROGRAM, front_end.shared, content, aside=aside)
 
 
-def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Thing]:
+def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Entry]:
     """Place the rules that `--configure` names in prometheus.yml; OpenNebula's Prometheus is oneadmin's."""
     ours = parts / "exporter/rules/onext.rules.yml"
     if not ours.is_file() or not (parts / "hooks/prometheus/part.py").is_file():
@@ -143,7 +143,7 @@ def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Thing]:
         yield File(folder / "stock.rules.yml", SHARED, front_end.shared, content, made_of=stock)
 
 
-def _tree(source: Path, target: Path, owner: Owner) -> Iterator[Thing]:
+def _tree(source: Path, target: Path, owner: Owner) -> Iterator[Entry]:
     yield Folder(target, 0o755, owner)
     for path in sorted(source.rglob("*")):
         place = target / path.relative_to(source)
