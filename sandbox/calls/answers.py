@@ -1,6 +1,6 @@
 """What many calls do: find an object that the caller may use, list a pool, change a template."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from sandbox.errors import ApiError, AuthorizationError
@@ -13,10 +13,12 @@ from sandbox.state.things import Thing
 T = TypeVar("T", bound=Thing)
 
 
-def the(front: FrontEnd, caller: Caller, pool: Pool[T], oid: int, right: int) -> T:
+def the(
+    front: FrontEnd, caller: Caller, pool: Pool[T], oid: int, right: int, *, despite_lock: bool = False
+) -> T:
     """Return the object, if the caller has this right on it."""
     thing = pool.get(oid)
-    front.world.access.demand(caller, right, pool.kind, thing)
+    front.world.access.demand(caller, right, pool.kind, thing, despite_lock=despite_lock)
     return thing
 
 
@@ -26,13 +28,25 @@ def admin(caller: Caller) -> None:
         raise AuthorizationError(f"User [{caller.uid}] : Not authorized to perform this action.")
 
 
+def owned(thing: T, caller: Caller) -> T:
+    """Make the caller the owner."""
+    thing.uid, thing.gid, thing.uname, thing.gname = caller.uid, caller.gid, caller.name, caller.gname
+    return thing
+
+
 def info(thing: Thing) -> Document:
     """Return one object."""
     return Document(thing.chunks())
 
 
 def listing(
-    front: FrontEnd, caller: Caller, pool: Pool[T], whose: int = EVERYTHING, page: tuple[int, int] = (-1, -1)
+    front: FrontEnd,
+    caller: Caller,
+    pool: Pool[T],
+    whose: int = EVERYTHING,
+    page: tuple[int, int] = (-1, -1),
+    *,
+    only: Callable[[T], bool] = lambda _: True,
 ) -> list[T]:
     """Return the objects of a pool that a call with these arguments shows, newest first.
 
@@ -40,7 +54,8 @@ def listing(
     """
     if whose < PRIMARY_GROUP:
         raise ApiError("Incorrect filter_flag")
-    return paged(front.world.access.visible(caller, whose, pool.newest_first()), page)
+    wanted = [thing for thing in pool.newest_first() if only(thing)]
+    return paged(front.world.access.visible(caller, whose, wanted), page)
 
 
 def paged(things: list[T], page: tuple[int, int]) -> list[T]:

@@ -7,7 +7,7 @@ from sandbox.state.access import Caller
 from sandbox.state.things import ADMIN, MANAGE
 
 _SAME = -1
-_OWNED = ("vm", "template", "image", "datastore", "vn", "vmgroup")
+_OWNED = ("vm", "template", "image", "datastore", "vn", "vmgroup", "document")
 
 
 def _register(kind: str) -> None:

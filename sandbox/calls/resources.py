@@ -1,8 +1,6 @@
 """one.template.*, one.image.*, one.datastore.*, one.vn.*, one.vmgroup.* and their pools."""
 
-from typing import TypeVar
-
-from sandbox.calls.answers import change, document, info, listing, the
+from sandbox.calls.answers import change, document, info, listing, owned, the
 from sandbox.calls.vms import make, touched
 from sandbox.errors import InternalError
 from sandbox.frontend import FrontEnd
@@ -12,11 +10,9 @@ from sandbox.state.access import Caller
 from sandbox.state.network import Range, VNet
 from sandbox.state.pools import check_name
 from sandbox.state.resources import Datastore, Image, Role, VMGroup, VMTemplate
-from sandbox.state.things import ADMIN, CREATE, MANAGE, USE, Thing
+from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
 from sandbox.state.world import OWN
 from sandbox.template import Template
-
-T = TypeVar("T", bound=Thing)
 
 
 def _register(kind: str, *, ranged: bool) -> None:
@@ -59,11 +55,6 @@ for _kind in ("template", "image", "vn", "vmgroup"):
 _register("datastore", ranged=False)
 
 
-def _owned(thing: T, caller: Caller) -> T:
-    thing.uid, thing.gid, thing.uname, thing.gname = caller.uid, caller.gid, caller.name, caller.gname
-    return thing
-
-
 def _named(front: FrontEnd, caller: Caller, kind: str, source: str) -> tuple[str, Template]:
     front.world.access.demand(caller, CREATE, kind, None)
     template = front.parse(source)
@@ -77,7 +68,7 @@ def _named(front: FrontEnd, caller: Caller, kind: str, source: str) -> tuple[str
 def template_allocate(front: FrontEnd, caller: Caller, source: str) -> int:
     """Register a VM template."""
     name, template = _named(front, caller, "TEMPLATE", source)
-    return front.world.templates.add(_owned(VMTemplate(name=name, template=template), caller)).id
+    return front.world.templates.add(owned(VMTemplate(name=name, template=template), caller)).id
 
 
 @call("one.template.instantiate", "i?sbsb")
@@ -105,7 +96,7 @@ def image_allocate(front: FrontEnd, caller: Caller, source: str, ds_id: int, che
     name, template = _named(front, caller, "IMAGE", source)
     store = the(front, caller, front.world.datastores, ds_id, USE)
     image = Image(name=name, template=template, size=int(template.number("SIZE", 1024)), datastore=store)
-    store.images.append(front.world.images.add(_owned(image, caller)).id)
+    store.images.append(front.world.images.add(owned(image, caller)).id)
     store.touch()
     return image.id
 
@@ -120,7 +111,7 @@ def datastore_allocate(front: FrontEnd, caller: Caller, source: str, cluster_id:
     cluster = front.world.clusters.get(max(cluster_id, 0))
     number = max(OWN, max((one.id for one in front.world.datastores), default=0) + 1)
     store = Datastore(name=name, id=number, type=kind, template=template, cluster_ids=[cluster.id])
-    front.world.datastores.add(_owned(store, caller))
+    front.world.datastores.add(owned(store, caller))
     cluster.datastores.append(store.id)
     cluster.touch()
     return store.id
@@ -144,7 +135,7 @@ def vn_allocate(front: FrontEnd, caller: Caller, source: str, cluster_id: int = 
     cluster = front.world.clusters.get(max(cluster_id, 0))
     network = VNet(name=name, template=template, cluster_ids=[cluster.id])
     network.ranges = [Range(number, _with_mac(number, one)) for number, one in enumerate(ranges)]
-    front.world.vnets.add(_owned(network, caller))
+    front.world.vnets.add(owned(network, caller))
     cluster.vnets.append(network.id)
     cluster.touch()
     return network.id
@@ -164,7 +155,7 @@ def vmgroup_allocate(front: FrontEnd, caller: Caller, source: str) -> int:
     group = VMGroup(
         name=name, template=template, roles=[Role(number, one) for number, one in enumerate(roles)]
     )
-    return front.world.vmgroups.add(_owned(group, caller)).id
+    return front.world.vmgroups.add(owned(group, caller)).id
 
 
 def _join(front: FrontEnd, caller: Caller, oid: int, thing: Datastore | VNet, *, joined: bool) -> int:

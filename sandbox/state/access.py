@@ -101,8 +101,13 @@ class Access:
             for rule in self.rules.values()
         )
 
-    def demand(self, caller: Caller, right: int, kind: str, thing: Thing | None) -> None:
-        """Raise AuthorizationError unless the caller has this right."""
+    def demand(
+        self, caller: Caller, right: int, kind: str, thing: Thing | None, *, despite_lock: bool = False
+    ) -> None:
+        """Raise AuthorizationError unless the caller has this right; a lock never hides an object (USE)."""
+        checks = right != USE and not despite_lock
+        if checks and thing and thing.lock and thing.lock.refuses(right):
+            raise AuthorizationError(f"User [{caller.uid}] : {kind} is locked. [{thing.id}].")
         if not self.allows(caller, right, kind, thing):
             which = "" if thing is None else f" [{thing.id}]"
             raise AuthorizationError(

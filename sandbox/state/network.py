@@ -109,6 +109,7 @@ class VNet(Thing):
             tag("ID", self.id)
             + self.owner_xml()
             + tag("NAME", self.name)
+            + self.lock_xml()
             + self.permissions_xml()
             + ids("CLUSTERS", sorted(self.cluster_ids))
             + text("BRIDGE", value("BRIDGE"))

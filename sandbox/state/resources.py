@@ -72,6 +72,7 @@ class Image(Thing):
             tag("ID", self.id)
             + self.owner_xml()
             + tag("NAME", self.name)
+            + self.lock_xml()
             + self.permissions_xml()
             + tag("TYPE", 0)
             + tag("DISK_TYPE", 0)
@@ -118,6 +119,7 @@ class VMTemplate(Thing):
             tag("ID", self.id)
             + self.owner_xml()
             + tag("NAME", self.name)
+            + self.lock_xml()
             + self.permissions_xml()
             + tag("REGTIME", self.regtime)
             + self.template.xml(),
@@ -174,6 +176,7 @@ class VMGroup(Thing):
             + self.owner_xml()
             + tag("NAME", self.name)
             + self.permissions_xml()
+            + self.lock_xml()
             + tag("ROLES", "".join(role.xml() for role in self.roles))
             + self.template.xml(),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sandbox import markup
+from sandbox.state.lock import Lock
 from sandbox.template import Template
 
 USE, MANAGE, ADMIN, CREATE = 1, 2, 4, 8
@@ -42,6 +43,7 @@ LABELS = {
     "ACL": "ACL",
     "DATASTORE": "datastore",
     "CLUSTER": "cluster",
+    "DOCUMENT": "document",
     "ZONE": "zone",
     "SECGROUP": "security group",
     "VMGROUP": "vm group",
@@ -65,6 +67,7 @@ class Thing(ABC):
     gname: str = "oneadmin"
     rights: tuple[int, ...] = (USE | MANAGE, 0, 0)  # owner, group, others
     template: Template = field(default_factory=Template)
+    lock: Lock | None = None
     _rendered: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
@@ -116,6 +119,10 @@ class Thing(ABC):
         return markup.tag(
             "PERMISSIONS", "".join(markup.tag(n, b) for n, b in zip(_BITS, self.bits(), strict=True))
         )
+
+    def lock_xml(self) -> str:
+        """Return LOCK, or nothing."""
+        return self.lock.xml() if self.lock else ""
 
     def bits(self) -> tuple[int, ...]:
         """Return the permissions as nine zeros and ones, owner's use first."""

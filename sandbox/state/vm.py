@@ -120,6 +120,7 @@ class VM(Thing):
             + tag("PREV_STATE", int(self.prev_state))
             + tag("PREV_LCM_STATE", int(self.prev_lcm))
             + self._times_xml()
+            + self.lock_xml()
             + monitoring
             + ids("SCHED_ACTIONS", (one.id for one in self.schedule))
             + self.template.xml(after=planned)
@@ -147,6 +148,7 @@ class VM(Thing):
             + tag("STATE", int(self.state))
             + tag("LCM_STATE", int(self.lcm))
             + self._times_xml()
+            + (self.lock.short_xml() if self.lock else "")
             + tag("TEMPLATE", self._short_template())
             + "<MONITORING/>"
             + self._short_user_template()

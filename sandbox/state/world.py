@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox.state.access import Access
 from sandbox.state.cluster import Cluster
+from sandbox.state.document import Document
 from sandbox.state.hook import Hook
 from sandbox.state.host import Host
 from sandbox.state.network import VNet
@@ -59,6 +60,7 @@ class World:
         self.vnets: Pool[VNet] = Pool("NET", "VNET_POOL")
         self.templates: Pool[VMTemplate] = Pool("TEMPLATE", "VMTEMPLATE_POOL")
         self.vmgroups: Pool[VMGroup] = Pool("VMGROUP", "VM_GROUP_POOL")
+        self.documents: Pool[Document] = Pool("DOCUMENT", "DOCUMENT_POOL", unique=False)
         self.vms: Pool[VM] = Pool("VM", "VM_POOL", unique=False)
         self._people(password)
         self.clusters.add(Cluster(name="default", template=reserving()))
@@ -69,6 +71,7 @@ class World:
         pools: dict[str, Pool[Any]] = {
             "cluster": self.clusters,
             "datastore": self.datastores,
+            "document": self.documents,
             "group": self.groups,
             "hook": self.hooks,
             "host": self.hosts,
