@@ -30,7 +30,7 @@ bench: $(STAMP)
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
-	ONEXT_EXAMPLES=5000 $(BIN)/python -m pytest -s tests/hooks/power/act/test_faults.py
+	ONEXT_EXAMPLES=5000 $(BIN)/python -m pytest -s tests/onext/hosts/actions/test_faults.py
 
 lab: $(STAMP) packages
 	$(BIN)/python -m pytest tests/lab --lab=all

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from ruamel.yaml import YAML
 
-from hooks.power.bmc.book import Book
-from hooks.power.bmc.interface import Bmc, Power, Reading
+from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.interface import Bmc, Power, Reading
 from sandbox.ports import free_port
 from tests.waiting import PATIENCE, until
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hooks.power.model import Cluster, Kind
-from hooks.power.planner.problem import ZERO, Size
 from hooks.power.policy import Policy
+from onext.hosts.model import Cluster, Kind
+from onext.hosts.placement.problem import ZERO, Size
 
 Want = tuple[int, Size, frozenset[int] | None]  # so many, of this size, on these hosts (None: any)
 

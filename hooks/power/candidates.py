@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hooks.power.demand import SICK
-from hooks.power.model import GOING, Bmc, Cluster, Guest, Host, Kind, Phase
 from hooks.power.policy import Method, Mode, Parked, Policy
+from onext.hosts.model import GOING, Bmc, Cluster, Guest, Host, Kind, Phase
 from onext.oned.objects import HostState
 
 DAY = 86_400.0

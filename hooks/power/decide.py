@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from hooks.power import shrink
 from hooks.power.candidates import going, why_hold
 from hooks.power.demand import Demand, Look, Wakes, assess, coming
-from hooks.power.model import Bmc, Cluster, Host, Kind, Phase
-from hooks.power.planner.problem import Drain, Move, Plan
-from hooks.power.planner.search import make_plan
 from hooks.power.policy import Mode, Policy
+from onext.hosts.model import Bmc, Cluster, Host, Kind, Phase
+from onext.hosts.placement.problem import Drain, Move, Plan
+from onext.hosts.placement.search import make_plan
 from onext.oned.objects import HostState
 
 

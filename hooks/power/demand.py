@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from hooks.power import buffer
-from hooks.power.model import Cluster, Guest, Host, Kind, Phase, total
-from hooks.power.planner.problem import ZERO, Size
 from hooks.power.policy import Policy
+from onext.hosts.model import Cluster, Guest, Host, Kind, Phase, total
+from onext.hosts.placement.problem import ZERO, Size
 from onext.oned.objects import HostState
 
 BACK_OFF = 120.0  # seconds before a VM may wake a second host; doubled each time

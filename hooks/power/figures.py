@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from hooks.power.buffer import wanted
 from hooks.power.decide import Decision
 from hooks.power.demand import Room
-from hooks.power.energy import JOULES_PER_GB
-from hooks.power.energy import NAMES as NAMES_OF_SOURCES
-from hooks.power.minds import Tally
-from hooks.power.model import Bmc, Cluster, Host, Kind, Phase
 from hooks.power.policy import Policy
+from hooks.power.round_state import Tally
+from onext.hosts.energy import JOULES_PER_GB
+from onext.hosts.energy import NAMES as NAMES_OF_SOURCES
+from onext.hosts.model import Bmc, Cluster, Host, Kind, Phase
 from onext.metrics import Family
 
 STATES = ("on", "off", "waking", "stopping", "quarantined", "left")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hooks.power.observe.guests import size
 from hooks.power.simulate.weeks import Arrival
+from onext.hosts.inventory.vms import size
 from onext.xml import Element
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from hooks.power.energy import JOULES_PER_GB
-from hooks.power.minds import Tally
-from hooks.power.model import Cluster, Phase
+from hooks.power.round_state import Tally
 from onext import atomic
+from onext.hosts.energy import JOULES_PER_GB
+from onext.hosts.model import Cluster, Phase
 
 FOLDER = "power-ledger"
 PERIOD = 600.0

@@ -9,22 +9,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO
 
-from hooks.power import figures, ledger, meter, metered
-from hooks.power.act.hand import Event, Hand, Limits
-from hooks.power.act.live import Live, clock
-from hooks.power.act.round import act, under_way
-from hooks.power.bmc.book import Book
-from hooks.power.bmc.interface import BookError
-from hooks.power.claims import STATE_KEY
+from hooks.power import figures, ledger, power_readings
 from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.demand import short
-from hooks.power.minds import Minds, Tally
-from hooks.power.model import Cluster
-from hooks.power.observe.cluster import chosen, observe
-from hooks.power.observe.snapshot import Snapshot, gather
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
-from hooks.power.tell import VmEvent, teller
+from hooks.power.round import act, under_way
+from hooks.power.round_state import Minds, Tally
 from onext import log, metrics
+from onext.hosts import watt_model
+from onext.hosts.actions.actuator import Event, Hand, Limits
+from onext.hosts.actions.effects import Live, clock
+from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.interface import BookError
+from onext.hosts.claims import STATE_KEY
+from onext.hosts.inventory.cluster import chosen, observe
+from onext.hosts.inventory.snapshot import Snapshot, gather
+from onext.hosts.model import Cluster
+from onext.hosts.notify import VmEvent, teller
 from onext.oned import stream
 from onext.oned.errors import OnedError
 from onext.part import Check, Context, Key, Part, Retry, Underway
@@ -61,7 +62,7 @@ def snapshot(context: Context, entries: Book) -> Snapshot:
     """Look at everything."""
     began = clock()
     seen = gather(context.oned, entries, context.settings.power.bmc_timeout)
-    return replace(seen, metered=metered.load(context.paths.state), taken=began)
+    return replace(seen, metered=watt_model.load(context.paths.state), taken=began)
 
 
 def look(context: Context, seen: Snapshot, cluster_id: int, minds: Minds) -> Look:
@@ -131,7 +132,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         for number, (cluster, *_) in _minds.seen.items():
             standing = ledger.entry(cluster, _minds.tallies.get(number, Tally()), context.now())
             ledger.enter(context.paths.state, number, standing)
-        meter.read(context, entries, seen)
+        power_readings.read(context, entries, seen)
     metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values(), _minds.tallies))
     text = "; ".join(said)
     return Underway(text) if any(isinstance(line, Underway) for line in said) else text

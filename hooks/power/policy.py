@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from hooks.power.cron import Window
-from hooks.power.planner.problem import ZERO, Size
+from onext.hosts.placement.problem import ZERO, Size
 from onext.settings.power import Power
 
 TEMPLATE_KEY = "ONEXT_POWER"

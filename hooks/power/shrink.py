@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from hooks.power import buffer
 from hooks.power.candidates import Case, why_not
 from hooks.power.demand import Demand
-from hooks.power.energy import stepped
-from hooks.power.model import Cluster, Guest, Host, Kind, Phase
-from hooks.power.planner.problem import ZERO, Load, Problem, Reserve, Size, Slot
 from hooks.power.policy import Parked, Policy
+from onext.hosts.energy import stepped
+from onext.hosts.model import Cluster, Guest, Host, Kind, Phase
+from onext.hosts.placement.problem import ZERO, Load, Problem, Reserve, Size, Slot
 
 MIB_PER_GB = 1024.0
 

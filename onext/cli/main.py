@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("onext.cli.status:status", "The worker, its queue, the last results."),
     "stop": ("onext.cli.switch:stop", "Freeze a part, or all."),
     "sync": ("onext.cli.worker:sync", "Look at everything now."),
-    "targets": ("hooks.prometheus.commands:targets", "What Prometheus scrapes."),
+    "targets": ("hooks.targets.commands:targets", "What Prometheus scrapes."),
     "tunnel": ("onext.tunnel.commands:tunnel", "Tunnels of live migrations."),
     "worker": ("onext.cli.worker:worker", "Do what hooks left behind, for ever."),
 }

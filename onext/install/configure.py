@@ -67,7 +67,7 @@ def editors(front_end: FrontEnd) -> list[Editor]:
     known = [
         Editor("oned_conf", oned, "drivers/auth/biscuit/authenticate", restart),
         Editor("restricted_attr", oned, "hooks/power/part.py", restart),
-        Editor(PROMETHEUS, prometheus, "hooks/prometheus/part.py", "reload Prometheus"),
+        Editor(PROMETHEUS, prometheus, "hooks/targets/part.py", "reload Prometheus"),
     ]
     home = versions.resolve(front_end.paths.lib, versions.CURRENT)
     present = [

@@ -132,7 +132,7 @@ def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Entry]:
 def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Entry]:
     """Place the rules that `--configure` names in prometheus.yml; OpenNebula's Prometheus is oneadmin's."""
     ours = parts / "exporter/rules/onext.rules.yml"
-    if not ours.is_file() or not (parts / "hooks/prometheus/part.py").is_file():
+    if not ours.is_file() or not (parts / "hooks/targets/part.py").is_file():
         return
     folder = front_end.paths.own_etc / "prometheus"
     yield Folder(folder, 0o750, front_end.shared)

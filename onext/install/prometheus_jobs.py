@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from onext.settings.exporter import ADDRESS, LOOPBACK
-from onext.settings.prometheus import Targets
+from onext.settings.targets import Targets
 
 EXPORTER = "opennebula_exporter"
 TENANTS = "opennebula_vms"

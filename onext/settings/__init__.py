@@ -12,8 +12,8 @@ from onext.settings.complaint import complaints
 from onext.settings.exporter import Exporter
 from onext.settings.geolocation import Geolocation
 from onext.settings.power import Power
-from onext.settings.prometheus import Targets
 from onext.settings.section import Section
+from onext.settings.targets import Targets
 
 
 class OnedAccess(Section):

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from hooks.power.bmc.book import Book
-from hooks.power.bmc.fleet import query_all
-from hooks.power.bmc.interface import Power
+from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.fleet import query_all
+from onext.hosts.bmc.interface import Power
 from tests.fixtures_bmc import PASSWORD, IpmiPeer, write_book
 
 COUNT, SILENT, DEADLINE, ROUNDS = 500, 50, 8.0, 5

@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import median
 from time import process_time
 
-from hooks.power.planner.problem import Load, Problem, Size, Slot, lower_bound
-from hooks.power.planner.refine import Squeeze
-from hooks.power.planner.search import make_plan
 from hooks.power.simulate.clusters import synthetic
+from onext.hosts.placement.problem import Load, Problem, Size, Slot, lower_bound
+from onext.hosts.placement.refine import Squeeze
+from onext.hosts.placement.search import make_plan
 
 SEEDS = (1, 2, 3, 5, 7)
 

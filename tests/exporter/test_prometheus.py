@@ -16,12 +16,12 @@ from ruamel.yaml import YAML
 from exporter.dashboards.build import ALL, render
 from hooks.power import figures
 from hooks.power.decide import Memory, decide
-from hooks.power.model import Cluster
 from hooks.power.policy import Policy
 from onext import metrics
+from onext.hosts.model import Cluster
 from onext.install.prometheus_jobs import Wanted
 from onext.install.prometheus_yml import add
-from onext.settings.prometheus import Targets, Tenants
+from onext.settings.targets import Targets, Tenants
 from tests.exporter.answers import recorded, serve
 from tests.exporter.monitoring import Prometheus, exporter, get, pages, prometheus
 from tests.waiting import until

@@ -10,16 +10,16 @@ from typing import IO
 
 import click
 
-from hooks.power import by_hand, part
-from hooks.power.act.hand import Hand, Leases, Limits
-from hooks.power.act.live import Live
-from hooks.power.act.world import Failed, Stopped
-from hooks.power.fence import NotFenced, fence
-from hooks.power.observe.cluster import chosen
-from hooks.power.observe.snapshot import Snapshot
+from hooks.power import manual_orders, part
 from hooks.power.policy import TEMPLATE_KEY, check
-from hooks.power.tell import teller
 from onext.command import front_end
+from onext.hosts.actions.actuator import Hand, Leases, Limits
+from onext.hosts.actions.effects import Live
+from onext.hosts.actions.fence import NotFenced, fence
+from onext.hosts.actions.world import Failed, Stopped
+from onext.hosts.inventory.cluster import chosen
+from onext.hosts.inventory.snapshot import Snapshot
+from onext.hosts.notify import teller
 from onext.part import Context
 from onext.xml import MalformedXML, parse
 
@@ -63,7 +63,7 @@ def _pair(text: str) -> tuple[str, str]:
 @front_end
 def switch_off(context: Context, host: str, *, evacuate: bool) -> None:
     """Empty HOST (id or name) and switch it off; it stays off until `onext power on`."""
-    _followed(context, host, lambda order: by_hand.switch_off(order, evacuate=evacuate))
+    _followed(context, host, lambda order: manual_orders.switch_off(order, evacuate=evacuate))
 
 
 @click.command("on")
@@ -71,7 +71,7 @@ def switch_off(context: Context, host: str, *, evacuate: bool) -> None:
 @front_end
 def switch_on(context: Context, host: str) -> None:
     """Wake HOST (id or name) and let it take guests."""
-    _followed(context, host, by_hand.switch_on)
+    _followed(context, host, manual_orders.switch_on)
 
 
 @click.command("enroll")
@@ -79,18 +79,18 @@ def switch_on(context: Context, host: str) -> None:
 @front_end
 def enroll(context: Context, host: str) -> None:
     """Prove on the empty HOST that its BMC switches it off and on again; needed for MODE = auto."""
-    _followed(context, host, by_hand.enroll)
+    _followed(context, host, manual_orders.enroll)
 
 
-def _followed(context: Context, host: str, what: Callable[[by_hand.Order], Iterator[str]]) -> None:
+def _followed(context: Context, host: str, what: Callable[[manual_orders.Order], Iterator[str]]) -> None:
     """Carry an order out and tell its progress, each thing once; exit 1 when it is refused."""
     said = ""
     try:
-        for line in _turns(context, what(by_hand.Order.of(context, host))):
+        for line in _turns(context, what(manual_orders.Order.of(context, host))):
             if line != said:
                 click.echo(f"{host}: {line}")
             said = line
-    except (by_hand.Refused, Failed) as error:
+    except (manual_orders.Refused, Failed) as error:
         sys.exit(f"onext: {error}")
     except Stopped:
         sys.exit("onext: stopped by `onext stop power`")

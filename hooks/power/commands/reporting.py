@@ -11,11 +11,11 @@ import click
 from hooks.power import ledger, part
 from hooks.power.commands.seeing import looks
 from hooks.power.commands.since import seconds
-from hooks.power.energy import JOULES_PER_GB, JOULES_PER_KWH, sources
 from hooks.power.ledger import Entry
-from hooks.power.minds import Minds, Tally
+from hooks.power.round_state import Minds, Tally
 from hooks.power.simulate.plot import Line, Panel, svg
 from onext.command import front_end, json_option
+from onext.hosts.energy import JOULES_PER_GB, JOULES_PER_KWH, sources
 from onext.part import Context
 from onext.table import Row, show
 

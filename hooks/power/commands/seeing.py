@@ -9,12 +9,12 @@ import click
 from hooks.power import part
 from hooks.power.commands.placement import placement
 from hooks.power.decide import Action, Memory, PowerOff
-from hooks.power.energy import JOULES_PER_KWH, sources
-from hooks.power.minds import Minds
-from hooks.power.model import Cluster, Host, Kind
-from hooks.power.observe.snapshot import Snapshot
 from hooks.power.policy import Mode
+from hooks.power.round_state import Minds
 from onext.command import front_end, json_option
+from onext.hosts.energy import JOULES_PER_KWH, sources
+from onext.hosts.inventory.snapshot import Snapshot
+from onext.hosts.model import Cluster, Host, Kind
 from onext.part import Context
 from onext.table import Row, show
 from onext.xml import Element

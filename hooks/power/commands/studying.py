@@ -15,7 +15,6 @@ from hooks.power import part
 from hooks.power.commands.seeing import looks
 from hooks.power.commands.since import seconds
 from hooks.power.history import accounting, known
-from hooks.power.planner.problem import ZERO
 from hooks.power.policy import Mode, Policy
 from hooks.power.simulate.plot import Line, Panel, svg
 from hooks.power.simulate.run import Outcome, bound_kwh, fleet, run
@@ -23,6 +22,7 @@ from hooks.power.simulate.steering import AlwaysOn, Ours, Scripts, Steering
 from hooks.power.simulate.weeks import DAY, SHAPES, Arrival, week
 from hooks.power.simulate.world import Node
 from onext.command import front_end, json_option
+from onext.hosts.placement.problem import ZERO
 from onext.part import Context
 from onext.table import Row, show
 

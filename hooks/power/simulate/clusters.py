@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hooks.power.planner.problem import Load, Problem, Size, Slot
+from onext.hosts.placement.problem import Load, Problem, Size, Slot
 
 SHAPES = ((16, 64), (24, 128), (32, 256), (48, 384), (64, 512))  # cores, GiB
 HOSTS = tuple(Size(cores * 100, gib * 1024) for cores, gib in SHAPES)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from hooks.power.energy import JOULES_PER_KWH, Curve
-from hooks.power.planner.problem import Size
 from hooks.power.simulate.steering import Steering
 from hooks.power.simulate.weeks import DAY, Arrival
 from hooks.power.simulate.world import Node, Power, Totals, World
+from onext.hosts.energy import JOULES_PER_KWH, Curve
+from onext.hosts.placement.problem import Size
 
 TICK = 60.0
 

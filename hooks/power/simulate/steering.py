@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hooks.power.decide import Leave, Memory, PowerOff, Return, Wake, decide
-from hooks.power.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
-from hooks.power.planner.problem import Size
 from hooks.power.policy import Policy
 from hooks.power.simulate.weeks import FLAVOURS
 from hooks.power.simulate.world import Node, Power, World
+from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
+from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 
 

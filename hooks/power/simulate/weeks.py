@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from hooks.power.planner.problem import Size
+from onext.hosts.placement.problem import Size
 
 DAY = 86_400.0
 WEEK = 7 * DAY

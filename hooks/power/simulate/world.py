@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from hooks.power.energy import JOULES_PER_GB, SHUTDOWN_SECONDS, Curve
-from hooks.power.planner.problem import Size
 from hooks.power.simulate.weeks import Arrival
+from onext.hosts.energy import JOULES_PER_GB, SHUTDOWN_SECONDS, Curve
+from onext.hosts.placement.problem import Size
 
 MIB_PER_GB = 1024
 MIB_PER_SECOND = 500.0  # of a live migration over 10 Gb/s, with memory being written meanwhile

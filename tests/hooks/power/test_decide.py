@@ -11,10 +11,10 @@ from hooks.power import buffer
 from hooks.power.cron import Window
 from hooks.power.decide import Action, Decision, Drop, Leave, Memory, PowerOff, Return, Wake, decide
 from hooks.power.demand import Wakes, short
-from hooks.power.energy import Curve
-from hooks.power.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
-from hooks.power.planner.problem import ZERO, Size
 from hooks.power.policy import Mode, Parked, Policy
+from onext.hosts.energy import Curve
+from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
+from onext.hosts.placement.problem import ZERO, Size
 from onext.oned.objects import HostState
 
 NOW = 1_800_000_000.0

@@ -6,8 +6,8 @@ import pytest
 
 from hooks.power.cron import Window
 from hooks.power.decide import Leave, Memory, PowerOff, Wake, decide
-from hooks.power.model import Bmc, Claim, Phase, Record
 from hooks.power.policy import Mode, Policy
+from onext.hosts.model import Bmc, Claim, Phase, Record
 from tests.hooks.power.test_decide import AUTO, NOW, RIPE, cluster, guest, host, of
 
 

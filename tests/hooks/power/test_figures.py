@@ -6,11 +6,11 @@ from pathlib import Path
 from hooks.power import figures
 from hooks.power.decide import Memory, decide
 from hooks.power.demand import Wakes
-from hooks.power.energy import Curve
-from hooks.power.minds import Minds, Tally
-from hooks.power.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
-from hooks.power.planner.problem import Size
 from hooks.power.policy import Mode, Policy
+from hooks.power.round_state import Minds, Tally
+from onext.hosts.energy import Curve
+from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
+from onext.hosts.placement.problem import Size
 from onext.metrics import render
 from onext.oned.objects import HostState
 

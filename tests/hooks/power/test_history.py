@@ -1,8 +1,8 @@
 """Accounting records as arrivals."""
 
 from hooks.power.history import accounting, known
-from hooks.power.planner.problem import Size
 from hooks.power.simulate.weeks import Arrival
+from onext.hosts.placement.problem import Size
 from onext.xml import parse
 
 RECORD = (

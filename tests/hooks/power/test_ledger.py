@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from hooks.power import ledger
-from hooks.power.energy import Curve
 from hooks.power.ledger import Entry, enter, entry, read, since
-from hooks.power.minds import Tally
-from hooks.power.model import Claim, Cluster, Host, Phase, Record
-from hooks.power.planner.problem import Size
+from hooks.power.round_state import Tally
+from onext.hosts.energy import Curve
+from onext.hosts.model import Claim, Cluster, Host, Phase, Record
+from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 
 NOW = 1_800_000_000.0

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from hooks.power import part
-from hooks.power.act.hand import Event
 from hooks.power.decide import Decision, Memory, decide
-from hooks.power.model import Cluster, Guest, Kind
 from hooks.power.part import Look
-from hooks.power.planner.problem import Size
 from hooks.power.policy import Policy
+from onext.hosts.actions.actuator import Event
+from onext.hosts.model import Cluster, Guest, Kind
+from onext.hosts.placement.problem import Size
 from onext.part import Context
 from onext.paths import Paths
 from onext.settings import Settings

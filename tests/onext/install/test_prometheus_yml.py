@@ -17,7 +17,7 @@ from onext.install.front_end import InstallError
 from onext.install.prometheus_jobs import TENANTS, Wanted, asked, listens
 from onext.install.prometheus_rules import REPLACED, without_replaced
 from onext.install.prometheus_yml import add, problems, remove
-from onext.settings.prometheus import Job, Targets
+from onext.settings.targets import Job, Targets
 
 WANTED = Wanted(
     Targets(), Path("/var/lib/one/onext/targets"), Path("/etc/one/onext"), ours=lambda host: host == "::1"

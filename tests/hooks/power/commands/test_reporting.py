@@ -5,10 +5,10 @@ from dataclasses import replace
 from hooks.power.commands.reporting import NONE, drawn, row
 from hooks.power.decide import Memory, decide
 from hooks.power.ledger import Entry
-from hooks.power.model import Cluster, Host
 from hooks.power.part import Look
-from hooks.power.planner.problem import Size
 from hooks.power.policy import Policy
+from onext.hosts.model import Cluster, Host
+from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 
 NOW = 1_800_000_000.0

@@ -2,11 +2,11 @@
 
 import pytest
 
-from hooks.power.planner.problem import Size
 from hooks.power.policy import Mode, Policy
 from hooks.power.simulate.run import Outcome, bound_kwh, fleet, run
 from hooks.power.simulate.steering import AlwaysOn, Ours, Scripts, Steering
 from hooks.power.simulate.weeks import SHAPES, Arrival, highest, week
+from onext.hosts.placement.problem import Size
 
 HOSTS, DAYS = 8, 1.0
 POLICY = Policy(

@@ -1,0 +1,135 @@
+"""What a person orders: off, on, enrolment. The same steps and checks as by itself, followed to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from hooks.power import part, shrink
+from hooks.power.candidates import Case, why_not
+from hooks.power.demand import Demand
+from hooks.power.policy import Policy
+from hooks.power.round_state import Minds
+from onext.hosts.actions import power_off, return_to_service, wake
+from onext.hosts.actions.actuator import Hand
+from onext.hosts.actions.world import Failed
+from onext.hosts.model import NOT_OURS, Claim, Cluster, Host, Phase
+from onext.hosts.placement.problem import Move, Problem
+from onext.hosts.placement.search import make_plan
+from onext.part import Context
+
+
+class Refused(Exception):
+    """It is not done; the message says why."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A host, what is known around it, and who acts."""
+
+    hand: Hand
+    look: part.Look
+    host: Host
+
+    @classmethod
+    def of(cls, context: Context, word: str) -> Order:
+        """Find a host by id or name in the clusters of the settings; raise Refused."""
+        entries = part.book(context)
+        seen = part.snapshot(context, entries)
+        for cluster_id in context.settings.power.clusters:
+            look = part.look(context, seen, cluster_id, Minds())
+            for host in look.cluster.hosts:
+                if word in (str(host.id), host.name):
+                    return cls(part.hand(context, entries, look, Minds()), look, host)
+        raise Refused(f"{word}: no such host in the clusters of `power: clusters:`; see `onehost list`")
+
+
+def evacuation(cluster: Cluster, policy: Policy, host: Host) -> tuple[Move, ...]:
+    """Plan to empty just this host; raise Refused where its guests, buffer or minimum forbid it."""
+    problem = shrink.problem(cluster, replace(policy, pack=True), Demand(), {h.id: "" for h in cluster.hosts})
+    slots = tuple(replace(slot, keep=slot.id != host.id, eager=slot.id == host.id) for slot in problem.slots)
+    plan = make_plan(Problem(slots, problem.loads, problem.reserve))
+    if not plan.drains:
+        raise Refused(
+            f"{host.name}: its guests find no place, or buffer or MIN_HOSTS would not hold without it"
+        )
+    return plan.moves
+
+
+def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) -> Iterator[str]:
+    """Empty and switch off a host; yield what is being waited for. Raise Refused."""
+    host, policy = order.host, replace(order.look.policy, min_on_seconds=0.0, cycles_per_day=10**6)
+    if unproven:
+        policy = replace(policy, proven_seconds=float("inf"))
+        host = replace(host, record=replace(host.record, proven=host.record.proven or 1.0))
+    policy = replace(policy, pack=policy.pack or evacuate)
+    guests = order.look.cluster.on(host.id)
+    if reason := why_not(Case(host, guests, policy, order.hand.world.now())):
+        raise Refused(f"{host.name}: {reason}")
+    moves = evacuation(order.look.cluster, policy, host)
+    order.hand.mark_by_hand = True
+    yield from _follow(
+        order, lambda: power_off.power_off(order.hand, host.id, moves, "by hand"), (Phase.OFF,)
+    )
+
+
+def switch_on(order: Order) -> Iterator[str]:
+    """Wake a host that we switched off, or give back one that is being emptied; yield what is waited for."""
+    if order.host.phase in (None, Phase.LEFT):
+        raise Refused(f"{order.host.name}: it was not switched off by us: use its BMC and `onehost enable`")
+    yield from _follow(order, lambda: _bring(order), (None,))
+
+
+def _bring(order: Order) -> str:
+    """Take the next step that brings a host back, whatever the last one was."""
+    hand, sight = order.hand, order.hand.world.see(order.host.id)
+    if sight.claim is None:
+        return "awake"
+    if hand.leases.bind(sight.id, sight.claim, hand.world):
+        return "another server's intent still binds"
+    phase = sight.claim.phase
+    if phase in (Phase.OFF, Phase.QUARANTINED):
+        return wake.wake(hand, sight.id, "by hand", by_hand=True)
+    if phase in (Phase.DRAINING, Phase.CLOSING):
+        return return_to_service.go_back(hand, sight, "by hand")
+    return STEPS[phase](hand, sight) if phase in STEPS else "somebody else has it in hand"
+
+
+STEPS = {
+    Phase.STOPPING: power_off.stopping,
+    Phase.WAKING: wake.waking,
+    Phase.RETURNING: return_to_service.returning,
+}
+
+
+def _follow(order: Order, step: Callable[[], str], ends: tuple[Phase | None, ...]) -> Iterator[str]:
+    """Repeat a step until the host is as wanted, or somewhere from where it does not go on by itself.
+
+    The worker may have its rounds between two steps, and goes on alone when nobody follows any more.
+    """
+    while True:
+        try:
+            said = step()
+            claim = order.hand.world.see(order.host.id).claim
+        except Failed as error:
+            yield f"tried again: {error}"
+        else:
+            yield said
+            phase = claim.phase if claim else None
+            if phase in ends:
+                return
+            if phase in NOT_OURS or (None not in ends and phase in (None, Phase.RETURNING)):
+                raise Refused(f"{order.host.name}: {claim.reason if claim else 'it was given back'}")
+
+
+def enroll(order: Order) -> Iterator[str]:
+    """Prove that a host goes off, that it is the one whose BMC was told, and that it wakes; yield each step.
+
+    A BMC that says off while its host still answers proves nothing: the host is given back.
+
+    The only exception to *wake proven*: on an empty host, by hand.
+    """
+    if order.look.cluster.on(order.host.id):
+        raise Refused(f"{order.host.name}: only an empty host is enrolled; move its guests first")
+    yield from switch_off(order, unproven=True)
+    yield from switch_on(replace(order, host=replace(order.host, claim=Claim(Phase.OFF, 0.0))))

@@ -1,0 +1,99 @@
+"""Read the power meters now and then: BMCs, and through our own exporter Scaphandre and Kepler.
+
+The exporter is asked, and not the hosts: Scaphandre freezes when two ask it.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from logging import DEBUG, WARNING
+
+from onext import log
+from onext.hosts import watt_model
+from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.fleet import watts_all
+from onext.hosts.inventory.cluster import curve
+from onext.hosts.inventory.snapshot import Snapshot
+from onext.hosts.model import Bmc
+from onext.hosts.watt_model import Reading
+from onext.http import Http, HttpError
+from onext.part import Context
+from onext.settings.exporter import Exporter
+
+PERIOD = 600.0  # seconds between two readings
+PAGE_TIMEOUT, LARGEST_PAGE = 8.0, 64 << 20
+_WATTS = re.compile(
+    r'^opennebula_host_power_watts\{[^}]*one_host_id="(\d+)"[^}]*source="(\w+)"[^}]*\} (\S+)', re.MULTILINE
+)
+_ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 (where it listens, not where we do)
+_log = log.get("power")
+
+
+def read(context: Context, book: Book, seen: Snapshot) -> None:
+    """Read all meters where the last time is long enough ago, and keep what they say."""
+    file, now = context.paths.state / watt_model.FILE, context.now()
+    if file.exists() and 0 <= now - file.stat().st_mtime < PERIOD:
+        return
+    readings = list(_readings(context, book, seen))
+    watt_model.save(context.paths.state, watt_model.learn(seen.metered, readings, now))
+    file.touch()  # also when nothing has changed
+
+
+def _readings(context: Context, book: Book, seen: Snapshot) -> Iterator[Reading]:
+    """Give one reading of each host that has a meter, the BMC's where there is one."""
+    answering = {host for host, state in seen.bmcs.items() if state in (Bmc.ON, Bmc.OFF)} - seen.sleepers
+    found = {
+        host: ("bmc", watts)
+        for host, watts in watts_all(book, answering, context.settings.power.bmc_timeout).items()
+    }
+    found = {**exported(context.settings.exporter), **found}
+    for element in seen.hosts:
+        host = int(element.findtext("ID", "-1"))
+        if host in found:
+            source, watts = found[host]
+            model, load = curve(element, context.settings.power), seen.loads.get(host, 0.0)
+            yield Reading(host, source, watts, model, load, seen.bmcs.get(host) is Bmc.OFF)
+
+
+def exported(settings: Exporter) -> dict[int, tuple[str, float]]:
+    """Return source and watts of each host on our exporter's page; none where there is no page."""
+    if not settings.power.sources:
+        return {}
+    http = Http(connections=1, size=LARGEST_PAGE, trust=settings.client.ca_file)
+    try:
+        page = http.get(f"{_url(settings)}/metrics", timeout=PAGE_TIMEOUT, headers=_login(settings))
+    except (HttpError, OSError) as error:
+        guarded = settings.web_config is not None
+        _log.log(WARNING if guarded else DEBUG, "no figures of power from the exporter: %s", error)
+        return {}
+    finally:
+        http.close()
+    return parsed(page.body.decode("utf-8", "replace"))
+
+
+def _url(settings: Exporter) -> str:
+    address, _, port = settings.address.rpartition(":")
+    return (settings.client.url or f"http://{_ANY.get(address, address)}:{port}").rstrip("/")
+
+
+def _login(settings: Exporter) -> dict[str, str]:
+    """Return the header that the exporter asks for; raise OSError without the file."""
+    if settings.client.login_file is None:
+        return {}
+    login = settings.client.login_file.read_bytes().strip()
+    return {"Authorization": "Basic " + b64encode(login).decode()}
+
+
+def parsed(page: str) -> dict[int, tuple[str, float]]:
+    """Return source and watts of each host on a page of metrics."""
+    found = {}
+    for host, source, text in _WATTS.findall(page):
+        try:
+            watts = float(text)
+        except ValueError:
+            continue
+        if source in watt_model.RANKS and 0 < watts < 1e5:
+            found[int(host)] = (source, watts)
+    return found

@@ -1,0 +1,92 @@
+"""One round on one cluster: what was decided, then every claim that waits for something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from hooks.power.decide import Action, Drop, Leave, PowerOff, Return, Wake
+from onext.hosts.actions import power_off, return_to_service, wake
+from onext.hosts.actions.actuator import Hand
+from onext.hosts.actions.world import Failed, Sight, Stopped
+from onext.hosts.model import GOING, Cluster, Phase
+
+Outcome = dict[int, str]
+
+
+def act(hand: Hand, cluster: Cluster, actions: Iterable[Action]) -> Outcome:
+    """Carry out a decision's actions, then go on with what waits; say of each host what came of it.
+
+    What fails on one host does not keep the others from their turn.
+    """
+    outcome: Outcome = {}
+    for action in actions:
+        outcome[action.host] = _safely(lambda action=action: _do(hand, action))  # type: ignore[misc]
+    for host in cluster.hosts:
+        if host.id not in outcome and (host.phase in WAITING or (host.by_hand and host.phase in GOING)):
+            outcome[host.id] = _safely(lambda host=host: _go_on(hand, host.id))  # type: ignore[misc]
+    return outcome
+
+
+WAITING = (Phase.STOPPING, Phase.WAKING, Phase.RETURNING)
+LONG = 600.0  # seconds after which what still waits has time until the next round
+
+
+def under_way(cluster: Cluster, actions: Iterable[Action], now: float) -> bool:
+    """Whether the next look should come soon: hosts boot, are monitored again or shut down."""
+    for action in actions:
+        if isinstance(action, Wake | Return) or (
+            isinstance(action, PowerOff) and not cluster.on(action.host)
+        ):
+            return True
+    waiting = (host.claim for host in cluster.hosts if host.claim and host.phase in WAITING)
+    return any(0 <= now - claim.since < LONG for claim in waiting)
+
+
+def _safely(step: Callable[[], str]) -> str:
+    try:
+        return step()
+    except Failed as error:
+        return f"tried again later: {error}"
+    except Stopped:
+        return "stopped by `onext stop power`"
+
+
+def _do(hand: Hand, action: Action) -> str:
+    if isinstance(action, PowerOff):
+        if hand.stale:
+            return "decided too long ago: decided anew"
+        return power_off.power_off(hand, action.host, action.moves, action.reason)
+    if isinstance(action, Wake):
+        return wake.wake(hand, action.host, action.reason)
+    sight = hand.world.see(action.host)
+    if sight.claim is None:
+        return "nothing of ours"
+    if hand.leases.bind(action.host, sight.claim, hand.world):
+        return "another server's intent still binds"
+    return _give_up(hand, sight, action)
+
+
+def _give_up(hand: Hand, sight: Sight, action: Action) -> str:
+    assert sight.claim
+    if isinstance(action, Leave):
+        return hand.leave(sight, action.reason)
+    if isinstance(action, Return) and sight.claim.phase in (Phase.DRAINING, Phase.CLOSING):
+        return return_to_service.go_back(hand, sight, action.reason)
+    if isinstance(action, Drop) and sight.claim.phase is Phase.LEFT:
+        hand.release(sight)
+        return action.reason
+    return "not as it was any more"
+
+
+def _go_on(hand: Hand, host: int) -> str:
+    """Take the next step of a claim that waits."""
+    sight = hand.world.see(host)
+    if sight.claim and sight.claim.by_hand and sight.claim.phase in GOING:
+        return power_off.power_off(hand, host, (), sight.claim.reason)  # whoever ordered it may be gone
+    if sight.claim is None or sight.claim.phase not in WAITING:
+        return "done"
+    if hand.leases.bind(host, sight.claim, hand.world):
+        return "another server's intent still binds"
+    if sight.claim.phase is Phase.STOPPING:
+        return power_off.stopping(hand, sight)
+    return (wake.waking if sight.claim.phase is Phase.WAKING else return_to_service.returning)(hand, sight)

@@ -1,0 +1,80 @@
+"""What tenants write: PROMETHEUS_EXPORTER and PROMETHEUS_LABELS of a VM's user template.
+
+`9100`, `[2001:db8::7]:9100`, `10.0.0.7:9100/metrics`, several separated by commas or spaces; and
+`app=web,tier=front`. Nothing of it is believed: hooks.targets.policy says what may be scraped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+EXPORTER = "PROMETHEUS_EXPORTER"
+LABELS = "PROMETHEUS_LABELS"
+Address = IPv4Address | IPv6Address
+
+_LONGEST = 1024  # characters of either attribute
+_MOST_LABELS = 10
+_LONGEST_VALUE = 128
+_TARGET = re.compile(
+    r"(?:(?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})(?P<path>/[A-Za-z0-9._~/-]{0,127})?"
+)
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
+_RESERVED = re.compile(r"job|instance|geolocation|alertname|severity|one_.*|__.*")
+
+
+class Refused(ValueError):
+    """A target, or an attribute, that is not taken: why."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One target as a tenant wrote it; `address` None means the VM's own."""
+
+    text: str
+    port: int
+    address: Address | None = None
+    path: str = ""
+
+
+def wishes(text: str) -> list[Wish | Refused]:
+    """Return each target of a PROMETHEUS_EXPORTER, or why it is none."""
+    if len(text) > _LONGEST:
+        return [Refused(f"{EXPORTER} is longer than {_LONGEST} characters")]
+    return [_wish(word) for word in re.split(r"[\s,]+", text.strip()) if word]
+
+
+def _wish(word: str) -> Wish | Refused:
+    found = _TARGET.fullmatch(word)
+    if found is None:
+        return Refused(f"{word!r} is not port, address:port or [address]:port, with an optional /path")
+    port = int(found["port"])
+    if not 0 < port < 1 << 16:
+        return Refused(f"{word!r}: no such port")
+    try:
+        address = ip_address(found["address"].strip("[]")) if found["address"] else None
+    except ValueError:
+        return Refused(f"{word!r}: no such address")
+    return Wish(word, port, address, found["path"] or "")
+
+
+def labels(text: str) -> dict[str, str]:
+    """Return the labels of a PROMETHEUS_LABELS; raise Refused for one that cannot or may not be set."""
+    if len(text) > _LONGEST:
+        raise Refused(f"{LABELS} is longer than {_LONGEST} characters")
+    found = dict(_label(part.strip()) for part in text.split(",") if part.strip())
+    if len(found) > _MOST_LABELS:
+        raise Refused(f"{LABELS} has more than {_MOST_LABELS} labels")
+    return found
+
+
+def _label(part: str) -> tuple[str, str]:
+    name, equals, value = (word.strip() for word in part.partition("="))
+    if not equals or not _NAME.fullmatch(name):
+        raise Refused(f"{LABELS}: {part!r} is not name=value")
+    if _RESERVED.fullmatch(name.lower()):
+        raise Refused(f"{LABELS}: {name!r} is reserved")
+    if len(value) > _LONGEST_VALUE or not value.isprintable():
+        raise Refused(f"{LABELS}: the value of {name!r} is too long or not printable")
+    return name, value

@@ -1,0 +1,192 @@
+"""The one who acts: a world, the limits, whose intent counts, and whom to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from onext.hosts.actions.world import Failed, Sight, Stopped, World
+from onext.hosts.energy import Curve
+from onext.hosts.model import Bmc, Claim, Phase, Record
+from onext.oned.objects import HostState
+
+SHUT = (HostState.OFFLINE, HostState.DISABLED)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that people are told."""
+
+    host: int
+    name: str
+    what: str  # off, on, drain, return, leave, wake-failed, quarantine, alarm
+    reason: str
+
+    @property
+    def alarming(self) -> bool:
+        """Whether a person has to look."""
+        return self.what in ("wake-failed", "quarantine", "alarm")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long things may take, in seconds, and how often they may fail."""
+
+    lease: float = 120.0
+    soft_off: float = 180.0
+    hard_off: float = 60.0
+    wake: float = 600.0
+    drain: float = 7200.0
+    failures: int = 2
+    left_alone: float = 86_400.0
+    min_hosts: int = 0  # that take guests, of the others of its cluster, at the moment of switching off
+
+
+class Leases:
+    """How long each claim has stood, by our own clock: the time of day may jump."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[Claim, float]] = {}
+        self._waits: dict[int, tuple[tuple[Phase, int], float]] = {}
+
+    def waited(self, host: int, claim: Claim, world: World) -> float:
+        """Return for how many seconds we have seen this phase of this claim."""
+        step = (claim.phase, round(claim.since))
+        known, first = self._waits.get(host, (None, 0.0))
+        if known != step:
+            first = world.monotonic()
+            self._waits[host] = (step, first)
+        return world.monotonic() - first
+
+    def saved(self) -> dict[str, tuple[str, int, float]]:
+        """Return what the next process of this server goes on with, until the machine boots again."""
+        waits = self._waits.items()
+        return {str(host): (phase.value, since, first) for host, ((phase, since), first) in waits}
+
+    def restore(self, saved: Mapping[str, tuple[str, int, float]]) -> None:
+        """Take what another process of this server saved, where we know nothing ourselves."""
+        for host, (phase, since, first) in saved.items():
+            self._waits.setdefault(int(host), ((Phase(phase), int(since)), float(first)))
+
+    def bind(self, host: int, claim: Claim, world: World) -> bool:
+        """Whether another server may still be acting on this claim; on one that is off nobody is."""
+        if (claim.server, claim.term) == (world.server, world.term) or claim.phase is Phase.OFF:
+            return False
+        known, first = self._seen.get(host, (None, 0.0))
+        if known != claim:
+            self._seen[host] = (claim, world.monotonic())
+            return claim.lease > 0
+        return world.monotonic() - first < claim.lease
+
+
+@dataclass
+class Hand:
+    """Does single steps; the modules beside put them in order."""
+
+    world: World
+    limits: Limits = field(default_factory=Limits)
+    leases: Leases = field(default_factory=Leases)
+    tell: Callable[[Event], None] = lambda _: None
+    curve: Callable[[int], Curve] = lambda _: Curve()
+    mark_by_hand: bool = False
+    decided: float | None = None  # when the cluster was looked at, by the world's monotonic clock
+
+    @property
+    def stale(self) -> bool:
+        """Whether so much time has passed since the cluster was looked at that its decision is void."""
+        return self.decided is not None and self.world.monotonic() - self.decided > self.limits.lease / 2
+
+    def say(self, sight: Sight, what: str, reason: str) -> None:
+        """Tell people what happened with a host."""
+        self.tell(Event(sight.id, sight.name, what, reason))
+
+    def claim(self, sight: Sight, phase: Phase, record: Record | None = None, **changes: object) -> Claim:
+        """Write a claim in our name (and a record), return it; what was known (capacity, failures) stays."""
+        self.go_on()
+        world = self.world
+        before = sight.claim or Claim(phase, 0.0)
+        by_hand = before.by_hand or self.mark_by_hand
+        fresh = {"since": world.now(), "server": world.server, "term": world.term, "lease": self.limits.lease}
+        anew = {"asked": 0.0, "hard": False, "slept": False, "opened": False, "by_hand": by_hand, **fresh}
+        claim = replace(before, phase=phase, **{**anew, **changes})  # type: ignore[arg-type]
+        world.write(sight.id, claim, record)
+        self.leases.waited(sight.id, claim, world)  # begins to count
+        return claim
+
+    def release(self, sight: Sight, record: Record | None = None) -> None:
+        """Remove our claim."""
+        self.world.write(sight.id, None, record)
+
+    def go_on(self) -> None:
+        """Raise Stopped when the kill switch is thrown."""
+        if self.world.stopped():
+            raise Stopped
+
+    def open_the_door(self, sight: Sight, **kept: float) -> str:
+        """Make a closed host DISABLED, so that it is monitored; one that we opened before is an operator's.
+
+        `kept` are the times of its claim that stay as they are.
+        """
+        claim = sight.claim
+        assert claim
+        if claim.opened and sight.state is HostState.OFFLINE:
+            return self.leave(sight, "somebody else put it into OFFLINE on its way back")
+        if sight.state is HostState.OFFLINE:
+            self.world.disable(sight.id)
+        self.claim(sight, claim.phase, opened=True, **kept)  # type: ignore[arg-type]
+        return "waiting for monitoring"
+
+    def leave(self, sight: Sight, reason: str) -> str:
+        """Give the host up for a day: somebody else has it in hand."""
+        until = self.world.now() + self.limits.left_alone
+        self.claim(sight, Phase.LEFT, until=until, reason=reason)
+        self.say(sight, "leave", reason)
+        return f"left alone: {reason}"
+
+    def waited(self, sight: Sight) -> float:
+        """Return for how many seconds the claim of a host that we hold has stood as it is."""
+        assert sight.claim
+        return self.leases.waited(sight.id, sight.claim, self.world)
+
+    def objection(self, sight: Sight, what: str, began: float) -> str:
+        """Take the last look before the BMC is told: return what speaks against it, or nothing.
+
+        The intent that was written at `began` must still bind the others. A host that is switched off must be
+        OFFLINE, empty and not needed for MIN_HOSTS.
+        """
+        world = self.world
+        fresh = world.see(sight.id)
+        ours = fresh.claim is not None and (fresh.claim.server, fresh.claim.term) == (
+            world.server,
+            world.term,
+        )
+        closed = fresh.empty and fresh.state is HostState.OFFLINE
+        if not ours or not (closed if what.startswith("off") else fresh.state in SHUT):
+            return "it is not empty, closed and ours any more"
+        if what.startswith("off") and world.others(sight.id) < self.limits.min_hosts:
+            return f"MIN_HOSTS is {self.limits.min_hosts}, and others have gone meanwhile"
+        self.go_on()
+        if world.monotonic() - began > self.limits.lease / 2:
+            return "it took too long since the intent was written"
+        return ""
+
+    def is_off(self, sight: Sight) -> bool:
+        """Whether a host that was told to go off is: its BMC says so, or without one it has fallen silent."""
+        state = self.world.ask_bmc(sight.id).state
+        return state is Bmc.OFF or (state is Bmc.SILENT and not self.world.proves_off(sight.id))
+
+    def doubt(self, sight: Sight) -> str:
+        """Look again at a host that is said to be off: return what speaks against that, or nothing."""
+        if self.world.reachable(sight.id):
+            return "it answers, whatever its BMC says: is it this host's BMC?"
+        return "" if self.is_off(sight) else "its BMC says one thing and then another"
+
+    def verified(self, sight: Sight) -> str:
+        """Ask the BMC, which must be this machine's and say on; return what is wrong, or nothing."""
+        answer = self.world.ask_bmc(sight.id)
+        if answer.state is Bmc.ON:
+            return ""
+        return f"its BMC says {answer.state.value}" + (f": {answer.error}" if answer.error else "")
+
+
+__all__ = ["Event", "Failed", "Hand", "Leases", "Limits", "Stopped"]

@@ -1,0 +1,216 @@
+"""The real world: oned, the host's BMC, ssh and `onehost sync`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from onext import process, ssh
+from onext.hosts.actions.world import Answer, Failed, Sight
+from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.interface import Bmc as BmcOf
+from onext.hosts.bmc.interface import BmcError, Power
+from onext.hosts.claims import RECORD_KEY, STATE_KEY, claim_of, claim_vector, record_of, record_vector
+from onext.hosts.inventory.cluster import OPEN, wild
+from onext.hosts.inventory.vms import BOUND, last_host
+from onext.hosts.model import NOT_OURS, Bmc, Claim, Record
+from onext.oned import stream
+from onext.oned.errors import NotFound, OnedError
+from onext.oned.objects import HostState, VmState, attribute
+from onext.part import Context
+from onext.xml import Element, MalformedXML, parse
+
+ENABLED, DISABLED, OFFLINE = 0, 1, 2  # the argument of one.host.status
+NO_DATASTORE, LIVE, COLD = -1, True, False
+SSH_TIMEOUT, SYNC_TIMEOUT = 10.0, 120.0
+T = TypeVar("T")
+
+
+def clock() -> float:
+    """Return seconds that only grow, and grow while this machine is suspended too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Live:
+    """Effects on behalf of this server, in the Raft term in which it began."""
+
+    def __init__(self, context: Context, book: Book, server: int, term: int) -> None:
+        self.context, self.book = context, book
+        self.server, self.term = server, term
+        self.migrations: list[float] = []
+
+    def now(self) -> float:
+        """Return the time of day."""
+        return self.context.now()
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
+        return clock()
+
+    def stopped(self) -> bool:
+        """Whether `onext stop` was given for this part, or for all."""
+        return self.context.stopped("power")
+
+    def see(self, host: int) -> Sight:
+        """Read a host, and in the pool of VMs all that is bound to it, whatever the host's own list says."""
+        element = _tried(lambda: self.context.oned.document("host.info", host, False))
+        listed = {int(item.text or -1) for item in element.iterfind("VMS/ID")}
+        return Sight(
+            host,
+            element.findtext("NAME", ""),
+            HostState(int(element.findtext("STATE", "0"))),
+            frozenset(listed | self._bound(host)),
+            wild(element),
+            claim_of(_vector(element, STATE_KEY)),
+            record_of(_vector(element, RECORD_KEY)),
+            _capacity(element),
+            float(element.findtext("MONITORING/TIMESTAMP", "0") or 0),
+        )
+
+    def _bound(self, host: int) -> set[int]:
+        """Return the VMs whose last history record is this host, in any state that binds them to it."""
+        here = re.compile(b"<HID>%d</HID>" % host)
+        source = self.context.oned.source
+
+        def read() -> set[int]:
+            pool = stream.pool(source, "vmpool.info", *stream.ALL_VMS, tag="VM")
+            elements = (parse(vm) for vm in pool if here.search(vm))
+            return {
+                int(vm.findtext("ID", "-1"))
+                for vm in elements
+                if last_host(vm) == host and VmState(int(vm.findtext("STATE", "0"))) in BOUND
+            }
+
+        return _tried(read)
+
+    def others(self, host: int) -> int:
+        """Count the hosts of the same cluster, but this one, that take guests now."""
+        source = self.context.oned.source
+        hosts = _tried(lambda: [parse(one) for one in stream.pool(source, "hostpool.info", tag="HOST")])
+        clusters = {one.findtext("ID"): one.findtext("CLUSTER_ID") for one in hosts}
+        same = (one for one in hosts if one.findtext("CLUSTER_ID") == clusters.get(str(host)))
+        return sum(_takes_guests(one) for one in same if one.findtext("ID") != str(host))
+
+    def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
+        """Write claim and record in one call."""
+        changes: dict[str, dict[str, str] | None] = {STATE_KEY: claim_vector(claim) if claim else None}
+        if record is not None:
+            changes[RECORD_KEY] = record_vector(record, self.now())
+        _tried(lambda: self.context.oned.update_host(host, changes))
+
+    def disable(self, host: int) -> None:
+        """Let the scheduler place nothing more."""
+        self._status(host, DISABLED)
+
+    def offline(self, host: int) -> None:
+        """Close the door."""
+        self._status(host, OFFLINE)
+
+    def enable(self, host: int) -> None:
+        """Let the host take guests."""
+        self._status(host, ENABLED)
+
+    def _status(self, host: int, status: int) -> None:
+        _tried(lambda: self.context.oned.call("host.status", host, status))
+
+    def migrate(self, guest: int, source: int, target: int) -> bool:
+        """Begin a migration where the guest still stands on its source and may move now."""
+        try:
+            vm = self.context.oned.vm(guest)
+        except NotFound:
+            return False
+        except OnedError as error:
+            raise Failed(str(error)) from error
+        parked = vm.state in (VmState.POWEROFF, VmState.SUSPENDED)
+        if vm.host_id != source or not (vm.running or parked):
+            return False
+        live = COLD if parked else LIVE
+        # live, enforce: oned itself refuses what does not fit
+        _tried(lambda: self.context.oned.call("vm.migrate", guest, target, live, True, NO_DATASTORE, 0))
+        self.migrations.append(self.now())
+        return True
+
+    def ask_bmc(self, host: int) -> Answer:
+        """Ask for power; a host without an entry is SILENT."""
+        try:
+            reading = self._bmc(host).power()
+        except BmcError as error:
+            return Answer(Bmc.SILENT, str(error))
+        states = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF}
+        return Answer(states.get(reading.power, Bmc.SILENT), reading.reason)
+
+    def _bmc(self, host: int) -> BmcOf:
+        settings = self.context.settings
+        config = settings.geolocation.ssh_config
+        return self.book.bmc(host, timeout=settings.power.bmc_timeout, ssh_config=config)
+
+    def proves_off(self, host: int) -> bool:
+        """Whether its BMC can say OFF; one that is not there proves nothing."""
+        try:
+            return self._bmc(host).proves_off
+        except BmcError:
+            return True
+
+    def switch_bmc(self, host: int, what: str) -> str:
+        """Order `on`, `off-soft` or `off-hard`."""
+        try:
+            bmc = self._bmc(host)
+            {"on": bmc.switch_on, "off-soft": bmc.soft_off, "off-hard": bmc.hard_off}[what]()
+        except BmcError as error:
+            return str(error)
+        return ""
+
+    def reachable(self, host: int) -> bool:
+        """Whether the host lets us in by ssh."""
+        name = _tried(lambda: self.context.oned.host(host)).name
+        try:
+            ssh.run(name, ["true"], timeout=SSH_TIMEOUT, config=self.context.settings.geolocation.ssh_config)
+        except (process.CommandError, ValueError):
+            return False
+        return True
+
+    def sync(self, host: int) -> None:
+        """Run `onehost sync --force` for this host: it skips OFFLINE hosts, so ours woke with old drivers."""
+        name = _tried(lambda: self.context.oned.host(host)).name
+        tool = self.context.paths.bin / "onehost"
+        argv = [str(tool) if tool.exists() else "onehost", "sync", "--force", name]
+        try:
+            process.run(argv, timeout=SYNC_TIMEOUT)
+        except process.CommandError as error:
+            raise Failed(str(error)) from error
+
+
+def _tried(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except (OnedError, MalformedXML) as error:
+        raise Failed(str(error)) from error
+
+
+def _takes_guests(element: Element) -> bool:
+    claim = claim_of(_vector(element, STATE_KEY))
+    state = HostState(int(element.findtext("STATE", "0")))
+    return state in OPEN and (claim is None or claim.phase in NOT_OURS)
+
+
+def _vector(element: Element, key: str) -> dict[str, str] | str | None:
+    found = element.find(f"TEMPLATE/{key}")
+    value = attribute(found) if found is not None else None
+    return dict(value) if value is not None and not isinstance(value, str) else value
+
+
+def _capacity(element: Element) -> dict[str, str]:
+    """Return what oned forgets of an OFFLINE host."""
+    share = element.find("HOST_SHARE")
+    if share is None or share.findtext("TOTAL_CPU", "0") == "0":
+        return {}
+    kept = {key: share.findtext(key, "0") for key in ("TOTAL_CPU", "TOTAL_MEM", "MAX_CPU", "MAX_MEM")}
+    kept |= {key: element.findtext(f"TEMPLATE/{key}", "") for key in ("RESERVED_CPU", "RESERVED_MEM")}
+    cores = [node.findall("CORE") for node in share.iterfind("NUMA_NODES/NODE")]
+    kept["NUMA"] = " ".join(str(len(node)) for node in cores)
+    kept["PCI"] = " ".join(pci.findtext("SHORT_ADDRESS", "") for pci in share.iterfind("PCI_DEVICES/PCI"))[
+        :400
+    ]
+    return kept

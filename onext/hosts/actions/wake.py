@@ -1,0 +1,135 @@
+"""Wake a host: BMC on, ssh, DISABLED, monitored afresh, drivers brought up to date, enabled.
+
+A wake that takes too long or whose sync fails is tried again while other hosts are woken in its place; after
+a few failures it is quarantined for a person to look at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from onext.hosts.actions.actuator import SHUT, Hand
+from onext.hosts.actions.world import Failed, Sight
+from onext.hosts.model import Bmc, Claim, Phase, Record
+from onext.oned.objects import HostState
+
+
+def wake(hand: Hand, host: int, reason: str, *, by_hand: bool = False) -> str:
+    """Begin to wake a host that we switched off, and come as far as can be done without waiting."""
+    sight = hand.world.see(host)
+    wakeable = (Phase.OFF, Phase.QUARANTINED) if by_hand else (Phase.OFF,)
+    if sight.claim is None or sight.claim.phase not in wakeable:
+        return "not ours to wake"
+    if hand.leases.bind(host, sight.claim, hand.world):
+        return "another server's intent still binds"
+    if not by_hand and (stranger := _stranger(hand, sight)):
+        return hand.leave(sight, stranger)
+    slept = hand.world.now() - sight.claim.since if sight.claim.phase is Phase.OFF else 0.0
+    saved = hand.curve(host).saved(max(0.0, slept), sight.record.boot_seconds)
+    record = replace(
+        sight.record,
+        off_seconds=sight.record.off_seconds + max(0.0, slept),
+        joules=sight.record.joules + max(0.0, saved),
+    )
+    asleep = sight.claim.phase is Phase.OFF
+    claim = hand.claim(sight, Phase.WAKING, record, reason=reason, failures=0, slept=asleep)
+    return waking(hand, replace(sight, claim=claim, record=record))
+
+
+def _stranger(hand: Hand, sight: Sight) -> str:
+    """Say what somebody else did to a sleeping host; nothing where it still sleeps as we left it."""
+    if hand.world.ask_bmc(sight.id).state is Bmc.ON:
+        return "somebody else switched it on"
+    state = hand.world.see(sight.id).state  # its BMC may have taken its time
+    return "" if state is HostState.OFFLINE else f"somebody else put it into {state.name} while it slept"
+
+
+def waking(hand: Hand, sight: Sight) -> str:
+    """Go on waking a host."""
+    claim = sight.claim
+    assert claim
+    if sight.state not in SHUT:
+        return _open_already(hand, sight)
+    if claim.opened and sight.state is HostState.OFFLINE:
+        return hand.open_the_door(sight)
+    if hand.waited(sight) > hand.limits.wake:
+        return _failed(hand, sight, f"it did not come within {hand.limits.wake:.0f} s")
+    if claim.asked and hand.world.reachable(sight.id):
+        return _let_in(hand, sight)
+    return _ask(hand, sight) if not claim.asked or hand.is_off(sight) else "waiting for ssh"
+
+
+def _again(hand: Hand, sight: Sight, record: Record | None = None, **changes: float) -> Claim:
+    """Write the claim on a host that is being woken again, with what is known of this wake."""
+    claim = sight.claim
+    assert claim
+    known = {"since": claim.since, "asked": claim.asked, "opened": claim.opened, "slept": claim.slept}
+    return hand.claim(sight, Phase.WAKING, record, **{**known, **changes})
+
+
+def _open_already(hand: Hand, sight: Sight) -> str:
+    """Take it as awake when monitoring has come since; else somebody else has it in hand."""
+    assert sight.claim
+    if sight.claim.asked and sight.monitored > sight.claim.asked and sight.state is HostState.MONITORED:
+        return _awake(hand, sight)  # enabled by us before we were killed, or by an operator
+    return hand.leave(sight, f"somebody else put it into {sight.state.name} while it woke")
+
+
+def _ask(hand: Hand, sight: Sight) -> str:
+    began = hand.world.monotonic()
+    _again(hand, sight, asked=hand.world.now())
+    if wrong := hand.objection(sight, "on", began) or hand.world.switch_bmc(sight.id, "on"):
+        return f"its BMC did not take it: {wrong}"
+    return "asked to switch on"
+
+
+def _let_in(hand: Hand, sight: Sight) -> str:
+    claim = sight.claim
+    assert claim
+    if not claim.opened:
+        return hand.open_the_door(sight, since=claim.since, asked=claim.asked, slept=claim.slept)
+    if hand.world.now() < claim.asked:  # the clock was set back: monitoring would never be newer
+        _again(hand, sight, asked=hand.world.now())
+    if sight.monitored <= claim.asked:
+        return "waiting for monitoring"
+    return _sync(hand, sight)
+
+
+def _sync(hand: Hand, sight: Sight) -> str:
+    hand.go_on()
+    try:
+        hand.world.sync(sight.id)
+    except Failed as error:
+        return _failed(hand, sight, f"its drivers could not be brought up to date: {error}")
+    if hand.world.see(sight.id).state is not HostState.DISABLED:  # a sync takes its time
+        return "looked at again: its state changed meanwhile"
+    hand.world.enable(sight.id)
+    return _awake(hand, sight)
+
+
+def _awake(hand: Hand, sight: Sight) -> str:
+    """Write down that it woke, how long it took, and if it was off before, that it is proven."""
+    assert sight.claim
+    now = hand.world.now()
+    woken = _woken(sight.record, now, now - sight.claim.asked)
+    hand.release(sight, replace(woken, proven=now) if sight.claim.slept else woken)
+    hand.say(sight, "on", sight.claim.reason)
+    return "awake"
+
+
+def _woken(record: Record, now: float, seconds: float) -> Record:
+    boot = min(max(seconds, 1.0), 7200.0)  # a clock that jumped is no boot time
+    return replace(record, boot_seconds=boot, on_since=now, wakes=record.wakes + 1)
+
+
+def _failed(hand: Hand, sight: Sight, reason: str) -> str:
+    assert sight.claim
+    failures = sight.claim.failures + 1
+    record = replace(sight.record, failed_wakes=sight.record.failed_wakes + 1)
+    if failures >= hand.limits.failures:
+        hand.claim(sight, Phase.QUARANTINED, record, reason=reason, failures=failures)
+        hand.say(sight, "quarantine", f"{reason}; it failed {failures} times")
+    else:
+        _again(hand, sight, record, since=hand.world.now(), asked=0.0, failures=failures)
+        hand.say(sight, "wake-failed", f"{reason}; others are woken in its place")
+    return reason

@@ -1,0 +1,41 @@
+"""Whether a host that is put to sleep by ssh is awake: its ssh server greets. Runs in the child only."""
+
+from __future__ import annotations
+
+import socket
+
+from onext.hosts.bmc.interface import Identity, Refused
+from onext.hosts.bmc.session import Job, Order
+
+_TIMEOUT = 5.0  # seconds
+_GREETING = b"SSH-"  # RFC 4253, 4.2
+
+
+class Awake:
+    """A connection to a host's ssh server; nobody logs in."""
+
+    def __init__(self, job: Job) -> None:
+        with socket.create_connection((job.address, job.port), _TIMEOUT) as opened:
+            opened.settimeout(_TIMEOUT)
+            self._greeting = opened.recv(len(_GREETING))
+
+    def power(self) -> str:
+        """Return `on`; a host that does not greet is not off for that."""
+        if self._greeting != _GREETING:
+            raise Refused("it takes connections, and no ssh server answers")
+        return "on"
+
+    def identity(self) -> Identity:
+        """Return nothing: that takes a login, which is for orders."""
+        return Identity()
+
+    def order(self, order: Order) -> None:
+        """Refuse: orders go by ssh and over the network."""
+        raise Refused(f"{order} is no order for a host without a BMC")
+
+    def watts(self) -> float | None:
+        """Return None: nobody measures."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is kept open."""

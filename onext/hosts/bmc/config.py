@@ -1,0 +1,132 @@
+"""`bmc.yaml`: one entry per host id, in a file that few may read; read whole, checked whole.
+
+No message holds a value of the file, because a password may stand anywhere in one that is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from onext.hosts.bmc.controller import Controller
+from onext.hosts.bmc.entry import Entry, Suspend
+from onext.hosts.bmc.interface import Bmc, BookError, NotConfigured, UnsafeFile
+from onext.hosts.bmc.suspend import Sleeper
+
+_TOO_WIDE = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+_ENTRIES: TypeAdapter[dict[int, Entry]] = TypeAdapter(dict[int, Entry])
+
+
+@dataclass(frozen=True)
+class Book:
+    """The entries of bmc.yaml by host id."""
+
+    file: Path
+    entries: Mapping[int, Entry] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, file: Path) -> Book:
+        """Read bmc.yaml, empty where there is none; raise UnsafeFile or BookError."""
+        try:
+            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return cls(file)
+        except OSError as error:
+            raise BookError(f"{file}: cannot be read: {error.strerror}") from error
+        with os.fdopen(descriptor, "rb") as stream:
+            _refuse_unsafe(file, os.fstat(stream.fileno()))
+            entries, complaints = _parse(stream.read())
+        if complaints:  # outside of any except: the library's errors hold what stands in the file
+            raise BookError("\n".join(f"{file}:{line}" for line in complaints))
+        return cls(file, entries)
+
+    def __contains__(self, host: int) -> bool:
+        return host in self.entries
+
+    def bmc(self, host: int, *, timeout: float = 8.0, ssh_config: Path | None = None) -> Bmc:
+        """Return a host's BMC, whose calls end within `timeout` seconds; raise NotConfigured.
+
+        `ssh_config` is for hosts that are suspended.
+        """
+        if host not in self.entries:
+            raise NotConfigured(f"host {host} has no entry in {self.file}")
+        entry = self.entries[host]
+        if isinstance(entry, Suspend):
+            return Sleeper(host, entry, timeout, ssh_config)
+        return Controller(host, entry, timeout)
+
+
+def _refuse_unsafe(file: Path, found: os.stat_result) -> None:
+    """Refuse what others may read or write, what somebody else made, and what `onehost sync` spreads."""
+    if not stat.S_ISREG(found.st_mode) or found.st_mode & _TOO_WIDE:
+        mode = stat.S_IMODE(found.st_mode)
+        raise UnsafeFile(f"{file}: mode {mode:04o} is wider than 0640: chmod 0640 {file}")
+    if found.st_uid not in {0, os.geteuid(), file.parent.stat().st_uid}:
+        raise UnsafeFile(f"{file}: belongs to user {found.st_uid}: chown root:oneadmin {file}")
+    if "remotes" in {*file.absolute().parent.parts, *file.resolve().parent.parts}:
+        raise UnsafeFile(f"{file}: lies below remotes/, which is copied to every node: move it to etc")
+
+
+def _parse(data: bytes) -> tuple[Mapping[int, Entry], list[str]]:
+    """Return the entries, or `line: complaint` for each thing that is wrong."""
+    try:
+        document = YAML(typ="rt").load(data.decode()) or {}
+    except DuplicateKeyError as error:
+        return {}, [f"{_marked(error)}: a key stands here that stood before"]
+    except MarkedYAMLError as error:
+        return {}, [f"{_marked(error)}: not YAML (a password with special characters needs quotes)"]
+    except (YAMLError, UnicodeDecodeError):
+        return {}, ["1: not YAML in UTF-8"]
+    try:
+        entries = _ENTRIES.validate_python(document)
+    except ValidationError as error:
+        return {}, list(_complaints(document, error))
+    return entries, list(_twins(document, entries))
+
+
+def _marked(error: MarkedYAMLError) -> int:
+    return error.problem_mark.line + 1 if error.problem_mark else 1
+
+
+def _complaints(document: object, error: ValidationError) -> Iterator[str]:
+    for found in error.errors(include_url=False, include_context=False, include_input=False):
+        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "suspend", "[key]")]
+        message = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "string_type":
+            message = "text was expected: put it in quotes"
+        elif found["type"] == "extra_forbidden":
+            message = "no such key"
+        elif found["type"].startswith("union_tag"):
+            message = "kind: ipmi, redfish or suspend was expected"
+        yield f"{_line(document, where)}: {'.'.join(map(str, where))}: {message}"
+
+
+def _twins(document: object, entries: Mapping[int, Entry]) -> Iterator[str]:
+    """Find two hosts of one machine: whoever switches one would switch the other."""
+    seen: dict[object, int] = {}
+    for host, entry in entries.items():
+        for mark in {entry.place, getattr(entry, "uuid", None), getattr(entry, "serial", None)} - {None}:
+            other = seen.setdefault(mark, host)
+            if other != host:
+                yield f"{_line(document, [host])}: {host}: names the same machine as {other}"
+                break
+
+
+def _line(document: object, where: list[int | str]) -> int:
+    """Return the line of the innermost key of `where` that stands in the document."""
+    line = 1
+    for key in where:
+        if not isinstance(document, CommentedMap) or key not in document:
+            break
+        line = document.lc.key(key)[0] + 1
+        document = document[key]
+    return line

@@ -1,0 +1,110 @@
+"""What the rest of this part knows of BMCs: what one can be asked and told, and how that fails.
+
+Where to get one: `onext.hosts.bmc.config.Book.load(paths.own_etc / "bmc.yaml").bmc(host_id, timeout=…)`.
+All at once: `onext.hosts.bmc.fleet.query_all(book, deadline)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class BmcError(Exception):
+    """What keeps us from a BMC; the message says what to do and holds no credential."""
+
+
+class NotConfigured(BmcError):
+    """The host has no entry in bmc.yaml."""
+
+
+class BookError(BmcError):
+    """bmc.yaml cannot be used at all; the message names file, line, key and what was expected."""
+
+
+class UnsafeFile(BookError):
+    """bmc.yaml can be read or written by too many, belongs to somebody else, or lies below remotes/."""
+
+
+class Unreachable(BmcError):
+    """No answer, an answer cut off, or none in time."""
+
+
+class WrongPassword(BmcError):
+    """The BMC does not take this user and password."""
+
+
+class WrongCertificate(BmcError):
+    """The certificate is not the pinned one, or no authority of this machine vouches for it."""
+
+
+class WrongMachine(BmcError):
+    """The BMC belongs to another machine than the entry names, or does not tell: nothing was switched."""
+
+
+class Refused(BmcError):
+    """The BMC answered and did not do it, or answered with what makes no sense."""
+
+
+class Power(Enum):
+    """Whether a machine has power. Any doubt is UNKNOWN, which is never OFF."""
+
+    ON = "on"
+    OFF = "off"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a BMC said just now, or `failure`: why it is unknown."""
+
+    power: Power
+    failure: BmcError | None = None
+    seconds: float = 0.0  # from the start of the round to this answer
+
+    @property
+    def reason(self) -> str:
+        """Say why it is unknown, for people; empty where it is known."""
+        return str(self.failure or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a BMC says of the machine that it belongs to; empty where it does not say."""
+
+    uuid: str = ""
+    serial: str = ""
+
+    def __str__(self) -> str:
+        return self.uuid or self.serial
+
+
+class Bmc(Protocol):
+    """One host's BMC.
+
+    Every call is a session of its own that ends within the time-out, verifies the identity that bmc.yaml
+    names first, and switches only that machine. Orders return when the BMC took them, not when they are
+    done, and one that ends Unreachable may have been taken. All but power() raise BmcError.
+    """
+
+    proves_off: bool
+    """Whether power() can ever say OFF. A host that is suspended is silent, and silence proves nothing."""
+
+    def power(self) -> Reading:
+        """Return whether the machine has power; never raises: what went wrong stands in the reading."""
+
+    def switch_on(self) -> None:
+        """Order power on; a machine that is on stays as it is."""
+
+    def soft_off(self) -> None:
+        """Order a shutdown by the operating system."""
+
+    def hard_off(self) -> None:
+        """Cut the power."""
+
+    def identity(self) -> Identity:
+        """Return who the BMC says that it belongs to, the same machine that bmc.yaml names."""
+
+    def watts(self) -> float | None:
+        """Return what the machine draws, None where the BMC does not measure it."""

@@ -1,0 +1,210 @@
+"""A cluster as decide() sees it, from a snapshot. Pure."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from onext.hosts.claims import RECORD_KEY, STATE_KEY, claim_of, record_of
+from onext.hosts.energy import Curve
+from onext.hosts.inventory.groups import ties
+from onext.hosts.inventory.snapshot import Snapshot
+from onext.hosts.inventory.vms import Judge, Places, guest, last_host, size
+from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Phase
+from onext.hosts.placement.problem import Size
+from onext.oned.objects import HostState, attribute
+from onext.settings.power import Power
+from onext.xml import Element
+
+OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
+KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known of a cluster's hosts beyond their own elements."""
+
+    snapshot: Snapshot
+    settings: Power
+    excluded: Mapping[str, str]  # host name -> why
+    due: Mapping[int, float]
+    here: str = socket.gethostname()
+
+
+def observe(snapshot: Snapshot, cluster_id: int, settings: Power, now: float) -> Cluster:
+    """Return a cluster; raise KeyError when it is not there."""
+    element = next((c for c in snapshot.clusters if c.findtext("ID") == str(cluster_id)), None)
+    if element is None:
+        raise KeyError(cluster_id)
+    ours = [host for host in snapshot.hosts if host.findtext("CLUSTER_ID") == str(cluster_id)]
+    ours.sort(key=lambda host: int(host.findtext("ID", "-1")))
+    ids = {int(host.findtext("ID", "-1")) for host in ours}
+    places = Places({int(host.findtext("ID", "-1")): _attributes(host) for host in ours})
+    judge = Judge(places, ties(snapshot.groups), snapshot.pins_count)
+    guests = [found for vm in snapshot.vms if (found := _of_cluster(vm, ids, judge))]
+    about = Surroundings(snapshot, settings, dict(_roles(snapshot)), _due(snapshot, now))
+    return Cluster(
+        cluster_id,
+        element.findtext("NAME", ""),
+        tuple(_host(host, about) for host in ours),
+        tuple(guests),
+        tuple(size(t.find("TEMPLATE")) for t in snapshot.templates if t.findtext("UID") == "0"),
+        held=held(element),
+    )
+
+
+def chosen(snapshot: Snapshot, cluster_id: int, key: str) -> dict[str, str]:
+    """Return a vector of a cluster's template, empty where there is none."""
+    for element in snapshot.clusters:
+        if element.findtext("ID") == str(cluster_id):
+            found = element.find(f"TEMPLATE/{key}")
+            value = attribute(found) if found is not None else {}
+            return {} if isinstance(value, str) else dict(value)
+    return {}
+
+
+def held(cluster: Element) -> str:
+    """Say why OneDRS keeps us from shrinking a cluster; empty when it does not."""
+    automation = cluster.findtext("TEMPLATE/ONE_DRS/AUTOMATION", "").lower()
+    if automation in ("partial", "full"):
+        return f"OneDRS acts by itself here (AUTOMATION = {automation})"
+    if cluster.findtext("PLAN/STATE") == "1":
+        return "OneDRS is applying a plan here"
+    return ""
+
+
+def _of_cluster(vm: Element, hosts: set[int], judge: Judge) -> Guest | None:
+    """Return a guest that stands on these hosts, or waits and may stand on one of them."""
+    host = last_host(vm)
+    if host >= 0 and host not in hosts and vm.findtext("STATE") != "1":
+        return None
+    found = guest(vm, judge)
+    if found is None or (found.host < 0 and found.hosts is not None and not found.hosts):
+        return None
+    return found
+
+
+def _attributes(host: Element) -> dict[str, str]:
+    """Return what requirements may ask of a host."""
+    scalars = {child.tag: child.text or "" for child in host.iterfind("TEMPLATE/*") if not len(child)}
+    plain = {child.tag: child.text or "" for child in host if not len(child)}
+    return {**scalars, **plain}
+
+
+def _host(element: Element, about: Surroundings) -> Host:
+    number, name = int(element.findtext("ID", "-1")), element.findtext("NAME", "")
+    claim = claim_of(_vector(element, STATE_KEY))
+    return Host(
+        number,
+        name,
+        HostState(int(element.findtext("STATE", "0"))),
+        _size(element, claim),
+        _curve(number, element, about),
+        _bmc(number, claim, about.snapshot),
+        claim,
+        record_of(_vector(element, RECORD_KEY)),
+        _excluded(element, name, about),
+        about.snapshot.monitored.get(number, 0.0),
+        wild(element),
+        number in about.snapshot.sleepers,
+        about.due.get(number, float("inf")),
+        element.findtext("TEMPLATE/PIN_POLICY", "").upper() == "PINNED",
+    )
+
+
+def _bmc(number: int, claim: Claim | None, snapshot: Snapshot) -> Bmc:
+    """Return what its BMC says; one without, that we put to sleep and that is silent, sleeps."""
+    said = snapshot.bmcs.get(number, Bmc.NONE)
+    slept = claim is not None and claim.phase in (Phase.STOPPING, Phase.OFF, Phase.WAKING)
+    return Bmc.OFF if said is Bmc.SILENT and slept and number in snapshot.sleepers else said
+
+
+def _vector(element: Element, key: str) -> Mapping[str, str] | str | None:
+    found = element.find(f"TEMPLATE/{key}")
+    return attribute(found) if found is not None else None
+
+
+def _size(element: Element, claim: Claim | None) -> Size:
+    """Return what guests may use; of a host that oned has forgotten, what we kept."""
+    cpu = int(element.findtext("HOST_SHARE/MAX_CPU", "0"))
+    memory = int(element.findtext("HOST_SHARE/MAX_MEM", "0"))
+    if claim and not cpu:
+        cpu = int(float(claim.capacity.get("MAX_CPU", "0")))
+        memory = int(float(claim.capacity.get("MAX_MEM", "0")))
+    return Size(cpu, memory // KIB_PER_MIB)
+
+
+def _curve(number: int, element: Element, about: Surroundings) -> Curve:
+    """Return a host's power curve; what was measured beats what people and the settings say."""
+    model, found = curve(element, about.settings), about.snapshot.metered.get(number)
+    return model.measured(found.idle, found.off, found.source) if found else model
+
+
+def curve(element: Element, settings: Power) -> Curve:
+    """Return the model of a host: ONEXT_POWER_WATTS = "idle,…,peak" (2 or 11 points), else the settings'."""
+    text = element.findtext("TEMPLATE/ONEXT_POWER_WATTS", "")
+    try:
+        points = tuple(float(item) for item in text.split(",") if item.strip())
+    except ValueError:
+        points = ()
+    if len(points) < 2 or any(not 0 <= watts < 1e5 for watts in points):
+        points = (settings.idle_watts, settings.peak_watts)
+    return Curve(points, settings.off_watts)
+
+
+def wild(element: Element) -> int:
+    """Count the guests on a host that OpenNebula does not know."""
+    found = element.findtext("TEMPLATE/TOTAL_WILDS", "0")
+    return int(found) if found.isdecimal() else len(element.findall("TEMPLATE/VM"))
+
+
+def _excluded(element: Element, name: str, about: Surroundings) -> str:
+    """Say why a host is never switched off."""
+    if element.findtext("TEMPLATE/ONEXT_POWER_EXCLUDE", "").upper() in ("YES", "TRUE", "1"):
+        return "ONEXT_POWER_EXCLUDE is set"
+    if role := element.findtext("TEMPLATE/ONEXT_POWER_ROLE", ""):
+        return f"its role: {role}"
+    front_ends = (*about.settings.front_end_hosts, about.here, *about.snapshot.front_ends)
+    if _short(name) in map(_short, front_ends):
+        return "it runs a front-end, Prometheus or storage"
+    return about.excluded.get(name, "")
+
+
+def _short(name: str) -> str:
+    """Return a name without its domain: people write both. An address stays as it is."""
+    return (
+        name.lower() if name.replace(".", "").isdecimal() or ":" in name else name.lower().partition(".")[0]
+    )
+
+
+def _roles(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Name the hosts that datastores need: replicas, and of each BRIDGE_LIST one that is enabled."""
+    enabled = {h.findtext("NAME", "") for h in snapshot.hosts if int(h.findtext("STATE", "0")) in OPEN}
+    for datastore in snapshot.datastores:
+        name = datastore.findtext("NAME", "")
+        if replica := datastore.findtext("TEMPLATE/REPLICA_HOST", ""):
+            yield replica, f"it is REPLICA_HOST of datastore {name}"
+        bridges = [host for host in datastore.findtext("TEMPLATE/BRIDGE_LIST", "").split() if host in enabled]
+        if bridges:
+            yield bridges[0], f"datastore {name} needs an enabled host of its BRIDGE_LIST"
+
+
+def _due(snapshot: Snapshot, now: float) -> dict[int, float]:
+    """Return when the next scheduled action of any guest of a host is due."""
+    due: dict[int, float] = {}
+    for vm in snapshot.vms:
+        host = last_host(vm)
+        for when in _times(vm.iterfind("TEMPLATE/SCHED_ACTION/TIME"), float(vm.findtext("STIME", "0"))):
+            if when >= now:
+                due[host] = min(when, due.get(host, when))
+    return due
+
+
+def _times(elements: Iterable[Element], start: float) -> Iterator[float]:
+    for element in elements:
+        text = (element.text or "").strip()
+        try:
+            yield start + float(text) if text.startswith("+") else float(text)
+        except ValueError:
+            continue

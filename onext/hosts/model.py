@@ -1,0 +1,192 @@
+"""What is: the hosts and guests of one cluster, as values. Nothing here asks or changes anything.
+
+CPU is in hundredths of a core, memory in MiB, times are Unix times, powers are watts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from onext.hosts.energy import Curve
+from onext.hosts.placement.problem import ZERO, Size
+from onext.oned.objects import HostState
+
+
+class Phase(str, Enum):
+    """How far we are with a host that we claimed."""
+
+    DRAINING = "draining"  # disabled by us, its guests move away
+    CLOSING = "closing"  # offline, looked at once more
+    STOPPING = "stopping"  # the BMC was, or is about to be, told to switch off
+    OFF = "off"  # the BMC confirmed it
+    WAKING = "waking"  # the BMC was told to switch on
+    RETURNING = "returning"  # on its way back to MONITORED without having been off
+    QUARANTINED = "quarantined"  # did not wake often enough: for a person
+    LEFT = "left"  # somebody else switched it: not ours for a while
+
+
+GOING = (Phase.DRAINING, Phase.CLOSING, Phase.STOPPING)
+NOT_OURS = (Phase.QUARANTINED, Phase.LEFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What we wrote into a host's template before we touched it (ONEXT_POWER_STATE).
+
+    `server` and `term` say which front-end acts, `lease` for how many seconds after `since` it may.
+    `capacity` is what oned forgets of an OFFLINE host.
+    """
+
+    phase: Phase
+    since: float
+    server: int = -1
+    term: int = 0
+    lease: float = 0.0
+    reason: str = ""
+    capacity: Mapping[str, str] = field(default_factory=dict)
+    failures: int = 0
+    asked: float = 0.0  # when the BMC was told
+    until: float = 0.0  # of LEFT
+    hard: bool = False  # switched off the hard way
+    by_hand: bool = False  # a person ordered it: no decision undoes it
+    slept: bool = False  # WAKING: it was surely off, so that its waking proves that it can
+    opened: bool = False  # WAKING, RETURNING: we made it DISABLED; one that is OFFLINE again is an operator's
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a host's past tells (ONEXT_POWER_RECORD); `proven` is when off, wake and sync last worked."""
+
+    proven: float = 0.0
+    boot_seconds: float = 180.0
+    identity: str = ""
+    on_since: float = 0.0
+    offs: tuple[float, ...] = ()  # times of the last day's switching off
+    off_seconds: float = 0.0
+    joules: float = 0.0
+    wakes: int = 0
+    failed_wakes: int = 0
+
+
+class Bmc(Enum):
+    """What a host's BMC said just now."""
+
+    ON = "on"
+    OFF = "off"
+    SILENT = "silent"
+    NONE = "none"  # no entry in bmc.yaml
+
+
+class Kind(Enum):
+    """What may be done with a guest."""
+
+    RUNNING = "running"  # may move live
+    PARKED = "parked"  # POWEROFF or SUSPENDED: bound to its host
+    BUSY = "busy"  # any other state on a host: wait
+    PENDING = "pending"  # waits for a host
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A VM. `fixed` says why it cannot move (empty: it can).
+
+    `hosts` are those on which its requirements, datastores and VM group allow it (None: all). Guests that
+    share a key in `apart` never share a host; those with one key in `together` stand on one.
+    """
+
+    id: int
+    name: str
+    size: Size
+    kind: Kind
+    host: int = -1
+    fixed: str = ""
+    hosts: frozenset[int] | None = None
+    apart: frozenset[str] = frozenset()
+    together: str = ""
+    group: int = 0
+    since: float = 0.0  # of PENDING: when it began to wait
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A hypervisor node. `size` is what guests may use of it (after RESERVED_CPU and RESERVED_MEM)."""
+
+    id: int
+    name: str
+    state: HostState
+    size: Size
+    curve: Curve = field(default_factory=Curve)
+    bmc: Bmc = Bmc.NONE
+    claim: Claim | None = None
+    record: Record = field(default_factory=Record)
+    excluded: str = ""  # why it is never switched off (empty: it may be)
+    monitored: float = 0.0  # when monitoring last came
+    wild: int = 0  # guests that OpenNebula does not know
+    sleeper: bool = False  # has no BMC: it can only be suspended
+    due: float = float("inf")  # when the next scheduled action of its guests is due
+    pinned: bool = False  # PIN_POLICY = PINNED: takes guests with pinned CPUs only
+
+    @property
+    def takes_guests(self) -> bool:
+        """Whether the scheduler places guests here now."""
+        return self.claim_free and self.state in (HostState.MONITORED, HostState.MONITORING_MONITORED)
+
+    @property
+    def claim_free(self) -> bool:
+        """Whether we are not at work on it."""
+        return self.claim is None or self.claim.phase in NOT_OURS
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person ordered what is being done with it, or its being off."""
+        return self.claim is not None and self.claim.by_hand
+
+    def off_seconds(self, now: float) -> float:
+        """Return for how long we have had it off, up to now."""
+        return self.record.off_seconds + self._asleep(now)
+
+    def joules(self, now: float) -> float:
+        """Return what that has saved up to now, all boots subtracted, also the one that is to come."""
+        saved = self.curve.saved(self._asleep(now), self.record.boot_seconds)
+        return self.record.joules + max(0.0, saved)
+
+    def _asleep(self, now: float) -> float:
+        off = self.claim is not None and self.claim.phase is Phase.OFF
+        return max(0.0, now - self.claim.since) if off and self.claim else 0.0
+
+    @property
+    def phase(self) -> Phase | None:
+        """Return how far we are with it."""
+        return self.claim.phase if self.claim else None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Everything that a decision looks at. `held` says why nothing may shrink (empty: it may)."""
+
+    id: int
+    name: str
+    hosts: tuple[Host, ...]
+    guests: tuple[Guest, ...]
+    flavours: tuple[Size, ...] = ()  # of oneadmin's templates
+    held: str = ""
+    migrations: int = 0  # started by us during the last hour
+
+    def on(self, host: int) -> tuple[Guest, ...]:
+        """Return the guests that stand on a host, in whatever state."""
+        return tuple(guest for guest in self.guests if guest.host == host)
+
+    def by_host(self) -> dict[int, list[Guest]]:
+        """Group all placed guests by host; each host has an entry."""
+        groups: dict[int, list[Guest]] = {host.id: [] for host in self.hosts}
+        for guest in self.guests:
+            if guest.host in groups:
+                groups[guest.host].append(guest)
+        return groups
+
+
+def total(guests: list[Guest] | tuple[Guest, ...]) -> Size:
+    """Sum up the sizes of guests."""
+    return sum((guest.size for guest in guests), ZERO)

@@ -1,0 +1,139 @@
+"""Reading meters: rarely, the better one of two, and nothing that was not said."""
+
+import base64
+import os
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from hooks.power import power_readings
+from onext.hosts import watt_model
+from onext.hosts.bmc.config import Book
+from onext.hosts.inventory.snapshot import Snapshot
+from onext.hosts.model import Bmc
+from onext.part import Context
+from onext.paths import Paths
+from onext.settings import Settings
+from onext.settings.exporter import Client, Exporter
+from onext.settings.exporter import Power as Sources
+from onext.xml import parse
+from tests.fixtures_tls import certify
+
+NOW = 1_800_000_000.0
+HOSTS = tuple(parse(f"<HOST><ID>{number}</ID><TEMPLATE/></HOST>") for number in range(4))
+SEEN = Snapshot(HOSTS, (), (), bmcs={0: Bmc.ON, 1: Bmc.OFF, 2: Bmc.SILENT}, loads={0: 0.5, 3: 0.0})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[int]]:
+    """Play BMCs and the exporter; give whom the BMCs' reading was asked for."""
+    asked: list[frozenset[int]] = []
+
+    def watts_all(_book: Book, hosts: set[int], _deadline: float) -> dict[int, float]:
+        asked.append(frozenset(hosts))
+        return {0: 175.0}
+
+    monkeypatch.setattr(power_readings, "watts_all", watts_all)
+    monkeypatch.setattr(
+        power_readings, "exported", lambda _: {0: ("kepler", 60.0), 3: ("kepler", 45.0), 9: ("kepler", 1.0)}
+    )
+    return asked
+
+
+def context(tmp_path: Path, now: float = NOW) -> Context:
+    found = Context(Paths.self_contained(tmp_path), Settings(), lambda: now)
+    found.paths.state.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def test_the_bmc_counts_where_both_have_a_figure(tmp_path: Path, asked: list[frozenset[int]]) -> None:
+    """Wall power is what is paid for."""
+    here = context(tmp_path)
+    power_readings.read(here, Book(Path("bmc.yaml"), {}), SEEN)
+    known = watt_model.load(here.paths.state)
+    assert asked == [frozenset({0, 1})], "a BMC that is silent is not waited for once more"
+    assert (known[0].source, known[0].idle) == ("bmc", 100.0)
+    assert (known[3].source, known[3].idle, known[3].off) == ("kepler", 45.0, 0.0)
+    assert set(known) == {0, 3}
+
+
+def test_meters_are_read_rarely(tmp_path: Path, asked: list[frozenset[int]]) -> None:
+    """500 sessions with BMCs and a whole scrape each minute would slow every round down."""
+    here = context(tmp_path)
+    power_readings.read(here, Book(Path("bmc.yaml"), {}), SEEN)
+    os.utime(here.paths.state / watt_model.FILE, (NOW, NOW))
+    power_readings.read(context(tmp_path, NOW + 300), Book(Path("bmc.yaml"), {}), SEEN)
+    assert len(asked) == 1
+    power_readings.read(context(tmp_path, NOW + 601), Book(Path("bmc.yaml"), {}), SEEN)
+    assert len(asked) == 2
+
+
+def test_without_sources_nobody_is_asked() -> None:
+    """`sources: []` says that there is nothing to be had."""
+    assert power_readings.exported(Exporter(power=Sources(sources=[]))) == {}
+
+
+PAGE = b'opennebula_host_power_watts{one_host_id="3",source="kepler"} 41.5\n'
+
+
+class Exporter9925(BaseHTTPRequestHandler):
+    """Our exporter, as far as it matters."""
+
+    password = ""
+
+    def do_GET(self) -> None:
+        wanted = "Basic " + base64.b64encode(self.password.encode()).decode() if self.password else None
+        found = self.path == "/metrics" and self.headers["Authorization"] == wanted
+        self.send_response(200 if found else 401)
+        self.end_headers()
+        self.wfile.write(PAGE if found else b"")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("listens", ["127.0.0.1", "0.0.0.0"])
+def test_the_exporter_is_asked_where_it_listens(listens: str) -> None:
+    """Scaphandre and Kepler would count for nothing, and nobody would see why."""
+    with HTTPServer((listens, 0), Exporter9925) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = Exporter(listen=f"{listens}:{server.server_port}")
+        assert power_readings.exported(settings) == {3: ("kepler", 41.5)}
+        server.shutdown()
+    assert power_readings.exported(settings) == {}, "an exporter that is down is no error"
+
+
+class Guarded9925(Exporter9925):
+    """The same behind a password."""
+
+    password = "onext:secret"
+
+
+@pytest.mark.process
+def test_an_exporter_behind_tls_and_a_password(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who guards the exporter would lose all measured watts, and read of a model's instead."""
+    certify(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    (tmp_path / "login").write_text("onext:secret\n")
+    (tmp_path / "wrong").write_text("onext:other\n")
+    with HTTPServer(("127.0.0.1", 0), Guarded9925) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def ask(ca: str, login: str) -> dict[int, tuple[str, float]]:
+            url = f"https://127.0.0.1:{server.server_port}/"
+            client = Client(url=url, ca_file=tmp_path / ca, login_file=tmp_path / login)
+            return power_readings.exported(Exporter(web_config=tmp_path / "web.yml", client=client))
+
+        assert ask("cert.pem", "login") == {3: ("kepler", 41.5)}
+        caplog.clear()
+        for ca, login in (("cert.pem", "wrong"), ("cert.pem", "none"), ("none", "login")):
+            assert ask(ca, login) == {}
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
+        assert "secret" not in caplog.text
+        server.shutdown()

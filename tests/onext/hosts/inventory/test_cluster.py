@@ -1,0 +1,250 @@
+"""From the answers of a real OpenNebula to the values that decide() takes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onext.hosts.claims import claim_of, claim_vector, record_of, record_vector
+from onext.hosts.inventory.cluster import chosen, held, observe
+from onext.hosts.inventory.groups import ties
+from onext.hosts.inventory.snapshot import Snapshot, loads, monitored
+from onext.hosts.model import Bmc, Claim, Cluster, Kind, Phase, Record
+from onext.hosts.placement.problem import Size
+from onext.hosts.watt_model import Metered
+from onext.oned.objects import HostState
+from onext.settings.power import Power
+from onext.xml import Element, parse
+
+NOW = 1_795_236_700.0
+
+
+def document(recordings: Path, name: str) -> Element:
+    return parse((recordings / name).read_bytes())
+
+
+@pytest.fixture
+def snapshot(recordings: Path) -> Snapshot:
+    """Give what the recorded front-end said at one moment."""
+    return Snapshot(
+        tuple(document(recordings, "hostpool.xml")),
+        tuple(document(recordings, "vmpool.infoextended.xml")),
+        tuple(document(recordings, "clusterpool.xml")),
+        tuple(document(recordings, "datastorepool.xml")),
+        tuple(document(recordings, "templatepool.xml")),
+        document(recordings, "vmgrouppool.xml"),
+        monitored(document(recordings, "hostpool.monitoring.xml")),
+        {0: Bmc.ON},
+    )
+
+
+def alpha(snapshot: Snapshot, **settings: Any) -> Cluster:
+    return observe(snapshot, 100, Power(**settings), NOW)
+
+
+def test_hosts_have_capacity_state_and_monitoring(snapshot: Snapshot) -> None:
+    """Everything is decided by these."""
+    hosts = {host.name: host for host in alpha(snapshot).hosts}
+    assert set(hosts) == {"node-a1", "node-a2", "node-a3", "node-a4", "node-a5"}
+    first = hosts["node-a1"]
+    assert first.size == Size(800, 16_384)
+    assert first.state is HostState.MONITORED
+    assert first.bmc is Bmc.ON
+    assert hosts["node-a2"].bmc is Bmc.NONE
+    assert 0 < NOW - first.monitored < 60
+
+
+def test_guests_of_every_state_are_seen(snapshot: Snapshot) -> None:
+    """A powered-off guest that nobody saw would lose its host; a stopped one holds none."""
+    guests = {guest.name: guest for guest in alpha(snapshot).guests}
+    assert guests["web-0"].kind is Kind.RUNNING
+    assert guests["web-0"].size == Size(50, 512)
+    assert guests["off-0"].kind is Kind.PARKED
+    assert guests["susp-0"].kind is Kind.PARKED
+    assert not {"stop-0", "undep-0", "hold-0", "done-0"} & set(guests)
+    assert "pend-0" not in guests, "its requirements match no host of this cluster"
+    assert not {"edge-0", "sched-0"} & set(guests), "they stand in another cluster"
+
+
+def test_groups_tie_guests(snapshot: Snapshot) -> None:
+    """Anti-affine guests on one host fall together; affine ones apart break their service."""
+    guests = {guest.name: guest for guest in alpha(snapshot).guests}
+    assert guests["web-0"].apart & guests["web-1"].apart
+    assert not guests["db-0"].apart
+    assert guests["db-0"].together == guests["cache-0"].together != ""
+    assert guests["cache-0"].hosts == frozenset({1})
+
+
+def test_roles_that_keep_apart_from_each_other() -> None:
+    """Two roles of a group that must not meet would meet."""
+    group = parse(
+        "<VM_GROUP_POOL><VM_GROUP><ID>7</ID><ROLES>"
+        "<ROLE><NAME>a</NAME><VMS>1,2</VMS></ROLE><ROLE><NAME>b</NAME><VMS>3</VMS></ROLE></ROLES>"
+        "<TEMPLATE><ANTI_AFFINED>a,b</ANTI_AFFINED></TEMPLATE></VM_GROUP></VM_GROUP_POOL>"
+    )
+    found = ties(group)
+    assert found.apart[1] & found.apart[3]
+    assert not found.apart[1] & found.apart[2]
+
+
+def test_an_offline_host_keeps_the_capacity_that_we_wrote_down(snapshot: Snapshot) -> None:
+    """Oned forgets it: nobody could say which sleeping host a waiting guest fits on."""
+    host = next(h for h in snapshot.hosts if h.findtext("NAME") == "node-b3")
+    claim = Claim(Phase.OFF, NOW, capacity={"MAX_CPU": "1600", "MAX_MEM": "33554432"})
+    template = host.find("TEMPLATE")
+    assert template is not None
+    vector = Element("ONEXT_POWER_STATE")
+    for key, value in claim_vector(claim).items():
+        child = Element(key)
+        child.text = value
+        vector.append(child)
+    template.append(vector)
+    beta = {h.name: h for h in observe(snapshot, 101, Power(), NOW).hosts}
+    assert beta["node-b3"].size == Size(1600, 32_768)
+    assert beta["node-b3"].phase is Phase.OFF
+
+
+def test_hosts_with_a_role_are_excluded(snapshot: Snapshot) -> None:
+    """Storage, front-ends and whoever holds a datastore's only bridge must stay on."""
+    store = next(d for d in snapshot.datastores if d.findtext("NAME") == "default")
+    template = store.find("TEMPLATE")
+    assert template is not None
+    for tag, text in (("BRIDGE_LIST", "node-gone node-a2 node-a3"), ("REPLICA_HOST", "node-a4")):
+        child = Element(tag)
+        child.text = text
+        template.append(child)
+    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("node-a5",)).hosts}
+    assert "BRIDGE_LIST" in hosts["node-a2"].excluded
+    assert not hosts["node-a3"].excluded
+    assert "REPLICA_HOST" in hosts["node-a4"].excluded
+    assert "front-end" in hosts["node-a5"].excluded
+    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("NODE-A5.example.org",)).hosts}
+    assert "front-end" in hosts["node-a5"].excluded, "people write names with and without the domain"
+    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("10.0.0.5",)).hosts}
+    assert not hosts["node-a5"].excluded
+
+
+def test_the_other_servers_of_the_zone_are_left_on(snapshot: Snapshot) -> None:
+    """The next leader would be switched off by this one."""
+    zone = replace(snapshot, front_ends=frozenset({"node-a3.example.org", "192.0.2.7"}))
+    assert [host.name for host in alpha(zone).hosts if "front-end" in host.excluded] == ["node-a3"]
+
+
+def test_what_was_measured_beats_the_model(snapshot: Snapshot) -> None:
+    """Savings by a guess, where a meter is there, are believed by nobody."""
+    known = {0: Metered("bmc", 140.0, 11.0, NOW)}
+    hosts = {host.id: host for host in alpha(replace(snapshot, metered=known)).hosts}
+    assert (hosts[0].curve.idle, hosts[0].curve.off, hosts[0].curve.source) == (140.0, 11.0, "bmc")
+    assert hosts[1].curve.source == "model"
+
+
+def test_the_load_of_a_host_is_what_monitoring_found(recordings: Path) -> None:
+    """A busy host's watts would be taken for idle ones."""
+    assert loads(document(recordings, "hostpool.monitoring.xml"))[0] == pytest.approx(70 / 800)
+
+
+def vm(snapshot: Snapshot, name: str) -> Element:
+    return next(item for item in snapshot.vms if item.findtext("NAME") == name)
+
+
+def test_a_pin_counts_only_when_an_administrator_set_it(snapshot: Snapshot) -> None:
+    """Any tenant could keep hosts awake with one line in a template."""
+    element = vm(snapshot, "web-1")
+    pin = Element("ONEXT_POWER_PIN")
+    pin.text = "yes"
+    template, group = element.find("USER_TEMPLATE"), element.find("GID")
+    assert template is not None
+    assert group is not None
+    template.append(pin)
+    assert fixed(alpha(snapshot), "web-1"), "oneadmin's own VM"
+    group.text = "105"
+    assert not fixed(alpha(snapshot), "web-1")
+    assert fixed(alpha(replace(snapshot, pins_count=True)), "web-1"), "restricted by oned"
+
+
+def fixed(cluster: Cluster, name: str) -> str:
+    return next(guest.fixed for guest in cluster.guests if guest.name == name)
+
+
+def test_devices_and_local_disks_fix_a_guest(snapshot: Snapshot) -> None:
+    """Such a guest cannot move live: its host stays."""
+    template = vm(snapshot, "web-1").find("TEMPLATE")
+    assert template is not None
+    template.append(Element("PCI"))
+    assert "PCI" in fixed(alpha(snapshot), "web-1")
+    records = vm(snapshot, "web-0").findall("HISTORY_RECORDS/HISTORY")
+    driver = records[-1].find("TM_MAD")
+    assert driver is not None
+    driver.text = "ssh"
+    assert "own datastore" in fixed(alpha(snapshot), "web-0")
+
+
+@pytest.mark.parametrize(
+    ("topology", "said"),
+    [
+        ("<PIN_POLICY>CORE</PIN_POLICY>", "NUMA"),
+        ("<HUGEPAGE_SIZE>2</HUGEPAGE_SIZE>", "NUMA"),
+        ("<PIN_POLICY>NONE</PIN_POLICY><CORES>1</CORES>", ""),
+    ],
+)
+def test_pinned_cpus_and_huge_pages_fix_a_guest(snapshot: Snapshot, topology: str, said: str) -> None:
+    """Another host may not have such CPUs or pages free; cores and sockets alone are no tie."""
+    template = vm(snapshot, "web-1").find("TEMPLATE")
+    assert template is not None
+    for old in template.findall("TOPOLOGY"):
+        template.remove(old)
+    template.append(parse(f"<TOPOLOGY>{topology}</TOPOLOGY>"))
+    found = fixed(alpha(snapshot), "web-1")
+    assert said in found
+    assert bool(found) is bool(said)
+
+
+def test_a_host_for_pinned_cpus_is_known(snapshot: Snapshot) -> None:
+    """Its room would count as buffer for guests that may not go there."""
+    template = next(h for h in snapshot.hosts if h.findtext("NAME") == "node-a1").find("TEMPLATE")
+    assert template is not None
+    template.append(parse("<PIN_POLICY>PINNED</PIN_POLICY>"))
+    assert {host.name: host.pinned for host in alpha(snapshot).hosts if host.pinned} == {"node-a1": True}
+
+
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        ("<TEMPLATE><ONE_DRS><AUTOMATION>full</AUTOMATION></ONE_DRS></TEMPLATE>", "AUTOMATION = full"),
+        ("<TEMPLATE><ONE_DRS><AUTOMATION>PARTIAL</AUTOMATION></ONE_DRS></TEMPLATE>", "partial"),
+        ("<TEMPLATE><ONE_DRS><AUTOMATION>manual</AUTOMATION></ONE_DRS></TEMPLATE>", ""),
+        ("<PLAN><STATE>1</STATE></PLAN>", "applying"),
+        ("<PLAN><STATE>2</STATE></PLAN>", ""),
+    ],
+)
+def test_we_hold_back_where_onedrs_acts(inner: str, said: str) -> None:
+    """Two planners in one cluster move the same guests."""
+    found = held(parse(f"<CLUSTER>{inner}</CLUSTER>"))
+    assert said in found
+    assert bool(found) is bool(said)
+
+
+def test_claims_and_records_survive_a_template() -> None:
+    """A front-end that takes over goes on by these alone."""
+    claim = Claim(
+        Phase.STOPPING, NOW, 2, 7, 120.0, "a b", {"MAX_CPU": "800"}, 1, NOW, 0.0, hard=True, by_hand=True
+    )
+    assert claim_of(claim_vector(claim)) == claim
+    record = Record(NOW, 90.0, "", NOW, (NOW - 5,), 10.0, 20.0, 3, 1)
+    assert record_of(record_vector(record, NOW)) == record
+    assert claim_of(None) is None
+    unreadable = claim_of({"PHASE": "whatever"})
+    assert unreadable is not None
+    assert unreadable.phase is Phase.QUARANTINED
+    assert record_of({"PROVEN": "x"}) == Record()
+
+
+def test_a_clusters_policy_is_read(snapshot: Snapshot) -> None:
+    """The cluster would run with defaults."""
+    cluster = next(c for c in snapshot.clusters if c.findtext("ID") == "100")
+    template = cluster.find("TEMPLATE")
+    assert template is not None
+    template.append(parse("<ONEXT_POWER><MODE>auto</MODE></ONEXT_POWER>"))
+    assert chosen(snapshot, 100, "ONEXT_POWER") == {"MODE": "auto"}
+    assert chosen(snapshot, 101, "ONEXT_POWER") == {}

@@ -1,0 +1,122 @@
+"""What people are told arrives whole, escaped, and keeps no round waiting."""
+
+import datetime as dt
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from onext.hosts import notify
+from onext.hosts.actions.actuator import Event
+from onext.hosts.notify import VmEvent, address, body, send, syslog_line
+from onext.settings.power import Power, Syslog, Webhook
+
+EVENT = Event(3, 'node"]3\n<!everyone>', "quarantine", "it did not come\nwithin 600 s")
+WHEN = dt.datetime(2026, 11, 21, 4, 5, 6, 789_000, dt.timezone.utc)
+
+
+def test_syslog_line_has_the_form_of_rfc_5424() -> None:
+    """A central log drops, or misreads, what has another form."""
+    line = syslog_line("al]pha", EVENT, WHEN).decode()
+    assert re.match(r"<132>1 2026-11-21T04:05:06\.789Z \S+ onext-power \d+ quarantine \[onext@32473 ", line)
+    assert 'host="3"' in line
+    assert 'cluster="al\\]pha"' in line
+    assert "\n" not in line, "a name could forge a second message"
+    assert syslog_line("a", Event(1, "n", "on", "r"), WHEN).startswith(b"<133>1 ")
+
+
+def test_a_vm_that_waits_is_told_as_a_vm() -> None:
+    """Whoever is called at night would look at host 17, and it is VM 17 that waits."""
+    event = VmEvent(17, "web", "vm-waits", "a host with room for it is on its way")
+    assert b'[onext@32473 vm="17" name="web"' in syslog_line("alpha", event, WHEN)
+    assert syslog_line("alpha", event, WHEN).startswith(b"<132>1 "), "it is an alarm"
+    assert json.loads(body("json", "alpha", event))["vm"] == 17
+    assert "vm web (17)" in json.loads(body("slack", "alpha", event))["text"]
+
+
+def test_slack_text_can_mention_nobody() -> None:
+    """Whoever names a host could wake a whole channel."""
+    text = json.loads(body("slack", "alpha", EVENT))["text"]
+    assert "<!everyone>" not in text
+    assert "&lt;!everyone&gt;" in text
+    assert json.loads(body("json", "alpha", EVENT))["name"] == EVENT.name
+
+
+def test_an_address_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    """Whoever knows a webhook's address can write in its name."""
+    file = tmp_path / "url"
+    file.write_text("https://example.org/secret\n")
+    file.chmod(0o644)
+    with pytest.raises(PermissionError, match="chmod 0640"):
+        address(file)
+    file.chmod(0o640)
+    assert address(file) == "https://example.org/secret"
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Refuses the first request and takes the others."""
+
+    got: list[bytes] = []  # noqa: RUF012 (one receiver per test)
+
+    def do_POST(self) -> None:
+        self.got.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(503 if len(self.got) == 1 else 204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[int]:
+    """Give the port of a webhook."""
+    Receiver.got.clear()
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.process
+def test_events_reach_syslog_and_a_webhook_that_fails_once(
+    receiver: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one alarm of the night would be the one that was lost."""
+    monkeypatch.setattr(notify, "PAUSES", (0.0, 0.0))
+    file = tmp_path / "url"
+    file.write_text(f"http://127.0.0.1:{receiver}/hook")
+    file.chmod(0o600)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
+        log.bind(("127.0.0.1", 0))
+        log.settimeout(90)
+        port = log.getsockname()[1]
+        settings = Power(syslog=Syslog(host="127.0.0.1", port=port), webhooks=(Webhook(url_file=file),))
+        send(settings, "alpha", EVENT)
+        assert b"quarantine" in log.recv(4096)
+    assert len(Receiver.got) == 2
+    assert json.loads(Receiver.got[1])["what"] == "quarantine"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("port", [9, None], ids=["nobody", "refuses"])
+def test_what_cannot_be_delivered_is_no_error(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    receiver: int,
+    port: int | None,
+) -> None:
+    """A log server that is down would stop the cluster's power, and the log would give its address away."""
+    monkeypatch.setattr(notify, "PAUSES", ())
+    file = tmp_path / "url"
+    file.write_text(f"http://127.0.0.1:{port or receiver}/services/T0/B0/hush?key=hush")
+    file.chmod(0o600)
+    send(Power(webhooks=(Webhook(url_file=file), Webhook(url_file=tmp_path / "missing"))), "alpha", EVENT)
+    assert "webhook of" in caplog.text
+    assert "hush" not in caplog.text
+    assert "services" not in caplog.text

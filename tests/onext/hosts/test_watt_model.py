@@ -1,0 +1,88 @@
+"""What hosts are measured to draw: whose word counts, and what becomes of it."""
+
+from pathlib import Path
+
+import pytest
+
+from hooks.power.power_readings import parsed
+from onext.hosts.energy import Curve, sources
+from onext.hosts.watt_model import Metered, Reading, learn, load, save
+
+NOW = 1_800_000_000.0
+MODEL = Curve((100.0, 250.0), 8.0)
+
+
+def reading(source: str, watts: float, share: float = 0.0, *, off: bool = False) -> Reading:
+    return Reading(7, source, watts, MODEL, share, off)
+
+
+def test_a_busy_host_is_measured_too() -> None:
+    """In a packed cluster no host is ever idle, and the savings would stay a guess for good."""
+    known = learn({}, [reading("bmc", 210.0, 0.4)], NOW)
+    assert known[7] == Metered("bmc", 150.0, None, NOW)
+    curve = MODEL.measured(known[7].idle, known[7].off, known[7].source)
+    assert (curve.idle, curve.peak, curve.off, curve.source) == (150.0, 300.0, 8.0, "bmc")
+
+
+def test_wall_power_beats_that_of_the_cpus() -> None:
+    """RAPL sees neither fans nor disks nor power supply: it would halve what a host saves."""
+    known = learn({}, [reading("kepler", 40.0)], NOW)
+    assert known[7].source == "kepler"
+    known = learn(known, [reading("scaphandre", 42.0)], NOW + 600)
+    known = learn(known, [reading("bmc", 120.0)], NOW + 1200)
+    assert (known[7].source, known[7].idle) == ("bmc", 120.0)
+    assert learn(known, [reading("kepler", 40.0)], NOW + 1800) == known
+    week = learn(known, [reading("kepler", 40.0)], NOW + 8 * 86_400)
+    assert week[7].source == "kepler", "a BMC that fell silent for a week is believed no more"
+
+
+def test_cpus_that_are_off_draw_nothing() -> None:
+    """Wall power off against RAPL's idle would make small hosts look as if being off cost energy."""
+    known = learn({}, [reading("scaphandre", 6.0)], NOW)
+    assert known[7].off == 0.0
+
+
+def test_a_single_figure_does_not_turn_everything_over() -> None:
+    """One peak while a fan runs up, and the plan would change its mind."""
+    known = learn({}, [reading("bmc", 100.0)], NOW)
+    known = learn(known, [reading("bmc", 200.0)], NOW + 600)
+    assert known[7].idle == pytest.approx(130.0)
+
+
+def test_a_bmc_that_repeats_its_last_figure_says_nothing_of_off() -> None:
+    """A host that is off would count as one that draws as much as ever, and be left on."""
+    known = learn({}, [reading("bmc", 110.0)], NOW)
+    known = learn(known, [reading("bmc", 110.0, off=True)], NOW + 600)
+    assert known[7].off is None
+    known = learn(known, [reading("bmc", 12.0, off=True)], NOW + 1200)
+    assert (known[7].idle, known[7].off) == (110.0, 12.0)
+    assert learn({}, [reading("bmc", 12.0, off=True)], NOW) == {}, "idle was never seen"
+
+
+def test_rounds_and_commands_share_what_was_learned(tmp_path: Path) -> None:
+    """`onext power plan` would say `by the model` of hosts that are measured."""
+    assert load(tmp_path) == {}
+    known = {7: Metered("bmc", 101.5, 9.0, NOW)}
+    save(tmp_path, known)
+    assert load(tmp_path) == known
+    (tmp_path / "power-watts.json").write_text('{"7": [1]}')
+    assert load(tmp_path) == {}
+
+
+def test_the_exporters_page_gives_watts_by_host() -> None:
+    """A figure of another host, or none at all, taken for this one's."""
+    page = (
+        "# HELP opennebula_host_power_watts Power\n"
+        'opennebula_host_power_watts{one_host_id="3",source="kepler"} 41.5\n'
+        'opennebula_host_power_watts{one_host_id="4",source="scaphandre"} 1e3\n'
+        'opennebula_host_power_watts{one_host_id="5",source="kepler"} NaN\n'
+        'opennebula_host_power_watts{one_host_id="6",source="rumour"} 3\n'
+        'opennebula_vm_power_watts{one_vm_id="3"} 9\n'
+    )
+    assert parsed(page) == {3: ("kepler", 41.5), 4: ("scaphandre", 1000.0)}
+
+
+def test_people_are_told_where_watts_come_from() -> None:
+    """A guess that looks like a measurement."""
+    curves = [MODEL, MODEL.measured(90, None, "bmc"), MODEL.measured(95, 7, "bmc")]
+    assert sources(curves) == "2 by the BMCs, 1 by the model"

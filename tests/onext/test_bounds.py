@@ -1,0 +1,52 @@
+"""Text of others is read within limits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onext import bounds
+
+
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "-inf", "1e999", "", None, "1_0", "٣", "1" * 5000, "0x10", "1 2"]
+)
+def test_what_is_not_a_finite_plain_number_is_none(text: str | None) -> None:
+    """A template value such as SINCE="nan" would otherwise pass every comparison."""
+    assert bounds.number(text, -1e300, 1e300) is None
+
+
+@given(st.floats(min_value=-1e6, max_value=1e6))
+def test_numbers_in_range_are_read_as_they_are(value: float) -> None:
+    """A valid setting in a template must count."""
+    assert bounds.number(repr(value), -1e6, 1e6) == value
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_within_range_or_none(text: str) -> None:
+    """No text yields a number outside the range that the caller relies on."""
+    value = bounds.number(text, 0, 10)
+    assert value is None or 0 <= value <= 10
+    counted = bounds.whole(text, 0, 10)
+    assert counted is None or 0 <= counted <= 10
+
+
+def test_whole_numbers_accept_only_digits() -> None:
+    """An id such as +5 or 1_0 would be another object's name."""
+    assert bounds.whole(" 42 ", 0, 100) == 42
+    assert [bounds.whole(text, 0, 100) for text in ("1_0", "4.0", "٤", "9" * 5000, "101", "")] == [None] * 6
+
+
+@given(st.text(), st.integers(min_value=1, max_value=50))
+def test_words_are_short_and_on_one_line(text: str, longest: int) -> None:
+    """A name written by a tenant cannot fill the log or forge a line of it."""
+    found = bounds.words(text, longest)
+    assert len(found) <= longest
+    assert found.isprintable()
+
+
+def test_depth_ends_at_the_limit() -> None:
+    """400 nested brackets in a requirement would otherwise end the round with RecursionError."""
+    assert bounds.depth("((a))", 2)
+    assert not bounds.depth("(" * 400, 20)
