@@ -1,38 +1,82 @@
-"""The one door for HTTP (but for oned's own): a deadline for the whole answer, a bound on its size.
+"""HTTP, except for oned's own calls: one deadline for the whole answer, a bound on its size, typed errors.
 
-requests' time-outs are for each read: a server that drips a byte a second would never meet them.
+The usual timeouts are for each read: a server that sends one byte a second would never meet them. Here every
+read from the socket, headers included, has the time that is left of the deadline. Only name resolution is
+outside of it, which the operating system's resolver bounds. Redirects, cookies, proxies and .netrc are not
+followed or used: addresses come from settings and inventory alone.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
+import socket
+import ssl
+import sys
 import time
+import urllib.parse
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import BaseHTTPResponse
 
 _CHUNK = 1 << 16
+_HOSTS = 2048  # whose connections are kept at most
+_ERROR_BODY = 1 << 16  # bytes of the body of an answer that is not 2xx
+_GZIP = 16 + zlib.MAX_WBITS  # zlib.decompressobj: a gzip header is expected
 
 
 class HttpError(Exception):
-    """A request did not succeed; the message names the address without its password."""
+    """A request failed; the message names the address, without password and query, and the reason."""
+
+
+class InvalidAddress(HttpError):
+    """The address or a header cannot be used for a request."""
+
+
+class Unreachable(HttpError):
+    """There was no connection, or it ended before an answer."""
+
+
+class TimedOut(HttpError):
+    """There was no complete answer within the deadline."""
+
+
+class TlsFailed(HttpError):
+    """No TLS connection: the certificate is not trusted, or there is no common protocol version."""
+
+
+class InvalidAnswer(HttpError):
+    """The answer is truncated, larger than the bound, not HTTP, or its compression is damaged."""
+
+
+class BadStatus(HttpError):
+    """The answer is complete and not 2xx; `answer` has its status, headers and (at most 64 KiB of) body."""
+
+    def __init__(self, message: str, answer: Answer) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status and body of an answer."""
+    """Status, decoded body and headers (names in lower case) of an answer."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Http:
-    """A client that keeps connections; safe to use from several threads.
+    """A client that keeps connections open for the next request; safe to use from several threads.
 
-    `connections` are kept at once, `size` bytes of an answer are read. Redirects are not followed.
-    `trust` is a file of certificates in place of the usual authorities.
+    `connections` are kept at most, `size` bytes of a body are accepted. `trust` is a file of certificates in
+    place of the usual authorities.
     """
 
     def __init__(
@@ -43,68 +87,213 @@ class Http:
         connect_timeout: float = 5.0,
         trust: Path | None = None,
     ) -> None:
-        self._session = requests.Session()
-        if trust is not None:
-            self._session.verify = str(trust)
-        self._session.trust_env = False  # no proxy, no .netrc: addresses come from our settings alone
+        self._untrusted = ""  # why no certificate can be verified
+        try:
+            context = ssl.create_default_context(cafile=trust)
+        except OSError as error:
+            context, self._untrusted = None, f"certificates in {trust}: {error.strerror or error}"
+        self._pools = urllib3.PoolManager(_HOSTS, maxsize=connections, retries=False, ssl_context=context)
+        self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
         self._size = size
         self._connect_timeout = connect_timeout
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_connections=connections, pool_maxsize=connections))
 
     def close(self) -> None:
         """End the connections that are kept."""
-        self._session.close()
+        self._pools.clear()
 
     def get(self, url: str, *, timeout: float, headers: Mapping[str, str] | None = None) -> Answer:
-        """Return the answer of a GET within `timeout` seconds; raise HttpError, also when it is no 2xx."""
-        return self._ask("GET", url, timeout, headers, None)
+        """Return the 2xx answer of a GET within `timeout` seconds; raise HttpError."""
+        return self.request("GET", url, timeout=timeout, headers=headers)
 
     def post(
         self, url: str, body: bytes, *, timeout: float, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Return the answer of a POST within `timeout` seconds; raise HttpError, also when it is no 2xx."""
-        return self._ask("POST", url, timeout, headers, body)
+        """Return the 2xx answer of a POST within `timeout` seconds; raise HttpError."""
+        return self.request("POST", url, body, timeout=timeout, headers=headers)
 
-    def _ask(
-        self, method: str, url: str, timeout: float, headers: Mapping[str, str] | None, body: bytes | None
+    def request(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        ends = time.monotonic() + timeout
+        """Return the 2xx answer within `timeout` seconds; raise HttpError and nothing else."""
+        before = sys.exc_info()[1]  # what the caller is handling is no reason of ours
         try:
-            with self._session.request(
-                method,
-                url,
-                data=body,
-                headers=headers,
-                timeout=(min(self._connect_timeout, timeout), timeout),
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
-                read = self._read(answer, ends)
-        except requests.RequestException as error:
-            raise HttpError(f"{_shown(url)}: {_innermost(error)}") from error
-        except (TimeoutError, OverflowError) as error:
-            raise HttpError(f"{_shown(url)}: {error}") from None
-        if not 200 <= read.status < 300:
-            raise HttpError(f"{_shown(url)}: HTTP {read.status}")
-        return read
+            answer = self._exchange(method, url, body, timeout, headers or {})
+        except HttpError as error:
+            raise type(error)(f"{_shown(url)}: {error}") from error.__cause__
+        except _FAILURES as error:
+            kind, reason = _reason(error, before)
+            raise kind(f"{_shown(url)}: {reason}") from error
+        if not 200 <= answer.status < 300:
+            raise BadStatus(f"{_shown(url)}: HTTP {answer.status}", answer)
+        return answer
 
-    def _read(self, answer: requests.Response, ends: float) -> Answer:
-        body = bytearray()
-        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
+    def _exchange(
+        self, method: str, url: str, body: bytes | None, timeout: float, headers: Mapping[str, str]
+    ) -> Answer:
+        scheme = urllib3.util.parse_url(url).scheme
+        if scheme not in ("http", "https"):
+            raise InvalidAddress("an address begins with http:// or https://")
+        if scheme == "https" and self._untrusted:
+            raise TlsFailed(self._untrusted)
+        answer = self._pools.urlopen(
+            method,
+            url,
+            body=body,
+            headers={"Accept-Encoding": "gzip", "User-Agent": "onext", **_login(url), **headers},
+            timeout=urllib3.Timeout(connect=min(self._connect_timeout, timeout), total=timeout),
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            found = {name.lower(): value for name, value in answer.headers.items()}
+            return Answer(answer.status, self._body(answer, found), found)
+        finally:
+            answer.close()  # the connection was kept, if the body was read to its end
+
+    def _body(self, answer: BaseHTTPResponse, headers: Mapping[str, str]) -> bytes:
+        if 200 <= answer.status < 300:
+            return _decoded(_read(answer, self._size), headers, self._size)
+        try:
+            return _decoded(_read(answer, _ERROR_BODY), headers, _ERROR_BODY)
+        except (HttpError, *_FAILURES):
+            return b""  # the status is what counts
+
+
+def _login(url: str) -> dict[str, str]:
+    """Return the header for `user:password@` in an address."""
+    auth = urllib3.util.parse_url(url).auth
+    return urllib3.util.make_headers(basic_auth=urllib.parse.unquote(auth)) if auth else {}
+
+
+def _read(answer: BaseHTTPResponse, size: int) -> bytes:
+    """Return the body as it was sent; raise InvalidAnswer when it has more than `size` bytes."""
+    body = bytearray()
+    try:
+        while chunk := answer.read(_CHUNK, decode_content=False):
             body += chunk
-            if len(body) > self._size:
-                raise OverflowError(f"more than {self._size} bytes of an answer")
-            if time.monotonic() > ends:
-                raise TimeoutError("no complete answer in time")
-        return Answer(answer.status_code, bytes(body))
+            if len(body) > size:
+                raise InvalidAnswer(f"an answer of more than {size} bytes")
+    except ValueError as error:  # http.client, for the size of a chunk
+        raise InvalidAnswer(f"not HTTP: {error}") from error
+    return bytes(body)
 
 
-def _innermost(error: BaseException) -> BaseException:
-    """Return the cause that people know: requests wraps three layers around `Connection refused`."""
-    while inner := error.__cause__ or error.__context__:
+def _decoded(body: bytes, headers: Mapping[str, str], size: int) -> bytes:
+    """Undo Content-Encoding; raise InvalidAnswer: damaged, unknown, or more than `size` bytes."""
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity") or not body:
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise InvalidAnswer(f"Content-Encoding {encoding[:40]!r}, which was not asked for")
+    decoded = bytearray()
+    try:
+        while body:  # a gzip file may have several members
+            member = zlib.decompressobj(_GZIP)
+            decoded += member.decompress(body, size + 1 - len(decoded))
+            if len(decoded) > size:
+                raise InvalidAnswer(f"an answer of more than {size} bytes")
+            if not member.eof:
+                raise InvalidAnswer("the compressed answer is truncated")
+            body = member.unused_data
+    except zlib.error as error:
+        raise InvalidAnswer(f"the compressed answer is damaged: {error}") from error
+    return bytes(decoded)
+
+
+class _Deadline(io.RawIOBase):
+    """A socket's stream whose reads together have the time that the socket's timeout is at the beginning."""
+
+    def __init__(self, stream: io.RawIOBase, connected: socket.socket) -> None:
+        self._stream = stream
+        self._socket = connected
+        self.ended = False
+        left = connected.gettimeout()
+        self._ends = time.monotonic() + (60.0 if left is None else left)
+
+    def readable(self) -> bool:
+        """Tell io that this is a stream to read from."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - io's signature
+        """Read once within what is left; raise TimeoutError."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no complete answer in time")
+        self._socket.settimeout(left)
+        number: int | None = self._stream.readinto(buffer)
+        self.ended = number == 0
+        return number
+
+    def close(self) -> None:
+        """Close the socket's stream too."""
+        self._stream.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose every read, from the status line on, is within the deadline."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(sock, *arguments, **options)
+        self._stream = _Deadline(self.fp.detach(), sock)
+        self.fp: io.BufferedReader = io.BufferedReader(self._stream)
+
+    def begin(self) -> None:
+        """Read status and headers; raise HTTPException also when they end too early."""
+        super().begin()
+        if self._stream.ended:
+            raise http.client.HTTPException("the headers are truncated")
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+# Whatever urllib3, http.client, ssl and socket raise for an address, a connection or an answer.
+_CAUSES = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+_FAILURES = (*_CAUSES, ValueError)
+
+
+def _reason(error: BaseException, before: BaseException | None) -> tuple[type[HttpError], str]:
+    """Return kind and message of the innermost cause: three layers are around `Connection refused`."""
+    inner = error.__cause__ or error.__context__
+    while isinstance(inner, _CAUSES) and inner is not before:
         error = inner
-    return error
+        inner = error.__cause__ or error.__context__
+    match error:
+        case TimeoutError() | urllib3.exceptions.TimeoutError():
+            return TimedOut, "no complete answer in time"
+        case ssl.SSLError() | urllib3.exceptions.SSLError():
+            kind: type[HttpError] = TlsFailed
+        case OSError():  # a server that ends the connection without a word is a ConnectionResetError too
+            kind = Unreachable
+        case (
+            http.client.HTTPException()
+            | urllib3.exceptions.ProtocolError()
+            | urllib3.exceptions.DecodeError()
+        ):
+            kind = InvalidAnswer
+        case _:
+            kind = InvalidAddress
+    return kind, " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _shown(url: str) -> str:

@@ -1,44 +1,81 @@
-"""The door for HTTP: answers, refusals, and servers that do not behave."""
+"""HTTP: answers, statuses, and servers that misbehave in every way; only HttpError ever leaves the module."""
 
 import contextlib
+import gzip
+import itertools
 import socket
+import ssl
+import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from onext.http import Http, HttpError
+from onext import http as onext_http
+from onext.http import (
+    BadStatus,
+    Http,
+    HttpError,
+    InvalidAddress,
+    InvalidAnswer,
+    TimedOut,
+    TlsFailed,
+    Unreachable,
+)
+from tests.fixtures_tls import certify
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
-Serve = Callable[[bytes], str]
+HEAD = b"HTTP/1.1 200 OK\r\n"
+# What a server does with a connection once it has read the request; it returns when it is done.
+Behave = Callable[[socket.socket, threading.Event], None]
+Serve = Callable[..., str]
+
+
+def end(*groups: list[threading.Thread]) -> None:
+    """Wait for the end of threads; a group may grow while an earlier one ends."""
+    for group in groups:
+        for thread in group:
+            thread.join()
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Answer each connection with the given bytes, again and again until the client goes."""
+    """Start servers that treat each connection as given; `ended` is set when the test is over."""
     ended = threading.Event()
     with contextlib.ExitStack() as stack:
 
-        def start(head: bytes, drip: bytes = b"") -> str:
+        def start(behave: Behave | bytes, scheme: str = "http") -> str:
             server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            threads: list[threading.Thread] = []
+
+            def one(connection: socket.socket) -> None:
+                with connection, contextlib.suppress(OSError):
+                    if isinstance(behave, bytes):
+                        connection.recv(65536)
+                        connection.sendall(behave)
+                    else:
+                        behave(connection, ended)
 
             def run() -> None:
-                connection, _ = server.accept()
-                with connection, contextlib.suppress(OSError):
-                    connection.recv(65536)
-                    connection.sendall(head)
-                    while drip and not ended.wait(0.02):
-                        connection.sendall(drip)
+                with contextlib.suppress(OSError):
+                    while True:
+                        thread = threading.Thread(target=one, args=(server.accept()[0],))
+                        thread.start()
+                        threads.append(thread)
 
-            thread = threading.Thread(target=run)
-            thread.start()
-            stack.callback(thread.join)
+            listening = threading.Thread(target=run)
+            listening.start()
+            stack.callback(end, [listening], threads)
+            stack.callback(server.shutdown, socket.SHUT_RDWR)
             stack.callback(ended.set)
-            return f"http://127.0.0.1:{server.getsockname()[1]}/metrics"
+            return f"{scheme}://127.0.0.1:{server.getsockname()[1]}/metrics"
 
         yield start
-        ended.set()
 
 
 def answer(status: str, body: bytes, *headers: str) -> bytes:
@@ -46,39 +83,265 @@ def answer(status: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def test_an_answer(serve: Serve) -> None:
-    """The main job."""
+def compressed(body: bytes) -> bytes:
+    return answer("200 OK", body, "Content-Encoding: gzip")
+
+
+def drip(head: bytes, piece: bytes) -> Behave:
+    """Send `head`, then `piece` again and again, each long before a timeout of a single read."""
+
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+        while not ended.wait(0.02):
+            connection.sendall(piece)
+
+    return behave
+
+
+def flood(head: bytes, piece: bytes) -> Behave:
+    """Send `head`, then `piece` as fast as the client takes it."""
+
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+        while not ended.is_set():
+            connection.sendall(piece)
+
+    return behave
+
+
+def silent(connection: socket.socket, ended: threading.Event) -> None:
+    """Accept, and answer nothing."""
+    ended.wait(PATIENCE)
+
+
+def stalls(connection: socket.socket, ended: threading.Event) -> None:
+    """Stop in the middle of the body."""
+    connection.recv(65536)
+    connection.sendall(HEAD + b"Content-Length: 100\r\n\r\nhalf")
+    ended.wait(PATIENCE)
+
+
+def resets(sent: bytes) -> Behave:
+    """Send something, then a TCP reset."""
+
+    def behave(connection: socket.socket, _ended: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(sent)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return behave
+
+
+SQUEEZED = gzip.compress(b"x" * 5000)
+MISBEHAVIOURS: dict[str, tuple[Behave | bytes, type[HttpError]]] = {
+    "truncated body": (HEAD + b"Content-Length: 100\r\nConnection: close\r\n\r\nhalf", InvalidAnswer),
+    "truncated headers": (HEAD + b"Content-Le", InvalidAnswer),
+    "closed at once": (lambda _connection, _ended: None, Unreachable),
+    "closed after the request": (b"", Unreachable),
+    "stalled body": (stalls, TimedOut),
+    "silence": (silent, TimedOut),
+    "reset before the answer": (resets(b""), Unreachable),
+    "reset in the body": (resets(HEAD + b"Content-Length: 100\r\n\r\nhalf"), Unreachable),
+    "not gzip": (compressed(b"no gzip at all"), InvalidAnswer),
+    "truncated gzip": (compressed(SQUEEZED[:-12]), InvalidAnswer),
+    "gzip with a wrong checksum": (compressed(SQUEEZED[:-8] + bytes(8)), InvalidAnswer),
+    "gzip with a damaged second member": (compressed(SQUEEZED + SQUEEZED[:5]), InvalidAnswer),
+    "gzip that grows a thousand times": (compressed(gzip.compress(bytes(2_000_000))), InvalidAnswer),
+    "deflate, which was not asked for": (
+        answer("200 OK", zlib.compress(b"x"), "Content-Encoding: deflate"),
+        InvalidAnswer,
+    ),
+    "gzip seven times over": (answer("200 OK", b"x", "Content-Encoding: " + ", ".join(["gzip"] * 7)), InvalidAnswer),
+    "dripping headers": (drip(HEAD, b"X: y\r\n"), (HttpError)),
+    "a dripping header": (drip(HEAD + b"X: ", b"y"), TimedOut),
+    "a dripping status line": (drip(b"HTTP/1.1 200 ", b"O"), TimedOut),
+    "a dripping body": (drip(HEAD + b"Connection: close\r\n\r\n", b"x"), TimedOut),
+    "a dripping chunk size": (drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0"), TimedOut),
+    "endless 100 Continue": (flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10), TimedOut),
+    "endless trailers": (flood(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"), TimedOut),
+    "endless body": (flood(HEAD + b"Connection: close\r\n\r\n", b"x" * 60_000), InvalidAnswer),
+    "too long by its own account": (HEAD + b"Content-Length: 99999999999\r\n\r\n" + b"x" * 1_100_000, InvalidAnswer),
+    "a bad chunk size": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n", InvalidAnswer),
+    "a negative chunk size": (
+        HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n-5\r\nabc\r\n0\r\n\r\n",
+        InvalidAnswer,
+    ),
+    "truncated chunks": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", InvalidAnswer),
+    "not HTTP": (b"\x00\x01\xff binary \r\n\r\n" * 9, InvalidAnswer),
+    "a header line without end": (HEAD + b"X: " + b"y" * 70_000 + b"\r\n\r\n", InvalidAnswer),
+    "a thousand headers": (HEAD + b"X: y\r\n" * 1000 + b"\r\n", InvalidAnswer),
+    "a status that is no number": (b"HTTP/1.1 abc OK\r\n\r\n", InvalidAnswer),
+    "a status without a meaning": (answer("999 Odd", b""), BadStatus),
+    "a Content-Length that is no number": (
+        HEAD + b"Content-Length: many\r\nConnection: close\r\n\r\nx",
+        HttpError,
+    ),
+    "two Content-Lengths": (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy", HttpError),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", MISBEHAVIOURS)
+def test_B6_only_our_own_errors(serve: Serve, way: str) -> None:
+    """Another library's error ends a power round, loses a webhook's event and keeps a dead source `up`."""
+    behave, kind = MISBEHAVIOURS[way]
     with contextlib.closing(Http()) as http:
-        assert http.get(serve(answer("200 OK", b"page")), timeout=PATIENCE).body == b"page"
+        outcome: object
+        try:
+            outcome = http.get(serve(behave), timeout=0.7)
+        except Exception as error:  # noqa: BLE001 - which one it is is the question
+            outcome = error
+    assert isinstance(outcome, kind), repr(outcome)
+    assert "127.0.0.1" in str(outcome)
+    assert len(str(outcome)) < 500
+
+
+@pytest.mark.parametrize("way", ["truncated body", "stalled body", "not gzip", "silence"])
+def test_B6_after_a_failure_the_next_request_succeeds(serve: Serve, way: str) -> None:
+    """A connection that broke must not be handed to the next request."""
+    bad, turns = MISBEHAVIOURS[way][0], itertools.count()
+
+    def behave(connection: socket.socket, ended: threading.Event) -> None:
+        if next(turns):
+            connection.recv(65536)
+            connection.sendall(answer("200 OK", b"page"))
+        elif isinstance(bad, bytes):
+            connection.recv(65536)
+            connection.sendall(bad)
+        else:
+            bad(connection, ended)
+
+    url = serve(behave)
+    with contextlib.closing(Http(connections=1)) as http:
+        with pytest.raises(HttpError):
+            http.get(url, timeout=0.7)
+        assert http.get(url, timeout=PATIENCE).body == b"page"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "http://", "http://[::1", "http://a:b:c/", "ftp://127.0.0.1/", "http://127.0.0.1:99999/",
+            "http://\ud800/", "http://" + "a" * 70 + ".example/", "file:///etc/passwd", "http://*.example/"],
+)  # fmt: skip
+def test_B6_addresses_that_are_none(url: str) -> None:
+    """A slip in a settings file or a host's odd name is an error to report, not the end of the worker."""
+    with contextlib.closing(Http()) as http, pytest.raises(HttpError):
+        http.get(url, timeout=2)
+
+
+@pytest.mark.parametrize("name", ["ä", "X\nY", "X: y\r\nZ"])
+def test_headers_that_cannot_be_sent(name: str) -> None:
+    """A password file with a line feed must not add a header of its own."""
+    with contextlib.closing(Http()) as http, pytest.raises(InvalidAddress):
+        http.get("http://127.0.0.1:1/", timeout=2, headers={name: "x"})
+
+
+def test_an_answer(serve: Serve) -> None:
+    """The main job, compressed or not; the headers are kept for whoever follows a redirect."""
+    with contextlib.closing(Http()) as http:
+        got = http.get(serve(answer("200 OK", b"page", "X-Kind: Test")), timeout=PATIENCE)
+        assert (got.status, got.body, got.headers["x-kind"]) == (200, b"page", "Test")
+        assert http.get(serve(compressed(SQUEEZED + SQUEEZED)), timeout=PATIENCE).body == b"x" * 10_000
+        chunks = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\npa\r\n2\r\nge\r\n0\r\n\r\n"
+        assert http.get(serve(chunks), timeout=PATIENCE).body == b"page"
+
+
+def test_a_connection_is_kept(serve: Serve) -> None:
+    """A handshake for every request of every round would be most of the cost of a round."""
+    connections = []
+
+    def behave(connection: socket.socket, _ended: threading.Event) -> None:
+        connections.append(1)
+        while connection.recv(65536):
+            connection.sendall(HEAD + b"Content-Length: 4\r\n\r\npage")
+
+    url = serve(behave)
+    with contextlib.closing(Http()) as http:
+        for _ in range(3):
+            assert http.get(url, timeout=PATIENCE).body == b"page"
+    assert len(connections) == 1
 
 
 @pytest.mark.parametrize("status", ["302 Found", "404 Not Found", "500 Error"])
 def test_other_statuses_and_redirects_are_failures(serve: Serve, status: str) -> None:
-    """A tenant's exporter must not send us elsewhere."""
-    url = serve(answer(status, b"", "Location: http://169.254.169.254/"))
-    with contextlib.closing(Http()) as http, pytest.raises(HttpError, match=f"HTTP {status[:3]}"):
+    """A tenant's exporter must not send us elsewhere; a caller may read what the server had to tell."""
+    url = serve(answer(status, b"why", "Location: http://169.254.169.254/"))
+    with contextlib.closing(Http()) as http, pytest.raises(BadStatus, match=f"HTTP {status[:3]}") as failure:
+        http.get(url, timeout=PATIENCE)
+    assert failure.value.answer.body == b"why"
+    assert failure.value.answer.headers["location"] == "http://169.254.169.254/"
+
+
+def test_a_status_counts_even_when_the_body_is_broken(serve: Serve) -> None:
+    """401 with a truncated page is a wrong password, and has to be reported as one."""
+    url = serve(b"HTTP/1.1 401 No\r\nContent-Length: 100\r\nConnection: close\r\n\r\nhalf")
+    with contextlib.closing(Http()) as http, pytest.raises(BadStatus, match="HTTP 401"):
         http.get(url, timeout=PATIENCE)
 
 
-def test_an_endless_answer_is_ended(serve: Callable[..., str]) -> None:
-    """A broken exporter that sends a gigabyte must not eat ours."""
-    url = serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 100_000)
+def test_size_and_deadline_are_named(serve: Serve) -> None:
+    """An administrator has to learn which bound was met."""
+    with contextlib.closing(Http(size=1000)) as http:
+        with pytest.raises(InvalidAnswer, match="more than 1000 bytes"):
+            http.get(serve(answer("200 OK", b"x" * 1001)), timeout=PATIENCE)
+        with pytest.raises(TimedOut, match="no complete answer in time"):
+            http.get(serve(drip(HEAD + b"\r\n", b"x")), timeout=0.3)
+
+
+def test_a_certificate_that_is_not_trusted(tmp_path: Path, serve: Serve) -> None:
+    """The password of the request must not be sent to a stranger, and the reason must be readable."""
+    certify(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    received: list[bytes] = []
+
+    def behave(connection: socket.socket, _ended: threading.Event) -> None:
+        with tls.wrap_socket(connection, server_side=True) as secured:
+            received.append(secured.recv(65536))
+            secured.sendall(answer("200 OK", b"page"))
+
+    url = serve(behave, "https")
+    with contextlib.closing(Http()) as http, pytest.raises(TlsFailed, match="certificate verify failed"):
+        http.get(url, timeout=PATIENCE, headers={"Authorization": "Basic c2VjcmV0"})
+    assert not received
+    with contextlib.closing(Http(trust=tmp_path / "cert.pem")) as http:
+        assert http.get(url, timeout=PATIENCE).body == b"page"
     with (
-        contextlib.closing(Http(size=1_000_000)) as http,
-        pytest.raises(HttpError, match="more than 1000000"),
+        contextlib.closing(Http(trust=tmp_path / "missing.pem")) as http,
+        pytest.raises(HttpError, match="missing"),
     ):
         http.get(url, timeout=PATIENCE)
+    plain = serve(answer("200 OK", b"page"), "https")
+    with contextlib.closing(Http()) as http, pytest.raises(TlsFailed):
+        http.get(plain, timeout=PATIENCE)
 
 
-def test_a_dripping_answer_is_ended(serve: Callable[..., str]) -> None:
-    """A byte now and then meets no time-out of a single read."""
-    url = serve(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x")
-    with contextlib.closing(Http()) as http, pytest.raises(HttpError, match="in time"):
-        http.get(url, timeout=0.3)
-
-
-def test_nobody_there_and_no_password_in_the_message() -> None:
+def test_no_connection_and_no_password_in_the_message() -> None:
     """Logs are read by more people than passwords are for."""
-    with contextlib.closing(Http()) as http, pytest.raises(HttpError, match="Connection refused") as failure:
+    with (
+        contextlib.closing(Http()) as http,
+        pytest.raises(Unreachable, match="Connection refused") as failure,
+    ):
         http.post("http://me:secret@127.0.0.1:1/hook?token=secret", b"{}", timeout=2)
     assert "secret" not in str(failure.value)
+
+
+def test_a_failure_is_not_blamed_on_what_was_handled_before() -> None:
+    """A retry within an `except` must report its own reason, not the first one's."""
+    with contextlib.closing(Http()) as http:
+        try:
+            raise TimeoutError("an earlier one")  # noqa: TRY301 - the context of what follows
+        except TimeoutError:
+            with pytest.raises(Unreachable, match="Connection refused"):
+                http.get("http://127.0.0.1:1/", timeout=2)
+
+
+@given(st.binary(max_size=400), st.integers(1, 200))
+def test_gzip_round_trip_and_bound(body: bytes, size: int) -> None:
+    """What was compressed comes back whole, or the bound is met: never a part of it."""
+    headers = {"content-encoding": "gzip"}
+    if len(body) > size:
+        with pytest.raises(InvalidAnswer):
+            onext_http._decoded(gzip.compress(body), headers, size)
+    else:
+        assert onext_http._decoded(gzip.compress(body), headers, size) == body
