@@ -1,0 +1,209 @@
+"""Records that authorise an action: only what oneadmin wrote counts, and no write is lost."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from onext.oned.client import Oned
+from onext.oned.documents import LONGEST_VALUE, TYPE, Conflict, Documents, Kind, Stored
+from onext.oned.errors import OnedError, Refused
+from tests.fixtures_sandbox import Sandbox
+
+pytestmark = pytest.mark.process
+
+
+def encode(phase: str) -> Mapping[str, str]:
+    return {"PHASE": phase}
+
+
+def decode(values: Mapping[str, str]) -> str:
+    if values["PHASE"] not in ("off", "draining", 'a "b" <c> & é'):
+        raise ValueError(f"no such phase: {values['PHASE']}")
+    return values["PHASE"]
+
+
+KIND = Kind("host", encode, decode)
+MINE = (1, 1, 0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def records(sandbox: Sandbox) -> Documents[str]:
+    return Documents(Oned(sandbox.endpoint, sandbox.session), KIND)
+
+
+def written(record: Stored[str] | None) -> tuple[int, str | None] | None:
+    return None if record is None else (record.version, record.value)
+
+
+def test_S5_what_is_written_is_read(records: Documents[str]) -> None:
+    """A record must come back as it was, or a host would never be woken."""
+    assert records.get(12) is None
+    first = records.put(12, 'a "b" <c> & é', None)
+    assert written(records.get(12)) == (1, 'a "b" <c> & é')
+    second = records.put(12, "off", first.version)
+    assert (second.version, second.document) == (2, first.document)
+    assert {number: written(one) for number, one in records.all().items()} == {12: (2, "off")}
+    other = Documents(records.oned, Kind("cluster", encode, decode))
+    assert other.all() == {}
+    records.remove(12, 2)
+    assert records.get(12) is None
+    assert records.all() == {}
+
+
+def test_S5_only_documents_of_oneadmin_with_mode_600_count(sandbox: Sandbox, records: Documents[str]) -> None:
+    """A tenant, or whoever a wider mode lets write, could switch hosts off."""
+    uid = sandbox.call("user.allocate", "mallory", "secret", "core", [1])
+    forged = 'NAME="onext.host.12" VERSION="7" PHASE="off"'
+    theirs = sandbox.call("document.allocate", forged, TYPE, session="mallory:secret")
+    assert records.get(12) is None
+    for mode in ((1, 1, 0, 0, 1, 0, 0, 0, 0), (1, 1, 0, 1, 0, 0, 0, 0, 0), (1, 1, 0, 0, 0, 0, 0, 1, 0)):
+        wide = sandbox.call("document.allocate", forged, TYPE)
+        sandbox.call("document.chmod", wide, *mode)
+        assert records.all() == {}, mode
+    sandbox.call("document.allocate", forged, TYPE + 1)
+    assert records.get(12) is None
+    mine = records.put(12, "draining", None)
+    assert mine.document > theirs
+    assert written(records.get(12)) == (1, "draining")
+    sandbox.call("document.chown", mine.document, uid, -1)
+    assert records.get(12) is None, "it was given away meanwhile"
+
+
+def test_S5_a_record_gets_mode_600_whatever_the_umask_is(
+    sandbox: Sandbox, records: Documents[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a wider umask of oneadmin no record would count, and each round would make another."""
+    call = Oned.call
+
+    def wide(self: Oned, method: str, *arguments: object) -> str | int | bool:
+        answer = call(self, method, *arguments)
+        if method == "document.allocate":
+            call(self, "document.chmod", answer, 1, 1, 0, 1, 1, 0, 1, 0, 0)
+        return answer
+
+    monkeypatch.setattr(Oned, "call", wide)
+    document = records.put(12, "off", None).document
+    bits = sandbox.call("document.info", document, False).partition("<PERMISSIONS>")[2]
+    assert bits.count(">1<") == 2
+
+
+def test_S13_a_write_upon_what_another_wrote_is_refused(records: Documents[str]) -> None:
+    """Two deciders would undo each other's intent without either of them noticing."""
+    first = records.put(12, "off", None)
+    other = Documents(records.oned, KIND)
+    with pytest.raises(Conflict, match="created by another writer"):
+        other.put(12, "draining", None)
+    other.put(12, "draining", first.version)
+    with pytest.raises(Conflict, match=r"onext\.host\.12 has version 2, expected 1"):
+        records.put(12, "off", first.version)
+    with pytest.raises(Conflict, match="has version 2"):
+        records.remove(12, 1)
+    other.remove(12, 2)
+    with pytest.raises(Conflict, match="removed by another writer"):
+        records.put(12, "off", 2)
+
+
+def test_S13_of_two_records_made_at_the_same_time_one_counts(
+    sandbox: Sandbox, records: Documents[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both writers would believe that the claim is theirs."""
+    call = Oned.call
+
+    def raced(self: Oned, method: str, *arguments: object) -> str | int | bool:
+        if method == "document.allocate":
+            sandbox.call("document.allocate", 'NAME="onext.host.12" VERSION="1" PHASE="draining"', TYPE)
+        return call(self, method, *arguments)
+
+    monkeypatch.setattr(Oned, "call", raced)
+    with pytest.raises(Conflict, match="created by another writer"):
+        records.put(12, "off", None)
+    assert written(records.get(12)) == (1, "draining")
+    assert sandbox.call("documentpool.info", -2, -1, -1, TYPE).count("<DOCUMENT>") == 1
+
+
+def test_S13_the_lock_of_a_writer_at_work_holds_and_that_of_a_killed_one_does_not(
+    sandbox: Sandbox, records: Documents[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between lock and unlock must not stop a host's power management for ever."""
+    monkeypatch.setattr("onext.oned.documents.PAUSE", 0.0)
+    first = records.put(12, "off", None)
+    sandbox.call("document.lock", first.document, 3, False)
+    with pytest.raises(Conflict, match="locked by another writer"):
+        records.put(12, "draining", first.version)
+    records.now = lambda: 4e9
+    assert records.put(12, "draining", first.version).version == 2
+    assert "<LOCK>" not in sandbox.call("document.info", first.document, False)
+
+
+def test_S5_what_cannot_be_read_authorises_nothing_and_is_named(
+    sandbox: Sandbox, records: Documents[str]
+) -> None:
+    """A damaged record must not be taken for permission, and must not hide the others."""
+    for number, text in enumerate(
+        (
+            'VERSION="1" PHASE="nonsense"',
+            'VERSION="x" PHASE="off"',
+            'VERSION="1"',
+            'VERSION="1" PHASE=[A="b"]',
+        )
+    ):
+        sandbox.call("document.allocate", f'NAME="onext.host.{number}" {text}', TYPE)
+    sandbox.call("document.allocate", 'NAME="onext.host.99999999999"', TYPE)
+    records.put(9, "off", None)
+    found = records.all()
+    assert sorted(found) == [0, 1, 2, 3, 9]
+    assert [found[number].value for number in (0, 2, 3, 9)] == [None, None, None, "off"]
+    assert "onext.host.0" in found[0].problem
+    assert found[1].version == -1
+    assert records.put(1, "draining", -1).version == 1, "it can be written anew"
+    assert written(records.get(1)) == (1, "draining")
+
+
+def test_records_are_bounded(records: Documents[str]) -> None:
+    """A record too large for oned must fail before an action, with its name."""
+    for text in ("x" * (LONGEST_VALUE + 1), "\x00"):
+        with pytest.raises(Refused, match=r"onext\.host\.3"):
+            records.put(3, text, None)
+    broad = Documents(records.oned, Kind("host", lambda _: {f"K{n}": "" for n in range(70)}, decode))
+    with pytest.raises(Refused, match="too large"):
+        broad.put(3, "off", None)
+    assert records.all() == {}
+
+
+def test_all_records_are_one_call(records: Documents[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one call for each host a round at 1,250 hosts would take minutes."""
+    for number in range(20):
+        records.put(number, "off", None)
+    calls: list[str] = []
+    call = Oned.call
+
+    def counted(self: Oned, method: str, *arguments: object) -> str | int | bool:
+        calls.append(method)
+        return call(self, method, *arguments)
+
+    monkeypatch.setattr(Oned, "call", counted)
+    assert len(records.all()) == 20
+    assert calls == ["documentpool.info"]
+    calls.clear()
+    records.put(3, "draining", 1)
+    assert calls == ["document.lock", "document.info", "document.update", "document.unlock"]
+
+
+def test_oned_that_refuses_is_an_error_and_leaves_no_lock(
+    sandbox: Sandbox, records: Documents[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An action must not follow upon a claim that was not written."""
+    first = records.put(12, "off", None)
+    call = Oned.call
+
+    def refused(self: Oned, method: str, *arguments: object) -> str | int | bool:
+        if method == "document.update":
+            raise Refused("no quorum")
+        return call(self, method, *arguments)
+
+    monkeypatch.setattr(Oned, "call", refused)
+    with pytest.raises(OnedError, match="no quorum"):
+        records.put(12, "draining", first.version)
+    monkeypatch.undo()
+    assert written(records.get(12)) == (1, "off")
+    assert "<LOCK>" not in sandbox.call("document.info", first.document, False)
