@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from onext import results
+from onext.cloud.reader import Reader
+from onext.cloud.snapshot import Cloud
 from onext.oned.client import Oned
 from onext.paths import Paths
 from onext.settings import Settings, load
@@ -41,6 +43,7 @@ class Context:
     paths: Paths = field(default_factory=Paths.find)
     given: Settings | None = None  # instead of those in the file
     now: Callable[[], float] = field(default=time.time)
+    reader: Reader = field(default_factory=Reader, compare=False)
 
     @cached_property
     def settings(self) -> Settings:
@@ -51,6 +54,13 @@ class Context:
     def oned(self) -> Oned:
         """Oned as our own user; raise Unauthenticated where there are no credentials."""
         return Oned.connect(self.paths, self.settings.oned.endpoint, self.settings.oned.timeout)
+
+    def cloud(self) -> Cloud:
+        """Return oned's pools as of this round, with the changes that events told of; raise an OnedError.
+
+        All parts of a worker share what was read; a command reads for itself, what it asks for.
+        """
+        return self.reader.cloud(self.oned)
 
     def last(self) -> Mapping[str, results.Result]:
         """Return the worker's last result of each key, by the key's text."""

@@ -14,10 +14,10 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from onext.oned.connection import Connection, Source
-from onext.oned.elements import split
+from onext.oned.elements import plain, split
 from onext.oned.errors import Malformed, OnedError, Refused, refusal
 
-__all__ = ["ALL_VMS", "Source", "document", "pool", "unescape"]
+__all__ = ["ALL_VMS", "Source", "document", "pool", "single", "unescape"]
 
 ALL_VMS = (-2, -1, -1, -1, "")  # of every user, the whole range, all states but DONE
 _HEAD = 1 << 16  # bytes in which the answer's value must have begun
@@ -34,6 +34,15 @@ def pool(source: Source, method: str, *arguments: str | int, tag: str) -> Iterat
     """
     with contextlib.closing(document(source, method, *arguments)) as chunks:
         yield from split(chunks, tag)
+
+
+def single(source: Source, method: str, *arguments: str | int) -> bytes:
+    """Call `one.<method>` and return the one object that it answers in plain form; raise an OnedError."""
+    with contextlib.closing(document(source, method, *arguments)) as chunks:
+        element = plain(b"".join(chunks))
+    if element is None:
+        raise Malformed(f"one.{method}: the object ends within a CDATA section")
+    return element.strip()
 
 
 def document(source: Source, method: str, *arguments: str | int) -> Generator[bytes, None, None]:
