@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from ruamel.yaml import YAML
 
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.interface import Bmc, Power, Reading
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.protocol import Bmc, Power, Reading
 from sandbox.ports import free_port
 from tests.waiting import PATIENCE, until
 
@@ -256,17 +256,17 @@ def certificate(folder: Path) -> str:
     return hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
-def write_book(folder: Path, entries: Mapping[int, Mapping[str, object]]) -> Book:
+def write_book(folder: Path, entries: Mapping[int, Mapping[str, object]]) -> BmcConfig:
     """Write bmc.yaml as an administrator does, and load it."""
     file = folder / "bmc.yaml"
     file.touch(mode=0o640)
     with file.open("w") as stream:
         YAML(typ="safe").dump({host: dict(entry) for host, entry in entries.items()}, stream)
-    return Book.load(file)
+    return BmcConfig.load(file)
 
 
 @pytest.fixture
-def bmc_book(tmp_path: Path) -> Callable[[Mapping[int, Mapping[str, object]]], Book]:
+def bmc_config(tmp_path: Path) -> Callable[[Mapping[int, Mapping[str, object]]], BmcConfig]:
     """Give a function that makes a book of entries by host id."""
     return lambda entries: write_book(tmp_path, entries)
 

@@ -19,8 +19,8 @@ from onext import log, metrics
 from onext.hosts import watt_model
 from onext.hosts.actions.actuator import Event, Hand, Limits
 from onext.hosts.actions.effects import Live, clock
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.interface import BookError
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.errors import ConfigError
 from onext.hosts.claims import STATE_KEY
 from onext.hosts.inventory.cluster import chosen, observe
 from onext.hosts.inventory.snapshot import Snapshot, gather
@@ -50,15 +50,15 @@ class Look:
     decision: Decision
 
 
-def book(context: Context) -> Book:
+def book(context: Context) -> BmcConfig:
     """Read bmc.yaml; raise Retry where it cannot be used."""
     try:
-        return Book.load(context.paths.own_etc / BMC_FILE)
-    except BookError as error:
+        return BmcConfig.load(context.paths.own_etc / BMC_FILE)
+    except ConfigError as error:
         raise Retry(str(error)) from error
 
 
-def snapshot(context: Context, entries: Book) -> Snapshot:
+def snapshot(context: Context, entries: BmcConfig) -> Snapshot:
     """Look at everything."""
     began = clock()
     seen = gather(context.oned, entries, context.settings.power.bmc_timeout)
@@ -75,7 +75,7 @@ def look(context: Context, seen: Snapshot, cluster_id: int, minds: Minds) -> Loo
     return Look(cluster, policy, decide(cluster, policy, now, minds.memories.get(cluster_id, Memory())))
 
 
-def hand(context: Context, entries: Book, look_: Look, minds: Minds) -> Hand:
+def hand(context: Context, entries: BmcConfig, look_: Look, minds: Minds) -> Hand:
     """Return the one who acts for this server, in its Raft term; raise Retry when it may not act."""
     raft = context.oned.raft()
     if not raft.acts:
@@ -138,7 +138,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
     return Underway(text) if any(isinstance(line, Underway) for line in said) else text
 
 
-def run(context: Context, entries: Book, seen: Snapshot, cluster_id: int, minds: Minds) -> str:
+def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, minds: Minds) -> str:
     """Decide and act on one cluster; say how it went, and whether more is to come soon."""
     try:
         found = look(context, seen, cluster_id, minds)

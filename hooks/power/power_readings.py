@@ -12,8 +12,8 @@ from logging import DEBUG, WARNING
 
 from onext import log
 from onext.hosts import watt_model
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.fleet import watts_all
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.query import watts_all
 from onext.hosts.inventory.cluster import curve
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Bmc
@@ -31,7 +31,7 @@ _ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 (where it listens
 _log = log.get("power")
 
 
-def read(context: Context, book: Book, seen: Snapshot) -> None:
+def read(context: Context, book: BmcConfig, seen: Snapshot) -> None:
     """Read all meters where the last time is long enough ago, and keep what they say."""
     file, now = context.paths.state / watt_model.FILE, context.now()
     if file.exists() and 0 <= now - file.stat().st_mtime < PERIOD:
@@ -41,7 +41,7 @@ def read(context: Context, book: Book, seen: Snapshot) -> None:
     file.touch()  # also when nothing has changed
 
 
-def _readings(context: Context, book: Book, seen: Snapshot) -> Iterator[Reading]:
+def _readings(context: Context, book: BmcConfig, seen: Snapshot) -> Iterator[Reading]:
     """Give one reading of each host that has a meter, the BMC's where there is one."""
     answering = {host for host, state in seen.bmcs.items() if state in (Bmc.ON, Bmc.OFF)} - seen.sleepers
     found = {

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.fleet import query_all
-from onext.hosts.bmc.interface import Power
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.protocol import Power
+from onext.hosts.bmc.query import query_all
 from tests.fixtures_bmc import PASSWORD, IpmiPeer, write_book
 
 COUNT, SILENT, DEADLINE, ROUNDS = 500, 50, 8.0, 5
@@ -55,7 +55,7 @@ def _peers(folder: Path) -> Iterator[list[IpmiPeer]]:
             peer.stop()
 
 
-def _round(number: int, book: Book) -> float:
+def _round(number: int, book: BmcConfig) -> float:
     before, used, began = _ours(), _children_cpu(), time.monotonic()
     said = query_all(book, DEADLINE)
     took = time.monotonic() - began

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from onext import process, ssh
 from onext.hosts.actions.world import Answer, Failed, Sight
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.interface import Bmc as BmcOf
-from onext.hosts.bmc.interface import BmcError, Power
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.errors import BmcError
+from onext.hosts.bmc.protocol import Bmc as BmcOf
+from onext.hosts.bmc.protocol import Power
 from onext.hosts.claims import RECORD_KEY, STATE_KEY, claim_of, claim_vector, record_of, record_vector
 from onext.hosts.inventory.cluster import OPEN, wild
 from onext.hosts.inventory.vms import BOUND, last_host
@@ -36,7 +37,7 @@ def clock() -> float:
 class Live:
     """Effects on behalf of this server, in the Raft term in which it began."""
 
-    def __init__(self, context: Context, book: Book, server: int, term: int) -> None:
+    def __init__(self, context: Context, book: BmcConfig, server: int, term: int) -> None:
         self.context, self.book = context, book
         self.server, self.term = server, term
         self.migrations: list[float] = []

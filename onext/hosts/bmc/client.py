@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from onext import process
-from onext.hosts.bmc.interface import BmcError, Unreachable
-from onext.hosts.bmc.session import Job
+from onext.hosts.bmc.errors import BmcError, Unreachable, kinds
+from onext.hosts.bmc.job import Job
 
 _SCRIPT = Path(__file__).with_name("process.py")
 _GRACE = 2.0  # seconds that the child has beyond its deadline before it and its workers are killed
 _OUTPUT = 4 << 20
 _KEPT = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # of the environment: which authorities this machine trusts
-_FAILURES = {kind.__name__: kind for kind in BmcError.__subclasses__()}
+_FAILURES = kinds()
 
 Answer = Mapping[str, Any]
 

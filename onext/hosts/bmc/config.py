@@ -19,34 +19,35 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from onext.hosts.bmc.controller import Controller
 from onext.hosts.bmc.entry import Entry, Suspend
-from onext.hosts.bmc.interface import Bmc, BookError, NotConfigured, UnsafeFile
-from onext.hosts.bmc.suspend import Sleeper
+from onext.hosts.bmc.errors import ConfigError, NotConfigured, UnsafeFile
+from onext.hosts.bmc.protocol import Bmc
+from onext.hosts.bmc.wake_on_lan import SuspendedHost
 
 _TOO_WIDE = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 _ENTRIES: TypeAdapter[dict[int, Entry]] = TypeAdapter(dict[int, Entry])
 
 
 @dataclass(frozen=True)
-class Book:
+class BmcConfig:
     """The entries of bmc.yaml by host id."""
 
     file: Path
     entries: Mapping[int, Entry] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, file: Path) -> Book:
-        """Read bmc.yaml, empty where there is none; raise UnsafeFile or BookError."""
+    def load(cls, file: Path) -> BmcConfig:
+        """Read bmc.yaml, empty where there is none; raise UnsafeFile or ConfigError."""
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return cls(file)
         except OSError as error:
-            raise BookError(f"{file}: cannot be read: {error.strerror}") from error
+            raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
         with os.fdopen(descriptor, "rb") as stream:
             _refuse_unsafe(file, os.fstat(stream.fileno()))
             entries, complaints = _parse(stream.read())
         if complaints:  # outside of any except: the library's errors hold what stands in the file
-            raise BookError("\n".join(f"{file}:{line}" for line in complaints))
+            raise ConfigError("\n".join(f"{file}:{line}" for line in complaints))
         return cls(file, entries)
 
     def __contains__(self, host: int) -> bool:
@@ -61,7 +62,7 @@ class Book:
             raise NotConfigured(f"host {host} has no entry in {self.file}")
         entry = self.entries[host]
         if isinstance(entry, Suspend):
-            return Sleeper(host, entry, timeout, ssh_config)
+            return SuspendedHost(host, entry, timeout, ssh_config)
         return Controller(host, entry, timeout)
 
 

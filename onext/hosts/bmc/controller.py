@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from onext.hosts.bmc import client
 from onext.hosts.bmc.entry import Entry, Ipmi, Redfish, Suspend
-from onext.hosts.bmc.interface import Identity, Power, Reading
-from onext.hosts.bmc.session import Job, Wish
+from onext.hosts.bmc.job import Job, Wish
+from onext.hosts.bmc.protocol import Identity, Power, Reading
 
 
 class Controller:

@@ -15,7 +15,7 @@
   system: /redfish/v1/Systems/1       # where one BMC has several
   serial: ABC1234                     # dmidecode -s system-serial-number
 14:
-  kind: suspend                       # METHOD = suspend: see onext/hosts/bmc/suspend.py
+  kind: suspend                       # METHOD = suspend: see onext/hosts/bmc/wake_on_lan.py
   address: 192.0.2.14                 # of the host itself, for ssh
   mac: 02:00:00:00:00:0e              # of its interface that wakes it
   interface: eth1                     # of this front-end, in the same network

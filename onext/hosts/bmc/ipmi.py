@@ -15,8 +15,9 @@ from pyghmi.ipmi.command import Command
 from pyghmi.ipmi.fru import FRU
 from pyghmi.ipmi.private import session
 
-from onext.hosts.bmc.interface import BmcError, Identity, Refused, Unreachable, WrongPassword
-from onext.hosts.bmc.session import Job, Order
+from onext.hosts.bmc.errors import BmcError, Refused, Unreachable, WrongPassword
+from onext.hosts.bmc.job import Job, Order
+from onext.hosts.bmc.protocol import Identity
 
 _CHASSIS, _APP, _STORAGE, _DCMI = 0x00, 0x06, 0x0A, 0x2C
 _CHASSIS_STATUS, _CHASSIS_CONTROL, _SYSTEM_GUID, _POWER_READING = 0x01, 0x02, 0x37, 0x02

@@ -18,18 +18,18 @@ from pathlib import Path
 if __name__ == "__main__":  # started by its path and isolated from the environment
     sys.path.append(str(Path(__file__).parents[3]))
 
-from onext.hosts.bmc.awake import Awake
-from onext.hosts.bmc.interface import BmcError, Refused, Unreachable
+from onext.hosts.bmc.errors import BmcError, Refused, Unreachable
 from onext.hosts.bmc.ipmi import Ipmi
-from onext.hosts.bmc.presence import answering
+from onext.hosts.bmc.job import Job, Session, fulfil
+from onext.hosts.bmc.process_pool import ProcessPool
+from onext.hosts.bmc.reachability import answering
 from onext.hosts.bmc.redfish import Redfish
-from onext.hosts.bmc.session import Job, Session, fulfil
-from onext.hosts.bmc.workers import Workers
+from onext.hosts.bmc.ssh_probe import SshProbe
 
 _MOST_WORKERS = 24
 _MEMORY = 1 << 30  # bytes of each process: an answer without end must not take all of the front-end's
 _PATIENCE = 3.0  # seconds for a BMC to show that it is there
-_KINDS: Mapping[str, type[Session]] = {"ipmi": Ipmi, "redfish": Redfish, "suspend": Awake}
+_KINDS: Mapping[str, type[Session]] = {"ipmi": Ipmi, "redfish": Redfish, "suspend": SshProbe}
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     work = json.load(sys.stdin)
     jobs = [Job(**job) for job in work["jobs"]]
     began, ends = work["began"], work["ends"]
-    workers = Workers(min(len(jobs), _MOST_WORKERS), lambda n: _answer(jobs[n], began), ends)
+    workers = ProcessPool(min(len(jobs), _MOST_WORKERS), lambda n: _answer(jobs[n], began), ends)
     numbers = {job: n for n, job in enumerate(jobs)}
     for job in answering(jobs, min(_PATIENCE, ends - time.monotonic())):
         workers.give(numbers.pop(job))

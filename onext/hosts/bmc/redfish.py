@@ -15,8 +15,9 @@ from uuid import UUID
 from pyghmi.exceptions import UnrecognizedCertificate
 from pyghmi.util.webclient import SecureHTTPConnection
 
-from onext.hosts.bmc.interface import Identity, Refused, WrongCertificate, WrongPassword
-from onext.hosts.bmc.session import Job, Order
+from onext.hosts.bmc.errors import Refused, WrongCertificate, WrongPassword
+from onext.hosts.bmc.job import Job, Order
+from onext.hosts.bmc.protocol import Identity
 
 _TIMEOUT = 5.0  # seconds for each read
 _ABSURD = 1e6  # watts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.fleet import query_all
-from onext.hosts.bmc.interface import Power
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.protocol import Power
+from onext.hosts.bmc.query import query_all
 from onext.hosts.model import Bmc
 from onext.hosts.watt_model import Metered
 from onext.oned import stream
@@ -46,7 +46,7 @@ class Snapshot:
     taken: float | None = None
 
 
-def gather(oned: Oned, book: Book, deadline: float) -> Snapshot:
+def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
     """Ask oned and all BMCs; raise an OnedError. BMCs get `deadline` seconds together."""
     readings = query_all(book, deadline)
     states = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF, Power.UNKNOWN: Bmc.SILENT}

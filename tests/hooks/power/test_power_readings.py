@@ -11,7 +11,7 @@ import pytest
 
 from hooks.power import power_readings
 from onext.hosts import watt_model
-from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Bmc
 from onext.part import Context
@@ -32,7 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[int]]:
     """Play BMCs and the exporter; give whom the BMCs' reading was asked for."""
     asked: list[frozenset[int]] = []
 
-    def watts_all(_book: Book, hosts: set[int], _deadline: float) -> dict[int, float]:
+    def watts_all(_book: BmcConfig, hosts: set[int], _deadline: float) -> dict[int, float]:
         asked.append(frozenset(hosts))
         return {0: 175.0}
 
@@ -52,7 +52,7 @@ def context(tmp_path: Path, now: float = NOW) -> Context:
 def test_the_bmc_counts_where_both_have_a_figure(tmp_path: Path, asked: list[frozenset[int]]) -> None:
     """Wall power is what is paid for."""
     here = context(tmp_path)
-    power_readings.read(here, Book(Path("bmc.yaml"), {}), SEEN)
+    power_readings.read(here, BmcConfig(Path("bmc.yaml"), {}), SEEN)
     known = watt_model.load(here.paths.state)
     assert asked == [frozenset({0, 1})], "a BMC that is silent is not waited for once more"
     assert (known[0].source, known[0].idle) == ("bmc", 100.0)
@@ -63,11 +63,11 @@ def test_the_bmc_counts_where_both_have_a_figure(tmp_path: Path, asked: list[fro
 def test_meters_are_read_rarely(tmp_path: Path, asked: list[frozenset[int]]) -> None:
     """500 sessions with BMCs and a whole scrape each minute would slow every round down."""
     here = context(tmp_path)
-    power_readings.read(here, Book(Path("bmc.yaml"), {}), SEEN)
+    power_readings.read(here, BmcConfig(Path("bmc.yaml"), {}), SEEN)
     os.utime(here.paths.state / watt_model.FILE, (NOW, NOW))
-    power_readings.read(context(tmp_path, NOW + 300), Book(Path("bmc.yaml"), {}), SEEN)
+    power_readings.read(context(tmp_path, NOW + 300), BmcConfig(Path("bmc.yaml"), {}), SEEN)
     assert len(asked) == 1
-    power_readings.read(context(tmp_path, NOW + 601), Book(Path("bmc.yaml"), {}), SEEN)
+    power_readings.read(context(tmp_path, NOW + 601), BmcConfig(Path("bmc.yaml"), {}), SEEN)
     assert len(asked) == 2
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from onext.hosts.bmc import client
-from onext.hosts.bmc.interface import BmcError, Identity, Unreachable, WrongPassword
-from onext.hosts.bmc.session import Job, Order, fulfil
+from onext.hosts.bmc.errors import BmcError, Unreachable, WrongPassword
+from onext.hosts.bmc.job import Job, Order, fulfil
+from onext.hosts.bmc.protocol import Identity
 from onext.hosts.model import Phase
 from onext.oned.objects import HostState
 

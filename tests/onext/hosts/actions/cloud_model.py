@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from onext.hosts.actions.effects import Live
 from onext.hosts.actions.world import Answer, Failed, Sight
 from onext.hosts.bmc import client
-from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.entry import Entry, Ipmi
-from onext.hosts.bmc.fleet import query_all
-from onext.hosts.bmc.interface import Bmc as BmcOf
-from onext.hosts.bmc.interface import Power
+from onext.hosts.bmc.protocol import Bmc as BmcOf
+from onext.hosts.bmc.protocol import Power
+from onext.hosts.bmc.query import query_all
 from onext.hosts.claims import claim_of, claim_vector, record_of, record_vector
 from onext.hosts.model import NOT_OURS, Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
 from onext.hosts.placement.problem import Size
@@ -150,7 +150,7 @@ class FakeWorld(Live):
     def __init__(
         self, cloud: Cloud, server: int, term: int, stale: Cloud | None, disturb: Callable[[int], None]
     ) -> None:
-        super().__init__(None, Book(Path("bmc.yaml"), cloud.file()), server, term)  # type: ignore[arg-type]
+        super().__init__(None, BmcConfig(Path("bmc.yaml"), cloud.file()), server, term)  # type: ignore[arg-type]
         self.cloud, self.stale = cloud, stale
         entries = self.book.entries.values()
         self.named = {(str(one.address), one.user) for one in entries if isinstance(one, Ipmi)}

@@ -10,7 +10,7 @@ import pytest
 
 from onext.hosts.actions.effects import Live, clock
 from onext.hosts.actions.world import Failed
-from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.claims import STATE_KEY, claim_of, claim_vector
 from onext.hosts.model import Bmc, Claim, Phase
 from onext.oned import stream
@@ -79,7 +79,7 @@ def live(oned: Oned) -> Live:
     context = SimpleNamespace(
         settings=Settings(), oned=oned, now=lambda: 1_800_000_000.0, stopped=lambda part: part == "power"
     )
-    return Live(context, Book(Path("bmc.yaml")), 2, 7)  # type: ignore[arg-type]
+    return Live(context, BmcConfig(Path("bmc.yaml")), 2, 7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

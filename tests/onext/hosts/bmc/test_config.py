@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.entry import Ipmi, Redfish
-from onext.hosts.bmc.interface import BookError, NotConfigured, UnsafeFile
+from onext.hosts.bmc.errors import ConfigError, NotConfigured, UnsafeFile
 
 SECRET = "s3cret"
 UUID = "4c4c4544-0042-3510-8053-b4c04f564433"
@@ -27,7 +27,7 @@ def written(folder: Path, text: str = GOOD, mode: int = 0o640) -> Path:
 def test_entries_are_read_with_what_is_usual(tmp_path: Path) -> None:
     """An administrator would have to write ports and empty keys for every host."""
     text = GOOD + f"13:\n  kind: redfish\n  address: 2001:db8::13\n{LOGIN}  serial: ABC1234\n"
-    book = Book.load(written(tmp_path, text))
+    book = BmcConfig.load(written(tmp_path, text))
     ipmi, redfish = book.entries[12], book.entries[13]
     assert isinstance(ipmi, Ipmi)
     assert isinstance(redfish, Redfish)
@@ -38,14 +38,14 @@ def test_entries_are_read_with_what_is_usual(tmp_path: Path) -> None:
 
 def test_no_file_means_no_bmc(tmp_path: Path) -> None:
     """A cloud without BMCs could not use anything else of the part."""
-    book = Book.load(tmp_path / "bmc.yaml")
+    book = BmcConfig.load(tmp_path / "bmc.yaml")
     with pytest.raises(NotConfigured, match=r"host 12 has no entry in .*bmc\.yaml"):
         book.bmc(12)
 
 
 def test_a_book_that_is_printed_shows_no_password(tmp_path: Path) -> None:
     """A password in a log or traceback is a password lost."""
-    book = Book.load(written(tmp_path))
+    book = BmcConfig.load(written(tmp_path))
     assert SECRET not in f"{book!r} {book} {book.entries[12]} {book.bmc(12)!r}"
 
 
@@ -53,13 +53,13 @@ def test_a_book_that_is_printed_shows_no_password(tmp_path: Path) -> None:
 def test_a_wider_mode_is_refused(tmp_path: Path, mode: int) -> None:
     """Any user of the front-end could switch hosts off, or have a password sent to an address of his."""
     with pytest.raises(UnsafeFile, match="wider than 0640: chmod 0640"):
-        Book.load(written(tmp_path, mode=mode))
+        BmcConfig.load(written(tmp_path, mode=mode))
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o600, 0o400])
 def test_a_narrower_mode_is_taken(tmp_path: Path, mode: int) -> None:
     """Who protects the file better would be punished."""
-    assert 12 in Book.load(written(tmp_path, mode=mode))
+    assert 12 in BmcConfig.load(written(tmp_path, mode=mode))
 
 
 def test_a_stranger_s_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,14 +69,14 @@ def test_a_stranger_s_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     stranger = os.stat_result((*found[:4], 4242, *found[5:]))
     monkeypatch.setattr(os, "fstat", lambda _: stranger)
     with pytest.raises(UnsafeFile, match="belongs to user 4242: chown root:oneadmin"):
-        Book.load(file)
+        BmcConfig.load(file)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     """A pipe put there would hang the worker."""
     os.mkfifo(tmp_path / "bmc.yaml", mode=0o640)
     with pytest.raises(UnsafeFile):
-        Book.load(tmp_path / "bmc.yaml")
+        BmcConfig.load(tmp_path / "bmc.yaml")
 
 
 def test_below_remotes_is_refused_also_behind_a_link(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_below_remotes_is_refused_also_behind_a_link(tmp_path: Path) -> None:
     (tmp_path / "bmc.yaml").symlink_to(file)
     for named in (file, tmp_path / "bmc.yaml"):
         with pytest.raises(UnsafeFile, match="copied to every node"):
-            Book.load(named)
+            BmcConfig.load(named)
 
 
 IPMI = f"12:\n  kind: ipmi\n  address: 192.0.2.12\n{LOGIN}"
@@ -119,8 +119,8 @@ def test_what_is_wrong_is_said_with_its_line_and_without_the_secret(
     tmp_path: Path, text: str, said: str
 ) -> None:
     """Somebody has to find the line, and nobody the password: not even in a traceback."""
-    with pytest.raises(BookError, match=said) as caught:
-        Book.load(written(tmp_path, text))
+    with pytest.raises(ConfigError, match=said) as caught:
+        BmcConfig.load(written(tmp_path, text))
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__context__ is None
 
@@ -128,6 +128,6 @@ def test_what_is_wrong_is_said_with_its_line_and_without_the_secret(
 def test_all_complaints_come_at_once(tmp_path: Path) -> None:
     """Fifty entries would be mended one run at a time."""
     text = GOOD.replace("192.0.2.12", "a") + GOOD.replace("12:", "13:").replace("192.0.2.12", "b")
-    with pytest.raises(BookError) as caught:
-        Book.load(written(tmp_path, text))
+    with pytest.raises(ConfigError) as caught:
+        BmcConfig.load(written(tmp_path, text))
     assert str(caught.value).count(".address: ") == 2

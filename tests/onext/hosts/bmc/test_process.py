@@ -6,10 +6,11 @@ import pytest
 
 from onext import process
 from onext.hosts.bmc import client
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.interface import Power, Refused
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.errors import Refused
+from onext.hosts.bmc.job import Job
 from onext.hosts.bmc.process import _failed
-from onext.hosts.bmc.session import Job
+from onext.hosts.bmc.protocol import Power
 from tests.onext.hosts.actions.cloud_model import entry
 
 SECRET = "Tr0ub4dor&3"
@@ -39,7 +40,7 @@ def test_what_a_bmc_repeats_of_a_password_is_not_told_on(said: str) -> None:
 def test_what_is_no_answer_is_unknown(printed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """One garbled line would end the round for all hosts."""
     monkeypatch.setattr(process, "run", lambda *_, **__: process.Completed((), 0, printed, b""))
-    said = Book(Path("bmc.yaml"), {1: entry(1)}).bmc(1).power()
+    said = BmcConfig(Path("bmc.yaml"), {1: entry(1)}).bmc(1).power()
     assert said.power is Power.UNKNOWN
     assert "no answer" in said.reason
 

@@ -9,32 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.fleet import watts_all
-from onext.hosts.bmc.interface import (
-    Bmc,
-    Power,
-    Refused,
-    Unreachable,
-    WrongCertificate,
-    WrongMachine,
-    WrongPassword,
-)
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.errors import Refused, Unreachable, WrongCertificate, WrongMachine, WrongPassword
+from onext.hosts.bmc.protocol import Bmc, Power
+from onext.hosts.bmc.query import watts_all
 from tests.fixtures_bmc import PASSWORD, RedfishPeer, certificate, confirmed
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
-Books = Callable[[Mapping[int, Mapping[str, object]]], Book]
+Books = Callable[[Mapping[int, Mapping[str, object]]], BmcConfig]
 UUID = "7c9e6679-7425-40de-944b-e07fc1f90000"
 
 
-def bmc(bmc_book: Books, entry: Mapping[str, object]) -> Bmc:
-    return bmc_book({7: entry}).bmc(7, timeout=30.0)
+def bmc(bmc_config: Books, entry: Mapping[str, object]) -> Bmc:
+    return bmc_config({7: entry}).bmc(7, timeout=30.0)
 
 
-def test_orders_count_when_the_state_says_so(redfish: RedfishPeer, bmc_book: Books) -> None:
+def test_orders_count_when_the_state_says_so(redfish: RedfishPeer, bmc_config: Books) -> None:
     """The emulator follows seconds later, as machines do: a host would count as off that still runs."""
-    peer, other = (bmc(bmc_book, redfish.entry(n)) for n in range(2))
+    peer, other = (bmc(bmc_config, redfish.entry(n)) for n in range(2))
     assert (peer.power().power, peer.identity().uuid) == (Power.ON, redfish.systems[0])
     for order, state in ((peer.soft_off, Power.OFF), (peer.switch_on, Power.ON), (peer.hard_off, Power.OFF)):
         order()
@@ -42,50 +35,50 @@ def test_orders_count_when_the_state_says_so(redfish: RedfishPeer, bmc_book: Boo
     assert other.power().power is Power.ON
 
 
-def test_another_machine_is_never_switched(redfish: RedfishPeer, bmc_book: Books) -> None:
+def test_another_machine_is_never_switched(redfish: RedfishPeer, bmc_config: Books) -> None:
     """An address that was given to another machine would switch that one off."""
-    peer = bmc(bmc_book, redfish.entry(0, uuid=redfish.systems[1]))
+    peer = bmc(bmc_config, redfish.entry(0, uuid=redfish.systems[1]))
     with pytest.raises(WrongMachine):
         peer.hard_off()
     assert peer.power().power is Power.UNKNOWN
     assert "ComputerSystem.Reset" not in redfish.log
 
 
-def test_one_of_several_systems_must_be_named(redfish: RedfishPeer, bmc_book: Books) -> None:
+def test_one_of_several_systems_must_be_named(redfish: RedfishPeer, bmc_config: Books) -> None:
     """A chassis of four nodes would have its first one switched off."""
-    said = bmc(bmc_book, redfish.entry(system=None)).power()
+    said = bmc(bmc_config, redfish.entry(system=None)).power()
     assert said.reason == "it has 2 systems: name the one meant in bmc.yaml as `system`"
 
 
 @pytest.mark.parametrize("pin", ["0" * 64, None])
 def test_a_certificate_that_nobody_vouches_for_gets_no_password(
-    redfish: RedfishPeer, bmc_book: Books, pin: str | None
+    redfish: RedfishPeer, bmc_config: Books, pin: str | None
 ) -> None:
     """A machine in the middle would learn the password."""
-    said = bmc(bmc_book, redfish.entry(certificate=pin)).power()
+    said = bmc(bmc_config, redfish.entry(certificate=pin)).power()
     assert isinstance(said.failure, WrongCertificate)
     assert "GET" not in redfish.log
 
 
 def test_an_authority_of_this_machine_may_vouch(
-    redfish: RedfishPeer, bmc_book: Books, monkeypatch: pytest.MonkeyPatch
+    redfish: RedfishPeer, bmc_config: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sites with an authority of their own would have to pin every certificate, and again each year."""
     monkeypatch.setenv("SSL_CERT_FILE", str(redfish.folder / "cert.pem"))
-    assert bmc(bmc_book, redfish.entry(certificate=None)).power().power is Power.ON
+    assert bmc(bmc_config, redfish.entry(certificate=None)).power().power is Power.ON
 
 
-def test_a_refused_login_is_unknown(redfish: RedfishPeer, bmc_book: Books) -> None:
+def test_a_refused_login_is_unknown(redfish: RedfishPeer, bmc_config: Books) -> None:
     """Unknown is not off, and the reason must not hold what was tried."""
-    said = bmc(bmc_book, redfish.entry(password="not-this-one")).power()
+    said = bmc(bmc_config, redfish.entry(password="not-this-one")).power()
     assert isinstance(said.failure, WrongPassword)
     assert "not-this-one" not in said.reason
 
 
-def test_nothing_there_is_unknown(redfish: RedfishPeer, bmc_book: Books) -> None:
+def test_nothing_there_is_unknown(redfish: RedfishPeer, bmc_config: Books) -> None:
     """A BMC that restarts would make its host count as off."""
     redfish.stop()
-    said = bmc(bmc_book, redfish.entry()).power()
+    said = bmc(bmc_config, redfish.entry()).power()
     assert said.power is Power.UNKNOWN
     assert isinstance(said.failure, Unreachable)
 
@@ -151,21 +144,21 @@ def hostile(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_carries_no_password_away(hostile: Serve, bmc_book: Books, status: int) -> None:
+def test_a_redirect_carries_no_password_away(hostile: Serve, bmc_config: Books, status: int) -> None:
     """A BMC that was taken over would send the password on to any address."""
     elsewhere = hostile()
     taken = hostile(status=status, location=f"https://127.0.0.1:{elsewhere.server_port}/")
-    assert isinstance(bmc(bmc_book, taken.entry).power().failure, Refused)
+    assert isinstance(bmc(bmc_config, taken.entry).power().failure, Refused)
     assert len(taken.asked) == 1
     assert elsewhere.asked == []
 
 
-def test_links_to_other_addresses_carry_no_password_away(hostile: Serve, bmc_book: Books) -> None:
+def test_links_to_other_addresses_carry_no_password_away(hostile: Serve, bmc_config: Books) -> None:
     """The BMC itself says where to send an order: an address there must not be followed."""
     elsewhere = hostile()
     target = {"target": f"https://127.0.0.1:{elsewhere.server_port}/reset"}
     taken = hostile({"UUID": UUID, "PowerState": "On", "Actions": {"#ComputerSystem.Reset": target}})
-    bmc(bmc_book, taken.entry).hard_off()
+    bmc(bmc_config, taken.entry).hard_off()
     assert len(taken.asked) == 2
     assert elsewhere.asked == []
 
@@ -184,44 +177,46 @@ def test_links_to_other_addresses_carry_no_password_away(hostile: Serve, bmc_boo
         "Off",
     ],
 )
-def test_an_answer_that_is_no_clear_off_is_unknown(hostile: Serve, bmc_book: Books, answers: object) -> None:
+def test_an_answer_that_is_no_clear_off_is_unknown(
+    hostile: Serve, bmc_config: Books, answers: object
+) -> None:
     """Half an answer would be taken for the wished one."""
-    said = bmc(bmc_book, hostile(answers).entry).power()
+    said = bmc(bmc_config, hostile(answers).entry).power()
     assert said.power is Power.UNKNOWN
     assert said.reason
 
 
-def test_a_bmc_cannot_tell_the_password_on(hostile: Serve, bmc_book: Books) -> None:
+def test_a_bmc_cannot_tell_the_password_on(hostile: Serve, bmc_config: Books) -> None:
     """What a BMC says goes into logs and templates: it knows the password that it was given."""
-    said = bmc(bmc_book, hostile({"UUID": UUID, "PowerState": f"it is {PASSWORD}"}).entry).power()
+    said = bmc(bmc_config, hostile({"UUID": UUID, "PowerState": f"it is {PASSWORD}"}).entry).power()
     assert PASSWORD not in said.reason
     assert "***" in said.reason
 
 
-def test_a_long_answer_is_cut(hostile: Serve, bmc_book: Books) -> None:
+def test_a_long_answer_is_cut(hostile: Serve, bmc_config: Books) -> None:
     """A BMC that was taken over would spoil the answers of all others: they share one pipe."""
     endless = hostile({"UUID": UUID, "PowerState": "On", "SerialNumber": "A" * 100_000})
-    assert bmc(bmc_book, endless.entry).identity().serial == "A" * 64
+    assert bmc(bmc_config, endless.entry).identity().serial == "A" * 64
 
 
-def test_watts_come_from_the_chassis(hostile: Serve, bmc_book: Books) -> None:
+def test_watts_come_from_the_chassis(hostile: Serve, bmc_config: Books) -> None:
     """Saved energy would be a guess of a model where a meter stands."""
     link = {"@odata.id": "/redfish/v1/Chassis/1"}
     answers = {"UUID": UUID, "PowerState": "On", "Links": {"Chassis": [link]}}
     measured = hostile({**answers, "EnvironmentMetrics": link, "PowerWatts": {"Reading": 187.5}})
-    assert bmc(bmc_book, measured.entry).watts() == 187.5
+    assert bmc(bmc_config, measured.entry).watts() == 187.5
     older = hostile({**answers, "Power": link, "PowerControl": [{"PowerConsumedWatts": 210}]})
-    assert bmc(bmc_book, older.entry).watts() == 210.0
-    assert bmc(bmc_book, hostile({**answers, "Power": link, "PowerControl": []}).entry).watts() is None
-    assert bmc(bmc_book, hostile(answers).entry).watts() is None
+    assert bmc(bmc_config, older.entry).watts() == 210.0
+    assert bmc(bmc_config, hostile({**answers, "Power": link, "PowerControl": []}).entry).watts() is None
+    assert bmc(bmc_config, hostile(answers).entry).watts() is None
 
 
-def test_all_meters_are_read_in_one_round(hostile: Serve, bmc_book: Books, redfish: RedfishPeer) -> None:
+def test_all_meters_are_read_in_one_round(hostile: Serve, bmc_config: Books, redfish: RedfishPeer) -> None:
     """One machine without a meter, or one that nobody asked for, would spoil the others' figures."""
     link = {"@odata.id": "/redfish/v1/Chassis/1"}
     chassis = {"Links": {"Chassis": [link]}, "EnvironmentMetrics": link, "PowerWatts": {"Reading": 187.5}}
     measured = hostile({"UUID": UUID, "PowerState": "On", **chassis})
-    book = bmc_book({7: measured.entry, 8: redfish.entry(1)})
+    book = bmc_config({7: measured.entry, 8: redfish.entry(1)})
     assert watts_all(book, {7, 8}, 30.0) == {7: 187.5}
     assert watts_all(book, {8}, 30.0) == {}
     assert watts_all(book, (), 30.0) == {}

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
-from onext.hosts.bmc.session import Job
+from onext.hosts.bmc.job import Job
 
 # Get Channel Authentication Capabilities (IPMI 2.0, 22.13): every BMC answers it outside of a session.
 _QUESTION = bytes.fromhex("0600ff07 00 00000000 00000000 09 2018c8 8100388e04b5")

@@ -1,7 +1,7 @@
 """What the rest of this part knows of BMCs: what one can be asked and told, and how that fails.
 
-Where to get one: `onext.hosts.bmc.config.Book.load(paths.own_etc / "bmc.yaml").bmc(host_id, timeout=…)`.
-All at once: `onext.hosts.bmc.fleet.query_all(book, deadline)`.
+Where to get one: `onext.hosts.bmc.config.BmcConfig.load(paths.own_etc / "bmc.yaml").bmc(host_id, timeout=…)`.
+All at once: `onext.hosts.bmc.query.query_all(book, deadline)`.
 """
 
 from __future__ import annotations
@@ -10,41 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-
-class BmcError(Exception):
-    """What keeps us from a BMC; the message says what to do and holds no credential."""
-
-
-class NotConfigured(BmcError):
-    """The host has no entry in bmc.yaml."""
-
-
-class BookError(BmcError):
-    """bmc.yaml cannot be used at all; the message names file, line, key and what was expected."""
-
-
-class UnsafeFile(BookError):
-    """bmc.yaml can be read or written by too many, belongs to somebody else, or lies below remotes/."""
-
-
-class Unreachable(BmcError):
-    """No answer, an answer cut off, or none in time."""
-
-
-class WrongPassword(BmcError):
-    """The BMC does not take this user and password."""
-
-
-class WrongCertificate(BmcError):
-    """The certificate is not the pinned one, or no authority of this machine vouches for it."""
-
-
-class WrongMachine(BmcError):
-    """The BMC belongs to another machine than the entry names, or does not tell: nothing was switched."""
-
-
-class Refused(BmcError):
-    """The BMC answered and did not do it, or answered with what makes no sense."""
+from onext.hosts.bmc.errors import BmcError
 
 
 class Power(Enum):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
-from onext.hosts.bmc.interface import Identity, WrongMachine
+from onext.hosts.bmc.errors import WrongMachine
+from onext.hosts.bmc.protocol import Identity
 
 _SERIAL = 64  # characters of a serial number that are told on
 

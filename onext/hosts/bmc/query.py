@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from onext.hosts.bmc import client
-from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.controller import job, reading
-from onext.hosts.bmc.interface import Reading
+from onext.hosts.bmc.protocol import Reading
 
 
-def query_all(book: Book, deadline: float) -> dict[int, Reading]:
+def query_all(book: BmcConfig, deadline: float) -> dict[int, Reading]:
     """Return the power of each machine that bmc.yaml names, in `deadline` seconds, two more if a child hangs.
 
     `seconds` of a reading tell when it came. A BMC that is silent, cut off, refuses, or belongs to another
@@ -20,7 +20,7 @@ def query_all(book: Book, deadline: float) -> dict[int, Reading]:
     return {host: reading(answer) for host, answer in answers.items()}
 
 
-def watts_all(book: Book, hosts: Collection[int], deadline: float) -> dict[int, float]:
+def watts_all(book: BmcConfig, hosts: Collection[int], deadline: float) -> dict[int, float]:
     """Return what these machines draw, those left out whose BMC does not measure it or did not answer."""
     jobs = [job(host, entry, "watts") for host, entry in book.entries.items() if host in hosts]
     answers = client.ask(jobs, deadline)

@@ -12,15 +12,16 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from onext.hosts.bmc import suspend
-from onext.hosts.bmc.config import Book
-from onext.hosts.bmc.fleet import query_all
-from onext.hosts.bmc.interface import Bmc, Power, Refused, Unreachable, WrongMachine
-from onext.hosts.bmc.suspend import wake
+from onext.hosts.bmc import wake_on_lan
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.errors import Refused, Unreachable, WrongMachine
+from onext.hosts.bmc.protocol import Bmc, Power
+from onext.hosts.bmc.query import query_all
+from onext.hosts.bmc.wake_on_lan import wake
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
-Books = Callable[[Mapping[int, Mapping[str, object]]], Book]
+Books = Callable[[Mapping[int, Mapping[str, object]]], BmcConfig]
 ROOT = Path(__file__).parents[4]
 MAC = "02:00:00:00:00:0e"
 LINKS = f"2: eth0: <BROADCAST,UP> mtu 1500 state UP \\    link/ether {MAC} brd ff:ff:ff:ff:ff:ff\n"
@@ -113,13 +114,13 @@ def entry(node: Node) -> dict[str, object]:
     return {"kind": "suspend", "address": "127.0.0.1", "port": node.port, "mac": MAC, "interface": "lo"}
 
 
-def sleeper(node: Node, bmc_book: Books) -> Bmc:
-    return bmc_book({7: entry(node)}).bmc(7, timeout=30.0, ssh_config=node.config)
+def sleeper(node: Node, bmc_config: Books) -> Bmc:
+    return bmc_config({7: entry(node)}).bmc(7, timeout=30.0, ssh_config=node.config)
 
 
-def test_a_host_is_suspended_and_falls_silent(node: Node, bmc_book: Books) -> None:
+def test_a_host_is_suspended_and_falls_silent(node: Node, bmc_config: Books) -> None:
     """An order that was not followed would be taken for sleep, and silence for power off."""
-    host = sleeper(node, bmc_book)
+    host = sleeper(node, bmc_config)
     assert host.power().power is Power.ON
     assert host.identity().serial == MAC
     host.soft_off()
@@ -129,40 +130,40 @@ def test_a_host_is_suspended_and_falls_silent(node: Node, bmc_book: Books) -> No
 
 
 def test_a_host_that_stays_awake_is_told(
-    node: Node, bmc_book: Books, monkeypatch: pytest.MonkeyPatch
+    node: Node, bmc_config: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that refuses to sleep would be given up while it runs."""
-    monkeypatch.setattr(suspend, "_PATIENCE", 0.1)
+    monkeypatch.setattr(wake_on_lan, "_PATIENCE", 0.1)
     node.obedient = False
     with pytest.raises(Refused, match="still answers"):
-        sleeper(node, bmc_book).soft_off()
+        sleeper(node, bmc_config).soft_off()
 
 
-def test_a_host_that_nothing_would_wake_is_not_suspended(node: Node, bmc_book: Books) -> None:
+def test_a_host_that_nothing_would_wake_is_not_suspended(node: Node, bmc_config: Books) -> None:
     """A wrong address in bmc.yaml would be found when the host is missed."""
     node.links = LINKS.replace(MAC, "02:00:00:00:00:0f")
     with pytest.raises(WrongMachine, match=f"no interface {MAC}"):
-        sleeper(node, bmc_book).soft_off()
+        sleeper(node, bmc_config).soft_off()
     assert not any("suspend" in command for command in node.asked)
 
 
-def test_a_missing_sudoers_line_is_told(node: Node, bmc_book: Books) -> None:
+def test_a_missing_sudoers_line_is_told(node: Node, bmc_config: Books) -> None:
     """Somebody would look for the fault in the network."""
     node.allowed = False
     with pytest.raises(Unreachable, match="is the line for sudo there"):
-        sleeper(node, bmc_book).soft_off()
+        sleeper(node, bmc_config).soft_off()
 
 
-def test_power_cannot_be_cut_without_a_bmc(node: Node, bmc_book: Books) -> None:
+def test_power_cannot_be_cut_without_a_bmc(node: Node, bmc_config: Books) -> None:
     """A fence that did nothing would report success, and guests would run twice."""
     with pytest.raises(Refused, match="cannot be cut"):
-        sleeper(node, bmc_book).hard_off()
+        sleeper(node, bmc_config).hard_off()
 
 
-def test_hosts_that_sleep_are_asked_in_the_same_round(node: Node, bmc_book: Books) -> None:
+def test_hosts_that_sleep_are_asked_in_the_same_round(node: Node, bmc_config: Books) -> None:
     """A cluster without BMCs would have no round at all."""
     asleep = {**entry(node), "address": "127.0.0.2"}
-    said = query_all(bmc_book({1: entry(node), 2: asleep}), 60.0)
+    said = query_all(bmc_config({1: entry(node), 2: asleep}), 60.0)
     assert (said[1].power, said[2].power) == (Power.ON, Power.UNKNOWN)
 
 
@@ -178,7 +179,7 @@ for words in ("link add w0 type veth peer name w1", "addr add 10.9.0.1/24 brd + 
     subprocess.run(["ip", *words.split()], check=True)
 sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
 sniffer.bind(("w1", 0)); sniffer.settimeout(60)
-from onext.hosts.bmc.suspend import wake
+from onext.hosts.bmc.wake_on_lan import wake
 wake(sys.argv[1], "w0")
 print(sniffer.recv(2048).hex())
 """
@@ -197,7 +198,7 @@ def test_the_magic_packet_reaches_the_whole_network_of_the_interface() -> None:
 CYCLE = """
 import socket, subprocess, sys, tempfile, threading
 from pathlib import Path
-from onext.hosts.bmc.config import Book
+from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.entry import Suspend
 from tests.onext.hosts.bmc.test_suspend import Node
 from tests.waiting import PATIENCE
@@ -216,7 +217,7 @@ def listen():
     node.wake()
 
 entry = Suspend(kind="suspend", address="127.0.0.1", port=node.port, mac=mac.hex(":"), interface="w0")
-host = Book(Path("bmc.yaml"), {7: entry}).bmc(7, timeout=30.0, ssh_config=node.config)
+host = BmcConfig(Path("bmc.yaml"), {7: entry}).bmc(7, timeout=30.0, ssh_config=node.config)
 said = [host.power().power.value]
 host.soft_off()
 said.append(host.power().power.value)

@@ -20,7 +20,8 @@ from onext import process, ssh
 from onext.hosts.bmc import client
 from onext.hosts.bmc.controller import job, reading
 from onext.hosts.bmc.entry import Suspend
-from onext.hosts.bmc.interface import Identity, Power, Reading, Refused, Unreachable, WrongMachine
+from onext.hosts.bmc.errors import Refused, Unreachable, WrongMachine
+from onext.hosts.bmc.protocol import Identity, Power, Reading
 
 _SUSPEND = ["sudo", "-n", "/usr/bin/systemctl", "--no-block", "suspend"]
 _LINKS = ["ip", "-o", "link"]
@@ -30,7 +31,7 @@ _PATIENCE = 4.0  # time-outs in which a host has to fall silent
 _SILENT = 2  # looks in a row without an answer
 
 
-class Sleeper:
+class SuspendedHost:
     """A host of an entry `kind: suspend`; `timeout` seconds for each login or look."""
 
     proves_off = False

@@ -15,7 +15,7 @@ _NUMBER = struct.Struct("I")  # a job, by its place in the list: all workers hav
 _LOOK = 0.5  # seconds between two looks at whether somebody still waits for us
 
 
-class Workers:
+class ProcessPool:
     """`count` processes that call `do(n)` for the numbers that they are given, at most until `ends`."""
 
     def __init__(self, count: int, do: Callable[[int], None], ends: float) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 
-from onext.hosts.bmc.interface import Identity, Refused
-from onext.hosts.bmc.session import Job, Order
+from onext.hosts.bmc.errors import Refused
+from onext.hosts.bmc.job import Job, Order
+from onext.hosts.bmc.protocol import Identity
 
 _TIMEOUT = 5.0  # seconds
 _GREETING = b"SSH-"  # RFC 4253, 4.2
 
 
-class Awake:
+class SshProbe:
     """A connection to a host's ssh server; nobody logs in."""
 
     def __init__(self, job: Job) -> None:
