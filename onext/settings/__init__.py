@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
+from onext.settings.availability import Availability
 from onext.settings.complaint import complaints
 from onext.settings.exporter import Exporter
 from onext.settings.geolocation import Geolocation
@@ -33,6 +34,7 @@ class Settings(Section):
     targets: Targets = Targets()
     exporter: Exporter = Exporter()
     power: Power = Power()
+    availability: Availability = Availability()
 
 
 class SettingsError(Exception):

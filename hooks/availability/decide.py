@@ -1,0 +1,317 @@
+"""The state machine of incidents: from what is to steps, for one cluster. Pure.
+
+A phase is written before its steps are taken, and each round derives the steps anew from the record and from
+what is: a process that is killed anywhere, and another leader, proceed from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from hooks.availability import brakes
+from hooks.availability.evacuation import Evacuation, Place
+from hooks.availability.evidence import Judgement, Verdict
+from hooks.availability.model import SETTLED, Cluster, Entry, Host, Incident, Phase, Stage, Vm
+from hooks.availability.policy import Mode, Policy
+from hooks.availability.steps import (
+    Alarm,
+    Clean,
+    Disable,
+    DropPlan,
+    Enable,
+    Fence,
+    Forget,
+    Protect,
+    Resume,
+    Step,
+    Unlock,
+    Wake,
+    Write,
+)
+from hooks.availability.vm_states import Course, dispose
+from onext.oned.objects import HostState
+
+SUSPICION = 30.0  # seconds of silence after which a host is suspected
+FENCE_AGAIN = 60.0  # seconds between two orders to the same BMC
+MOST_FENCINGS = 3
+MOST_ALARMS = 50
+_ACTIVE, _POWEROFF = 3, 8
+_BOUND = (3, 5, 7, 8)  # ACTIVE, SUSPENDED, FAILED, POWEROFF: bound to their host
+
+
+@dataclass(frozen=True)
+class Round:
+    """The input of a decision.
+
+    `waited` are seconds for which this process has seen each incident in its phase, `suspected` since it
+    began, both by a clock that only advances. `cleaned` hosts passed their check.
+    """
+
+    cluster: Cluster
+    policy: Policy
+    judgements: Mapping[int, Judgement]
+    now: float
+    waited: Mapping[int, float] = field(default_factory=dict)
+    suspected: Mapping[int, float] = field(default_factory=dict)
+    cleaned: frozenset[int] = frozenset()
+    spares: tuple[int, ...] = ()  # sleeping hosts that could be woken
+
+    def judgement(self, host: int) -> Judgement:
+        """Return the verdict on a host; without evidence it is UNKNOWN."""
+        return self.judgements.get(host, Judgement(Verdict.UNKNOWN, ("no evidence yet",)))
+
+
+def decide(around: Round, place: Place) -> list[Step]:
+    """Return the steps of this round, those of the longest-standing incident first."""
+    if around.policy.mode is Mode.OFF and not around.cluster.incidents:
+        return []
+    steps: list[Step] = []
+    hosts = {host.id: host for host in around.cluster.hosts}
+    for incident in sorted(around.cluster.incidents.values(), key=lambda one: (one.first, one.host)):
+        steps += _advance(around, incident, hosts.get(incident.host), place, steps)
+    for host in around.cluster.hosts:
+        if host.id not in around.cluster.incidents and (reason := suspicious(around, host)):
+            steps += _open(around, host, reason)
+    return steps
+
+
+def suspicious(around: Round, host: Host) -> str:
+    """Return why a host is suspected to have failed, empty where it is not."""
+    if around.policy.mode is Mode.OFF or host.claimed or host.maintenance or host.state is HostState.OFFLINE:
+        return ""
+    if host.state is HostState.ERROR:
+        return "oned reports ERROR"
+    if host.silent >= SUSPICION and around.cluster.on(host.id):
+        return f"silent for {host.silent:.0f} s"
+    return ""
+
+
+def _open(around: Round, host: Host, reason: str) -> list[Step]:
+    entries = tuple(_entry(vm) for vm in around.cluster.on(host.id) if vm.state in _BOUND)
+    incident = Incident(
+        host.id, host.name, around.cluster.id, Phase.SUSPECT, around.now, around.now,
+        reason=reason, boot_id=host.boot_id, entries=entries,
+    )  # fmt: skip
+    return [Write(incident)]
+
+
+def _entry(vm: Vm) -> Entry:
+    return Entry(vm.id, vm.seq, vm.priority)
+
+
+def _advance(
+    around: Round, incident: Incident, host: Host | None, place: Place, planned: Sequence[Step]
+) -> list[Step]:
+    if host is None:
+        return [
+            Alarm(incident.host, f"host {incident.name} was removed during an incident"),
+            Forget(incident.host),
+        ]
+    if host.maintenance:
+        return _close(around, incident, "a person put it into maintenance")
+    if incident.phase is Phase.RETURNING:
+        return _returning(around, incident, host)
+    if around.judgement(host.id).verdict is Verdict.ALIVE:
+        return [Write(_to(around, incident, Phase.RETURNING, "it answers and is monitored again"))]
+    if incident.phase in (Phase.FENCED, Phase.EVACUATING, Phase.DONE):
+        return _evacuating(around, incident, place)
+    return _before_proof(around, incident, host, planned)
+
+
+def _before_proof(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> list[Step]:
+    if incident.phase is Phase.SUSPECT:
+        return _suspect(around, incident, host)
+    if incident.phase is Phase.FENCING:
+        return _fencing(around, incident, host, planned)
+    return _confirm(around, incident, host, planned)
+
+
+def _suspect(around: Round, incident: Incident, host: Host) -> list[Step]:
+    """Keep OpenNebula's own planners from the host and its VMs, then collect evidence."""
+    if around.policy.mode is not Mode.AUTO:
+        return [Write(_to(around, incident, Phase.CONFIRM, incident.reason))]
+    incident = _with_new_vms(around, incident)
+    steps: list[Step] = []
+    if host.state is not HostState.DISABLED and host.state is not HostState.OFFLINE:
+        incident = replace(incident, disabled=True)
+        steps.append(Disable(host.id))
+    vms = {vm.id: vm for vm in around.cluster.vms}
+    entries = []
+    for entry in incident.entries:
+        vm = vms.get(entry.vm)
+        exposed = vm is not None and vm.host == host.id and (not vm.locked or vm.resched)
+        entries.append(replace(entry, locked=entry.locked or (exposed and vm is not None and not vm.locked)))
+        if exposed:
+            steps.append(Protect(host.id, entry.vm))
+    if around.cluster.plan:
+        steps.append(DropPlan(host.id, around.cluster.id))
+    incident = replace(incident, entries=tuple(entries))
+    if steps:
+        return [Write(incident), *steps]
+    return [Write(_to(around, incident, Phase.CONFIRM, incident.reason))]
+
+
+def _confirm(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> list[Step]:
+    """Decide what follows once CONFIRM_SECONDS have passed; a held incident is decided anew each round."""
+    if incident.phase is Phase.CONFIRM and around.suspected.get(host.id, 0.0) < around.policy.confirm:
+        return _spares(around)
+    incident = _with_new_vms(around, incident)
+    judgement = around.judgement(host.id)
+    if reason := brakes.held(around.cluster, incident, judgement, around.policy):
+        return _hold(around, incident, reason)
+    if not _needs_restart(around, incident):
+        return [Write(_to(around, incident, Phase.DONE, "no VM of it has to be restarted"))]
+    if judgement.verdict is Verdict.DEAD:
+        return [
+            Write(_to(around, replace(incident, proof=judgement.reasons[0]), Phase.FENCED, "proven dead"))
+        ]
+    if reason := _no_fencing(around, incident, host, planned):
+        return _hold(around, incident, reason)
+    return _fence(around, incident, host)
+
+
+def _no_fencing(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> str:
+    """Return why the host cannot be fenced now, empty where it can."""
+    if not incident.disabled:
+        return "a person disabled it: it is not fenced; power it off, or run `onext ha confirm`"
+    if not host.fence:
+        wait = (
+            "its lease has to expire" if host.armed else "it has no BMC and no lease: run `onext ha confirm`"
+        )
+        return f"no proof of death: {wait}"
+    if incident.fencings >= MOST_FENCINGS:
+        return f"{incident.fencings} fencings did not power it off: run `onext ha confirm` when it is off"
+    return _busy(around, host.id, planned)
+
+
+def _busy(around: Round, host: int, planned: Sequence[Step]) -> str:
+    others = [i for i in around.cluster.incidents.values() if i.host != host and i.phase is Phase.FENCING]
+    if others or any(isinstance(step, Fence) for step in planned):
+        return "another host of the cluster is being fenced"
+    if around.cluster.quiet < around.policy.quiet:
+        return f"the last fencing in this cluster was {around.cluster.quiet:.0f} s ago"
+    return ""
+
+
+def _fence(around: Round, incident: Incident, host: Host) -> list[Step]:
+    reason = "powering it off"
+    ordered = replace(incident, fencings=incident.fencings + 1, fenced=around.now)
+    return [Write(_to(around, ordered, Phase.FENCING, reason)), Fence(host.id)]
+
+
+def _fencing(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> list[Step]:
+    judgement = around.judgement(host.id)
+    if judgement.verdict is Verdict.DEAD:
+        proven = replace(incident, proof=judgement.reasons[0])
+        return [Write(_to(around, proven, Phase.FENCED, "proven dead"))]
+    if reason := brakes.held(around.cluster, incident, judgement, around.policy):
+        return _hold(around, incident, reason)
+    if around.waited.get(host.id, 0.0) < FENCE_AGAIN:
+        return []
+    if incident.fencings >= MOST_FENCINGS:
+        return _hold(around, incident, f"{incident.fencings} fencings did not power it off")
+    if any(isinstance(step, Fence) for step in planned):
+        return []
+    return _fence(around, incident, host)
+
+
+def _evacuating(around: Round, incident: Incident, place: Place) -> list[Step]:
+    judgement = around.judgement(incident.host)
+    incident = _with_new_vms(around, incident)
+    proven = judgement.verdict is Verdict.DEAD and not brakes.held(
+        around.cluster, incident, judgement, around.policy
+    )
+    if not proven and incident.phase is Phase.FENCED:
+        return _hold(around, incident, "the proof of death was not found again")
+    if incident.phase is Phase.FENCED:
+        return [Write(_to(around, incident, Phase.EVACUATING, incident.reason))]
+    vms = {vm.id: vm for vm in around.cluster.vms}
+    evacuation = Evacuation(incident, vms, around.policy, around.now)
+    after = evacuation.run(place, proven=proven)
+    steps: list[Step] = list(evacuation.steps)
+    settled = all(entry.stage in SETTLED for entry in after.entries)
+    phase = Phase.DONE if settled else Phase.EVACUATING
+    if phase is not after.phase:
+        after = _to(around, after, phase, "every VM is settled" if settled else "VMs were found on it")
+    after = _reported(after, steps)
+    return [Write(after), *steps] if after != around.cluster.incidents[incident.host] else steps
+
+
+def _returning(around: Round, incident: Incident, host: Host) -> list[Step]:
+    """Let the host serve again only when none of its VMs runs twice."""
+    verdict = around.judgement(host.id).verdict
+    if verdict is not Verdict.ALIVE:
+        if host.silent < SUSPICION:
+            return []
+        again = replace(incident, first=around.now, fencings=0, proof="", confirmed="")
+        return [Write(_to(around, again, Phase.SUSPECT, f"silent again for {host.silent:.0f} s"))]
+    if host.id not in around.cleaned:
+        return [Clean(host.id)]
+    return _close(around, incident, "it is back")
+
+
+def _close(around: Round, incident: Incident, reason: str) -> list[Step]:
+    vms = {vm.id: vm for vm in around.cluster.vms}
+    steps: list[Step] = [Unlock(incident.host, entry.vm) for entry in incident.entries if entry.locked]
+    if incident.disabled and "maintenance" not in reason:
+        steps.append(Enable(incident.host))
+        steps += [
+            Resume(incident.host, e.vm) for e in incident.entries if _parked_here(vms.get(e.vm), incident)
+        ]
+    return [*steps, Forget(incident.host)]
+
+
+def _parked_here(vm: Vm | None, incident: Incident) -> bool:
+    return (
+        vm is not None and vm.host == incident.host and vm.state == _POWEROFF and vm.parked_by == "monitoring"
+    )
+
+
+def _needs_restart(around: Round, incident: Incident) -> bool:
+    vms = {vm.id: vm for vm in around.cluster.vms}
+    courses = [
+        dispose(vms[e.vm], incident.host, around.policy.action, owners=around.policy.services).course
+        for e in incident.entries
+        if e.vm in vms and e.stage not in SETTLED
+    ]
+    return any(course not in (Course.GONE, Course.LEAVE) for course in courses)
+
+
+def _with_new_vms(around: Round, incident: Incident) -> Incident:
+    """Add VMs that oned bound to the host later, such as one whose migration failed late."""
+    known = {entry.vm for entry in incident.entries if entry.stage is not Stage.GONE}
+    fresh = [vm for vm in around.cluster.on(incident.host) if vm.id not in known and vm.state in _BOUND]
+    if not fresh:
+        return incident
+    ids = {vm.id for vm in fresh}
+    kept = tuple(entry for entry in incident.entries if entry.vm not in ids)
+    return replace(incident, entries=(*kept, *map(_entry, fresh)))
+
+
+def _spares(around: Round) -> list[Step]:
+    return (
+        [Wake(host) for host in around.spares[: around.policy.spares]]
+        if around.policy.mode is Mode.AUTO
+        else []
+    )
+
+
+def _hold(around: Round, incident: Incident, reason: str) -> list[Step]:
+    steps: list[Step] = []
+    kind = "".join(char for char in reason if not char.isdigit())
+    known = {"".join(char for char in alarm if not char.isdigit()) for alarm in incident.alarms}
+    if kind not in known:
+        steps.append(Alarm(incident.host, reason))
+    held = incident if incident.phase is Phase.HELD else _to(around, incident, Phase.HELD, reason)
+    held = _reported(replace(held, reason=reason), steps)
+    return [Write(held), *steps] if held != around.cluster.incidents.get(incident.host) else []
+
+
+def _reported(incident: Incident, steps: Sequence[Step]) -> Incident:
+    texts = [step.text for step in steps if isinstance(step, Alarm)]
+    return replace(incident, alarms=(*incident.alarms, *texts)[-MOST_ALARMS:])
+
+
+def _to(around: Round, incident: Incident, phase: Phase, reason: str) -> Incident:
+    return replace(incident, phase=phase, since=around.now, reason=reason)
