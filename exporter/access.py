@@ -1,4 +1,4 @@
-"""Who may connect and ask: as web.config and the files that it names say now, not as they said once."""
+"""Who may connect and ask, as web.config and the files that it names are now, not when we started."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.webconfig import Users, WebConfigError, context, load
+from exporter.login import Users
+from exporter.webconfig import WebConfigError, context, load
 
 _log = logging.getLogger("onext.exporter")
 
@@ -37,7 +38,7 @@ class Access:
         self._refused = ""
 
     def gate(self) -> Gate:
-        """Return the gate; raise WebConfigError where the files cannot be used now: then nobody comes in."""
+        """Return the gate; raise WebConfigError where the files cannot be used now."""
         with self._lock:
             if self._file is not None and (self._refused or self._gate.changed):
                 self._renew(self._file)
@@ -48,7 +49,7 @@ class Access:
             self._gate = read(file)
         except WebConfigError as error:
             if str(error) != self._refused:
-                _log.error("nobody is let in until it is mended: %s", error)
+                _log.error("every request is refused until the file is corrected: %s", error)
             self._refused = str(error)
             raise
         _log.info("%s: read again, or what it names", file)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exporter import datastores, hosts, parts, services, vms
+from exporter import datastores, hosts, part_metrics, systemd_units, vms
 from exporter.exposition import Samples
-from exporter.families import DATASTORE, HOST, POWER, SELF, SERVER, VM, Family
+from exporter.metric_families import DATASTORE, HOST, POWER, SELF, SERVER, VM, Family
 from exporter.power import samples as power
 from exporter.power.rounds import Host, Rounds
 from exporter.timing import Background, timed
@@ -27,7 +27,7 @@ _log = logging.getLogger("onext.exporter")
 
 
 @dataclass(frozen=True)
-class Page:
+class Scrape:
     """What one collection gave: the text, and what `/` and `/-/ready` say of it."""
 
     text: bytes
@@ -59,7 +59,7 @@ class _Collected(NamedTuple):
 
 
 @dataclass
-class _Scrape:
+class _Draft:
     """What is being put together."""
 
     samples: Samples = field(default_factory=Samples)
@@ -68,7 +68,7 @@ class _Scrape:
 
 
 class Collection:
-    """All collectors and what they remember; called by one thread at a time (see exporter.flight)."""
+    """All collectors and what they remember; called by one thread at a time (see exporter.single_flight)."""
 
     def __init__(
         self,
@@ -94,10 +94,10 @@ class Collection:
             dict.fromkeys(("hosts", "vms", "datastores", "services", "power", "parts"), 0)
         )
 
-    def __call__(self) -> Page:
+    def __call__(self) -> Scrape:
         """Collect everything once; never raises for what others do wrong."""
         begun, wall = self._clock(), time.time()
-        scrape = _Scrape()
+        scrape = _Draft()
         hosts_on = self._pool(scrape, "hosts", HOST, self._host_pool)
         gathered = Background(lambda: self._rounds.gather(hosts_on))
         vm_hosts = self._pool(scrape, "vms", VM, self._vm_pool)
@@ -109,7 +109,7 @@ class Collection:
         if self._up is None or self._up[0] != up:
             self._up = up, wall
         text = b"".join(scrape.texts.values()) + scrape.samples.render((*SERVER, *POWER, *SELF)) + extra
-        return Page(
+        return Scrape(
             text=text,
             up=up,
             at=wall,
@@ -121,7 +121,7 @@ class Collection:
             compressed=gzip.compress(text, 1),
         )
 
-    def _finish(self, scrape: _Scrape, begun: float) -> bool:
+    def _finish(self, scrape: _Draft, begun: float) -> bool:
         """Add what the scrape says of itself; return whether oned answered everything."""
         up = not scrape.failures.keys() & {"hosts", "vms", "datastores"}
         add = scrape.samples.add
@@ -134,7 +134,7 @@ class Collection:
 
     def _pool(
         self,
-        scrape: _Scrape,
+        scrape: _Draft,
         name: str,
         families: tuple[Family, ...],
         collect: Callable[[], _Collected],
@@ -161,7 +161,7 @@ class Collection:
         if name in self._kept and self._clock() - self._kept[name].at > self._settings.keep:
             del self._kept[name]
 
-    def _failed(self, scrape: _Scrape, name: str, reason: str) -> None:
+    def _failed(self, scrape: _Draft, name: str, reason: str) -> None:
         scrape.failures[name] = reason
         self._errors[name] += 1
         _log.warning("%s: %s", name, reason)
@@ -180,7 +180,7 @@ class Collection:
         return _Collected(found.samples, found.errors, {})
 
     def _power(
-        self, scrape: _Scrape, gathered: Background[Mapping[int, Host]], vm_hosts: Mapping[int, int]
+        self, scrape: _Draft, gathered: Background[Mapping[int, Host]], vm_hosts: Mapping[int, int]
     ) -> list[Host]:
         with timed(scrape.samples, "power", self._clock):
             found = gathered.result()
@@ -188,18 +188,18 @@ class Collection:
             self._errors["power"] = self._rounds.errors
         return list(found.values())
 
-    def _parts(self, scrape: _Scrape) -> bytes:
+    def _parts(self, scrape: _Draft) -> bytes:
         with timed(scrape.samples, "parts", self._clock):
-            found = parts.read(self._folder)
+            found = part_metrics.read(self._folder)
             scrape.samples.extend(found.samples.lines)
             self._errors["parts"] += found.errors
         return found.text
 
-    def _services(self, scrape: _Scrape) -> None:
+    def _services(self, scrape: _Draft) -> None:
         with timed(scrape.samples, "services", self._clock):
             try:
-                active = services.states()
+                active = systemd_units.states()
             except process.CommandError as error:
                 self._failed(scrape, "services", str(error))
             else:
-                scrape.samples.extend(services.samples(active, self._server).lines)
+                scrape.samples.extend(systemd_units.samples(active, self._server).lines)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from exporter.families import Family
+from exporter.metric_families import Family
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

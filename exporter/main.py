@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
-from exporter import services
+from exporter import systemd_units
 from exporter.access import Access
 from exporter.collection import Collection
-from exporter.flight import Flight
-from exporter.server import Server, Site
+from exporter.server import Server
+from exporter.single_flight import SingleFlight
+from exporter.site import Site
 from exporter.webconfig import WebConfigError
 from onext import settings as all_settings
 from onext.oned import credentials, stream
 from onext.oned.errors import OnedError
 from onext.paths import Paths
+from onext.settings.exporter import ADDRESS
 
 _log = logging.getLogger("onext.exporter")
 
@@ -54,23 +58,25 @@ def main(
         chosen = all_settings.load(settings or paths.settings)
         given = {"web_config": web_config, "clusters": _ids(clusters)}
         where = listen or chosen.exporter.address
+        bound = address(where)
         mine = chosen.exporter.model_copy(update={key: value for key, value in given.items() if value})
         source = stream.Source(
-            endpoint or chosen.oned.endpoint or credentials.endpoint(paths),
-            auth.read_text().strip() if auth else credentials.session(paths),
+            _endpoint(endpoint or chosen.oned.endpoint or credentials.endpoint(paths)),
+            _session(auth) if auth else credentials.session(paths),
             deadline=mine.deadline,
         )
         access = Access(mine.web_config)
         release = version("onext")
-        collection = Collection(source, mine, parts or paths.metrics, version=release, server=services.fqdn())
+        fqdn = systemd_units.fqdn()
+        collection = Collection(source, mine, parts or paths.metrics, version=release, server=fqdn)
         folder = (targets or chosen.targets.folder or paths.targets) if mine.http_sd else None
-        site = Site(Flight(collection), lambda: unready(source), release, folder)
+        site = Site(SingleFlight(collection), lambda: unready(source), release, folder)
     except (all_settings.SettingsError, WebConfigError, OnedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     try:
-        server = Server(address(where), site, access)
+        server = Server(bound, site, access)
     except OSError as error:
-        raise click.ClickException(f"{where}: {error.strerror} (see exporter.listen)") from error
+        raise click.ClickException(f"{where}: {error.strerror or error} (see exporter.listen)") from error
     _serve(server, where)
 
 
@@ -95,9 +101,38 @@ def unready(source: stream.Source) -> str:
 
 
 def address(listen: str) -> tuple[str, int]:
-    """Return host and port of `address:port`."""
+    """Return host and port of `address:port`; raise click.BadParameter when it is none."""
     host, _, port = listen.rpartition(":")
+    if not re.fullmatch(ADDRESS, listen) or int(port) > 65535:
+        raise click.BadParameter(
+            f"{listen!r}: address:port is expected, as in 127.0.0.1:9925 or [::]:9925 (also exporter.listen)",
+            param_hint="--listen",
+        )
     return host.strip("[]"), int(port)
+
+
+def _endpoint(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return url
+    except ValueError:  # a port that is no number
+        pass
+    raise click.BadParameter(
+        f"{url!r}: an address as http://localhost:2633/RPC2 is expected (also oned.endpoint, ONE_XMLRPC)",
+        param_hint="--endpoint",
+    )
+
+
+def _session(file: Path) -> str:
+    """Return `user:password` from a file; raise click.BadParameter when it holds something else."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if ":" not in text or "\n" in text:
+        raise click.BadParameter(f"{file}: one line user:password is expected", param_hint="--auth")
+    return text
 
 
 def _ids(text: str | None) -> list[int]:

@@ -13,7 +13,6 @@ import io
 import socket
 import ssl
 import sys
-import time
 import urllib.parse
 import zlib
 from collections.abc import Mapping
@@ -25,7 +24,10 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 
+from onext.deadline import DeadlineReader
+
 _CHUNK = 1 << 16
+_LONGEST = 60.0  # seconds for an answer where there is no timeout
 _HOSTS = 2048  # whose connections are kept at most
 _ERROR_BODY = 1 << 16  # bytes of the body of an answer that is not 2xx
 _GZIP = 16 + zlib.MAX_WBITS  # zlib.decompressobj: a gzip header is expected
@@ -206,42 +208,13 @@ def _decoded(body: bytes, headers: Mapping[str, str], size: int) -> bytes:
     return bytes(decoded)
 
 
-class _Deadline(io.RawIOBase):
-    """A socket's stream whose reads together have the time that the socket's timeout is at the beginning."""
-
-    def __init__(self, stream: io.RawIOBase, connected: socket.socket) -> None:
-        self._stream = stream
-        self._socket = connected
-        self.ended = False
-        left = connected.gettimeout()
-        self._ends = time.monotonic() + (60.0 if left is None else left)
-
-    def readable(self) -> bool:
-        """Tell io that this is a stream to read from."""
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - io's signature
-        """Read once within what is left; raise TimeoutError."""
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("no complete answer in time")
-        self._socket.settimeout(left)
-        number: int | None = self._stream.readinto(buffer)
-        self.ended = number == 0
-        return number
-
-    def close(self) -> None:
-        """Close the socket's stream too."""
-        self._stream.close()
-        super().close()
-
-
 class _Response(http.client.HTTPResponse):
     """An answer whose every read, from the status line on, is within the deadline."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *arguments, **options)
-        self._stream = _Deadline(self.fp.detach(), sock)
+        self._stream = DeadlineReader(sock, sock.gettimeout() or _LONGEST)
+        self.fp.close()
         self.fp: io.BufferedReader = io.BufferedReader(self._stream)
 
     def begin(self) -> None:

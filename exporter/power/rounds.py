@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from exporter.power.page import NotPower, Reading, Source, read
+from exporter.power.readings import NotPower, Reading, Source, read
 from onext.http import Http, HttpError
 from onext.settings.exporter import Power
 

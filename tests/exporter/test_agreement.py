@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.collection import Collection
-from exporter.families import FAMILIES
+from exporter.metric_families import FAMILIES
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
 from tests.exporter.answers import recorded, samples, serve

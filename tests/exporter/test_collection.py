@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import parts
+from exporter import part_metrics
 from exporter.collection import Collection
 from exporter.zone import Zone
 from onext.oned.stream import Source
@@ -122,7 +122,7 @@ def test_a_broken_part_is_left_out(tmp_path: Path, content: str) -> None:
     """One bad line makes Prometheus drop the whole page."""
     (tmp_path / "a.prom").write_text(content)
     (tmp_path / "b.prom").write_text('# HELP y z\n# TYPE y gauge\ny{a="b c"} 1.5\n')
-    found = parts.read(tmp_path)
+    found = part_metrics.read(tmp_path)
     assert found.errors == 1
     assert found.text.decode().endswith('y{a="b c"} 1.5\n')
 
@@ -131,7 +131,7 @@ def test_two_parts_cannot_say_the_same_metric(tmp_path: Path) -> None:
     """A second TYPE line of one name is an error to Prometheus."""
     for name in ("a", "b"):
         (tmp_path / f"{name}.prom").write_text("# TYPE x gauge\nx 1\n")
-    found = parts.read(tmp_path)
+    found = part_metrics.read(tmp_path)
     assert (found.errors, found.text) == (1, b"# TYPE x gauge\nx 1\n")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exporter import datastores, hosts
-from exporter.families import DATASTORE, HOST
+from exporter.metric_families import DATASTORE, HOST
 
 SHARE = "".join(
     f"<{key}>{value}</{key}>"

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.families import POWER
-from exporter.power.page import NotPower, read
+from exporter.metric_families import POWER
+from exporter.power.readings import NotPower, read
 from exporter.power.rounds import Host, Rounds
 from exporter.power.samples import samples
 from onext.settings.exporter import Power
@@ -252,7 +252,7 @@ def test_power_is_off_where_no_source_is_named() -> None:
 
 def test_a_guest_counts_on_its_own_host_only() -> None:
     """During a migration both hosts have a process; and a host must not speak for guests of others."""
-    from exporter.power.page import Reading
+    from exporter.power.readings import Reading
 
     reading = Reading("scaphandre", 50.0, 7.5, {42: 1.5, 43: 2.0})
     found = samples({3: Host("a", reading=reading, tried={"scaphandre": True})}, {42: 3, 43: 4})

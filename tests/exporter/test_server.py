@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import dataclasses
 import gzip
 import json
 import re
@@ -11,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +22,14 @@ import bcrypt
 import pytest
 from click.testing import CliRunner
 
+from exporter import landing_page, server
+from exporter.access import Access
+from exporter.collection import Collection, Scrape
 from exporter.main import address, main
-from exporter.webconfig import Tls, Users, WebConfigError, context, load
+from exporter.site import Site
+from exporter.webconfig import Tls, WebConfigError, context, load
+from onext.oned.stream import Source
+from onext.settings.exporter import Exporter, Power
 from sandbox.ports import free_port
 from tests.exporter.answers import Answers, recorded, serve
 from tests.exporter.monitoring import ROOT, exporter, get
@@ -43,7 +52,7 @@ def test_paths(oned: Answers, tmp_path: Path) -> None:
         base = f"http://{listen}"
         assert get(f"{base}/-/healthy")[:2] == (200, b"healthy\n")
         assert get(f"{base}/-/ready")[:2] == (200, b"ready\n")
-        assert b"nothing was scraped yet" in get(f"{base}/")[1]
+        assert b"not scraped yet" in get(f"{base}/")[1]
         status, plain, headers = get(f"{base}/metrics")
         assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
         _, squeezed, headers = get(f"{base}/metrics", {"Accept-Encoding": "gzip"})
@@ -156,6 +165,13 @@ def test_tls_and_passwords(oned: Answers, tmp_path: Path, certificate: Path) -> 
         ("http_server_config: {http2: false}", "http_server_config"),
         ("basic_auth_users: {a: plain}", "not a bcrypt hash"),
         ("a: [", "cannot be read"),
+        ("basic_auth_users: {a: '$2y$31$" + "a" * 53 + "'}", "not a bcrypt hash"),
+        ("basic_auth_users:\n", "basic_auth_users"),
+        ("a: " + "[" * 5000, "cannot be read"),
+        ("a: 2001-99-99", "cannot be read"),
+        ("a: \x01", "cannot be read"),
+        ("a: 1\na: 2", "cannot be read"),
+        ("#" * (1 << 21), "more than"),
     ],
 )
 def test_a_guard_that_is_not_understood_is_an_error(tmp_path: Path, text: str, reason: str) -> None:
@@ -174,18 +190,162 @@ def test_client_certificates_need_their_authority(certificate: Path) -> None:
         context(tls, certificate)
     whole = tls.model_copy(update={"client_ca_file": Path("cert.pem")})
     assert context(whole, certificate).verify_mode is ssl.CERT_REQUIRED
-    with pytest.raises(WebConfigError, match="tls_server_config"):
-        context(tls, certificate / "nowhere")
+    with pytest.raises(WebConfigError, match=r"tls_server_config.*nowhere/cert\.pem"):
+        context(whole, certificate / "nowhere")
+    junk = certificate / "junk.pem"
+    junk.write_text("no certificate")
+    with pytest.raises(WebConfigError, match=r"junk\.pem"):
+        context(whole.model_copy(update={"client_ca_file": Path("junk.pem")}), certificate)
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer x", "Basic", "Basic !!", "Basic /w==", "Basic YQ=="])
-def test_odd_headers_let_nobody_in(header: str | None) -> None:
-    """Whatever is sent, only a known user and password open."""
-    users = Users({"a": bcrypt.hashpw(b"b", bcrypt.gensalt(4)).decode(), "broken": "$2b$04$x"})
-    assert not users.allow(header)
-    assert users.allow("Basic " + base64.b64encode(b"a:b").decode())
-    assert not users.allow("Basic " + base64.b64encode(b"broken:x").decode())
-    assert Users({}).allow(header)
+@pytest.mark.parametrize("policy", [{}, {"client_auth_type": "NoClientCert"}])
+def test_S9_an_authority_without_a_policy_is_refused(certificate: Path, policy: dict[str, str]) -> None:
+    """exporter-toolkit refuses such a file; serving it would let everybody in whom it was to keep out."""
+    files = {"cert_file": "cert.pem", "key_file": "key.pem", "client_ca_file": "cert.pem"}
+    with pytest.raises(WebConfigError, match="client_auth_type"):
+        context(Tls.model_validate(files | policy), certificate)
+
+
+def test_versions_that_exclude_each_other_are_refused(certificate: Path) -> None:
+    """No client could connect, and the log of the exporter would be silent about it."""
+    tls = Tls(cert_file=Path("cert.pem"), key_file=Path("key.pem"), min_version="TLS13", max_version="TLS12")
+    with pytest.raises(WebConfigError, match="min_version"):
+        context(tls, certificate)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_S9_silent_and_dripping_clients_do_not_lock_out(
+    oned: Answers, tmp_path: Path, certificate: Path, tls: bool
+) -> None:
+    """64 connections that send a byte now and then kept Prometheus out, without logging in."""
+    web = certificate / "web-drip.yml"
+    web.write_text("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n" if tls else "{}\n")
+    trust = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    with exporter(oned.endpoint, tmp_path, NO_POWER, "--web-config", str(web)) as listen:
+        host, _, port = listen.rpartition(":")
+        crowd = []
+        try:
+            for number in range(150):
+                connection = socket.create_connection((host, int(port)))
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nX: "[: 1 + number % 26])
+                crowd.append(connection)
+            url = f"{'https' if tls else 'http'}://{listen}/-/healthy"
+            with urllib.request.urlopen(url, context=trust if tls else None, timeout=PATIENCE) as answer:
+                assert answer.status == 200
+        finally:
+            for connection in crowd:
+                connection.close()
+
+
+def test_S9_a_request_has_one_deadline(
+    oned: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte every few seconds must not hold a connection for ever."""
+    monkeypatch.setattr(server, "REQUEST", 0.5)
+    with served(oned, tmp_path) as address_of, socket.create_connection(address_of) as slow:
+        slow.settimeout(PATIENCE)
+        ended = threading.Event()
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.05):
+                    slow.sendall(b"G")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        with contextlib.suppress(ConnectionError):  # a reset is an end, too
+            assert slow.recv(1) == b""
+        ended.set()
+        thread.join()
+
+
+def test_S9_a_request_has_a_size(oned: Answers, tmp_path: Path) -> None:
+    """A hundred headers of 64 KB on each connection would be more memory than the service may have."""
+    with served(oned, tmp_path) as address_of, socket.create_connection(address_of) as large:
+        large.settimeout(PATIENCE)
+        with contextlib.suppress(ConnectionError):
+            large.sendall(
+                b"GET /-/healthy HTTP/1.1\r\n" + b"X: " + b"x" * 60_000 + b"\r\nY: " + b"y" * 60_000
+            )
+            large.sendall(b"\r\n\r\n")
+            assert b"200" not in large.recv(100)
+
+
+def test_S9_a_body_is_not_taken_for_a_request(oned: Answers, tmp_path: Path) -> None:
+    """Behind a proxy that shares its connection, a body would be answered as another client's request."""
+    with served(oned, tmp_path) as address_of, socket.create_connection(address_of) as connection:
+        inner = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(
+            b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(inner), inner)
+        )
+        connection.settimeout(PATIENCE)
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            while chunk := connection.recv(65536):
+                got += chunk
+        assert got.count(b"HTTP/1.1 ") == 1
+
+
+def test_C4_a_thread_that_cannot_start_leaks_no_place(
+    oned: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 64 such moments the exporter would refuse every connection until its restart."""
+    start = threading.Thread.start
+
+    def none_left(thread: threading.Thread) -> None:
+        if "process_request_thread" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with served(oned, tmp_path) as address_of:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none_left)
+            for _ in range(70):
+                with socket.create_connection(address_of) as refused:
+                    refused.settimeout(PATIENCE)
+                    with contextlib.suppress(ConnectionError):
+                        assert refused.recv(1) == b""
+        for _ in range(70):
+            assert get(f"http://{address_of[0]}:{address_of[1]}/-/healthy")[0] == 200
+
+
+@contextlib.contextmanager
+def served(oned: Answers, folder: Path) -> Iterator[tuple[str, int]]:
+    """Run the server in a thread of this process; its address."""
+    collection = Collection(
+        Source(oned.endpoint, "u:p"), Exporter(power=Power(sources=[])), folder, version="1", server="fe"
+    )
+    site = Site(collection, lambda: "", "1")
+    with server.Server(("127.0.0.1", 0), site, Access(None)) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
+        thread.start()
+        yield running.server_address  # type: ignore[misc]  # of IPv4
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("gzip", True), ("deflate, gzip", True), ("gzip;q=0.5", True), ("*", True), ("x-gzip", True), ("GZIP", True),
+        ("gzip;q=0", False), ("gzip; q=0.000", False), ("gzip;q=0, *", False), ("", False), ("identity", False),
+        ("*;q=0", False), ("deflate", False), ("notgzip", False), ("gzip;q=x", False), ("gzip;q=nan", False),
+    ],
+)  # fmt: skip
+def test_S9_what_a_client_accepts(header: str, expected: bool) -> None:
+    """`gzip;q=0` refuses gzip; what cannot be read is answered without."""
+    assert server.accepts_gzip(header) is expected
+
+
+def test_E5_an_old_scrape_is_not_shown_as_current(oned: Answers, tmp_path: Path) -> None:
+    """The landing page said `up` from half an hour ago while OpenNebula was down."""
+    scrape = Scrape(b"", True, time.time() - 1860, 0.5, {}, 15, time.time() - 9999, (0, 0), b"")
+    old = landing_page.render(scrape, 0.0, "1", {}).decode()
+    assert "not known: no scrape for 31 min; it was up, since" in old
+    assert "31 min ago" in old
+    new = landing_page.render(dataclasses.replace(scrape, at=time.time()), 0.0, "1", {}).decode()
+    assert "not known" not in new
+    assert "<td>up, since" in new
 
 
 @pytest.mark.parametrize(
@@ -196,18 +356,29 @@ def test_odd_headers_let_nobody_in(header: str | None) -> None:
         (["--auth", "auth", "--clusters", "a"], "ids of clusters"),
         (["--auth", "auth", "--web-config", "missing.yml"], "missing.yml"),
         (["--auth", "auth", "--listen", "127.0.0.1:TAKEN"], "in use"),
+        (["--auth", "auth", "--listen", "nowhere"], "address:port"),
+        (["--auth", "auth", "--listen", "127.0.0.1:99999"], "address:port"),
+        (["--auth", "auth", "--listen", "127.0.0.1:1:2"], "address:port"),
+        (["--auth", "auth", "--listen", "no.such.host.invalid:9925"], "no.such.host.invalid"),
+        (["--auth", "auth", "--endpoint", "nowhere"], "RPC2 is expected"),
+        (["--auth", "auth", "--endpoint", "http://x:port/RPC2"], "RPC2 is expected"),
+        (["--auth", "binary"], "user:password"),
+        (["--auth", "."], "directory"),
     ],
 )
-def test_a_start_that_fails_says_why(tmp_path: Path, arguments: list[str], reason: str) -> None:
+def test_E4_a_start_that_fails_says_why(tmp_path: Path, arguments: list[str], reason: str) -> None:
     """A service that ends at once must say what to do, in one line of the journal."""
     (tmp_path / "auth").write_text("a:b")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "bad.yaml").write_text("exporter: {lisen: x}\n")
     paths = [
-        str(tmp_path / a) if a in ("auth", "bad.yaml", "missing", "missing.yml") else a for a in arguments
+        str(tmp_path / a) if a in ("auth", "bad.yaml", "binary", "missing", "missing.yml") else a
+        for a in arguments
     ]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         words = [p.replace("TAKEN", str(taken.getsockname()[1])) for p in paths]
         found = CliRunner().invoke(main, ["--endpoint", "http://127.0.0.1:1", *words])
+    assert isinstance(found.exception, SystemExit), found.exception
     assert found.exit_code != 0
     assert re.search(reason, found.output)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.exposition import Samples, escape
-from exporter.families import FAMILIES, VM
+from exporter.metric_families import FAMILIES, VM
 from exporter.vms import Vms, flavours
 from exporter.vms import read as read_pool
 from onext.oned.elements import split

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from exporter.flight import Flight
+from exporter.single_flight import SingleFlight
 from tests.waiting import PATIENCE, until
 
 
@@ -27,7 +27,7 @@ class Slow:
         return number
 
 
-def ask(flight: Flight[int], times: int, results: list[int]) -> list[threading.Thread]:
+def ask(flight: SingleFlight[int], times: int, results: list[int]) -> list[threading.Thread]:
     threads = [threading.Thread(target=lambda: results.append(flight())) for _ in range(times)]
     for thread in threads:
         thread.start()
@@ -38,7 +38,7 @@ def test_twenty_at_once_cost_two() -> None:
     """Without it three scrapes at once take three times as long each, and oned three times the load."""
     slow = Slow()
     results: list[int] = []
-    flight = Flight(slow, lambda: None)
+    flight = SingleFlight(slow, lambda: None)
     first = ask(flight, 1, results)
     assert slow.begun.acquire(timeout=PATIENCE)
     others = ask(flight, 19, results)
@@ -61,7 +61,7 @@ def test_twenty_in_one_moment_cost_one() -> None:
         assert paused.wait(PATIENCE)
 
     results: list[int] = []
-    flight = Flight(slow, pause)
+    flight = SingleFlight(slow, pause)
     first = ask(flight, 1, results)
     assert pausing.wait(PATIENCE)
     others = ask(flight, 19, results)
@@ -78,7 +78,7 @@ def test_nothing_is_older_than_the_question() -> None:
     """Who asks while a collection runs must not get what was collected before: that hid failures before."""
     slow = Slow()
     results: list[int] = []
-    flight = Flight(slow, lambda: None)
+    flight = SingleFlight(slow, lambda: None)
     early = ask(flight, 1, results)
     assert slow.begun.acquire(timeout=PATIENCE)
     late: list[int] = []
@@ -99,7 +99,7 @@ def test_a_failure_reaches_all_who_wait_and_the_next_tries_again() -> None:
             raise answer
         return answer
 
-    flight = Flight(collect, lambda: None)
+    flight = SingleFlight(collect, lambda: None)
     with pytest.raises(ValueError, match="broken"):
         flight()
     assert flight() == 7

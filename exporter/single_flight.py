@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-Page = TypeVar("Page")
+Result = TypeVar("Result")
 
 
 def gather() -> None:
@@ -15,21 +15,21 @@ def gather() -> None:
     time.sleep(0.02)
 
 
-class Flight(Generic[Page]):
+class SingleFlight(Generic[Result]):
     """Runs `collect` so that each caller's answer was begun after the call, and one run serves them all.
 
     Twenty callers at once cost one run, or two where some come after `pause` and wait for the next.
     """
 
-    def __init__(self, collect: Callable[[], Page], pause: Callable[[], None] = gather) -> None:
+    def __init__(self, collect: Callable[[], Result], pause: Callable[[], None] = gather) -> None:
         self._collect, self._pause = collect, pause
         self._change = threading.Condition()
         self._started = self._finished = 0
         self._led = False  # somebody pauses or runs
-        self._result: Page | None = None
+        self._result: Result | None = None
         self._error: BaseException | None = None
 
-    def __call__(self) -> Page:
+    def __call__(self) -> Result:
         """Return a page that was begun after this call; raise what `collect` raised."""
         with self._change:
             ticket = self._started + 1
@@ -56,7 +56,7 @@ class Flight(Generic[Page]):
             self._finished, self._led = self._started, False
             self._change.notify_all()
 
-    def _outcome(self) -> Page:
+    def _outcome(self) -> Result:
         if self._error is not None:
             raise self._error
         assert self._result is not None

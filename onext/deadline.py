@@ -1,0 +1,49 @@
+"""Reading from a socket within one deadline: a timeout per read never ends a slow sender."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from typing import Any
+
+
+class DeadlineReader(io.RawIOBase):
+    """A socket's stream whose reads together have `seconds`, and together give at most `size` bytes.
+
+    `ended` is true once the other side has sent all that it will.
+    """
+
+    def __init__(self, connected: socket.socket, seconds: float, size: int | None = None) -> None:
+        self._socket = connected
+        self._stream = connected.makefile("rb", buffering=0)
+        self.ended = False
+        self.restart(seconds, size)
+
+    def restart(self, seconds: float, size: int | None = None) -> None:
+        """Begin a new deadline and bound."""
+        self._ends = time.monotonic() + seconds
+        self._left = size
+
+    def readable(self) -> bool:
+        """Tell io that this is a stream to read from."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - io's signature
+        """Read once within what is left; raise TimeoutError or, beyond the bound, OverflowError."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no complete message in time")
+        self._socket.settimeout(left)
+        number: int | None = self._stream.readinto(buffer)
+        self.ended = number == 0
+        if self._left is not None:
+            self._left -= number or 0
+            if self._left < 0:
+                raise OverflowError("the message is too large")
+        return number
+
+    def close(self) -> None:
+        """Close the socket's stream too."""
+        self._stream.close()
+        super().close()
