@@ -1,4 +1,4 @@
-"""The room that is kept free for guests that are not there yet."""
+"""The room that is kept free for VMs that are not there yet."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Want = tuple[int, Size, frozenset[int] | None]  # so many, of this size, on thes
 def wanted(cluster: Cluster, policy: Policy, more: int = 0) -> tuple[Want, ...]:
     """Return what must stay free: N (and `more`) times the largest flavour, and each group's own.
 
-    Flavours are those of running guests and of oneadmin's templates, so that nobody raises the buffer
+    Flavours are those of running VMs and of oneadmin's templates, so that nobody raises the buffer
     with a template that he never starts; and no flavour counts as larger than the largest host.
     """
-    running = [guest for guest in cluster.guests if guest.kind is Kind.RUNNING]
+    running = [vm for vm in cluster.vms if vm.kind is Kind.RUNNING]
     largest = _cap(cluster)
-    flavour = _largest([*cluster.flavours, *(guest.size for guest in running)], largest)
+    flavour = _largest([*cluster.flavours, *(vm.size for vm in running)], largest)
     hosts = _open_to_all(cluster)
     wants: list[Want] = []
     if policy.buffer_vms:
         wants.append((policy.buffer_vms + more, flavour, hosts))
     for group, count in policy.group_buffers:
-        own = _largest([guest.size for guest in running if guest.group == group] or [flavour], largest)
+        own = _largest([vm.size for vm in running if vm.group == group] or [flavour], largest)
         wants.append((count, own, hosts))
     return tuple(want for want in wants if want[0] and want[1] != ZERO)
 
 
 def _open_to_all(cluster: Cluster) -> frozenset[int] | None:
-    """Return the hosts that take guests without pinned CPUs; None where all do."""
+    """Return the hosts that take VMs without pinned CPUs; None where all do."""
     if not any(host.pinned for host in cluster.hosts):
         return None
     return frozenset(host.id for host in cluster.hosts if not host.pinned)

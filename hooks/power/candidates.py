@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hooks.power.demand import SICK
 from hooks.power.policy import Method, Mode, Parked, Policy
-from onext.hosts.model import GOING, Bmc, Cluster, Guest, Host, Kind, Phase
+from onext.hosts.model import GOING, Bmc, Cluster, Host, Kind, Phase, Vm
 from onext.oned.objects import HostState
 
 DAY = 86_400.0
@@ -19,7 +19,7 @@ class Case:
     """One host with what stands on it, and what it is judged by."""
 
     host: Host
-    guests: tuple[Guest, ...]
+    vms: tuple[Vm, ...]
     policy: Policy
     now: float
 
@@ -46,9 +46,7 @@ def _holds(cluster: Cluster, policy: Policy, now: float) -> Iterator[str]:
     sick = [host for host in cluster.hosts if host.state in SICK]
     if len(sick) > policy.max_down_hosts:
         yield f"{len(sick)} hosts are in ERROR, MAX_DOWN_HOSTS is {policy.max_down_hosts}"
-    stale = [
-        host for host in cluster.hosts if host.takes_guests and now - host.monitored > policy.stale_after
-    ]
+    stale = [host for host in cluster.hosts if host.takes_vms and now - host.monitored > policy.stale_after]
     if stale:
         yield f"monitoring is stale: {_names(stale)}"
     known = [host for host in cluster.hosts if host.bmc is not Bmc.NONE]
@@ -68,7 +66,7 @@ def _not_ours(case: Case) -> str:
         return "somebody else switched it; left alone for a day"
     if host.phase is Phase.QUARANTINED:
         return "quarantined: it did not wake; see `onext power status`, then `onext power on`"
-    if host.phase in (Phase.DRAINING, Phase.CLOSING) or host.takes_guests:
+    if host.phase in (Phase.DRAINING, Phase.CLOSING) or host.takes_vms:
         return ""
     if host.phase:
         return f"already {host.phase.value}"
@@ -125,17 +123,17 @@ def _wild(case: Case) -> str:
     return f"{case.host.wild} wild VMs run on it" if case.host.wild else ""
 
 
-def _guests(case: Case) -> str:
-    for guest in case.guests:
-        name = f"VM {guest.id} ({guest.name})"
-        if guest.kind is Kind.BUSY and case.host.takes_guests:
+def _vms(case: Case) -> str:
+    for vm in case.vms:
+        name = f"VM {vm.id} ({vm.name})"
+        if vm.kind is Kind.BUSY and case.host.takes_vms:
             return f"{name} is changing its state"
-        if guest.kind is Kind.PARKED and case.policy.parked is Parked.BLOCK:
+        if vm.kind is Kind.PARKED and case.policy.parked is Parked.BLOCK:
             return f"{name} is powered off or suspended here (PARKED_VMS = block)"
-        if guest.fixed:
-            return f"{name} cannot move: {guest.fixed}"
+        if vm.fixed:
+            return f"{name} cannot move: {vm.fixed}"
         if not case.policy.pack:
-            return f"not empty ({len(case.guests)} VMs) and PACK is no"
+            return f"not empty ({len(case.vms)} VMs) and PACK is no"
     return ""
 
 
@@ -148,7 +146,7 @@ RULES: tuple[Callable[[Case], str], ...] = (
     _turns,
     _due,
     _wild,
-    _guests,
+    _vms,
 )
 
 

@@ -32,7 +32,7 @@ class Wake(Action):
 
 
 class Return(Action):
-    """Give up emptying a host: let it take guests again."""
+    """Give up emptying a host: let it take VMs again."""
 
 
 class Drop(Action):
@@ -55,7 +55,7 @@ class Memory:
     """What one decision leaves for the next. It can be lost: then switching off waits a little longer."""
 
     wanted_off: Mapping[int, float] = field(default_factory=dict)  # host -> since when, without a break
-    wakes: Mapping[int, Wakes] = field(default_factory=dict)  # waiting guest -> hosts woken for it
+    wakes: Mapping[int, Wakes] = field(default_factory=dict)  # waiting VM -> hosts woken for it
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Decision:
     plan: Plan
     memory: Memory
     held: str = ""
-    stuck: Mapping[int, str] = field(default_factory=dict)  # guest -> why it waits too long
+    stuck: Mapping[int, str] = field(default_factory=dict)  # VM -> why it waits too long
     missing_buffer: int = 0
 
 
@@ -153,7 +153,7 @@ def _why_wait(cluster: Cluster, demand: Demand) -> str:
 
 
 def _cancelled(cluster: Cluster, held: str, taken: set[int]) -> Iterator[Action]:
-    """Give up emptying hosts: until the reason to hold back is gone they would take no guests."""
+    """Give up emptying hosts: until the reason to hold back is gone they would take no VMs."""
     for host in cluster.hosts:
         if host.phase in (Phase.DRAINING, Phase.CLOSING) and host.id not in taken:
             yield Return(host.id, held)
@@ -186,7 +186,7 @@ def _off(
     budget = policy.max_migrations - cluster.migrations
     for drain in plan.drains:
         begun = drain.slot in draining
-        moves = sum(len(move.guests) for move in drain.moves)
+        moves = sum(len(move.vms) for move in drain.moves)
         ripe = drain.slot in before.wanted_off and now - since[drain.slot] >= policy.idle_seconds
         if begun or (ripe and free > 0 and (moves <= budget or not draining)):
             free -= not begun
@@ -198,10 +198,10 @@ def _off(
 
 
 def _within(moves: tuple[Move, ...], budget: int) -> tuple[Move, ...]:
-    """Return as many moves, from the first on, as the budget of guests allows."""
+    """Return as many moves, from the first on, as the budget of VMs allows."""
     allowed = []
     for move in moves:
-        budget -= len(move.guests)
+        budget -= len(move.vms)
         if budget < 0:
             break
         allowed.append(move)
@@ -216,7 +216,7 @@ def _why_off(host: Host, drain: Drain) -> str:
     saves = f"saves {host.curve.saves:.0f} W"
     if not drain.moves:
         return f"empty and not needed: {saves}"
-    count = sum(len(move.guests) for move in drain.moves)
+    count = sum(len(move.vms) for move in drain.moves)
     words = "1 VM fits" if count == 1 else f"{count} VMs fit"
     return f"{words} elsewhere ({drain.cost:.1f} GB to move): {saves}"
 
@@ -224,28 +224,24 @@ def _why_off(host: Host, drain: Drain) -> str:
 def _wakes(demand: Demand, brought: tuple[Action, ...], before: Memory, now: float) -> dict[int, Wakes]:
     """Count the hosts woken for each VM that still waits."""
     woken = {action.host for action in brought if isinstance(action, Wake)}
-    waiting = {
-        guest.id
-        for guest in (*demand.placed, *demand.unplaced, *demand.overdue)
-        if guest.kind is Kind.PENDING
-    }
-    counts = {guest: wakes for guest, wakes in before.wakes.items() if guest in waiting}
-    for guest, host in demand.for_guests.items():
-        if host in woken and guest in waiting:
-            counts[guest] = Wakes(counts.get(guest, Wakes()).count + 1, now)
+    waiting = {vm.id for vm in (*demand.placed, *demand.unplaced, *demand.overdue) if vm.kind is Kind.PENDING}
+    counts = {vm: wakes for vm, wakes in before.wakes.items() if vm in waiting}
+    for vm, host in demand.for_vms.items():
+        if host in woken and vm in waiting:
+            counts[vm] = Wakes(counts.get(vm, Wakes()).count + 1, now)
     return counts
 
 
 def _stuck(demand: Demand, policy: Policy, now: float) -> Iterator[tuple[int, str]]:
     """Say of VMs that have waited too long what they wait for."""
-    for guests, reason in (
+    for vms, reason in (
         (demand.unplaced, "its size or requirements fit on no host that is on or may be woken"),
         (demand.placed, "a host with room for it is on its way"),
         (demand.overdue, "a host has room for it, but the scheduler does not place it"),
     ):
-        for guest in guests:
-            if guest.kind is Kind.PENDING and now - guest.since > policy.vm_wait_timeout:
-                yield guest.id, reason
+        for vm in vms:
+            if vm.kind is Kind.PENDING and now - vm.since > policy.vm_wait_timeout:
+                yield vm.id, reason
 
 
 def _reasons(

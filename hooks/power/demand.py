@@ -1,4 +1,4 @@
-"""What is missing now (guests without a host, those of a host in ERROR, the buffer), and who brings it."""
+"""What is missing now (VMs without a host, those of a host in ERROR, the buffer), and who brings it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from hooks.power import buffer
 from hooks.power.policy import Policy
-from onext.hosts.model import Cluster, Guest, Host, Kind, Phase, total
+from onext.hosts.model import Cluster, Host, Kind, Phase, Vm, total
 from onext.hosts.placement.problem import ZERO, Size
 from onext.oned.objects import HostState
 
@@ -30,21 +30,21 @@ class Wakes:
 
 
 class Room:
-    """The free room of hosts, and who may not stand together: guests are placed in mind only."""
+    """The free room of hosts, and who may not stand together: VMs are placed in mind only."""
 
-    def __init__(self, hosts: Iterable[Host], guests: Mapping[int, Iterable[Guest]]) -> None:
+    def __init__(self, hosts: Iterable[Host], vms: Mapping[int, Iterable[Vm]]) -> None:
         self.free: dict[int, Size] = {}
         self.sizes: dict[int, Size] = {}
         self.apart: dict[int, set[str]] = {}
-        self.guests = guests
+        self.vms = vms
         for host in hosts:
             self.open(host)
 
     def open(self, host: Host) -> None:
-        """Let guests be placed on one host more."""
-        there = tuple(self.guests.get(host.id, ()))
+        """Let VMs be placed on one host more."""
+        there = tuple(self.vms.get(host.id, ()))
         self.free[host.id], self.sizes[host.id] = host.size - total(there), host.size
-        self.apart[host.id] = {key for guest in there for key in guest.apart}
+        self.apart[host.id] = {key for vm in there for key in vm.apart}
 
     def place(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str] = frozenset()) -> bool:
         """Take the room of the fullest host that has it; say whether there was one."""
@@ -73,10 +73,10 @@ class Demand:
     """The outcome: hosts to bring, each with its reason; what waits; what nobody can help."""
 
     bring: dict[int, str] = field(default_factory=dict)
-    for_guests: dict[int, int] = field(default_factory=dict)  # guest -> host brought for it
-    unplaced: list[Guest] = field(default_factory=list)  # nowhere to stand even with all that comes
-    placed: list[Guest] = field(default_factory=list)  # has, or will have, a place
-    overdue: list[Guest] = field(default_factory=list)  # has room and is not placed: counts no more
+    for_vms: dict[int, int] = field(default_factory=dict)  # VM -> host brought for it
+    unplaced: list[Vm] = field(default_factory=list)  # nowhere to stand even with all that comes
+    placed: list[Vm] = field(default_factory=list)  # has, or will have, a place
+    overdue: list[Vm] = field(default_factory=list)  # has room and is not placed: counts no more
     missing_buffer: int = 0  # flavours
 
 
@@ -91,54 +91,54 @@ class Look:
 
 
 def assess(look: Look) -> Demand:
-    """Place all that waits on hosts that take guests or soon will; bring more hosts where it does not fit."""
-    guests = look.cluster.by_host()
+    """Place all that waits on hosts that take VMs or soon will; bring more hosts where it does not fit."""
+    vms = look.cluster.by_host()
     hosts = {host.id: host for host in look.cluster.hosts}
-    room = Room((host for host in look.cluster.hosts if host.takes_guests or coming(host)), guests)
+    room = Room((host for host in look.cluster.hosts if host.takes_vms or coming(host)), vms)
     options = [host for host in look.cluster.hosts if may_come(host)]
     options.sort(key=lambda host: (host.phase is Phase.OFF, _watts_per_size(host), host.record.boot_seconds))
     demand = Demand()
-    for guest in waiting(look.cluster, hosts):
-        if overdue(guest, look) and room.has(guest.size, guest.hosts, guest.apart):
-            demand.overdue.append(guest)
+    for vm in waiting(look.cluster, hosts):
+        if overdue(vm, look) and room.has(vm.size, vm.hosts, vm.apart):
+            demand.overdue.append(vm)
             continue
-        if room.place(guest.size, guest.hosts, guest.apart):
-            demand.placed.append(guest)
+        if room.place(vm.size, vm.hosts, vm.apart):
+            demand.placed.append(vm)
             continue
-        option = _option(guest, options, room, look)
+        option = _option(vm, options, room, look)
         if option is None:
-            demand.unplaced.append(guest)
+            demand.unplaced.append(vm)
             continue
-        _bring(demand, option, options, room, f"VM {guest.id} ({guest.name}) fits on no host that is on")
-        demand.for_guests[guest.id] = option.id
-        if room.place(guest.size, guest.hosts, guest.apart):
-            demand.placed.append(guest)
+        _bring(demand, option, options, room, f"VM {vm.id} ({vm.name}) fits on no host that is on")
+        demand.for_vms[vm.id] = option.id
+        if room.place(vm.size, vm.hosts, vm.apart):
+            demand.placed.append(vm)
     _fill_buffer(demand, options, room, look)
     return demand
 
 
 def short(cluster: Cluster, policy: Policy) -> bool:
-    """Whether the buffer is not there at this moment, on hosts that take guests now."""
-    room = Room((host for host in cluster.hosts if host.takes_guests), cluster.by_host())
+    """Whether the buffer is not there at this moment, on hosts that take VMs now."""
+    room = Room((host for host in cluster.hosts if host.takes_vms), cluster.by_host())
     wants = [(size, hosts) for count, size, hosts in buffer.wanted(cluster, policy) for _ in range(count)]
     placed = all(room.place(size, hosts) for size, hosts in wants)
     return not placed or not policy.buffer_size.fits(sum(room.free.values(), ZERO))
 
 
-def waiting(cluster: Cluster, hosts: Mapping[int, Host]) -> list[Guest]:
-    """Return guests without a host, and those of hosts in ERROR, which will need another, oldest first."""
-    pending = [guest for guest in cluster.guests if guest.kind is Kind.PENDING]
+def waiting(cluster: Cluster, hosts: Mapping[int, Host]) -> list[Vm]:
+    """Return VMs without a host, and those of hosts in ERROR, which will need another, oldest first."""
+    pending = [vm for vm in cluster.vms if vm.kind is Kind.PENDING]
     lost = [
-        replace(guest, host=-1, since=0.0)
-        for guest in cluster.guests
-        if guest.host in hosts and hosts[guest.host].state in SICK and guest.kind is not Kind.PARKED
+        replace(vm, host=-1, since=0.0)
+        for vm in cluster.vms
+        if vm.host in hosts and hosts[vm.host].state in SICK and vm.kind is not Kind.PARKED
     ]
-    return sorted(pending + lost, key=lambda guest: (guest.since, guest.id))
+    return sorted(pending + lost, key=lambda vm: (vm.since, vm.id))
 
 
-def overdue(guest: Guest, look: Look) -> bool:
+def overdue(vm: Vm, look: Look) -> bool:
     """Whether a VM has waited longer than is sensible."""
-    return guest.kind is Kind.PENDING and look.now - guest.since > look.policy.vm_wait_timeout
+    return vm.kind is Kind.PENDING and look.now - vm.since > look.policy.vm_wait_timeout
 
 
 def coming(host: Host) -> bool:
@@ -159,15 +159,15 @@ def _watts_per_size(host: Host) -> float:
     return host.curve.idle / max(1, host.size.memory)
 
 
-def _option(guest: Guest, options: list[Host], room: Room, look: Look) -> Host | None:
-    """Return the first host that this guest may have brought and would fit on."""
-    lost = guest.kind is not Kind.PENDING
-    may_wake = lost or look.wakes.get(guest.id, Wakes()).may_wake(look.policy, look.now)
+def _option(vm: Vm, options: list[Host], room: Room, look: Look) -> Host | None:
+    """Return the first host that this VM may have brought and would fit on."""
+    lost = vm.kind is not Kind.PENDING
+    may_wake = lost or look.wakes.get(vm.id, Wakes()).may_wake(look.policy, look.now)
     for host in options:
-        there = tuple(room.guests.get(host.id, ()))
-        allowed = guest.hosts is None or host.id in guest.hosts
-        allowed = allowed and not any(guest.apart & other.apart for other in there)
-        fits = guest.size.fits(host.size - total(there))
+        there = tuple(room.vms.get(host.id, ()))
+        allowed = vm.hosts is None or host.id in vm.hosts
+        allowed = allowed and not any(vm.apart & other.apart for other in there)
+        fits = vm.size.fits(host.size - total(there))
         if allowed and fits and (may_wake or host.phase is not Phase.OFF):
             return host
     return None
@@ -180,7 +180,7 @@ def _bring(demand: Demand, host: Host, options: list[Host], room: Room, reason: 
 
 
 def _fill_buffer(demand: Demand, options: list[Host], room: Room, look: Look) -> None:
-    """Place the buffer behind the guests; bring hosts for what has no room."""
+    """Place the buffer behind the VMs; bring hosts for what has no room."""
     for count, size, hosts in buffer.wanted(look.cluster, look.policy):
         for _ in range(count):
             if room.place(size, hosts):
@@ -197,7 +197,7 @@ def _fill_buffer(demand: Demand, options: list[Host], room: Room, look: Look) ->
         _bring(demand, host, options, room, "less is free than BUFFER_CPU and BUFFER_MEMORY ask")
         free = free + host.size
     while look.policy.spare_host and options and not _spares_the_largest(room):
-        reason = "the others could not take the guests of the largest host (N+1)"
+        reason = "the others could not take the VMs of the largest host (N+1)"
         _bring(demand, options[0], options, room, reason)
     while len(room.free) < look.policy.min_hosts and options:
         _bring(demand, options[0], options, room, f"MIN_HOSTS is {look.policy.min_hosts}")

@@ -87,14 +87,14 @@ def _wanted(row: Row) -> int:
 
 
 def _free(row: Row) -> int:
-    """Count the flavours that would fit on the hosts that take guests now."""
-    room = Room((h for h in row[0].hosts if h.takes_guests and not h.pinned), row[0].by_host())
+    """Count the flavours that would fit on the hosts that take VMs now."""
+    room = Room((h for h in row[0].hosts if h.takes_vms and not h.pinned), row[0].by_host())
     sizes = [size for _, size, _ in wanted(row[0], row[1])]
     return sum(sizes[0].times_in(free) for free in room.free.values()) if sizes else 0
 
 
 def _longest(row: Row) -> float:
-    return max((row[3] - g.since for g in row[0].guests if g.kind is Kind.PENDING), default=0.0)
+    return max((row[3] - g.since for g in row[0].vms if g.kind is Kind.PENDING), default=0.0)
 
 
 GAUGES: tuple[tuple[str, str, Callable[[Row], float]], ...] = (

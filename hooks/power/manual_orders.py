@@ -45,14 +45,12 @@ class Order:
 
 
 def evacuation(cluster: Cluster, policy: Policy, host: Host) -> tuple[Move, ...]:
-    """Plan to empty just this host; raise Refused where its guests, buffer or minimum forbid it."""
+    """Plan to empty just this host; raise Refused where its VMs, buffer or minimum forbid it."""
     problem = shrink.problem(cluster, replace(policy, pack=True), Demand(), {h.id: "" for h in cluster.hosts})
     slots = tuple(replace(slot, keep=slot.id != host.id, eager=slot.id == host.id) for slot in problem.slots)
     plan = make_plan(Problem(slots, problem.loads, problem.reserve))
     if not plan.drains:
-        raise Refused(
-            f"{host.name}: its guests find no place, or buffer or MIN_HOSTS would not hold without it"
-        )
+        raise Refused(f"{host.name}: its VMs find no place, or buffer or MIN_HOSTS would not hold without it")
     return plan.moves
 
 
@@ -63,8 +61,8 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
         policy = replace(policy, proven_seconds=float("inf"))
         host = replace(host, record=replace(host.record, proven=host.record.proven or 1.0))
     policy = replace(policy, pack=policy.pack or evacuate)
-    guests = order.look.cluster.on(host.id)
-    if reason := why_not(Case(host, guests, policy, order.hand.world.now())):
+    vms = order.look.cluster.on(host.id)
+    if reason := why_not(Case(host, vms, policy, order.hand.world.now())):
         raise Refused(f"{host.name}: {reason}")
     moves = evacuation(order.look.cluster, policy, host)
     order.hand.mark_by_hand = True
@@ -130,6 +128,6 @@ def enroll(order: Order) -> Iterator[str]:
     The only exception to *wake proven*: on an empty host, by hand.
     """
     if order.look.cluster.on(order.host.id):
-        raise Refused(f"{order.host.name}: only an empty host is enrolled; move its guests first")
+        raise Refused(f"{order.host.name}: only an empty host is enrolled; move its VMs first")
     yield from switch_off(order, unproven=True)
     yield from switch_on(replace(order, host=replace(order.host, claim=Claim(Phase.OFF, 0.0))))

@@ -163,15 +163,15 @@ def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, m
 
 
 def _mean_gb(decision: Decision) -> float:
-    """Return the memory of the guests that were to move, on the mean of them."""
+    """Return the memory of the VMs that were to move, on the mean of them."""
     offs = [action for action in decision.actions if isinstance(action, PowerOff)]
     moves = [move for off in offs for move in off.moves]
-    return sum(move.cost for move in moves) / max(1, sum(len(move.guests) for move in moves))
+    return sum(move.cost for move in moves) / max(1, sum(len(move.vms) for move in moves))
 
 
 def _tell_waiting(context: Context, found: Look, told: set[int], tell: Callable[[Event], None]) -> None:
     """Tell people of each VM that waits too long, once, and write why into its template; take that back."""
-    names = {guest.id: guest.name for guest in found.cluster.guests}
+    names = {vm.id: vm.name for vm in found.cluster.vms}
     stuck = found.decision.stuck
     for vm in stuck.keys() - told:
         tell(VmEvent(vm, names[vm], "vm-waits", stuck[vm]))

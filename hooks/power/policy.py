@@ -27,7 +27,7 @@ class Mode(str, Enum):
 
 
 class Parked(str, Enum):
-    """What to do with POWEROFF and SUSPENDED guests of a host that could be emptied."""
+    """What to do with POWEROFF and SUSPENDED VMs of a host that could be emptied."""
 
     BLOCK = "block"
     MIGRATE = "migrate"

@@ -1,4 +1,4 @@
-"""What is: the hosts and guests of one cluster, as values. Nothing here asks or changes anything.
+"""What is: the hosts and VMs of one cluster, as values. Nothing here asks or changes anything.
 
 CPU is in hundredths of a core, memory in MiB, times are Unix times, powers are watts.
 """
@@ -17,7 +17,7 @@ from onext.oned.objects import HostState
 class Phase(str, Enum):
     """How far we are with a host that we claimed."""
 
-    DRAINING = "draining"  # disabled by us, its guests move away
+    DRAINING = "draining"  # disabled by us, its VMs move away
     CLOSING = "closing"  # offline, looked at once more
     STOPPING = "stopping"  # the BMC was, or is about to be, told to switch off
     OFF = "off"  # the BMC confirmed it
@@ -80,7 +80,7 @@ class Bmc(Enum):
 
 
 class Kind(Enum):
-    """What may be done with a guest."""
+    """What may be done with a VM."""
 
     RUNNING = "running"  # may move live
     PARKED = "parked"  # POWEROFF or SUSPENDED: bound to its host
@@ -89,10 +89,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class Vm:
     """A VM. `fixed` says why it cannot move (empty: it can).
 
-    `hosts` are those on which its requirements, datastores and VM group allow it (None: all). Guests that
+    `hosts` are those on which its requirements, datastores and VM group allow it (None: all). VMs that
     share a key in `apart` never share a host; those with one key in `together` stand on one.
     """
 
@@ -111,7 +111,7 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A hypervisor node. `size` is what guests may use of it (after RESERVED_CPU and RESERVED_MEM)."""
+    """A hypervisor node. `size` is what VMs may use of it (after RESERVED_CPU and RESERVED_MEM)."""
 
     id: int
     name: str
@@ -123,14 +123,14 @@ class Host:
     record: Record = field(default_factory=Record)
     excluded: str = ""  # why it is never switched off (empty: it may be)
     monitored: float = 0.0  # when monitoring last came
-    wild: int = 0  # guests that OpenNebula does not know
+    wild: int = 0  # VMs that OpenNebula does not know
     sleeper: bool = False  # has no BMC: it can only be suspended
-    due: float = float("inf")  # when the next scheduled action of its guests is due
-    pinned: bool = False  # PIN_POLICY = PINNED: takes guests with pinned CPUs only
+    due: float = float("inf")  # when the next scheduled action of its VMs is due
+    pinned: bool = False  # PIN_POLICY = PINNED: takes VMs with pinned CPUs only
 
     @property
-    def takes_guests(self) -> bool:
-        """Whether the scheduler places guests here now."""
+    def takes_vms(self) -> bool:
+        """Whether the scheduler places VMs here now."""
         return self.claim_free and self.state in (HostState.MONITORED, HostState.MONITORING_MONITORED)
 
     @property
@@ -169,24 +169,24 @@ class Cluster:
     id: int
     name: str
     hosts: tuple[Host, ...]
-    guests: tuple[Guest, ...]
+    vms: tuple[Vm, ...]
     flavours: tuple[Size, ...] = ()  # of oneadmin's templates
     held: str = ""
     migrations: int = 0  # started by us during the last hour
 
-    def on(self, host: int) -> tuple[Guest, ...]:
-        """Return the guests that stand on a host, in whatever state."""
-        return tuple(guest for guest in self.guests if guest.host == host)
+    def on(self, host: int) -> tuple[Vm, ...]:
+        """Return the VMs that stand on a host, in whatever state."""
+        return tuple(vm for vm in self.vms if vm.host == host)
 
-    def by_host(self) -> dict[int, list[Guest]]:
-        """Group all placed guests by host; each host has an entry."""
-        groups: dict[int, list[Guest]] = {host.id: [] for host in self.hosts}
-        for guest in self.guests:
-            if guest.host in groups:
-                groups[guest.host].append(guest)
+    def by_host(self) -> dict[int, list[Vm]]:
+        """Group all placed VMs by host; each host has an entry."""
+        groups: dict[int, list[Vm]] = {host.id: [] for host in self.hosts}
+        for vm in self.vms:
+            if vm.host in groups:
+                groups[vm.host].append(vm)
         return groups
 
 
-def total(guests: list[Guest] | tuple[Guest, ...]) -> Size:
-    """Sum up the sizes of guests."""
-    return sum((guest.size for guest in guests), ZERO)
+def total(vms: list[Vm] | tuple[Vm, ...]) -> Size:
+    """Sum up the sizes of VMs."""
+    return sum((vm.size for vm in vms), ZERO)

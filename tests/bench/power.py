@@ -17,32 +17,32 @@ SEEDS = (1, 2, 3, 5, 7)
 
 
 def naive_drain(problem: Problem) -> tuple[int, int]:
-    """Empty the smallest hosts first, best fit by memory; return hosts kept and guests moved."""
+    """Empty the smallest hosts first, best fit by memory; return hosts kept and VMs moved."""
     room = {slot.id: slot.limit for slot in problem.slots}
-    guests: dict[int, list[Load]] = {slot.id: [] for slot in problem.slots}
-    place = {load.guests: load.slot for load in problem.loads}
+    vms: dict[int, list[Load]] = {slot.id: [] for slot in problem.slots}
+    place = {load.vms: load.slot for load in problem.loads}
     for load in problem.loads:
         room[load.slot] = room[load.slot] - load.size
-        guests[load.slot].append(load)
+        vms[load.slot].append(load)
     on = set(room)
-    for slot in sorted(problem.slots, key=lambda s: (s.limit, len(guests[s.id]))):
+    for slot in sorted(problem.slots, key=lambda s: (s.limit, len(vms[s.id]))):
         trial = {host: room[host] for host in on if host != slot.id}
         targets = {}
-        for load in sorted(guests[slot.id], key=lambda g: -g.size.memory):
+        for load in sorted(vms[slot.id], key=lambda g: -g.size.memory):
             fits = [host for host in trial if load.size.fits(trial[host]) and not load.fixed]
-            fits = [h for h in fits if not any(load.apart & other.apart for other in guests[h])]
+            fits = [h for h in fits if not any(load.apart & other.apart for other in vms[h])]
             if not fits:
                 break
             host = min(fits, key=lambda h: trial[h].memory - load.size.memory)
             trial[host] = trial[host] - load.size
-            targets[load.guests] = host
+            targets[load.vms] = host
         else:
             on.discard(slot.id)
             room = {**room, **trial}
-            for load in guests.pop(slot.id):
-                guests[targets[load.guests]].append(load)
-                place[load.guests] = targets[load.guests]
-    return len(on), sum(place[load.guests] != load.slot for load in problem.loads)
+            for load in vms.pop(slot.id):
+                vms[targets[load.vms]].append(load)
+                place[load.vms] = targets[load.vms]
+    return len(on), sum(place[load.vms] != load.slot for load in problem.loads)
 
 
 def optimum(problem: Problem, seconds: float = 10.0) -> tuple[int, int, str]:
@@ -76,7 +76,7 @@ def optimum(problem: Problem, seconds: float = 10.0) -> tuple[int, int, str]:
     status = solver.solve(model)
     hosts = sum(solver.value(var) for var in on.values())
     place = {
-        load.guests: next(host for host in on if solver.value(stands[g, host]))
+        load.vms: next(host for host in on if solver.value(stands[g, host]))
         for g, load in enumerate(problem.loads)
     }
     _, stuck = Squeeze(problem, frozenset(place.values()), place).shifts()
@@ -99,7 +99,7 @@ def read_case(path: Path) -> Problem:
 
 
 def timed(problem: Problem) -> tuple[int, int, float]:
-    """Return hosts kept, guests moved and the median of three CPU times in ms."""
+    """Return hosts kept, VMs moved and the median of three CPU times in ms."""
     times = []
     for _ in range(3):
         start = process_time()
@@ -125,12 +125,10 @@ def main() -> None:
             problem = synthetic(20, 150, utilisation, seed)
             hosts, moves, note = optimum(problem)
             show(f"20/150 {utilisation} #{seed}", problem, f"CP-SAT {hosts}, {moves}{note}")
-    for hosts, guests in ((100, 1000), (1250, 10_000)):
+    for hosts, vms in ((100, 1000), (1250, 10_000)):
         for utilisation in (0.3, 0.5, 0.7, 0.85):
-            problem = synthetic(hosts, guests, utilisation, 1)
-            show(
-                f"{hosts}/{guests} {utilisation}", problem, "naive drain {}, {}".format(*naive_drain(problem))
-            )
+            problem = synthetic(hosts, vms, utilisation, 1)
+            show(f"{hosts}/{vms} {utilisation}", problem, "naive drain {}, {}".format(*naive_drain(problem)))
 
 
 if __name__ == "__main__":

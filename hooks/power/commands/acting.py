@@ -59,7 +59,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 @click.command("off")
 @click.argument("host")
-@click.option("--evacuate", is_flag=True, help="Migrate its guests away first.")
+@click.option("--evacuate", is_flag=True, help="Migrate its VMs away first.")
 @front_end
 def switch_off(context: Context, host: str, *, evacuate: bool) -> None:
     """Empty HOST (id or name) and switch it off; it stays off until `onext power on`."""
@@ -70,7 +70,7 @@ def switch_off(context: Context, host: str, *, evacuate: bool) -> None:
 @click.argument("host")
 @front_end
 def switch_on(context: Context, host: str) -> None:
-    """Wake HOST (id or name) and let it take guests."""
+    """Wake HOST (id or name) and let it take VMs."""
     _followed(context, host, manual_orders.switch_on)
 
 

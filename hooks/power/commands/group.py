@@ -9,7 +9,7 @@ from hooks.power.commands import acting, reporting, seeing, studying
 
 @click.group("power")
 def power() -> None:
-    """Pack guests, switch off hosts that are not needed, and have them back before they are missed."""
+    """Pack VMs, switch off hosts that are not needed, and have them back before they are missed."""
 
 
 for command in (

@@ -1,4 +1,4 @@
-"""How new guests are placed, and what it takes that the scheduler packs them: a diff of its real file.
+"""How new VMs are placed, and what it takes that the scheduler packs them: a diff of its real file.
 
 Both schedulers read their file afresh at each placement, so a change counts at once; each has one policy for
 all clusters. Format and meaning: OpenNebula 7.0's schedulers/rank.conf and schedulers/one_drs.conf.
@@ -38,7 +38,7 @@ class Policy:
 
 
 def scheduler(arguments: str) -> str:
-    """Return who places new guests by the ARGUMENTS of oned's SCHED_MAD: `-t 15 -p rank -o one_drs`."""
+    """Return who places new VMs by the ARGUMENTS of oned's SCHED_MAD: `-t 15 -p rank -o one_drs`."""
     found = re.search(r"(?:^|\s)(?:-p|--placer)[\s=]*(\S+)", arguments)
     return found[1] if found else "rank"
 
@@ -78,27 +78,27 @@ READERS: Mapping[str, tuple[Callable[[str], Policy], str]] = {
 
 
 def placement(arguments: str, etc: Path, clusters: Mapping[str, int]) -> Iterator[str]:
-    """Say who places new guests and how; where it does not pack, what to change and what that touches.
+    """Say who places new VMs and how; where it does not pack, what to change and what that touches.
 
     `etc` is OpenNebula's folder of settings, `clusters` all clusters by name with their number of hosts.
     """
     name = scheduler(arguments)
     if name not in READERS:
-        yield f"new guests are placed by {name}: see its own documentation for how to make it pack"
+        yield f"new VMs are placed by {name}: see its own documentation for how to make it pack"
         return
     file = etc / FOLDER / f"{name}.conf"
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
-        yield f"new guests are placed by {name}; its policy is not known: {file}: {reason}"
+        yield f"new VMs are placed by {name}; its policy is not known: {file}: {reason}"
         return
     reader, packs = READERS[name]
     policy = reader(text)
-    yield f"new guests are placed by {name}, policy {policy.meaning}, by {file}"
+    yield f"new VMs are placed by {name}, policy {policy.meaning}, by {file}"
     if policy.value.upper() == packs:
         return
-    yield "it works against packing: guests are put where hosts could become empty. To pack, apply this"
+    yield "it works against packing: VMs are put where hosts could become empty. To pack, apply this"
     diff = unified_diff(text.splitlines(), policy.packing.splitlines(), str(file), str(file), "", "", 2, "")
     yield from (f"  {line}" for line in diff)
     yield f"it counts from the next placement on, without a restart, for all clusters: {_named(clusters)};"

@@ -65,9 +65,9 @@ def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
 def _headline(look: part.Look) -> Iterator[str]:
     """Say before and after, what it saves and moves; then what keeps it from being done, and what to do."""
     plan = look.decision.plan
-    on = sum(host.takes_guests for host in look.cluster.hosts)
-    guests = sum(len(move.guests) for move in plan.moves)
-    moving = f", {guests} VMs to move ({sum(move.cost for move in plan.moves):.1f} GB)" if guests else ""
+    on = sum(host.takes_vms for host in look.cluster.hosts)
+    vms = sum(len(move.vms) for move in plan.moves)
+    moving = f", {vms} VMs to move ({sum(move.cost for move in plan.moves):.1f} GB)" if vms else ""
     saved = f"saves {_saved(look)}{moving}" if plan.drains else "nothing to save"
     name = f"cluster {look.cluster.id} ({look.cluster.name})"
     yield f"{name}: {on} hosts on, {on - len(plan.drains)} needed, {saved}"
@@ -84,7 +84,7 @@ def _saved(look: part.Look) -> str:
 
 
 def _rows(look: part.Look) -> Iterator[Row]:
-    guests = look.cluster.by_host()
+    vms = look.cluster.by_host()
     leaving = {drain.slot for drain in look.decision.plan.drains}
     actions = {action.host: action for action in look.decision.actions}
     for host in look.cluster.hosts:
@@ -92,7 +92,7 @@ def _rows(look: part.Look) -> Iterator[Row]:
             "id": host.id,
             "name": host.name,
             "state": host.phase.value if host.phase else host.state.name.lower(),
-            "vms": len(guests[host.id]),
+            "vms": len(vms[host.id]),
             "then": _then(host, actions.get(host.id), leaving),
             "reason": look.decision.reasons[host.id],
         }
@@ -107,7 +107,7 @@ def _then(host: Host, action: Action | None, leaving: set[int]) -> str:
 def _show_moves(look: part.Look) -> None:
     names = {host.id: host.name for host in look.cluster.hosts}
     for move in look.decision.plan.moves:
-        vms = ", ".join(map(str, move.guests))
+        vms = ", ".join(map(str, move.vms))
         click.echo(f"  VM {vms}: {names[move.source]} -> {names[move.target]} ({move.cost:.1f} GB)")
     for vm, reason in look.decision.stuck.items():
         click.echo(f"  VM {vm} waits too long: {reason}")
@@ -160,7 +160,7 @@ def _state(cluster: Cluster, now: float) -> Iterator[Row]:
 @click.argument("clusters", nargs=-1, type=int)
 @front_end
 def check(context: Context, clusters: Sequence[int]) -> None:
-    """Say what keeps clusters from shrinking, and how new guests are placed."""
+    """Say what keeps clusters from shrinking, and how new VMs are placed."""
     config = context.oned.document("system.config")
     arguments = config.findtext(".//SCHED_MAD/ARGUMENTS", "")
     for line in placement(arguments, context.paths.etc, _sizes(context.oned.document("clusterpool.info"))):
@@ -172,7 +172,7 @@ def check(context: Context, clusters: Sequence[int]) -> None:
             click.echo(f"  {complaint}")
         for reason, names in _staying(look).items():
             click.echo(f"  {_some(names)}: {reason}")
-        pending = sum(guest.kind is Kind.PENDING for guest in look.cluster.guests)
+        pending = sum(vm.kind is Kind.PENDING for vm in look.cluster.vms)
         click.echo(
             f"  {pending} VMs wait, room for {look.decision.missing_buffer} VMs of the buffer is missing"
         )

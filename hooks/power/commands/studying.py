@@ -89,7 +89,7 @@ def _play(
             progress = (
                 (lambda passed, shown=shown: shown.update(round(passed))) if shown else (lambda _: None)
             )
-            fresh = [replace(node, guests={}) for node in nodes]
+            fresh = [replace(node, vms={}) for node in nodes]
             outcomes[name] = run(fresh, arrivals, steering, days=days, progress=progress)
     return outcomes
 

@@ -70,7 +70,7 @@ def run(
 def bound_kwh(nodes: Sequence[Node], arrivals: Sequence[Arrival], days: float = 7) -> float:
     """Return the energy of a cluster that at each moment had just the best hosts for the load, in parts.
 
-    Hosts may be switched in fractions, at once and for nothing; guests start when they come. So no steering
+    Hosts may be switched in fractions, at once and for nothing; VMs start when they come. So no steering
     on the same hosts can use less for the same load.
     """
     joules = sum(_least_watts(nodes, load) * TICK for load in _loads(arrivals, days))

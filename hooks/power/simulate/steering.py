@@ -9,7 +9,7 @@ from hooks.power.decide import Leave, Memory, PowerOff, Return, Wake, decide
 from hooks.power.policy import Policy
 from hooks.power.simulate.weeks import FLAVOURS
 from hooks.power.simulate.world import Node, Power, World
-from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
+from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 
@@ -56,7 +56,7 @@ class Scripts:
             return
         for node in up:
             rest = sum(largest.times_in(n.free) for n in up if n is not node and not n.closed)
-            if not node.guests and rest >= self.spare and not node.closed:
+            if not node.vms and rest >= self.spare and not node.closed:
                 world.shut(node.id)
 
 
@@ -90,10 +90,10 @@ class Ours:
         self.claims[node.id] = Phase.DRAINING
         node.closed = True
         for move in action.moves:
-            for guest in move.guests:
-                world.move(guest, move.target)
+            for vm in move.vms:
+                world.move(vm, move.target)
                 self.moves.append((world.now, 1))
-        if not node.guests and world.moving.get(node.id, 0.0) <= world.now:
+        if not node.vms and world.moving.get(node.id, 0.0) <= world.now:
             world.shut(node.id)
             self.claims[node.id] = Phase.STOPPING
 
@@ -107,17 +107,16 @@ class Ours:
         self.moves = [move for move in self.moves if world.now - move[0] < 3600]
 
     def _cluster(self, world: World) -> Cluster:
-        guests = [
-            Guest(guest, f"guest-{guest}", node.guests[guest], Kind.RUNNING, node.id)
+        vms = [
+            Vm(vm, f"VM-{vm}", node.vms[vm], Kind.RUNNING, node.id)
             for node in world.nodes.values()
-            for guest in node.guests
+            for vm in node.vms
         ]
-        guests += [
-            Guest(guest, f"guest-{guest}", arrival.size, Kind.PENDING, since=arrival.at)
-            for guest, arrival in world.queue
+        vms += [
+            Vm(vm, f"VM-{vm}", arrival.size, Kind.PENDING, since=arrival.at) for vm, arrival in world.queue
         ]
         hosts = tuple(self._host(world, node) for node in world.nodes.values())
-        return Cluster(0, "simulated", hosts, tuple(guests), self.flavours, migrations=len(self.moves))
+        return Cluster(0, "simulated", hosts, tuple(vms), self.flavours, migrations=len(self.moves))
 
     def _host(self, world: World, node: Node) -> Host:
         phase = self.claims.get(node.id)

@@ -1,7 +1,7 @@
-"""Synthetic weeks: when guests come, how large they are, how long they stay.
+"""Synthetic weeks: when VMs come, how large they are, how long they stay.
 
 Three kinds that differ in what makes them hard: `office` breathes with the working day, `batch` is flat with
-steep bursts at night, `growth` rises through the week while most guests stay.
+steep bursts at night, `growth` rises through the week while most VMs stay.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WEIGHTS = (8, 10, 8, 4, 1)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A guest: when it comes (seconds from the start), its size, and for how many seconds it stays."""
+    """A VM: when it comes (seconds from the start), its size, and for how many seconds it stays."""
 
     at: float
     size: Size
@@ -48,7 +48,7 @@ def growth(share: float) -> float:
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind of week: its load over time (1 is the peak), and the mean stay of a guest in seconds."""
+    """A kind of week: its load over time (1 is the peak), and the mean stay of a VM in seconds."""
 
     load: Callable[[float], float]
     stay: float
@@ -65,7 +65,7 @@ def week(kind: str, capacity: Size, peak: float, seed: int, days: float = 7) -> 
     shape, random = SHAPES[kind], Random(seed)  # noqa: S311 (a reproducible week, not a secret)
     mean = sum(w * s.memory for w, s in zip(WEIGHTS, FLAVOURS, strict=True)) / sum(WEIGHTS)
     full = peak * capacity.memory / mean
-    first = [_guest(random, 0.0, shape.stay) for _ in range(round(full * shape.load(0.0)))]
+    first = [_vm(random, 0.0, shape.stay) for _ in range(round(full * shape.load(0.0)))]
     return first + list(_arrivals(random, shape, full, days * DAY))
 
 
@@ -73,10 +73,10 @@ def _arrivals(random: Random, shape: Shape, full: float, end: float) -> Iterator
     now, highest = 0.0, full / shape.stay
     while (now := now + random.expovariate(highest)) < end:
         if random.random() < shape.load(now):
-            yield _guest(random, now, shape.stay)
+            yield _vm(random, now, shape.stay)
 
 
-def _guest(random: Random, now: float, stay: float) -> Arrival:
+def _vm(random: Random, now: float, stay: float) -> Arrival:
     return Arrival(now, random.choices(FLAVOURS, WEIGHTS)[0], max(300.0, random.expovariate(1 / stay)))
 
 

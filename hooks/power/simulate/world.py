@@ -27,18 +27,18 @@ class Power(Enum):
 
 @dataclass
 class Node:
-    """A simulated host; `until` ends what it does now, `guests` stand on it."""
+    """A simulated host; `until` ends what it does now, `vms` stand on it."""
 
     id: int
     size: Size
     curve: Curve
     boot_seconds: float
     power: Power = Power.ON
-    closed: bool = False  # takes no new guests
+    closed: bool = False  # takes no new VMs
     until: float = 0.0
     on_since: float = -1e9
     offs: tuple[float, ...] = ()
-    guests: dict[int, Size] = field(default_factory=dict)
+    vms: dict[int, Size] = field(default_factory=dict)
     cpu: int = 0
     memory: int = 0
 
@@ -47,14 +47,14 @@ class Node:
         """Return the room that is left."""
         return Size(self.size.cpu - self.cpu, self.size.memory - self.memory)
 
-    def add(self, guest: int, size: Size) -> None:
-        """Let a guest stand here."""
-        self.guests[guest] = size
+    def add(self, vm: int, size: Size) -> None:
+        """Let a VM stand here."""
+        self.vms[vm] = size
         self.cpu, self.memory = self.cpu + size.cpu, self.memory + size.memory
 
-    def remove(self, guest: int) -> None:
-        """Let a guest go."""
-        size = self.guests.pop(guest)
+    def remove(self, vm: int) -> None:
+        """Let a VM go."""
+        size = self.vms.pop(vm)
         self.cpu, self.memory = self.cpu - size.cpu, self.memory - size.memory
 
     def watts(self) -> float:
@@ -83,22 +83,22 @@ class World:
     nodes: dict[int, Node]
     now: float = 0.0
     tick: float = 60.0  # how often the scheduler looks: waiting for that is nobody's fault
-    places: dict[int, int] = field(default_factory=dict)  # guest -> node
+    places: dict[int, int] = field(default_factory=dict)  # VM -> node
     ends: dict[int, float] = field(default_factory=dict)
     queue: list[tuple[int, Arrival]] = field(default_factory=list)
     moving: dict[int, float] = field(default_factory=dict)  # node -> until when its migrations take
     totals: Totals = field(default_factory=Totals)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: energy is used, boots and shut-downs end, guests leave."""
+        """Let time pass: energy is used, boots and shut-downs end, VMs leave."""
         self.totals.joules += seconds * sum(node.watts() for node in self.nodes.values())
         self.totals.host_seconds += seconds * sum(n.power is not Power.OFF for n in self.nodes.values())
         self.now += seconds
         for node in self.nodes.values():
             self._finish(node)
-        for guest in [guest for guest, end in self.ends.items() if end <= self.now and guest in self.places]:
-            self.nodes[self.places.pop(guest)].remove(guest)
-            del self.ends[guest]
+        for vm in [vm for vm, end in self.ends.items() if end <= self.now and vm in self.places]:
+            self.nodes[self.places.pop(vm)].remove(vm)
+            del self.ends[vm]
 
     def _finish(self, node: Node) -> None:
         if node.until > self.now:
@@ -109,18 +109,18 @@ class World:
             node.power = Power.OFF
 
     def schedule(self) -> None:
-        """Place waiting guests, the oldest first, on the fullest host that has room."""
+        """Place waiting VMs, the oldest first, on the fullest host that has room."""
         waiting = []
-        for guest, arrival in self.queue:
+        for vm, arrival in self.queue:
             open_nodes = (n for n in self.nodes.values() if n.power is Power.ON and not n.closed)
             fits = [node for node in open_nodes if arrival.size.fits(node.free)]
             if not fits:
-                waiting.append((guest, arrival))
+                waiting.append((vm, arrival))
                 continue
             node = min(fits, key=lambda n: (n.free.memory, n.id))
-            node.add(guest, arrival.size)
-            self.places[guest] = node.id
-            self.ends[guest] = self.now + arrival.stays
+            node.add(vm, arrival.size)
+            self.places[vm] = node.id
+            self.ends[vm] = self.now + arrival.stays
             self.totals.wait += max(0.0, self.now - arrival.at - self.tick)
         self.queue = waiting
 
@@ -134,17 +134,17 @@ class World:
     def shut(self, host: int) -> None:
         """Shut an empty host down."""
         node = self.nodes[host]
-        if node.guests or self.moving.get(host, 0.0) > self.now:
+        if node.vms or self.moving.get(host, 0.0) > self.now:
             raise AssertionError(f"host {host} is not empty")
         node.power, node.until, node.closed = Power.STOPPING, self.now + SHUTDOWN_SECONDS, True
         node.offs = (*[when for when in node.offs if self.now - when < 86_400], self.now)
 
-    def move(self, guest: int, target: int) -> None:
-        """Migrate a guest live; its source stays busy for as long as its memory takes."""
-        source, size = self.nodes[self.places[guest]], self.nodes[self.places[guest]].guests[guest]
-        source.remove(guest)
-        self.nodes[target].add(guest, size)
-        self.places[guest] = target
+    def move(self, vm: int, target: int) -> None:
+        """Migrate a VM live; its source stays busy for as long as its memory takes."""
+        source, size = self.nodes[self.places[vm]], self.nodes[self.places[vm]].vms[vm]
+        source.remove(vm)
+        self.nodes[target].add(vm, size)
+        self.places[vm] = target
         seconds = size.memory / MIB_PER_SECOND
         self.moving[source.id] = max(self.now, self.moving.get(source.id, 0.0)) + seconds
         self.totals.migrations += 1

@@ -39,7 +39,7 @@ class Limits:
     drain: float = 7200.0
     failures: int = 2
     left_alone: float = 86_400.0
-    min_hosts: int = 0  # that take guests, of the others of its cluster, at the moment of switching off
+    min_hosts: int = 0  # that take VMs, of the others of its cluster, at the moment of switching off
 
 
 class Leases:

@@ -87,12 +87,12 @@ class Live:
         return _tried(read)
 
     def others(self, host: int) -> int:
-        """Count the hosts of the same cluster, but this one, that take guests now."""
+        """Count the hosts of the same cluster, but this one, that take VMs now."""
         source = self.context.oned.source
         hosts = _tried(lambda: [parse(one) for one in stream.pool(source, "hostpool.info", tag="HOST")])
         clusters = {one.findtext("ID"): one.findtext("CLUSTER_ID") for one in hosts}
         same = (one for one in hosts if one.findtext("CLUSTER_ID") == clusters.get(str(host)))
-        return sum(_takes_guests(one) for one in same if one.findtext("ID") != str(host))
+        return sum(_takes_vms(one) for one in same if one.findtext("ID") != str(host))
 
     def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
         """Write claim and record in one call."""
@@ -110,16 +110,16 @@ class Live:
         self._status(host, OFFLINE)
 
     def enable(self, host: int) -> None:
-        """Let the host take guests."""
+        """Let the host take VMs."""
         self._status(host, ENABLED)
 
     def _status(self, host: int, status: int) -> None:
         _tried(lambda: self.context.oned.call("host.status", host, status))
 
-    def migrate(self, guest: int, source: int, target: int) -> bool:
-        """Begin a migration where the guest still stands on its source and may move now."""
+    def migrate(self, number: int, source: int, target: int) -> bool:
+        """Begin a migration where the VM still stands on its source and may move now."""
         try:
-            vm = self.context.oned.vm(guest)
+            vm = self.context.oned.vm(number)
         except NotFound:
             return False
         except OnedError as error:
@@ -129,7 +129,7 @@ class Live:
             return False
         live = COLD if parked else LIVE
         # live, enforce: oned itself refuses what does not fit
-        _tried(lambda: self.context.oned.call("vm.migrate", guest, target, live, True, NO_DATASTORE, 0))
+        _tried(lambda: self.context.oned.call("vm.migrate", number, target, live, True, NO_DATASTORE, 0))
         self.migrations.append(self.now())
         return True
 
@@ -190,7 +190,7 @@ def _tried(call: Callable[[], T]) -> T:
         raise Failed(str(error)) from error
 
 
-def _takes_guests(element: Element) -> bool:
+def _takes_vms(element: Element) -> bool:
     claim = claim_of(_vector(element, STATE_KEY))
     state = HostState(int(element.findtext("STATE", "0")))
     return state in OPEN and (claim is None or claim.phase in NOT_OURS)

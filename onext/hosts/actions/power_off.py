@@ -1,6 +1,6 @@
 """Empty a host and switch it off, one step after the other, each looked at before and after.
 
-DRAINING: disabled, guests leave. CLOSING: capacity kept, offline, looked at again. STOPPING: soft power-off,
+DRAINING: disabled, VMs leave. CLOSING: capacity kept, offline, looked at again. STOPPING: soft power-off,
 then the hard one, both only while it is still empty. Whatever does not fit goes back (return_to_service.py).
 """
 
@@ -58,15 +58,15 @@ def _drain(hand: Hand, sight: Sight, moves: Sequence[Move]) -> str:
     if sight.empty:
         return _shut_the_door(hand, sight)
     if hand.waited(sight) > hand.limits.drain:
-        return go_back(hand, sight, "its guests did not leave in time")
-    begun = sum(_migrate(hand, guest, move) for move in moves for guest in move.guests)
-    return f"{len(sight.guests)} guests to go, {begun} migrations begun"
+        return go_back(hand, sight, "its VMs did not leave in time")
+    begun = sum(_migrate(hand, vm, move) for move in moves for vm in move.vms)
+    return f"{len(sight.vms)} VMs to go, {begun} migrations begun"
 
 
-def _migrate(hand: Hand, guest: int, move: Move) -> bool:
-    """Begin one migration; guests of other hosts make way too."""
+def _migrate(hand: Hand, vm: int, move: Move) -> bool:
+    """Begin one migration; VMs of other hosts make way too."""
     hand.go_on()
-    return hand.world.migrate(guest, move.source, move.target)
+    return hand.world.migrate(vm, move.source, move.target)
 
 
 def _shut_the_door(hand: Hand, sight: Sight) -> str:
@@ -80,7 +80,7 @@ def _close(hand: Hand, sight: Sight) -> str:
     if sight.state not in (HostState.DISABLED, HostState.OFFLINE):
         return hand.leave(sight, f"somebody else put it into {sight.state.name} while it was closed")
     if not sight.empty:
-        return go_back(hand, sight, f"guests came before the door was shut: {_shown(sight)}")
+        return go_back(hand, sight, f"VMs came before the door was shut: {_shown(sight)}")
     if sight.state is HostState.DISABLED:  # we were killed before it was offline
         return _shut_the_door(hand, sight)
     if wrong := hand.verified(sight):
@@ -89,7 +89,7 @@ def _close(hand: Hand, sight: Sight) -> str:
 
 
 def _shown(sight: Sight) -> str:
-    return ", ".join(map(str, sorted(sight.guests)[:5])) or f"{sight.wild} wild ones"
+    return ", ".join(map(str, sorted(sight.vms)[:5])) or f"{sight.wild} wild ones"
 
 
 def _ask_softly(hand: Hand, sight: Sight) -> str:
@@ -124,7 +124,7 @@ def stopping(hand: Hand, sight: Sight) -> str:
         doubt = hand.doubt(sight)
         return _wait_or_press(hand, sight, doubt) if doubt else _confirmed(hand, sight)
     if not sight.empty:
-        return go_back(hand, sight, f"guests are bound to it: {_shown(sight)}", ordered=True)
+        return go_back(hand, sight, f"VMs are bound to it: {_shown(sight)}", ordered=True)
     if answer.state is not Bmc.ON:
         return _silent(hand, sight, answer.error)
     return _wait_or_press(hand, sight, "it still runs")

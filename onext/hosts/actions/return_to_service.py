@@ -38,7 +38,7 @@ def returning(hand: Hand, sight: Sight) -> str:
 
 
 def _may_land(hand: Hand, sight: Sight) -> str:
-    """Keep the door shut while a shutdown that was ordered can still happen: guests would go with it."""
+    """Keep the door shut while a shutdown that was ordered can still happen: VMs would go with it."""
     return _to_be_woken(hand, sight) if hand.is_off(sight) else "waiting whether it shuts down after all"
 
 

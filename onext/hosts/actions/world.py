@@ -20,7 +20,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Sight:
-    """A host as it is at this moment. `guests` are those of any state that are bound to it.
+    """A host as it is at this moment. `vms` are those of any state that are bound to it.
 
     `monitored` is the time, by the clock of the one who looks, of the last monitoring.
     """
@@ -28,7 +28,7 @@ class Sight:
     id: int
     name: str
     state: HostState
-    guests: frozenset[int]
+    vms: frozenset[int]
     wild: int
     claim: Claim | None
     record: Record
@@ -38,7 +38,7 @@ class Sight:
     @property
     def empty(self) -> bool:
         """Whether nothing at all is bound to it."""
-        return not self.guests and not self.wild
+        return not self.vms and not self.wild
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class World(Protocol):
         """Read a host and everything bound to it afresh."""
 
     def others(self, host: int) -> int:
-        """Count the hosts of the same cluster, but this one, that take guests now."""
+        """Count the hosts of the same cluster, but this one, that take VMs now."""
 
     def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
         """Write a claim (None removes it) and, where given, a record; returns when oned has it."""
@@ -77,13 +77,13 @@ class World(Protocol):
         """Let the scheduler place nothing more."""
 
     def offline(self, host: int) -> None:
-        """Close the door: oned refuses every guest."""
+        """Close the door: oned refuses every VM."""
 
     def enable(self, host: int) -> None:
-        """Let the host take guests."""
+        """Let the host take VMs."""
 
-    def migrate(self, guest: int, source: int, target: int) -> bool:
-        """Begin a migration, live for a running guest; False when it is not there or cannot move now."""
+    def migrate(self, vm: int, source: int, target: int) -> bool:
+        """Begin a migration, live for a running VM; False when it is not there or cannot move now."""
 
     def ask_bmc(self, host: int) -> Answer:
         """Ask for power; a BMC that is another machine's is SILENT."""

@@ -10,8 +10,8 @@ from onext.hosts.claims import RECORD_KEY, STATE_KEY, claim_of, record_of
 from onext.hosts.energy import Curve
 from onext.hosts.inventory.groups import ties
 from onext.hosts.inventory.snapshot import Snapshot
-from onext.hosts.inventory.vms import Judge, Places, guest, last_host, size
-from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Phase
+from onext.hosts.inventory.vms import Judge, Places, last_host, size, vm_of
+from onext.hosts.model import Bmc, Claim, Cluster, Host, Phase, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState, attribute
 from onext.settings.power import Power
@@ -42,13 +42,13 @@ def observe(snapshot: Snapshot, cluster_id: int, settings: Power, now: float) ->
     ids = {int(host.findtext("ID", "-1")) for host in ours}
     places = Places({int(host.findtext("ID", "-1")): _attributes(host) for host in ours})
     judge = Judge(places, ties(snapshot.groups), snapshot.pins_count)
-    guests = [found for vm in snapshot.vms if (found := _of_cluster(vm, ids, judge))]
+    vms = [found for vm in snapshot.vms if (found := _of_cluster(vm, ids, judge))]
     about = Surroundings(snapshot, settings, dict(_roles(snapshot)), _due(snapshot, now))
     return Cluster(
         cluster_id,
         element.findtext("NAME", ""),
         tuple(_host(host, about) for host in ours),
-        tuple(guests),
+        tuple(vms),
         tuple(size(t.find("TEMPLATE")) for t in snapshot.templates if t.findtext("UID") == "0"),
         held=held(element),
     )
@@ -74,12 +74,12 @@ def held(cluster: Element) -> str:
     return ""
 
 
-def _of_cluster(vm: Element, hosts: set[int], judge: Judge) -> Guest | None:
-    """Return a guest that stands on these hosts, or waits and may stand on one of them."""
+def _of_cluster(vm: Element, hosts: set[int], judge: Judge) -> Vm | None:
+    """Return a VM that stands on these hosts, or waits and may stand on one of them."""
     host = last_host(vm)
     if host >= 0 and host not in hosts and vm.findtext("STATE") != "1":
         return None
-    found = guest(vm, judge)
+    found = vm_of(vm, judge)
     if found is None or (found.host < 0 and found.hosts is not None and not found.hosts):
         return None
     return found
@@ -126,7 +126,7 @@ def _vector(element: Element, key: str) -> Mapping[str, str] | str | None:
 
 
 def _size(element: Element, claim: Claim | None) -> Size:
-    """Return what guests may use; of a host that oned has forgotten, what we kept."""
+    """Return what VMs may use; of a host that oned has forgotten, what we kept."""
     cpu = int(element.findtext("HOST_SHARE/MAX_CPU", "0"))
     memory = int(element.findtext("HOST_SHARE/MAX_MEM", "0"))
     if claim and not cpu:
@@ -154,7 +154,7 @@ def curve(element: Element, settings: Power) -> Curve:
 
 
 def wild(element: Element) -> int:
-    """Count the guests on a host that OpenNebula does not know."""
+    """Count the VMs on a host that OpenNebula does not know."""
     found = element.findtext("TEMPLATE/TOTAL_WILDS", "0")
     return int(found) if found.isdecimal() else len(element.findall("TEMPLATE/VM"))
 
@@ -191,7 +191,7 @@ def _roles(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _due(snapshot: Snapshot, now: float) -> dict[int, float]:
-    """Return when the next scheduled action of any guest of a host is due."""
+    """Return when the next scheduled action of any VM of a host is due."""
     due: dict[int, float] = {}
     for vm in snapshot.vms:
         host = last_host(vm)

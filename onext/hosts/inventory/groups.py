@@ -1,4 +1,4 @@
-"""VM groups: which guests keep apart, stand together, or are bound to hosts."""
+"""VM groups: which VMs keep apart, stand together, or are bound to hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onext.xml import Element
 
 @dataclass
 class Ties:
-    """What VM groups ask of each guest, by guest id."""
+    """What VM groups ask of each VM, by VM id."""
 
     apart: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     together: dict[int, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Guests of a cluster: their size, what may be done with them, and where they may stand."""
+"""VMs of a cluster: their size, what may be done with them, and where they may stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from onext.hosts.inventory.groups import Ties
 from onext.hosts.inventory.requirements import Unreadable, compile_test
 from onext.hosts.inventory.snapshot import PIN
-from onext.hosts.model import Guest, Kind
+from onext.hosts.model import Kind, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import RUNNING, VmState
 from onext.xml import Element
@@ -21,7 +21,7 @@ FIXING = (("PCI", "it has a PCI device"), ("TOPOLOGY", "it has a NUMA topology")
 
 @dataclass
 class Places:
-    """Where requirements let a guest stand: each expression is looked at once for all hosts."""
+    """Where requirements let a VM stand: each expression is looked at once for all hosts."""
 
     hosts: Mapping[int, Mapping[str, str]]
     known: dict[str, frozenset[int] | None] = field(default_factory=dict)
@@ -37,35 +37,35 @@ class Places:
 
 @dataclass(frozen=True)
 class Judge:
-    """What a guest is judged by."""
+    """What a VM is judged by."""
 
     places: Places
     ties: Ties
     pins_count: bool
 
 
-def guest(vm: Element, judge: Judge) -> Guest | None:
+def vm_of(element: Element, judge: Judge) -> Vm | None:
     """Read a VM; None where it neither stands on a host nor waits for one."""
-    state = VmState(int(vm.findtext("STATE", "0")))
-    host = last_host(vm)
+    state = VmState(int(element.findtext("STATE", "0")))
+    host = last_host(element)
     if state is VmState.PENDING:
         host = -1
     elif state not in BOUND or host < 0:
         return None
-    number = int(vm.findtext("ID", "-1"))
-    hosts, unreadable = _hosts(vm, number, judge)
-    return Guest(
+    number = int(element.findtext("ID", "-1"))
+    hosts, unreadable = _hosts(element, number, judge)
+    return Vm(
         number,
-        vm.findtext("NAME", ""),
-        size(vm.find("TEMPLATE")),
-        _kind(state, int(vm.findtext("LCM_STATE", "0"))),
+        element.findtext("NAME", ""),
+        size(element.find("TEMPLATE")),
+        _kind(state, int(element.findtext("LCM_STATE", "0"))),
         host,
-        unreadable or next(_fixed(vm, judge), ""),
+        unreadable or next(_fixed(element, judge), ""),
         hosts,
         frozenset(judge.ties.apart.get(number, ())),
         judge.ties.together.get(number, ""),
-        int(vm.findtext("GID", "0")),
-        float(vm.findtext("STIME", "0")),
+        int(element.findtext("GID", "0")),
+        float(element.findtext("STIME", "0")),
     )
 
 
@@ -98,7 +98,7 @@ def _kind(state: VmState, lcm: int) -> Kind:
 
 
 def _fixed(vm: Element, judge: Judge) -> Iterator[str]:
-    """Say why a guest cannot move."""
+    """Say why a VM cannot move."""
     template = vm.find("TEMPLATE")
     for tag, reason in FIXING:
         if template is not None and _asks(template.find(tag)):
@@ -120,7 +120,7 @@ def _asks(element: Element | None) -> bool:
 
 
 def _hosts(vm: Element, number: int, judge: Judge) -> tuple[frozenset[int] | None, str]:
-    """Return where a guest may stand, and why it may not move at all where that cannot be read."""
+    """Return where a VM may stand, and why it may not move at all where that cannot be read."""
     parts = (vm.findtext("TEMPLATE/AUTOMATIC_REQUIREMENTS"), vm.findtext("USER_TEMPLATE/SCHED_REQUIREMENTS"))
     expression = " & ".join(f"({part})" for part in parts if part and part.strip())
     try:

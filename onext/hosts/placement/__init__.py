@@ -1,1 +1,1 @@
-"""Which hosts to keep and which guests to move: pure, deterministic, without any word of OpenNebula."""
+"""Which hosts to keep and which VMs to move: pure, deterministic, without any word of OpenNebula."""

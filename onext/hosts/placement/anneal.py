@@ -1,4 +1,4 @@
-"""Anneal what was squeezed: fewer guests change places, and room is found where the tabu search found none.
+"""Anneal what was squeezed: fewer VMs change places, and room is found where the tabu search found none.
 
 Each step relocates a random load or has two change places. What makes it worse, by overload or by moves, is
 accepted by chance, ever less as it cools: that leads out of what no single step improves. The seed is fixed:

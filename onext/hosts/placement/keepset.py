@@ -1,6 +1,6 @@
 """Choose the hosts to keep: the fewest idle watts that cover the demand, and most of what stands there stays.
 
-It counts CPU and memory of the whole set only; whether every guest finds a place is for packing.py to say.
+It counts CPU and memory of the whole set only; whether every VM finds a place is for packing.py to say.
 Hosts of equal size and watts form a kind, and within a kind the ones with the most to move are kept.
 """
 
@@ -97,7 +97,7 @@ class Chooser:
         """Return the hosts to keep when the demand is raised by a fraction `slack`.
 
         Of each kind a fraction `fresh` are those with the least on them instead of the most: more has to
-        move, but there is room in one piece for large guests. Where even all hosts do not cover the demand,
+        move, but there is room in one piece for large VMs. Where even all hosts do not cover the demand,
         all are kept.
         """
         spare = self._largest(self.forced)

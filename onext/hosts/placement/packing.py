@@ -2,7 +2,7 @@
 
 Vector best fit, largest first: the hosts stand in a list sorted by the room that is left, and each load goes
 to the fullest host that takes it with its CPU and memory left in balance. What finds no place tries to push
-a newcomer to another host, and then to have some of a host's own guests make way.
+a newcomer to another host, and then to have some of a host's own VMs make way.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 LOOKAHEAD = 12  # hosts with room that are compared before the best is taken
 ROOMIEST = 40  # hosts where room is made for a load that found none
-MOST_LEAVERS = 8  # guests of one host that make way for one load
+MOST_LEAVERS = 8  # VMs of one host that make way for one load
 
 
 class Packing:
     """The kept hosts of a problem, the newcomers on each, and who of their own makes way for these.
 
-    A host whose guests make way (a giver) takes no guest that makes way elsewhere (as a taker does): so all
+    A host whose VMs make way (a giver) takes no VM that makes way elsewhere (as a taker does): so all
     of these may move first, in any order, and each finds its room.
     """
 
@@ -64,8 +64,8 @@ class Packing:
     def reopen(self, slot: int) -> None:
         """Keep one host more: its own loads come home from where they had been placed."""
         for load in self.loads[slot]:
-            if load.guests in self.target:
-                self._remove(self.target[load.guests], load)
+            if load.vms in self.target:
+                self._remove(self.target[load.vms], load)
         self._open(slot)
 
     def _open(self, slot: int) -> None:
@@ -79,7 +79,7 @@ class Packing:
             insort(self.order, (self._room(slot), slot))
 
     def _hardness(self, load: Load) -> tuple[bool, float, int]:
-        return load.hosts is not None, self._measure(load), -load.guests[0]
+        return load.hosts is not None, self._measure(load), -load.vms[0]
 
     def _measure(self, load: Load) -> float:
         return load.size.cpu * self.per_cpu + load.size.memory * self.per_memory
@@ -103,18 +103,18 @@ class Packing:
         del self.order[bisect_left(self.order, (self._room(slot), slot))]
         self._occupy(slot, load)
         self.newcomers[slot].append(load)
-        self.target[load.guests] = slot
+        self.target[load.vms] = slot
         insort(self.order, (self._room(slot), slot))
 
     def _remove(self, slot: int, load: Load) -> None:
         del self.order[bisect_left(self.order, (self._room(slot), slot))]
         self._free(slot, load)
         self.newcomers[slot].remove(load)
-        del self.target[load.guests]
+        del self.target[load.vms]
         insort(self.order, (self._room(slot), slot))
 
     def _send_off(self, slot: int, load: Load) -> None:
-        """Take one of the host's own guests, placed elsewhere already, off its books."""
+        """Take one of the host's own VMs, placed elsewhere already, off its books."""
         del self.order[bisect_left(self.order, (self._room(slot), slot))]
         self._free(slot, load)
         self.stayers[slot].remove(load)
@@ -154,7 +154,7 @@ class Packing:
         return best
 
     def _make_room(self, load: Load) -> bool:
-        """Make room where most is left already: newcomers go elsewhere, or own guests make way."""
+        """Make room where most is left already: newcomers go elsewhere, or own VMs make way."""
         roomiest = [slot for _, slot in reversed(self.order) if load.hosts is None or slot in load.hosts]
         roomiest = roomiest[:ROOMIEST]
         return any(self._push(load, slot) for slot in roomiest) or any(
@@ -164,7 +164,7 @@ class Packing:
     def _push(self, load: Load, slot: int) -> bool:
         """Send smaller newcomers of this host to others."""
         for newcomers in self._leavers(load, slot, self.newcomers[slot]):
-            homes = [(newcomer, self.target[newcomer.guests]) for newcomer in newcomers]
+            homes = [(newcomer, self.target[newcomer.vms]) for newcomer in newcomers]
             for newcomer in newcomers:
                 self._remove(slot, newcomer)
             self._add(slot, load)
@@ -172,33 +172,33 @@ class Packing:
                 return True
             self._remove(slot, load)
             for newcomer, home in homes:
-                if newcomer.guests in self.target:
-                    self._remove(self.target[newcomer.guests], newcomer)
+                if newcomer.vms in self.target:
+                    self._remove(self.target[newcomer.vms], newcomer)
                 self._add(home, newcomer)
         return False
 
     def _make_way(self, load: Load, slot: int) -> bool:
-        """Move a few of the host's own guests to hosts that give none away."""
+        """Move a few of the host's own VMs to hosts that give none away."""
         avoid = {slot, *self.made_way}
         for leavers in self._leavers(load, slot, self.stayers[slot]):
             if not all(self._put(leaver, avoid) for leaver in leavers):
                 for leaver in leavers:
-                    if leaver.guests in self.target:
-                        self._remove(self.target[leaver.guests], leaver)
+                    if leaver.vms in self.target:
+                        self._remove(self.target[leaver.vms], leaver)
                 continue
             for leaver in leavers:
                 self._send_off(slot, leaver)
-                self.takers.add(self.target[leaver.guests])
-                self.made_way.setdefault(slot, []).append((leaver, self.target[leaver.guests]))
+                self.takers.add(self.target[leaver.vms])
+                self.made_way.setdefault(slot, []).append((leaver, self.target[leaver.vms]))
             self._add(slot, load)
             return True
         return False
 
-    def _leavers(self, load: Load, slot: int, guests: list[Load]) -> Iterator[list[Load]]:
-        """Propose guests without which the load has room: the smallest single one, or a few small ones."""
+    def _leavers(self, load: Load, slot: int, vms: list[Load]) -> Iterator[list[Load]]:
+        """Propose VMs without which the load has room: the smallest single one, or a few small ones."""
         limit = self._measure(load)
-        smaller = sorted((g for g in guests if self._measure(g) < limit), key=self._measure)
-        single = next((guest for guest in smaller if self._enough(load, slot, [guest])), None)
+        smaller = sorted((g for g in vms if self._measure(g) < limit), key=self._measure)
+        single = next((vm for vm in smaller if self._enough(load, slot, [vm])), None)
         if single:
             yield [single]
         for group in (smaller[::-1], smaller):

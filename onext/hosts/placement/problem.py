@@ -42,7 +42,7 @@ ZERO = Size(0, 0)
 class Slot:
     """A host that is on: its whole `size`, the `limit` up to which the planner fills it, its idle watts.
 
-    `keep`: may not be emptied. `accepts`: guests may be moved to it; where not, it is kept as it is.
+    `keep`: may not be emptied. `accepts`: VMs may be moved to it; where not, it is kept as it is.
     `eager`: being emptied already, so it goes first where the watts allow it.
     """
 
@@ -58,13 +58,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Guests that stand and move as one (most often a single one).
+    """VMs that stand and move as one (most often a single one).
 
-    `cost` is what moving them costs, in GB of memory unless a test counts guests. `hosts` are the slots on
+    `cost` is what moving them costs, in GB of memory unless a test counts VMs. `hosts` are the slots on
     which they may stand (None: all). Loads that share a key in `apart` never share a slot.
     """
 
-    guests: tuple[int, ...]
+    vms: tuple[int, ...]
     slot: int
     size: Size
     cost: float
@@ -79,7 +79,7 @@ class Reserve:
 
     `buffer`: so many times a size on hosts of a set (None: any). `free`: more than that, summed up over the
     hosts. `spare_host`: the loss of the largest
-    kept host can be borne by the others, summed up. `min_slots`: so many hosts that take guests stay on.
+    kept host can be borne by the others, summed up. `min_slots`: so many hosts that take VMs stay on.
     """
 
     buffer: tuple[tuple[int, Size, frozenset[int] | None], ...] = ()
@@ -103,9 +103,9 @@ class Problem:
 
 
 class Move(NamedTuple):
-    """One load goes from a slot to its final place; `guests` move one after the other."""
+    """One load goes from a slot to its final place; `vms` move one after the other."""
 
-    guests: tuple[int, ...]
+    vms: tuple[int, ...]
     source: int
     target: int
     cost: float
@@ -129,7 +129,7 @@ class Drain:
 class Plan:
     """Hosts to empty, best watts per cost first. Every prefix of all their moves is safe.
 
-    Moves lead only to hosts that stay. Where guests of such a host make way for others, they go first, to
+    Moves lead only to hosts that stay. Where VMs of such a host make way for others, they go first, to
     hosts of which nothing moves away. So room for each move is there however far the plan was carried out.
     """
 

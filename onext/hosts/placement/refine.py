@@ -1,7 +1,7 @@
 """Squeeze a small cluster onto a keep-set on which packing alone found no room for everything.
 
 A tabu search over single relocations and exchanges that drives the overload of the hosts to nothing. It may
-move guests between kept hosts too: anneal.py makes these few, and such that each finds room in its turn.
+move VMs between kept hosts too: anneal.py makes these few, and such that each finds room in its turn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Step = tuple[int, int]  # a load's number, and the host to which it goes
 Change = tuple[float, Step, Step | None]  # the growth of the overload, who relocates, and who in exchange
 STEPS = 200
 FOR_GOOD = 10**9
-TENURE = 12  # steps for which a guest that moved stays where it is
+TENURE = 12  # steps for which a VM that moved stays where it is
 
 
 class Squeeze:
@@ -35,11 +35,11 @@ class Squeeze:
         self.apart: dict[int, list[str]] = {slot: [] for slot in self.limit}
         self.on: dict[int, set[int]] = {slot: set() for slot in self.limit}
         self.place: list[int] = []
-        self.number = {load.guests: number for number, load in enumerate(self.loads)}
+        self.number = {load.vms: number for number, load in enumerate(self.loads)}
         self.resting = [0] * len(self.loads)
         self.hopeless = False
         for number, load in enumerate(self.loads):
-            slot = targets.get(load.guests, load.slot)
+            slot = targets.get(load.vms, load.slot)
             slot = slot if slot in kept else self._emptiest(load)
             self.place.append(slot)
             self._enter(number, slot)
@@ -59,7 +59,7 @@ class Squeeze:
         return False
 
     def solve_alone(self) -> bool:
-        """Search with the kept hosts' own guests where they are: nothing more than must would move."""
+        """Search with the kept hosts' own VMs where they are: nothing more than must would move."""
         before = list(self.place)
         for number, load in enumerate(self.loads):
             if load.slot == self.place[number]:
@@ -83,7 +83,7 @@ class Squeeze:
                 self._relocate(number, slot)
 
     def _away(self) -> list[int]:
-        """Return the kept hosts' own guests that move."""
+        """Return the kept hosts' own VMs that move."""
         return [n for n, one in enumerate(self.loads) if one.slot in self.limit and self.place[n] != one.slot]
 
     def _cost(self) -> float:
@@ -91,7 +91,7 @@ class Squeeze:
 
     def targets(self) -> dict[tuple[int, ...], int]:
         """Return where each load stands in the end."""
-        return {load.guests: slot for load, slot in zip(self.loads, self.place, strict=True)}
+        return {load.vms: slot for load, slot in zip(self.loads, self.place, strict=True)}
 
     def shifts(self) -> tuple[list[tuple[Load, int]], list[tuple[Load, int]]]:
         """Return the moves between kept hosts in an order in which each has room, and those stuck."""
@@ -132,7 +132,7 @@ class Squeeze:
 
     def _meets(self, load: Load, slot: int) -> int:
         """Count the groups of which a load would meet, or meets beside itself, a member on a host."""
-        own = 1 if slot == self.place[self.number[load.guests]] else 0
+        own = 1 if slot == self.place[self.number[load.vms]] else 0
         return sum(self.apart[slot].count(key) > own for key in load.apart)
 
     def _enter(self, number: int, slot: int) -> None:

@@ -59,7 +59,7 @@ def _needed(
     made_way: dict[int, list[tuple[Load, int]]], targets: dict[tuple[int, ...], int]
 ) -> dict[int, list[tuple[Load, int]]]:
     """Keep what makes way for something; for the buffer alone it goes first: no drain leads there."""
-    led_to = {target for guests, target in targets.items() if guests[0] >= 0}
+    led_to = {target for vms, target in targets.items() if vms[0] >= 0}
     needed: dict[int, list[tuple[Load, int]]] = {}
     for slot, moves in made_way.items():
         if slot in led_to or slot in targets.values():
@@ -174,19 +174,17 @@ def _in_order(problem: Problem, draft: Draft) -> Plan:
     moves: dict[int, list[Move]] = {slot.id: [] for slot in problem.slots if slot.id not in draft.kept}
     for load in problem.loads:
         if load.slot in moves:
-            moves[load.slot].append(Move(load.guests, load.slot, draft.targets[load.guests], load.cost))
+            moves[load.slot].append(Move(load.vms, load.slot, draft.targets[load.vms], load.cost))
     drains = [Drain(slot.id, slot.watts, tuple(moves[slot.id])) for slot in problem.slots if slot.id in moves]
     drains.sort(key=lambda drain: (drain.cost / drain.watts if drain.watts else drain.cost, drain.slot))
     return Plan(tuple(_with_way_made(drains, draft.made_way)), draft.kept)
 
 
 def _with_way_made(drains: list[Drain], made_way: dict[int, list[tuple[Load, int]]]) -> Iterator[Drain]:
-    """Put the guests that make way before the first drain that needs their room."""
+    """Put the VMs that make way before the first drain that needs their room."""
     waiting = dict(made_way)
     for drain in drains:
         before: list[Move] = []
         for target in dict.fromkeys([ANY, *(move.target for move in drain.moves)]):
-            before += [
-                Move(load.guests, load.slot, place, load.cost) for load, place in waiting.pop(target, ())
-            ]
+            before += [Move(load.vms, load.slot, place, load.cost) for load, place in waiting.pop(target, ())]
         yield Drain(drain.slot, drain.watts, (*before, *drain.moves)) if before else drain

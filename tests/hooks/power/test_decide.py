@@ -13,7 +13,7 @@ from hooks.power.decide import Action, Decision, Drop, Leave, Memory, PowerOff, 
 from hooks.power.demand import Wakes, short
 from hooks.power.policy import Mode, Parked, Policy
 from onext.hosts.energy import Curve
-from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
+from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import ZERO, Size
 from onext.oned.objects import HostState
 
@@ -40,14 +40,14 @@ def host(number: int, phase: Phase | None = None, **changes: Any) -> Host:
     return replace(usual, **changes)
 
 
-def guest(number: int, on: int = -1, **changes: Any) -> Guest:
-    """Return a guest that runs on a host, or waits for one."""
+def vm(number: int, on: int = -1, **changes: Any) -> Vm:
+    """Return a VM that runs on a host, or waits for one."""
     kind = Kind.RUNNING if on >= 0 else Kind.PENDING
-    return replace(Guest(number, f"vm-{number}", FLAVOUR, kind, on, since=NOW - 30), **changes)
+    return replace(Vm(number, f"vm-{number}", FLAVOUR, kind, on, since=NOW - 30), **changes)
 
 
-def cluster(hosts: list[Host], guests: list[Guest] = [], **changes: Any) -> Cluster:  # noqa: B006 (read only)
-    return Cluster(100, "alpha", tuple(hosts), tuple(guests), **changes)
+def cluster(hosts: list[Host], vms: list[Vm] = [], **changes: Any) -> Cluster:  # noqa: B006 (read only)
+    return Cluster(100, "alpha", tuple(hosts), tuple(vms), **changes)
 
 
 def of(decision: Decision, kind: type[Action]) -> list[int]:
@@ -61,9 +61,9 @@ def test_an_empty_cluster_shrinks_to_min_hosts() -> None:
     assert "saves 92 W" in decision.reasons[of(decision, PowerOff)[0]]
 
 
-def test_guests_are_packed_only_when_the_policy_says_so() -> None:
+def test_vms_are_packed_only_when_the_policy_says_so() -> None:
     """Migrations that nobody ordered would surprise tenants."""
-    here = cluster([host(n) for n in range(4)], [guest(n, n) for n in range(4)])
+    here = cluster([host(n) for n in range(4)], [vm(n, n) for n in range(4)])
     assert of(decide(here, AUTO, NOW, RIPE), PowerOff)
     decision = decide(here, replace(AUTO, pack=False), NOW, RIPE)
     assert not decision.actions
@@ -91,11 +91,11 @@ def test_max_parallel_off_counts_what_is_going_already() -> None:
 
 
 def test_a_waiting_vm_wakes_only_a_host_on_which_it_fits() -> None:
-    """Waking the wrong host costs energy and does not help the guest."""
+    """Waking the wrong host costs energy and does not help the VM."""
     hosts = [host(0), host(1, Phase.OFF, size=Size(100, 1024)), host(2, Phase.OFF), host(3, Phase.OFF)]
-    full = [guest(n, 0) for n in range(8)]
+    full = [vm(n, 0) for n in range(8)]
     decision = decide(
-        cluster(hosts, [*full, guest(9, hosts=frozenset({1, 3}))]),
+        cluster(hosts, [*full, vm(9, hosts=frozenset({1, 3}))]),
         replace(AUTO, min_hosts=1, buffer_vms=0),
         NOW,
         Memory(),
@@ -107,7 +107,7 @@ def test_a_waiting_vm_wakes_only_a_host_on_which_it_fits() -> None:
 def test_a_tenant_wakes_at_most_n_hosts_with_back_off() -> None:
     """A VM that never fits would switch hosts on all night."""
     hosts = [host(0), *(host(n, Phase.OFF) for n in range(1, 5))]
-    here = cluster(hosts, [*(guest(n, 0) for n in range(8)), guest(9)])
+    here = cluster(hosts, [*(vm(n, 0) for n in range(8)), vm(9)])
     policy = replace(AUTO, min_hosts=1, buffer_vms=0)
     assert len(of(decide(here, policy, NOW, Memory()), Wake)) == 1
     assert not of(decide(here, policy, NOW, Memory(wakes={9: Wakes(1, NOW - 60)})), Wake)
@@ -118,27 +118,27 @@ def test_a_tenant_wakes_at_most_n_hosts_with_back_off() -> None:
 def test_a_vm_that_waits_too_long_is_named_and_counts_no_more() -> None:
     """A tenant could hold hosts awake for ever with a VM that the scheduler never places."""
     hosts = [host(n) for n in range(4)]
-    late = guest(9, since=NOW - 5000, size=Size(1600, 65_536))
-    decision = decide(cluster(hosts, [late, guest(10, hosts=frozenset(), since=NOW - 5000)]), AUTO, NOW, RIPE)
+    late = vm(9, since=NOW - 5000, size=Size(1600, 65_536))
+    decision = decide(cluster(hosts, [late, vm(10, hosts=frozenset(), since=NOW - 5000)]), AUTO, NOW, RIPE)
     assert "scheduler does not place it" in decision.stuck[9]
     assert "fit on no host" in decision.stuck[10]
     assert len(of(decision, PowerOff)) == 2
 
 
 def test_a_short_buffer_brings_hosts_back_and_drains_first() -> None:
-    """A new guest would wait for a boot that a cancelled drain spares it."""
+    """A new VM would wait for a boot that a cancelled drain spares it."""
     hosts = [host(0), host(1, Phase.DRAINING), host(2, Phase.OFF)]
-    full = [guest(n, 0) for n in range(8)]
+    full = [vm(n, 0) for n in range(8)]
     decision = decide(cluster(hosts, full), replace(AUTO, min_hosts=1), NOW, Memory())
     assert of(decision, Return) == [1]
     assert not of(decision, Wake)
 
 
-def test_guests_of_a_host_in_error_are_demand_at_once() -> None:
+def test_vms_of_a_host_in_error_are_demand_at_once() -> None:
     """High availability would find no room for them."""
     hosts = [host(0, state=HostState.ERROR, bmc=Bmc.SILENT), host(1), host(2, Phase.OFF)]
-    guests = [guest(n, 0) for n in range(3)] + [guest(n, 1) for n in range(3, 10)]
-    decision = decide(cluster(hosts, guests), replace(AUTO, min_hosts=1, buffer_vms=0), NOW, RIPE)
+    vms = [vm(n, 0) for n in range(3)] + [vm(n, 1) for n in range(3, 10)]
+    decision = decide(cluster(hosts, vms), replace(AUTO, min_hosts=1, buffer_vms=0), NOW, RIPE)
     assert of(decision, Wake) == [2]
 
 
@@ -149,9 +149,9 @@ def test_min_hosts_brings_hosts_back() -> None:
 
 
 def test_the_buffer_is_short_until_the_host_is_there() -> None:
-    """Seconds short of the buffer are those in which the next guest would have waited: a boot counts."""
+    """Seconds short of the buffer are those in which the next VM would have waited: a boot counts."""
     policy = replace(AUTO, buffer_vms=2)
-    full = [guest(n, 0) for n in range(7)]
+    full = [vm(n, 0) for n in range(7)]
     assert short(cluster([host(0), host(1, Phase.OFF)], full), policy)
     assert short(cluster([host(0), host(1, Phase.WAKING)], full), policy)
     assert not short(cluster([host(0), host(1)], full), policy)
@@ -160,9 +160,9 @@ def test_the_buffer_is_short_until_the_host_is_there() -> None:
 
 
 def test_the_spare_of_the_largest_host_brings_hosts_back() -> None:
-    """A host that dies would take guests with it that fit nowhere, while others sleep."""
+    """A host that dies would take VMs with it that fit nowhere, while others sleep."""
     policy = replace(AUTO, spare_host=True, min_hosts=1, buffer_vms=0)
-    full = [guest(n, n % 2) for n in range(10)]  # 80 of 128 GiB: either host could not take the other's
+    full = [vm(n, n % 2) for n in range(10)]  # 80 of 128 GiB: either host could not take the other's
     here = cluster([host(0), host(1), host(2, Phase.OFF)], full)
     decision = decide(here, policy, NOW, RIPE)
     assert of(decision, Wake) == [2]
@@ -172,7 +172,7 @@ def test_the_spare_of_the_largest_host_brings_hosts_back() -> None:
 
 
 def test_a_drain_ends_with_its_window() -> None:
-    """A host that is being emptied when the window closes would take no guests until the next one."""
+    """A host that is being emptied when the window closes would take no VMs until the next one."""
     policy = replace(AUTO, window=Window.parse("* 2-3 * * *"))
     here = cluster([host(0), host(1), host(2), host(3, Phase.DRAINING)])
     decision = decide(here, policy, NOW, RIPE)
@@ -184,20 +184,20 @@ def test_a_vm_is_not_sent_to_a_host_where_its_group_stands() -> None:
     """A host would be brought back for nothing, and the VM wait a round longer for another."""
     keeps = frozenset({"7/db"})
     large = Size(1000, 8192)
-    full = [guest(n, 0, size=large) for n in (1,)]
+    full = [vm(n, 0, size=large) for n in (1,)]
     draining = host(1, Phase.DRAINING, curve=Curve((1.0, 2.0)))
     here = cluster(
         [host(0), draining, host(2, Phase.OFF)],
-        [*full, guest(2, 1, apart=keeps), guest(3, size=large, apart=keeps)],
+        [*full, vm(2, 1, apart=keeps), vm(3, size=large, apart=keeps)],
     )
     decision = decide(here, replace(AUTO, min_hosts=1, buffer_vms=0), NOW, RIPE)
     assert of(decision, Wake) == [2]
 
 
-def test_the_buffer_is_kept_where_every_guest_may_stand() -> None:
-    """Room on a host for pinned CPUs is no room for the next guest."""
+def test_the_buffer_is_kept_where_every_vm_may_stand() -> None:
+    """Room on a host for pinned CPUs is no room for the next VM."""
     policy = replace(AUTO, min_hosts=1, buffer_vms=1)
-    full = [guest(n, 0) for n in range(8)]
+    full = [vm(n, 0) for n in range(8)]
     here = cluster([host(0), host(1, pinned=True), host(2, Phase.OFF), host(3, Phase.OFF, pinned=True)], full)
     assert of(decide(here, policy, NOW, RIPE), Wake) == [2]
     roomy = decide(cluster([host(0), host(1, pinned=True), host(2)], full[:4]), policy, NOW, RIPE)
@@ -220,7 +220,7 @@ def test_an_operators_host_is_never_touched() -> None:
         host(2, state=HostState.OFFLINE, bmc=Bmc.OFF),
         host(3, state=HostState.DISABLED),
     ]
-    waiting = [guest(n, size=SIZE) for n in range(5)]
+    waiting = [vm(n, size=SIZE) for n in range(5)]
     decision = decide(cluster(hosts, waiting), AUTO, NOW, RIPE)
     assert not {2, 3} & {action.host for action in decision.actions}
     assert "operator" in decision.reasons[2]
@@ -244,15 +244,15 @@ def test_an_operators_enable_cancels_a_drain() -> None:
     assert 5 not in of(decision, PowerOff)
 
 
-def test_affine_guests_move_together_or_not_at_all() -> None:
-    """A service whose guests were promised to stand together would be torn apart."""
-    pair = [guest(1, 2, together="a"), guest(2, 2, together="a")]
-    others = [guest(n, n % 2) for n in range(10, 16)]
+def test_affine_vms_move_together_or_not_at_all() -> None:
+    """A service whose VMs were promised to stand together would be torn apart."""
+    pair = [vm(1, 2, together="a"), vm(2, 2, together="a")]
+    others = [vm(n, n % 2) for n in range(10, 16)]
     decision = decide(cluster([host(0), host(1), host(2)], pair + others), AUTO, NOW, RIPE)
-    assert any(move.guests == (1, 2) for move in decision.plan.moves)
-    torn = [guest(1, 2, together="a"), guest(2, 0, together="a")]
+    assert any(move.vms == (1, 2) for move in decision.plan.moves)
+    torn = [vm(1, 2, together="a"), vm(2, 0, together="a")]
     decision = decide(cluster([host(0), host(1), host(2)], torn + others), AUTO, NOW, RIPE)
-    assert not any({1, 2} & set(move.guests) for move in decision.plan.moves)
+    assert not any({1, 2} & set(move.vms) for move in decision.plan.moves)
 
 
 NEVER: list[tuple[str, dict[str, Any]]] = [
@@ -286,20 +286,18 @@ def test_hosts_that_are_never_candidates(said: str, change: dict[str, Any]) -> N
         ({"fixed": "a PCI device"}, "PCI"),
     ],
 )
-def test_guests_that_hold_their_host(change: dict[str, Any], said: str) -> None:
-    """A guest that cannot move live would be lost or stopped."""
-    here = cluster([host(0), host(1), host(2)], [guest(1, 2, **change)])
+def test_vms_that_hold_their_host(change: dict[str, Any], said: str) -> None:
+    """A VM that cannot move live would be lost or stopped."""
+    here = cluster([host(0), host(1), host(2)], [vm(1, 2, **change)])
     decision = decide(here, AUTO, NOW, RIPE)
     assert of(decision, PowerOff) == ([] if 2 in of(decision, PowerOff) else of(decision, PowerOff))
     assert 2 not in of(decision, PowerOff)
     assert said in decision.reasons[2]
 
 
-def test_parked_guests_move_where_the_policy_says_so() -> None:
-    """A powered-off guest would pin its host for ever."""
-    here = cluster(
-        [host(0), host(1), host(2)], [guest(1, 2, kind=Kind.PARKED), *(guest(n, n - 5) for n in (5, 6))]
-    )
+def test_parked_vms_move_where_the_policy_says_so() -> None:
+    """A powered-off VM would pin its host for ever."""
+    here = cluster([host(0), host(1), host(2)], [vm(1, 2, kind=Kind.PARKED), *(vm(n, n - 5) for n in (5, 6))])
     decision = decide(here, replace(AUTO, parked=Parked.MIGRATE), NOW, RIPE)
     assert any(isinstance(action, PowerOff) and action.moves for action in decision.actions)
 
@@ -349,8 +347,8 @@ def test_advise_says_and_does_nothing() -> None:
 
 def test_migration_budget_bounds_each_round() -> None:
     """Hundreds of migrations an hour would fill the network."""
-    guests = [guest(n, n % 6) for n in range(18)]
-    here = cluster([host(n) for n in range(6)], guests, migrations=25)
+    vms = [vm(n, n % 6) for n in range(18)]
+    here = cluster([host(n) for n in range(6)], vms, migrations=25)
     decision = decide(here, replace(AUTO, max_migrations=30), NOW, RIPE)
     moves = sum(len(action.moves) for action in decision.actions if isinstance(action, PowerOff))
     assert 0 < moves <= 5
@@ -358,9 +356,9 @@ def test_migration_budget_bounds_each_round() -> None:
 
 def test_buffer_is_capped_and_ignores_tenants_templates() -> None:
     """One giant flavour would forbid every power-off."""
-    here = cluster([host(0)], [guest(1, 0, size=Size(10, 10))], flavours=(Size(99_999, 10),))
+    here = cluster([host(0)], [vm(1, 0, size=Size(10, 10))], flavours=(Size(99_999, 10),))
     assert buffer.wanted(here, Policy(buffer_vms=2)) == ((2, Size(1600, 10), None),)
-    grouped = cluster([host(0)], [guest(1, 0, group=105), guest(2, 0, group=1, size=SIZE)])
+    grouped = cluster([host(0)], [vm(1, 0, group=105), vm(2, 0, group=1, size=SIZE)])
     assert buffer.wanted(grouped, Policy(buffer_vms=0, group_buffers=((105, 3),))) == ((3, FLAVOUR, None),)
 
 
@@ -377,8 +375,8 @@ def clusters(draw: st.DrawFn) -> Cluster:
         state = draw(st.sampled_from([usual.state] * 6 + list(HostState)))
         bmc = draw(st.sampled_from([usual.bmc] * 6 + list(Bmc)))
         hosts.append(replace(usual, state=state, bmc=bmc, wild=int(draw(st.integers(0, 9)) == 9)))
-    guests = [
-        guest(
+    vms = [
+        vm(
             number,
             draw(st.integers(-1, count - 1)),
             kind=draw(st.sampled_from([Kind.RUNNING] * 5 + list(Kind))),
@@ -386,7 +384,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
         )
         for number in range(draw(st.integers(0, 12)))
     ]
-    return cluster(hosts, [replace(g, kind=Kind.PENDING) if g.host < 0 else g for g in guests])
+    return cluster(hosts, [replace(g, kind=Kind.PENDING) if g.host < 0 else g for g in vms])
 
 
 POLICIES = st.builds(
@@ -412,7 +410,7 @@ def test_no_decision_breaks_a_safety_rule(here: Cluster, policy: Policy) -> None
     acted = [action.host for action in decision.actions]
     assert len(acted) == len(set(acted)), "two actions on one host"
     by_id = {h.id: h for h in here.hosts}
-    fresh = [n for n in of(decision, PowerOff) if by_id[n].takes_guests]
+    fresh = [n for n in of(decision, PowerOff) if by_id[n].takes_vms]
     assert len(fresh) <= policy.max_parallel_off
     for number in of(decision, Wake):
         assert by_id[number].phase is Phase.OFF
@@ -424,15 +422,13 @@ def test_no_decision_breaks_a_safety_rule(here: Cluster, policy: Policy) -> None
 
 
 def check_what_is_left(here: Cluster, policy: Policy, leaving: set[int], decision: Decision) -> None:
-    """Look at the hosts that take guests once the decision is carried out."""
-    moved = {
-        g: m.target for a in decision.actions if isinstance(a, PowerOff) for m in a.moves for g in m.guests
-    }
-    left = [h for h in here.hosts if h.takes_guests and h.id not in leaving]
+    """Look at the hosts that take VMs once the decision is carried out."""
+    moved = {g: m.target for a in decision.actions if isinstance(a, PowerOff) for m in a.moves for g in m.vms}
+    left = [h for h in here.hosts if h.takes_vms and h.id not in leaving]
     assert len(left) >= policy.min_hosts
     free = {}
     for item in left:
-        there = [g for g in here.guests if g.kind is not Kind.PENDING and moved.get(g.id, g.host) == item.id]
+        there = [g for g in here.vms if g.kind is not Kind.PENDING and moved.get(g.id, g.host) == item.id]
         free[item.id] = item.size - sum((g.size for g in there), ZERO)
     for number, size, _ in buffer.wanted(here, policy):
         assert sum(size.times_in(room) for room in free.values()) >= number

@@ -8,16 +8,16 @@ from hooks.power.cron import Window
 from hooks.power.decide import Leave, Memory, PowerOff, Wake, decide
 from hooks.power.policy import Mode, Policy
 from onext.hosts.model import Bmc, Claim, Phase, Record
-from tests.hooks.power.test_decide import AUTO, NOW, RIPE, cluster, guest, host, of
+from tests.hooks.power.test_decide import AUTO, NOW, RIPE, cluster, host, of, vm
 
 
 def test_the_largest_host_may_fail_after_the_action_too() -> None:
-    """High availability would find no room for its guests once the others sleep."""
+    """High availability would find no room for its VMs once the others sleep."""
     hosts = [host(n) for n in range(3)]
-    guests = [guest(n, n % 3) for n in range(9)]
+    vms = [vm(n, n % 3) for n in range(9)]
     policy = replace(AUTO, min_hosts=1, buffer_vms=0)
-    assert of(decide(cluster(hosts, guests[:6]), policy, NOW, RIPE), PowerOff)
-    assert not of(decide(cluster(hosts, guests), replace(policy, spare_host=True), NOW, RIPE), PowerOff)
+    assert of(decide(cluster(hosts, vms[:6]), policy, NOW, RIPE), PowerOff)
+    assert not of(decide(cluster(hosts, vms), replace(policy, spare_host=True), NOW, RIPE), PowerOff)
 
 
 def test_hosts_take_turns() -> None:
@@ -29,10 +29,10 @@ def test_hosts_take_turns() -> None:
 
 
 def test_a_wake_that_failed_lets_the_next_host_come_at_once() -> None:
-    """A guest would wait for a broken host to be repaired."""
+    """A VM would wait for a broken host to be repaired."""
     failed = Claim(Phase.WAKING, NOW - 700, asked=NOW - 10, failures=1)
     hosts = [host(0), host(1, Phase.WAKING, claim=failed), host(2, Phase.OFF)]
-    here = cluster(hosts, [*(guest(n, 0) for n in range(8)), guest(9)])
+    here = cluster(hosts, [*(vm(n, 0) for n in range(8)), vm(9)])
     policy = replace(AUTO, min_hosts=1, buffer_vms=0)
     assert of(decide(here, policy, NOW, Memory()), Wake) == [2]
     hosts[1] = host(1, Phase.WAKING)
@@ -51,7 +51,7 @@ def test_silence_is_neither_on_nor_off(said: Bmc) -> None:
 def test_a_quarantined_host_is_nobodys_but_a_persons() -> None:
     """A host that does not wake would be woken again and again, and counted on."""
     hosts = [host(0), host(1), host(2, Phase.QUARANTINED)]
-    here = cluster(hosts, [guest(n, n % 2) for n in range(16)] + [guest(20)])
+    here = cluster(hosts, [vm(n, n % 2) for n in range(16)] + [vm(20)])
     assert not decide(here, AUTO, NOW, RIPE).actions
 
 
@@ -62,7 +62,7 @@ def test_nothing_happens_by_default() -> None:
 
 
 def test_a_window_closes_shrinking_and_never_waking() -> None:
-    """Hosts would go by day, when people look for them; or guests wait for the night."""
+    """Hosts would go by day, when people look for them; or VMs wait for the night."""
     night = replace(AUTO, window=Window.parse("* 3 1 1 0"), min_hosts=2)
     assert not of(decide(cluster([host(n) for n in range(6)]), night, NOW, RIPE), PowerOff)
     assert of(decide(cluster([host(0), host(1, Phase.OFF)]), night, NOW, RIPE), Wake) == [1]

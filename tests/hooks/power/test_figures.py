@@ -9,7 +9,7 @@ from hooks.power.demand import Wakes
 from hooks.power.policy import Mode, Policy
 from hooks.power.round_state import Minds, Tally
 from onext.hosts.energy import Curve
-from onext.hosts.model import Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
+from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import Size
 from onext.metrics import render
 from onext.oned.objects import HostState
@@ -22,7 +22,7 @@ def test_figures_say_what_a_person_asks() -> None:
     awake = Host(0, "a", HostState.MONITORED, Size(800, 16_384), bmc=Bmc.ON, monitored=NOW)
     asleep = replace(awake, id=1, state=HostState.OFFLINE, bmc=Bmc.OFF, claim=Claim(Phase.OFF, NOW - 3600))
     asleep = replace(asleep, record=Record(joules=3.6e6, wakes=4))
-    waits = Guest(9, "vm", Size(9999, 1), Kind.PENDING, since=NOW - 77)
+    waits = Vm(9, "vm", Size(9999, 1), Kind.PENDING, since=NOW - 77)
     cluster = Cluster(100, 'al"pha', (awake, asleep), (waits,), (Size(100, 1024),))
     policy = Policy(mode=Mode.AUTO, min_hosts=1)
     decision = decide(cluster, policy, NOW, Memory())

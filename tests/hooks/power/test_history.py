@@ -11,8 +11,8 @@ RECORD = (
 )
 
 
-def test_a_guest_that_moved_comes_once() -> None:
-    """Each migration would count as one more guest, and the savings would be wrong."""
+def test_a_vm_that_moved_comes_once() -> None:
+    """Each migration would count as one more VM, and the savings would be wrong."""
     rows = [
         (1, 100, 1000, 1500),
         (1, 100, 1500, 2000),

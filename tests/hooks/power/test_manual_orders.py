@@ -9,7 +9,7 @@ from hooks.power.decide import Memory, decide
 from hooks.power.manual_orders import Order, Refused, enroll, evacuation, switch_on
 from hooks.power.part import Look
 from hooks.power.policy import Policy
-from onext.hosts.model import Bmc, Cluster, Guest, Host, Kind, Record
+from onext.hosts.model import Bmc, Cluster, Host, Kind, Record, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 from tests.onext.hosts.actions.cloud_model import START, observe
@@ -18,10 +18,10 @@ from tests.onext.hosts.actions.scene import Scene
 POLICY = Policy(min_hosts=1, spare_host=False, buffer_vms=1, target_utilisation=1.0)
 
 
-def cluster(guests: int) -> Cluster:
-    """Return two hosts with room for four guests each, the first with so many on it."""
+def cluster(vms: int) -> Cluster:
+    """Return two hosts with room for four VMs each, the first with so many on it."""
     hosts = tuple(Host(n, f"node-{n}", HostState.MONITORED, Size(400, 4096), bmc=Bmc.ON) for n in (0, 1))
-    standing = (Guest(n, f"vm-{n}", Size(100, 1024), Kind.RUNNING, 0) for n in range(guests))
+    standing = (Vm(n, f"vm-{n}", Size(100, 1024), Kind.RUNNING, 0) for n in range(vms))
     return Cluster(100, "alpha", hosts, tuple(standing))
 
 
@@ -29,7 +29,7 @@ def test_only_the_host_that_was_named_is_emptied() -> None:
     """The other one might be the fuller, and nobody asked for it."""
     here = cluster(2)
     moves = evacuation(here, POLICY, here.hosts[0])
-    assert sorted(move.guests[0] for move in moves) == [0, 1]
+    assert sorted(move.vms[0] for move in moves) == [0, 1]
     assert {(move.source, move.target) for move in moves} == {(0, 1)}
     assert evacuation(here, POLICY, here.hosts[1]) == ()
 
@@ -42,10 +42,10 @@ def test_buffer_and_minimum_hold_by_hand_too(policy: Policy) -> None:
         evacuation(here, policy, here.hosts[0])
 
 
-def test_guests_without_a_place_keep_their_host() -> None:
+def test_vms_without_a_place_keep_their_host() -> None:
     """They would be left behind on a disabled host."""
     here = cluster(4)
-    fixed = replace(here, guests=tuple(replace(guest, fixed="a PCI device") for guest in here.guests))
+    fixed = replace(here, vms=tuple(replace(vm, fixed="a PCI device") for vm in here.vms))
     with pytest.raises(Refused):
         evacuation(fixed, replace(POLICY, buffer_vms=0), fixed.hosts[0])
 

@@ -11,7 +11,7 @@ from hooks.power.decide import Decision, Memory, decide
 from hooks.power.part import Look
 from hooks.power.policy import Policy
 from onext.hosts.actions.actuator import Event
-from onext.hosts.model import Cluster, Guest, Kind
+from onext.hosts.model import Cluster, Kind, Vm
 from onext.hosts.placement.problem import Size
 from onext.part import Context
 from onext.paths import Paths
@@ -22,12 +22,12 @@ NOW = 1_800_000_000.0
 POLICY = Policy(vm_wait_timeout=60.0)
 
 
-def look(*vms: int) -> Look:
+def look(*numbers: int) -> Look:
     """Return a cluster without hosts where these VMs have waited for too long."""
-    guests = tuple(Guest(n, f"vm-{n}", Size(100, 1), Kind.PENDING, since=NOW - 900) for n in vms)
-    cluster = Cluster(100, "alpha", (), guests)
+    vms = tuple(Vm(n, f"vm-{n}", Size(100, 1), Kind.PENDING, since=NOW - 900) for n in numbers)
+    cluster = Cluster(100, "alpha", (), vms)
     decision: Decision = decide(cluster, POLICY, NOW, Memory())
-    assert set(decision.stuck) == set(vms)
+    assert set(decision.stuck) == set(numbers)
     return Look(cluster, POLICY, decision)
 
 

@@ -132,7 +132,7 @@ def test_a_cluster_empties_sleeps_and_is_back_when_load_comes(cloud: Cloud) -> N
 
 
 def test_it_does_so_by_itself(cloud: Cloud) -> None:
-    """Rounds of the worker: guests are packed, hosts sleep; load comes, a host wakes and the VM runs."""
+    """Rounds of the worker: VMs are packed, hosts sleep; load comes, a host wakes and the VM runs."""
     cloud.proven()
     cloud.power("set", "100", *POLICY, "IDLE_MINUTES=1", "MIN_ON_MINUTES=0")
     cloud.rounds(lambda: sum(cloud.phase(host) == "off" for host in range(4)) == 3, most=150)
@@ -175,7 +175,7 @@ def test_enrolment_proves_a_cycle(cloud: Cloud) -> None:
 
 
 def test_fence_is_only_for_hosts_in_error_and_truthful(cloud: Cloud) -> None:
-    """High availability starts the guests elsewhere only when the host is surely off."""
+    """High availability starts the VMs elsewhere only when the host is surely off."""
     refused = cloud.power("fence", "1", check=False)
     assert refused.returncode == 1
     assert "only a host in ERROR" in refused.stderr

@@ -1,4 +1,4 @@
-"""How new guests are placed: read from the schedulers' real files, and the change shown as a diff of them."""
+"""How new VMs are placed: read from the schedulers' real files, and the change shown as a diff of them."""
 
 import shutil
 import subprocess

@@ -116,8 +116,8 @@ def _judge_deciders(world: "FakeWorld", machine: "Machine") -> None:
 def _judge_off(world: "FakeWorld", machine: "Machine") -> None:
     cloud, number, say = world.cloud, machine.number, world.cloud.violations.append
     if cloud.on(number) or machine.wild:
-        say(f"host {number} is switched off with guests")
+        say(f"host {number} is switched off with VMs")
     if machine.state is not HostState.OFFLINE:
         say(f"host {number} is switched off while {machine.state.name}")
-    if sum(one.takes_guests for one in cloud.machines.values()) < world.min_hosts:
+    if sum(one.takes_vms for one in cloud.machines.values()) < world.min_hosts:
         say(f"host {number} is switched off below MIN_HOSTS")

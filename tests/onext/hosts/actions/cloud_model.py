@@ -22,7 +22,7 @@ from onext.hosts.bmc.protocol import Bmc as BmcOf
 from onext.hosts.bmc.protocol import Power
 from onext.hosts.bmc.query import query_all
 from onext.hosts.claims import claim_of, claim_vector, record_of, record_vector
-from onext.hosts.model import NOT_OURS, Bmc, Claim, Cluster, Guest, Host, Kind, Phase, Record
+from onext.hosts.model import NOT_OURS, Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 from tests.onext.hosts.actions.bmc_model import PASSWORD, PlayedBmc, answers, uuid
@@ -69,14 +69,14 @@ class Machine:
     intents: dict[tuple[int, int], tuple[Phase, float]] = field(default_factory=dict)
 
     @property
-    def takes_guests(self) -> bool:
-        """Whether the scheduler places guests on it."""
+    def takes_vms(self) -> bool:
+        """Whether the scheduler places VMs on it."""
         return self.state is HostState.MONITORED and (self.claim is None or self.claim.phase in NOT_OURS)
 
 
 @dataclass
-class Vm:
-    """A guest."""
+class FakeVm:
+    """A VM."""
 
     number: int
     host: int = -1
@@ -88,7 +88,7 @@ class Cloud:
     """The truth."""
 
     machines: dict[int, Machine] = field(default_factory=dict)
-    vms: dict[int, Vm] = field(default_factory=dict)
+    vms: dict[int, FakeVm] = field(default_factory=dict)
     now: float = START
     monotonic: float = 0.0
     leader: int = 0
@@ -101,9 +101,9 @@ class Cloud:
 
     def new_vm(self, host: int = -1, kind: Kind = Kind.PENDING) -> None:
         number = max(self.vms, default=-1) + 1
-        self.vms[number] = Vm(number, host, kind)
+        self.vms[number] = FakeVm(number, host, kind)
 
-    def on(self, host: int) -> list[Vm]:
+    def on(self, host: int) -> list[FakeVm]:
         return [vm for vm in self.vms.values() if vm.host == host]
 
     def file(self) -> Mapping[int, Entry]:
@@ -126,10 +126,10 @@ class Cloud:
     def _goes_off(self, machine: Machine) -> None:
         machine.on, machine.stops_at = False, float("inf")
         if self.on(machine.number) and not machine.meddled and not machine.fenced:
-            self.violations.append(f"host {machine.number} goes off under its guests")
+            self.violations.append(f"host {machine.number} goes off under its VMs")
 
     def schedule(self) -> None:
-        """Place waiting guests as the scheduler does."""
+        """Place waiting VMs as the scheduler does."""
         for vm in self.vms.values():
             for machine in self.machines.values():
                 open_ = machine.state is HostState.MONITORED and machine.known and machine.on
@@ -199,15 +199,15 @@ class FakeWorld(Live):
             raise Failed(f"there is no host {host}")
         machine = cloud.machines[host]
         machine.operators = "seen" if machine.operators else ""
-        guests = frozenset(vm.number for vm in cloud.on(host))
+        vms = frozenset(vm.number for vm in cloud.on(host))
         capacity = {"TOTAL_CPU": "800"} if machine.known else {}
         return Sight(
-            host, f"node-{host}", machine.state, guests, machine.wild, machine.claim, machine.record, capacity,
+            host, f"node-{host}", machine.state, vms, machine.wild, machine.claim, machine.record, capacity,
             machine.monitored,
         )  # fmt: skip
 
     def others(self, host: int) -> int:
-        return sum(one.takes_guests for number, one in self._seen.machines.items() if number != host)
+        return sum(one.takes_vms for number, one in self._seen.machines.items() if number != host)
 
     def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
         self._step(host, writes=True)
@@ -240,9 +240,9 @@ class FakeWorld(Live):
         machine.known = machine.known and machine.state is not HostState.OFFLINE
         self._answered()
 
-    def migrate(self, guest: int, source: int, target: int) -> bool:
+    def migrate(self, number: int, source: int, target: int) -> bool:
         self._step(source, writes=True)
-        vm = self.cloud.vms.get(guest)
+        vm = self.cloud.vms.get(number)
         if (
             vm is None
             or vm.host != source
@@ -313,8 +313,8 @@ def observe(seen: Cloud, world: FakeWorld | None = None) -> Cluster:
         )
         for m in seen.machines.values()
     )  # fmt: skip
-    guests = tuple(
-        Guest(v.number, f"vm-{v.number}", FLAVOUR, v.kind, v.host, since=seen.now - 10)
+    vms = tuple(
+        Vm(v.number, f"vm-{v.number}", FLAVOUR, v.kind, v.host, since=seen.now - 10)
         for v in seen.vms.values()
     )
-    return Cluster(100, "alpha", hosts, guests)
+    return Cluster(100, "alpha", hosts, vms)

@@ -41,7 +41,7 @@ SETTLED = (Phase.OFF, Phase.QUARANTINED, Phase.LEFT)
 
 
 def to_machine(cloud: Cloud, what: str, machine: Machine) -> None:  # noqa: C901, PLR0912 (a list of what may happen)
-    """Let something happen to one host, its BMC or its guests."""
+    """Let something happen to one host, its BMC or its VMs."""
     host = machine.number
     up = machine.on and machine.boots_until <= cloud.monotonic
     if what == "force" and machine.state is not HostState.OFFLINE and machine.known:

@@ -11,12 +11,12 @@ from onext.hosts.actions.fence import NotFenced, fence
 from onext.hosts.actions.world import Answer, Failed
 from onext.hosts.model import Kind, Phase
 from onext.oned.objects import HostState
-from tests.onext.hosts.actions.cloud_model import Vm
+from tests.onext.hosts.actions.cloud_model import FakeVm
 from tests.onext.hosts.actions.scene import Scene
 
 
 def test_a_shutdown_that_may_still_land_keeps_the_door_shut(scene: Scene) -> None:
-    """A BMC that takes the order and answers too late: guests would be let in, and go off with the host."""
+    """A BMC that takes the order and answers too late: VMs would be let in, and go off with the host."""
     scene.machine().fault = "slow"
     scene.off()  # the first question is not answered in time either
     scene.machine().fault = ""
@@ -79,7 +79,7 @@ def test_a_bmc_that_dies_while_its_host_shuts_down_is_told(scene: Scene) -> None
 
 
 def test_a_bmc_that_dies_of_a_host_that_runs_brings_it_back(scene: Scene) -> None:
-    """A host that takes guests well would be lost with its BMC."""
+    """A host that takes VMs well would be lost with its BMC."""
     scene.off()
     scene.machine().stops_at = float("inf")
     scene.machine().fault = "dead"
@@ -88,7 +88,7 @@ def test_a_bmc_that_dies_of_a_host_that_runs_brings_it_back(scene: Scene) -> Non
 
 
 def test_hard_off_is_not_pressed_on_a_host_that_is_not_empty_any_more(scene: Scene) -> None:
-    """The soft order is polite to a guest that nobody saw come; the hard one kills it."""
+    """The soft order is polite to a VM that nobody saw come; the hard one kills it."""
     scene.machine().fault = "stuck"
     scene.off()
     scene.machine().wild = 1
@@ -147,8 +147,8 @@ def test_a_clock_that_jumps_fails_no_wake(scene: Scene, jump: float) -> None:
 @pytest.mark.parametrize("jump", [0.0, -7200.0])
 def test_a_worker_that_was_away_quarantines_no_host_that_is_well(scene: Scene, jump: float) -> None:
     """Each host that was on its way back when the worker stopped would wait for a person."""
-    scene.cloud.vms[9] = Vm(9, 0, Kind.RUNNING)
-    scene.before["offline"] = lambda: scene.cloud.vms.update({9: Vm(9, 0, Kind.RUNNING)})
+    scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
+    scene.before["offline"] = lambda: scene.cloud.vms.update({9: FakeVm(9, 0, Kind.RUNNING)})
     scene.cloud.vms.clear()
     scene.off()
     assert scene.phase() is Phase.RETURNING
@@ -162,12 +162,12 @@ def test_a_worker_that_was_away_quarantines_no_host_that_is_well(scene: Scene, j
 
 @pytest.mark.parametrize("begun", ["waking", "returning"])
 def test_an_operators_offline_on_the_way_back_is_his(scene: Scene, begun: str) -> None:
-    """He puts a host aside for repair, and we would let guests in."""
+    """He puts a host aside for repair, and we would let VMs in."""
     scene.asleep()
     wake.wake(scene.hand, 0, "needed")
     if begun == "returning":
         scene = Scene()
-        scene.before["offline"] = lambda: scene.cloud.vms.update({9: Vm(9, 0, Kind.RUNNING)})
+        scene.before["offline"] = lambda: scene.cloud.vms.update({9: FakeVm(9, 0, Kind.RUNNING)})
         scene.machine().deaf = True
         scene.off()
     while scene.machine().state is HostState.OFFLINE:
@@ -220,7 +220,7 @@ def test_a_host_put_offline_while_its_bmc_was_asked_is_left(scene: Scene) -> Non
 
 def test_what_a_person_ordered_is_carried_to_its_end_without_him(scene: Scene) -> None:
     """His terminal closes in the middle of `onext power off`: the host would be disabled for ever."""
-    scene.cloud.vms[9] = Vm(9, 0, Kind.RUNNING)
+    scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
     scene.hand.mark_by_hand = True
     scene.off()
     assert scene.phase() is Phase.DRAINING
@@ -236,8 +236,8 @@ def test_what_a_person_ordered_is_carried_to_its_end_without_him(scene: Scene) -
 
 
 def test_a_drain_by_hand_that_never_ends_is_given_back(scene: Scene) -> None:
-    """A guest that does not leave would keep its host disabled for ever."""
-    scene.cloud.vms[9] = Vm(9, 0, Kind.PARKED)
+    """A VM that does not leave would keep its host disabled for ever."""
+    scene.cloud.vms[9] = FakeVm(9, 0, Kind.PARKED)
     scene.hand.mark_by_hand = True
     scene.off()
     scene.pass_rounds(100, 100.0)
@@ -271,7 +271,7 @@ def test_another_front_end_goes_on_from_every_step(scene: Scene, moment: str) ->
     assert (scene.phase(), scene.machine().state) == (None, HostState.MONITORED)
 
 
-def test_a_guest_that_came_before_a_dead_front_end_shut_the_door(scene: Scene) -> None:
+def test_a_vm_that_came_before_a_dead_front_end_shut_the_door(scene: Scene) -> None:
     """DISABLED and claimed, the host would pass for somebody else's, and be lost for ever."""
 
     def dies() -> None:
@@ -280,7 +280,7 @@ def test_a_guest_that_came_before_a_dead_front_end_shut_the_door(scene: Scene) -
     scene.before["offline"] = dies
     with pytest.raises(Failed):
         scene.off()
-    scene.cloud.vms[9] = Vm(9, 0, Kind.RUNNING)  # DISABLED is no barrier for a deploy by hand
+    scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)  # DISABLED is no barrier for a deploy by hand
     scene.cloud.leader, scene.cloud.term = 1, 2
     scene.cloud.pass_time(200)
     other = scene.server(1, 2)
@@ -309,7 +309,7 @@ def test_an_operators_offline_in_a_drain_that_is_given_up_is_his(scene: Scene) -
 
 
 def test_a_new_leader_wakes_what_sleeps_at_once(scene: Scene) -> None:
-    """A claim of a host that is off binds nobody: guests would wait for a lease that nobody needs."""
+    """A claim of a host that is off binds nobody: VMs would wait for a lease that nobody needs."""
     scene.asleep()
     scene.cloud.leader, scene.cloud.term = 1, 2
     assert "asked" in scene.act(Wake(0, "needed"), hand=scene.server(1, 2))[0]
@@ -333,7 +333,7 @@ def test_an_answer_that_came_too_late_is_no_second_deed(scene: Scene) -> None:
 
 
 def test_a_fence_is_not_true_while_the_host_answers(scene: Scene) -> None:
-    """With another machine's BMC high availability would start each guest a second time."""
+    """With another machine's BMC high availability would start each VM a second time."""
     scene.machine().state = HostState.ERROR
     scene.machine().fault = "says-off"
     with pytest.raises(NotFenced, match="it answers, whatever its BMC says"):

@@ -86,29 +86,29 @@ def live(oned: Oned) -> Live:
     ("recorded", "host", "number"),
     [("vm.active", 7, 14), ("vm.poweroff", 0, 7), ("vm.suspended", 2, 8), ("vm.active-migrated", 1, 4)],
 )
-def test_a_guest_of_any_state_is_seen_though_its_host_does_not_list_it(
+def test_a_vm_of_any_state_is_seen_though_its_host_does_not_list_it(
     live: Live, oned: Oned, recorded: str, host: int, number: int
 ) -> None:
-    """A host's own list leaves out guests that resume on it: it would be switched off under them."""
+    """A host's own list leaves out VMs that resume on it: it would be switched off under them."""
     oned.host_, oned.vms = "host.error", ["vm.done", recorded, "vm.pending"]
-    assert live.see(host).guests == {number}
+    assert live.see(host).vms == {number}
     assert not live.see(host).empty
 
 
 @pytest.mark.parametrize(("recorded", "host"), [("vm.stopped", 2), ("vm.undeployed", 1), ("vm.done", 3)])
-def test_guests_that_have_left_do_not_hold_their_last_host(
+def test_vms_that_have_left_do_not_hold_their_last_host(
     live: Live, oned: Oned, recorded: str, host: int
 ) -> None:
-    """Each host that ever had a guest would burn for ever."""
+    """Each host that ever had a VM would burn for ever."""
     oned.host_, oned.vms = "host.error", [recorded]
     assert live.see(host).empty
 
 
 def test_the_hosts_own_list_counts_too(live: Live, oned: Oned) -> None:
-    """A guest that is leaving is in its list, and its history says elsewhere already."""
+    """A VM that is leaving is in its list, and its history says elsewhere already."""
     oned.vms = []
     sight = live.see(6)
-    assert sight.guests == {5}
+    assert sight.vms == {5}
     assert sight.state is HostState.MONITORED
     assert sight.monitored > 1_700_000_000
 
@@ -139,7 +139,7 @@ def claimed(element: Element, claim: Claim) -> None:
         ET.SubElement(vector if vector is not None else ET.SubElement(template, STATE_KEY), key).text = value
 
 
-def test_others_are_those_of_the_cluster_that_take_guests(live: Live, oned: Oned) -> None:
+def test_others_are_those_of_the_cluster_that_take_vms(live: Live, oned: Oned) -> None:
     """MIN_HOSTS would be counted with hosts that sleep, are sick, or stand elsewhere."""
     assert live.others(0) == 4
     assert live.others(8) == 2  # 5 and 6: 7 is offline
@@ -158,7 +158,7 @@ def test_others_are_those_of_the_cluster_that_take_guests(live: Live, oned: Oned
         ("vm.stopped", 2, None),
     ],
 )
-def test_only_a_guest_that_still_stands_there_is_moved(
+def test_only_a_vm_that_still_stands_there_is_moved(
     live: Live, oned: Oned, recorded: str, source: int, told: object
 ) -> None:
     """Live where it runs, cold where it does not, enforced always, and never from where it is not."""
@@ -191,13 +191,13 @@ def test_an_oned_that_fails_is_one_kind_of_failure(
 def test_a_pool_that_is_cut_is_a_failure_and_no_empty_host(
     live: Live, oned: Oned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a list of VMs would show a host without guests."""
+    """Half a list of VMs would show a host without VMs."""
     monkeypatch.setattr(stream, "pool", lambda *_, **__: iter([b"<VM><HID>6</HID>"]))
     with pytest.raises(Failed):
         live.see(6)
 
 
-def test_a_guest_that_is_gone_is_not_moved(live: Live, oned: Oned) -> None:
+def test_a_vm_that_is_gone_is_not_moved(live: Live, oned: Oned) -> None:
     """Its deletion would end the whole drain."""
     oned.fails = NotFound("one.vm.info: no such VM")
     assert not live.migrate(14, 7, 3)

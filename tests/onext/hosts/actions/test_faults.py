@@ -68,16 +68,16 @@ class PowerMachine(RuleBasedStateMachine):
         self.template = 0
 
     @initialize(
-        guests=st.lists(st.integers(0, HOSTS - 1), max_size=8), asleep=st.sets(st.integers(0, HOSTS - 1))
+        vms=st.lists(st.integers(0, HOSTS - 1), max_size=8), asleep=st.sets(st.integers(0, HOSTS - 1))
     )
-    def begin(self, guests: list[int], asleep: set[int]) -> None:
+    def begin(self, vms: list[int], asleep: set[int]) -> None:
         for number in range(HOSTS):
             machine = Machine(number)
-            if number in asleep and number not in guests:
+            if number in asleep and number not in vms:
                 machine.state, machine.known, machine.on = HostState.OFFLINE, False, False
                 machine.claim = Claim(Phase.OFF, START - 3600, 0, 1, 120.0, capacity={"TOTAL_CPU": "800"})
             self.cloud.machines[number] = machine
-        for host in guests:
+        for host in vms:
             if len(self.cloud.on(host)) < 4:
                 self.cloud.new_vm(host, Kind.RUNNING)
         self._elect(0)
@@ -149,7 +149,7 @@ class PowerMachine(RuleBasedStateMachine):
     def _judge_decision(self, cluster: Cluster, policy: Policy, decision: Decision) -> None:
         """Look whether minimum and buffer hold after the decision."""
         leaving = {action.host for action in decision.actions if isinstance(action, PowerOff)}
-        fresh = [host for host in cluster.hosts if host.id in leaving and host.takes_guests]
+        fresh = [host for host in cluster.hosts if host.id in leaving and host.takes_vms]
         if fresh:
             assert policy.mode is Mode.AUTO
             assert policy.min_hosts >= MIN_HOSTS
@@ -168,16 +168,16 @@ class PowerMachine(RuleBasedStateMachine):
 
     @rule(
         host=st.integers(0, HOSTS - 1),
-        guest=st.sampled_from(["force", "force", "wild"]),
+        vm=st.sampled_from(["force", "force", "wild"]),
         after=st.integers(0, 13),
     )
-    def a_guest_comes_while_it_goes_off(self, host: int, guest: str, after: int) -> None:
-        """Let a guest be put on a host between any two steps of its power-off."""
-        self._by_hand(host, 2, [(after, guest, AT_HAND)])
+    def a_vm_comes_while_it_goes_off(self, host: int, vm: str, after: int) -> None:
+        """Let a VM be put on a host between any two steps of its power-off."""
+        self._by_hand(host, 2, [(after, vm, AT_HAND)])
 
     @rule(host=st.integers(0, HOSTS - 1), after=st.integers(4, 13))
     def its_bmc_takes_the_order_and_answers_too_late(self, host: int, after: int) -> None:
-        """Let guests come as soon as they can to a host that may still shut down."""
+        """Let VMs come as soon as they can to a host that may still shut down."""
         self._by_hand(host, 2, [(after, "slow", AT_HAND)])
         for machine in self.cloud.machines.values():
             machine.fault = "" if machine.fault == "slow" else machine.fault
@@ -185,7 +185,7 @@ class PowerMachine(RuleBasedStateMachine):
             self.round(self.cloud.leader, [])
             self.cloud.pass_time(8.0)
             for number, machine in self.cloud.machines.items():
-                if machine.takes_guests and not self.cloud.on(number):
+                if machine.takes_vms and not self.cloud.on(number):
                     self.happen("force", number)
 
     @rule(after=st.integers(0, 13), pause=st.sampled_from([1.0, 20.0, 50.0]))

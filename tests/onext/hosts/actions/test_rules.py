@@ -11,12 +11,12 @@ from onext.hosts.actions.fence import NotFenced, fence
 from onext.hosts.actions.world import Failed, Stopped
 from onext.hosts.model import Claim, Kind, Phase
 from onext.oned.objects import HostState
-from tests.onext.hosts.actions.cloud_model import START, Vm, observe
+from tests.onext.hosts.actions.cloud_model import START, FakeVm, observe
 from tests.onext.hosts.actions.scene import Scene
 
 
 def test_order_of_switching_off(scene: Scene) -> None:
-    """Intent before deed, OFFLINE before power: else HA sees a failure, or a guest is killed."""
+    """Intent before deed, OFFLINE before power: else HA sees a failure, or a VM is killed."""
     scene.asleep()
     scene = Scene()
     scene.off()
@@ -50,9 +50,9 @@ def test_hard_off_comes_only_after_the_soft_one_had_its_time(scene: Scene) -> No
 @pytest.mark.parametrize(
     "moment", ["write draining", "disable", "write closing", "offline", "write stopping"]
 )
-def test_a_guest_that_comes_at_any_step_saves_its_host(scene: Scene, moment: str) -> None:
-    """The guest would die."""
-    scene.before[moment] = lambda: scene.cloud.vms.update({9: Vm(9, 0, Kind.RUNNING)})
+def test_a_vm_that_comes_at_any_step_saves_its_host(scene: Scene, moment: str) -> None:
+    """The VM would die."""
+    scene.before[moment] = lambda: scene.cloud.vms.update({9: FakeVm(9, 0, Kind.RUNNING)})
     scene.off()
     assert not any(entry.startswith("switch_bmc") for entry in scene.log)
     scene.cloud.pass_time(20)
@@ -66,14 +66,14 @@ def test_a_guest_that_comes_at_any_step_saves_its_host(scene: Scene, moment: str
 
 
 @pytest.mark.parametrize("kind", [Kind.PARKED, Kind.BUSY])
-def test_a_guest_of_any_state_counts(scene: Scene, kind: Kind) -> None:
-    """A powered-off guest resumes on its host, past the scheduler."""
-    scene.cloud.vms[9] = Vm(9, 0, kind)
+def test_a_vm_of_any_state_counts(scene: Scene, kind: Kind) -> None:
+    """A powered-off VM resumes on its host, past the scheduler."""
+    scene.cloud.vms[9] = FakeVm(9, 0, kind)
     scene.off()
     assert not any(entry.startswith(("offline", "switch_bmc")) for entry in scene.log)
 
 
-def test_wild_guests_count(scene: Scene) -> None:
+def test_wild_vms_count(scene: Scene) -> None:
     """OpenNebula does not know them; they run all the same."""
     scene.machine().wild = 1
     scene.off()
@@ -112,7 +112,7 @@ def test_another_servers_intent_binds_for_its_lease(scene: Scene) -> None:
 
 
 def test_a_server_that_slept_between_intent_and_deed_does_not_act(scene: Scene) -> None:
-    """Its intent may have run out: another leader may have woken the host, and guests run there."""
+    """Its intent may have run out: another leader may have woken the host, and VMs run there."""
     scene.before["write stopping"] = lambda: scene.cloud.pass_time(90)
     scene.off()
     assert "switch_bmc off-soft" not in scene.log
@@ -132,7 +132,7 @@ def test_the_kill_switch_stops_between_two_steps(scene: Scene) -> None:
 
 def test_an_operators_enable_while_draining_wins(scene: Scene) -> None:
     """He wants his host back."""
-    scene.cloud.vms[9] = Vm(9, 0, Kind.RUNNING)
+    scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
     scene.off()
     scene.machine().state = HostState.MONITORED
     assert "somebody else" in scene.off()
@@ -142,7 +142,7 @@ def test_an_operators_enable_while_draining_wins(scene: Scene) -> None:
 
 
 def test_order_of_waking(scene: Scene) -> None:
-    """A host that takes guests before its drivers are current breaks them."""
+    """A host that takes VMs before its drivers are current breaks them."""
     scene.asleep()
     wake.wake(scene.hand, 0, "needed")
     for _ in range(30):
@@ -219,11 +219,11 @@ def test_a_stranger_at_the_button_is_left_alone(scene: Scene) -> None:
 
 
 def test_fence_needs_error_and_a_confirmed_off(scene: Scene) -> None:
-    """High availability would start a guest twice."""
+    """High availability would start a VM twice."""
     with pytest.raises(NotFenced, match="only a host in ERROR"):
         fence(scene.hand, 0, 30, scene.cloud.pass_time)
     scene.machine().state = HostState.ERROR
-    scene.cloud.vms[9] = Vm(9, 0, Kind.RUNNING)
+    scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
     scene.machine().fault = "lying"
     with pytest.raises(NotFenced, match="does not say that it is off"):
         fence(scene.hand, 0, 30, scene.cloud.pass_time)

@@ -55,25 +55,25 @@ def test_hosts_have_capacity_state_and_monitoring(snapshot: Snapshot) -> None:
     assert 0 < NOW - first.monitored < 60
 
 
-def test_guests_of_every_state_are_seen(snapshot: Snapshot) -> None:
-    """A powered-off guest that nobody saw would lose its host; a stopped one holds none."""
-    guests = {guest.name: guest for guest in alpha(snapshot).guests}
-    assert guests["web-0"].kind is Kind.RUNNING
-    assert guests["web-0"].size == Size(50, 512)
-    assert guests["off-0"].kind is Kind.PARKED
-    assert guests["susp-0"].kind is Kind.PARKED
-    assert not {"stop-0", "undep-0", "hold-0", "done-0"} & set(guests)
-    assert "pend-0" not in guests, "its requirements match no host of this cluster"
-    assert not {"edge-0", "sched-0"} & set(guests), "they stand in another cluster"
+def test_vms_of_every_state_are_seen(snapshot: Snapshot) -> None:
+    """A powered-off VM that nobody saw would lose its host; a stopped one holds none."""
+    vms = {vm.name: vm for vm in alpha(snapshot).vms}
+    assert vms["web-0"].kind is Kind.RUNNING
+    assert vms["web-0"].size == Size(50, 512)
+    assert vms["off-0"].kind is Kind.PARKED
+    assert vms["susp-0"].kind is Kind.PARKED
+    assert not {"stop-0", "undep-0", "hold-0", "done-0"} & set(vms)
+    assert "pend-0" not in vms, "its requirements match no host of this cluster"
+    assert not {"edge-0", "sched-0"} & set(vms), "they stand in another cluster"
 
 
-def test_groups_tie_guests(snapshot: Snapshot) -> None:
-    """Anti-affine guests on one host fall together; affine ones apart break their service."""
-    guests = {guest.name: guest for guest in alpha(snapshot).guests}
-    assert guests["web-0"].apart & guests["web-1"].apart
-    assert not guests["db-0"].apart
-    assert guests["db-0"].together == guests["cache-0"].together != ""
-    assert guests["cache-0"].hosts == frozenset({1})
+def test_groups_tie_vms(snapshot: Snapshot) -> None:
+    """Anti-affine VMs on one host fall together; affine ones apart break their service."""
+    vms = {vm.name: vm for vm in alpha(snapshot).vms}
+    assert vms["web-0"].apart & vms["web-1"].apart
+    assert not vms["db-0"].apart
+    assert vms["db-0"].together == vms["cache-0"].together != ""
+    assert vms["cache-0"].hosts == frozenset({1})
 
 
 def test_roles_that_keep_apart_from_each_other() -> None:
@@ -89,7 +89,7 @@ def test_roles_that_keep_apart_from_each_other() -> None:
 
 
 def test_an_offline_host_keeps_the_capacity_that_we_wrote_down(snapshot: Snapshot) -> None:
-    """Oned forgets it: nobody could say which sleeping host a waiting guest fits on."""
+    """Oned forgets it: nobody could say which sleeping host a waiting VM fits on."""
     host = next(h for h in snapshot.hosts if h.findtext("NAME") == "node-b3")
     claim = Claim(Phase.OFF, NOW, capacity={"MAX_CPU": "1600", "MAX_MEM": "33554432"})
     template = host.find("TEMPLATE")
@@ -164,11 +164,11 @@ def test_a_pin_counts_only_when_an_administrator_set_it(snapshot: Snapshot) -> N
 
 
 def fixed(cluster: Cluster, name: str) -> str:
-    return next(guest.fixed for guest in cluster.guests if guest.name == name)
+    return next(vm.fixed for vm in cluster.vms if vm.name == name)
 
 
-def test_devices_and_local_disks_fix_a_guest(snapshot: Snapshot) -> None:
-    """Such a guest cannot move live: its host stays."""
+def test_devices_and_local_disks_fix_a_vm(snapshot: Snapshot) -> None:
+    """Such a VM cannot move live: its host stays."""
     template = vm(snapshot, "web-1").find("TEMPLATE")
     assert template is not None
     template.append(Element("PCI"))
@@ -188,7 +188,7 @@ def test_devices_and_local_disks_fix_a_guest(snapshot: Snapshot) -> None:
         ("<PIN_POLICY>NONE</PIN_POLICY><CORES>1</CORES>", ""),
     ],
 )
-def test_pinned_cpus_and_huge_pages_fix_a_guest(snapshot: Snapshot, topology: str, said: str) -> None:
+def test_pinned_cpus_and_huge_pages_fix_a_vm(snapshot: Snapshot, topology: str, said: str) -> None:
     """Another host may not have such CPUs or pages free; cores and sockets alone are no tie."""
     template = vm(snapshot, "web-1").find("TEMPLATE")
     assert template is not None
@@ -201,7 +201,7 @@ def test_pinned_cpus_and_huge_pages_fix_a_guest(snapshot: Snapshot, topology: st
 
 
 def test_a_host_for_pinned_cpus_is_known(snapshot: Snapshot) -> None:
-    """Its room would count as buffer for guests that may not go there."""
+    """Its room would count as buffer for VMs that may not go there."""
     template = next(h for h in snapshot.hosts if h.findtext("NAME") == "node-a1").find("TEMPLATE")
     assert template is not None
     template.append(parse("<PIN_POLICY>PINNED</PIN_POLICY>"))
@@ -219,7 +219,7 @@ def test_a_host_for_pinned_cpus_is_known(snapshot: Snapshot) -> None:
     ],
 )
 def test_we_hold_back_where_onedrs_acts(inner: str, said: str) -> None:
-    """Two planners in one cluster move the same guests."""
+    """Two planners in one cluster move the same VMs."""
     found = held(parse(f"<CLUSTER>{inner}</CLUSTER>"))
     assert said in found
     assert bool(found) is bool(said)

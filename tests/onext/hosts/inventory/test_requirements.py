@@ -34,7 +34,7 @@ HOST = {
     ],
 )
 def test_expressions(expression: str, holds: bool) -> None:
-    """A guest would be moved to where its owner forbade it, or hold its host without need."""
+    """A VM would be moved to where its owner forbade it, or hold its host without need."""
     assert compile_test(expression)(HOST) is holds
 
 

@@ -28,21 +28,21 @@ def load(number: int, host: int, cpu: int = 100, memory: int = 8192, **rules: An
 
 def check_every_prefix(problem: Problem, plan: Plan) -> None:
     """Carry a plan out move by move and look at every host after each."""
-    loads = {item.guests: item for item in problem.loads}
-    place = {item.guests: item.slot for item in problem.loads}
+    loads = {item.vms: item for item in problem.loads}
+    place = {item.vms: item.slot for item in problem.loads}
     slots = {item.id: item for item in problem.slots}
     moved = set()
     for move in plan.moves:
-        item = loads[move.guests]
-        assert move.guests not in moved, "a guest moves twice"
-        assert place[move.guests] == move.source
+        item = loads[move.vms]
+        assert move.vms not in moved, "a VM moves twice"
+        assert place[move.vms] == move.source
         assert not item.fixed
         assert slots[move.target].accepts
         assert move.target in plan.kept
         assert item.hosts is None or move.target in item.hosts
-        moved.add(move.guests)
-        place[move.guests] = move.target
-        there = [other for other in problem.loads if place[other.guests] == move.target]
+        moved.add(move.vms)
+        place[move.vms] = move.target
+        there = [other for other in problem.loads if place[other.vms] == move.target]
         used = [sum(other.size[part] for other in there) for part in (0, 1)]
         assert Size(*used).fits(slots[move.target].limit)
         keys = Counter(key for other in there for key in other.apart)
@@ -104,15 +104,15 @@ def test_every_prefix_of_a_plan_is_safe(problem: Problem) -> None:
 @given(problems())
 @settings(max_examples=300, deadline=None)
 def test_the_reserve_holds_after_the_plan(problem: Problem) -> None:
-    """Switching off would take the buffer that new guests count on, or the room for a lost host's guests."""
+    """Switching off would take the buffer that new VMs count on, or the room for a lost host's VMs."""
     plan = make_plan(problem)
     if not plan.drains:
         return
     free = {item.id: item.limit for item in problem.slots if item.id in plan.kept and item.accepts}
-    place = {item.guests: item.slot for item in problem.loads} | {m.guests: m.target for m in plan.moves}
+    place = {item.vms: item.slot for item in problem.loads} | {m.vms: m.target for m in plan.moves}
     for item in problem.loads:
-        if place[item.guests] in free:
-            free[place[item.guests]] = free[place[item.guests]] - item.size
+        if place[item.vms] in free:
+            free[place[item.vms]] = free[place[item.vms]] - item.size
     count, flavour, _ = problem.reserve.buffer[0]
     assert sum(flavour.times_in(room) for room in free.values()) >= count
     taking = [item.id for item in problem.slots if item.accepts]
@@ -120,7 +120,7 @@ def test_the_reserve_holds_after_the_plan(problem: Problem) -> None:
     if problem.reserve.spare_host:
         kept = [item for item in problem.slots if item.id in plan.kept]
         for part in (0, 1):
-            demand = sum(item.size[part] for item in problem.loads if place[item.guests] in free)
+            demand = sum(item.size[part] for item in problem.loads if place[item.vms] in free)
             capacity = sum(item.size[part] for item in kept if item.accepts)
             assert capacity - max((item.size[part] for item in kept), default=0) >= demand
 
@@ -145,7 +145,7 @@ def test_watts_count_and_not_hosts() -> None:
 
 
 def test_among_equal_hosts_the_one_with_most_on_it_stays() -> None:
-    """Each needless migration costs the guests and the network."""
+    """Each needless migration costs the VMs and the network."""
     loads = tuple(load(number, 0 if number < 6 else 1) for number in range(8))
     plan = make_plan(Problem((slot(0), slot(1)), loads))
     assert plan.kept == {0}
@@ -160,23 +160,23 @@ def test_best_watts_per_gigabyte_come_first() -> None:
     assert [drain.slot for drain in plan.drains] == [3, 2, 1]
 
 
-def test_guests_of_a_bundle_move_together() -> None:
-    """Affine guests torn apart would break the promise of their VM group."""
+def test_vms_of_a_bundle_move_together() -> None:
+    """Affine VMs torn apart would break the promise of their VM group."""
     bundle = Load((1, 2, 3), 1, Size(300, 24_576), 24.0)
     plan = make_plan(Problem((slot(0), slot(1)), (*(load(n, 0) for n in range(10, 14)), bundle)))
-    assert plan.moves[0].guests == (1, 2, 3)
+    assert plan.moves[0].vms == (1, 2, 3)
     assert plan.moves[0].target == 0
 
 
-def test_own_guests_make_way_before_the_large_one_comes() -> None:
-    """A large guest would find its new host still full."""
+def test_own_vms_make_way_before_the_large_one_comes() -> None:
+    """A large VM would find its new host still full."""
     slots = (slot(0, SMALL), slot(1, SMALL), slot(2, SMALL))
     loads = (load(0, 0, 1000, 100, fixed=True), load(1, 0, 300, 100), load(2, 1, 1200, 100, fixed=True))
     problem = Problem(slots, (*loads, load(3, 2, 500, 100)))
     plan = make_plan(problem)
     check_every_prefix(problem, plan)
     assert plan.kept == {0, 1}
-    assert [move.guests for move in plan.moves] == [(1,), (3,)]
+    assert [move.vms for move in plan.moves] == [(1,), (3,)]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_tight_small_cluster_is_searched_harder(
 
 
 def test_keep_sets_of_many_different_watts_do_not_take_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The decision of a minute would come an hour late where no two hosts burn alike and guests are large."""
+    """The decision of a minute would come an hour late where no two hosts burn alike and VMs are large."""
     annealed = []
 
     def anneal(self: Annealing) -> bool:
@@ -219,10 +219,10 @@ def test_the_shared_cases_reach_the_bound_with_no_more_moves_than_naive(shared: 
         case = json.loads((shared / "data/planner" / f"{name}.json").read_text())
         sizes = {host["id"]: Size(host["cpu"] * 100, host["mem"]) for host in case["hosts"]}
         slots = tuple(slot(host, size) for host, size in sizes.items())
-        guests = tuple(
+        vms = tuple(
             Load((vm["id"],), vm["host"], Size(int(vm["cpu"] * 100), vm["mem"]), 1.0) for vm in case["vms"]
         )
-        problem = Problem(slots, guests)
+        problem = Problem(slots, vms)
         plan = make_plan(problem)
         check_every_prefix(problem, plan)
         assert len(plan.kept) == lower_bound(problem)
