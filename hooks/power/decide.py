@@ -40,7 +40,7 @@ class Drop(Action):
 
 
 class Leave(Action):
-    """Give our claim up for a day: somebody else has the host in hand."""
+    """Give our claim up for a day: someone else controls the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def decide(cluster: Cluster, policy: Policy, now: float, before: Memory) -> Deci
 
 
 def _foreign(cluster: Cluster, now: float) -> Iterator[Action]:
-    """Drop claims on hosts that somebody else has taken in hand, and those that have run out."""
+    """Drop claims on hosts that somebody else controls now, and those that have run out."""
     for host in cluster.hosts:
         expected = EXPECTED.get(host.phase) if host.phase else None
         if host.phase is Phase.DRAINING and host.claim and not host.claim.asked:

@@ -9,9 +9,9 @@ from hooks.power import part, shrink
 from hooks.power.candidates import Case, why_not
 from hooks.power.demand import Demand
 from hooks.power.policy import Policy
-from hooks.power.round_state import Minds
+from hooks.power.round_state import RoundState
 from onext.hosts.actions import power_off, return_to_service, wake
-from onext.hosts.actions.actuator import Hand
+from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.world import Failed
 from onext.hosts.model import NOT_OURS, Claim, Cluster, Host, Phase
 from onext.hosts.placement.problem import Move, Problem
@@ -27,7 +27,7 @@ class Refused(Exception):
 class Order:
     """A host, what is known around it, and who acts."""
 
-    hand: Hand
+    actuator: Actuator
     look: part.Look
     host: Host
 
@@ -37,10 +37,10 @@ class Order:
         entries = part.book(context)
         seen = part.snapshot(context, entries)
         for cluster_id in context.settings.power.clusters:
-            look = part.look(context, seen, cluster_id, Minds())
+            look = part.look(context, seen, cluster_id, RoundState())
             for host in look.cluster.hosts:
                 if word in (str(host.id), host.name):
-                    return cls(part.hand(context, entries, look, Minds()), look, host)
+                    return cls(part.actuator(context, entries, look, RoundState()), look, host)
         raise Refused(f"{word}: no such host in the clusters of `power: clusters:`; see `onehost list`")
 
 
@@ -62,12 +62,12 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
         host = replace(host, record=replace(host.record, proven=host.record.proven or 1.0))
     policy = replace(policy, pack=policy.pack or evacuate)
     vms = order.look.cluster.on(host.id)
-    if reason := why_not(Case(host, vms, policy, order.hand.world.now())):
+    if reason := why_not(Case(host, vms, policy, order.actuator.world.now())):
         raise Refused(f"{host.name}: {reason}")
     moves = evacuation(order.look.cluster, policy, host)
-    order.hand.mark_by_hand = True
+    order.actuator.mark_by_hand = True
     yield from _follow(
-        order, lambda: power_off.power_off(order.hand, host.id, moves, "by hand"), (Phase.OFF,)
+        order, lambda: power_off.power_off(order.actuator, host.id, moves, "by hand"), (Phase.OFF,)
     )
 
 
@@ -80,17 +80,17 @@ def switch_on(order: Order) -> Iterator[str]:
 
 def _bring(order: Order) -> str:
     """Take the next step that brings a host back, whatever the last one was."""
-    hand, sight = order.hand, order.hand.world.see(order.host.id)
+    actuator, sight = order.actuator, order.actuator.world.see(order.host.id)
     if sight.claim is None:
         return "awake"
-    if hand.leases.bind(sight.id, sight.claim, hand.world):
+    if actuator.leases.bind(sight.id, sight.claim, actuator.world):
         return "another server's intent still binds"
     phase = sight.claim.phase
     if phase in (Phase.OFF, Phase.QUARANTINED):
-        return wake.wake(hand, sight.id, "by hand", by_hand=True)
+        return wake.wake(actuator, sight.id, "by hand", by_hand=True)
     if phase in (Phase.DRAINING, Phase.CLOSING):
-        return return_to_service.go_back(hand, sight, "by hand")
-    return STEPS[phase](hand, sight) if phase in STEPS else "somebody else has it in hand"
+        return return_to_service.go_back(actuator, sight, "by hand")
+    return STEPS[phase](actuator, sight) if phase in STEPS else "someone else controls it"
 
 
 STEPS = {
@@ -108,7 +108,7 @@ def _follow(order: Order, step: Callable[[], str], ends: tuple[Phase | None, ...
     while True:
         try:
             said = step()
-            claim = order.hand.world.see(order.host.id).claim
+            claim = order.actuator.world.see(order.host.id).claim
         except Failed as error:
             yield f"tried again: {error}"
         else:
@@ -125,7 +125,7 @@ def enroll(order: Order) -> Iterator[str]:
 
     A BMC that says off while its host still answers proves nothing: the host is given back.
 
-    The only exception to *wake proven*: on an empty host, by hand.
+    The only exception to *wake proven*: on an empty host, by actuator.
     """
     if order.look.cluster.on(order.host.id):
         raise Refused(f"{order.host.name}: only an empty host is enrolled; move its VMs first")

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO
 
-from hooks.power import figures, ledger, power_readings
+from hooks.power import cluster_metrics, ledger, power_readings
 from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.demand import short
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.round import act, under_way
-from hooks.power.round_state import Minds, Tally
+from hooks.power.round_state import RoundState, Tally
 from onext import log, metrics
 from onext.hosts import watt_model
-from onext.hosts.actions.actuator import Event, Hand, Limits
-from onext.hosts.actions.effects import Live, clock
+from onext.hosts.actions.actuator import Actuator, Event, Limits
+from onext.hosts.actions.effects import Effects, clock
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import ConfigError
 from onext.hosts.claims import STATE_KEY
@@ -38,7 +38,7 @@ WAIT_KEY = "ONEXT_POWER_WAIT"
 _log = log.get(NAME)
 
 
-_minds = Minds()
+_state = RoundState()
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,17 @@ def snapshot(context: Context, entries: BmcConfig) -> Snapshot:
     return replace(seen, metered=watt_model.load(context.paths.state), taken=began)
 
 
-def look(context: Context, seen: Snapshot, cluster_id: int, minds: Minds) -> Look:
+def look(context: Context, seen: Snapshot, cluster_id: int, state: RoundState) -> Look:
     """Decide on one cluster; changes nothing."""
     settings, now = context.settings.power, context.now()
     policy = read(chosen(seen, cluster_id, TEMPLATE_KEY), settings)
-    recent = [when for when in minds.migrations.get(cluster_id, ()) if now - when < HOUR]
-    minds.migrations[cluster_id] = recent
+    recent = [when for when in state.migrations.get(cluster_id, ()) if now - when < HOUR]
+    state.migrations[cluster_id] = recent
     cluster = replace(observe(seen, cluster_id, settings, now), migrations=len(recent))
-    return Look(cluster, policy, decide(cluster, policy, now, minds.memories.get(cluster_id, Memory())))
+    return Look(cluster, policy, decide(cluster, policy, now, state.memories.get(cluster_id, Memory())))
 
 
-def hand(context: Context, entries: BmcConfig, look_: Look, minds: Minds) -> Hand:
+def actuator(context: Context, entries: BmcConfig, look_: Look, state: RoundState) -> Actuator:
     """Return the one who acts for this server, in its Raft term; raise Retry when it may not act."""
     raft = context.oned.raft()
     if not raft.acts:
@@ -90,8 +90,8 @@ def hand(context: Context, entries: BmcConfig, look_: Look, minds: Minds) -> Han
         min_hosts=look_.policy.min_hosts,
     )
     curves = {host.id: host.curve for host in look_.cluster.hosts}
-    world = Live(context, entries, raft.server_id, raft.term)
-    return Hand(world, limits, minds.leases, teller(settings, look_.cluster.name), curves.__getitem__)
+    world = Effects(context, entries, raft.server_id, raft.term)
+    return Actuator(world, limits, state.leases, teller(settings, look_.cluster.name), curves.__getitem__)
 
 
 @contextmanager
@@ -124,36 +124,36 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
     if not keys or not settings.clusters:
         return ""
     with alone(context):
-        _minds.load(context.paths.state)
+        _state.load(context.paths.state)
         entries = book(context)
         seen = snapshot(context, entries)
-        said = [run(context, entries, seen, cluster, _minds) for cluster in settings.clusters]
-        _minds.save(context.paths.state)
-        for number, (cluster, *_) in _minds.seen.items():
-            standing = ledger.entry(cluster, _minds.tallies.get(number, Tally()), context.now())
+        said = [run(context, entries, seen, cluster, _state) for cluster in settings.clusters]
+        _state.save(context.paths.state)
+        for number, (cluster, *_) in _state.seen.items():
+            standing = ledger.entry(cluster, _state.tallies.get(number, Tally()), context.now())
             ledger.enter(context.paths.state, number, standing)
         power_readings.read(context, entries, seen)
-    metrics.write(context.paths.metrics, NAME, figures.families(_minds.seen.values(), _minds.tallies))
+    metrics.write(context.paths.metrics, NAME, cluster_metrics.families(_state.seen.values(), _state.tallies))
     text = "; ".join(said)
     return Underway(text) if any(isinstance(line, Underway) for line in said) else text
 
 
-def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, minds: Minds) -> str:
+def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, state: RoundState) -> str:
     """Decide and act on one cluster; say how it went, and whether more is to come soon."""
     try:
-        found = look(context, seen, cluster_id, minds)
+        found = look(context, seen, cluster_id, state)
     except KeyError:
         return f"cluster {cluster_id} is not there"
-    minds.memories[cluster_id] = found.decision.memory
-    minds.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
-    acting = replace(hand(context, entries, found, minds), decided=seen.taken)
+    state.memories[cluster_id] = found.decision.memory
+    state.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
+    acting = replace(actuator(context, entries, found, state), decided=seen.taken)
     outcome = act(acting, found.cluster, found.decision.actions)
-    begun = acting.world.migrations if isinstance(acting.world, Live) else []
-    minds.migrations[cluster_id] += begun
-    tally = minds.tallies.setdefault(cluster_id, Tally())
+    begun = acting.world.migrations if isinstance(acting.world, Effects) else []
+    state.migrations[cluster_id] += begun
+    tally = state.tallies.setdefault(cluster_id, Tally())
     gb = len(begun) * _mean_gb(found.decision)
     tally.look(context.now(), len(begun), short=short(found.cluster, found.policy), gb=gb)
-    _tell_waiting(context, found, minds.told.setdefault(cluster_id, set()), acting.tell)
+    _tell_waiting(context, found, state.told.setdefault(cluster_id, set()), acting.tell)
     for host, what in outcome.items():
         _log.info("host %d: %s", host, what)
     held = f", held: {found.decision.held}" if found.decision.held else ""

@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterable
 
 from hooks.power.decide import Action, Drop, Leave, PowerOff, Return, Wake
 from onext.hosts.actions import power_off, return_to_service, wake
-from onext.hosts.actions.actuator import Hand
+from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.world import Failed, Sight, Stopped
 from onext.hosts.model import GOING, Cluster, Phase
 
 Outcome = dict[int, str]
 
 
-def act(hand: Hand, cluster: Cluster, actions: Iterable[Action]) -> Outcome:
+def act(actuator: Actuator, cluster: Cluster, actions: Iterable[Action]) -> Outcome:
     """Carry out a decision's actions, then go on with what waits; say of each host what came of it.
 
     What fails on one host does not keep the others from their turn.
     """
     outcome: Outcome = {}
     for action in actions:
-        outcome[action.host] = _safely(lambda action=action: _do(hand, action))  # type: ignore[misc]
+        outcome[action.host] = _safely(lambda action=action: _do(actuator, action))  # type: ignore[misc]
     for host in cluster.hosts:
         if host.id not in outcome and (host.phase in WAITING or (host.by_hand and host.phase in GOING)):
-            outcome[host.id] = _safely(lambda host=host: _go_on(hand, host.id))  # type: ignore[misc]
+            outcome[host.id] = _safely(lambda host=host: _go_on(actuator, host.id))  # type: ignore[misc]
     return outcome
 
 
@@ -51,42 +51,44 @@ def _safely(step: Callable[[], str]) -> str:
         return "stopped by `onext stop power`"
 
 
-def _do(hand: Hand, action: Action) -> str:
+def _do(actuator: Actuator, action: Action) -> str:
     if isinstance(action, PowerOff):
-        if hand.stale:
+        if actuator.stale:
             return "decided too long ago: decided anew"
-        return power_off.power_off(hand, action.host, action.moves, action.reason)
+        return power_off.power_off(actuator, action.host, action.moves, action.reason)
     if isinstance(action, Wake):
-        return wake.wake(hand, action.host, action.reason)
-    sight = hand.world.see(action.host)
+        return wake.wake(actuator, action.host, action.reason)
+    sight = actuator.world.see(action.host)
     if sight.claim is None:
         return "nothing of ours"
-    if hand.leases.bind(action.host, sight.claim, hand.world):
+    if actuator.leases.bind(action.host, sight.claim, actuator.world):
         return "another server's intent still binds"
-    return _give_up(hand, sight, action)
+    return _give_up(actuator, sight, action)
 
 
-def _give_up(hand: Hand, sight: Sight, action: Action) -> str:
+def _give_up(actuator: Actuator, sight: Sight, action: Action) -> str:
     assert sight.claim
     if isinstance(action, Leave):
-        return hand.leave(sight, action.reason)
+        return actuator.leave(sight, action.reason)
     if isinstance(action, Return) and sight.claim.phase in (Phase.DRAINING, Phase.CLOSING):
-        return return_to_service.go_back(hand, sight, action.reason)
+        return return_to_service.go_back(actuator, sight, action.reason)
     if isinstance(action, Drop) and sight.claim.phase is Phase.LEFT:
-        hand.release(sight)
+        actuator.release(sight)
         return action.reason
     return "not as it was any more"
 
 
-def _go_on(hand: Hand, host: int) -> str:
+def _go_on(actuator: Actuator, host: int) -> str:
     """Take the next step of a claim that waits."""
-    sight = hand.world.see(host)
+    sight = actuator.world.see(host)
     if sight.claim and sight.claim.by_hand and sight.claim.phase in GOING:
-        return power_off.power_off(hand, host, (), sight.claim.reason)  # whoever ordered it may be gone
+        return power_off.power_off(actuator, host, (), sight.claim.reason)  # whoever ordered it may be gone
     if sight.claim is None or sight.claim.phase not in WAITING:
         return "done"
-    if hand.leases.bind(host, sight.claim, hand.world):
+    if actuator.leases.bind(host, sight.claim, actuator.world):
         return "another server's intent still binds"
     if sight.claim.phase is Phase.STOPPING:
-        return power_off.stopping(hand, sight)
-    return (wake.waking if sight.claim.phase is Phase.WAKING else return_to_service.returning)(hand, sight)
+        return power_off.stopping(actuator, sight)
+    return (wake.waking if sight.claim.phase is Phase.WAKING else return_to_service.returning)(
+        actuator, sight
+    )

@@ -38,7 +38,7 @@ class Tally:
 
 
 @dataclass
-class Minds:
+class RoundState:
     """By cluster: memories, the times of our migrations, the VMs that were told why they wait."""
 
     memories: dict[int, Memory] = field(default_factory=dict)

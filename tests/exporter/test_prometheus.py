@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from exporter.dashboards.build import ALL, render
-from hooks.power import figures
+from hooks.power import cluster_metrics
 from hooks.power.decide import Memory, decide
 from hooks.power.policy import Policy
 from onext import metrics
@@ -80,7 +80,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     metrics.write(folder / "exporter/metrics", "prometheus", parts)
     cluster = Cluster(100, "alpha", (), ())
     looked_at = (cluster, Policy(), decide(cluster, Policy(), 0.0, Memory()), 0.0)
-    metrics.write(folder / "exporter/metrics", "power", figures.families([looked_at], {}))
+    metrics.write(folder / "exporter/metrics", "power", cluster_metrics.families([looked_at], {}))
     began = time.time()
 
     def page(_address: str, _path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hooks.power.commands import acting, reporting, seeing, studying
+from hooks.power.commands import orders, report, show, simulation
 
 
 @click.group("power")
@@ -13,17 +13,17 @@ def power() -> None:
 
 
 for command in (
-    seeing.plan,
-    seeing.status,
-    seeing.check,
-    acting.run_round,
-    acting.set_policy,
-    acting.switch_off,
-    acting.switch_on,
-    acting.enroll,
-    acting.fence_host,
-    studying.simulate,
-    studying.advise,
-    reporting.report,
+    show.plan,
+    show.status,
+    show.check,
+    orders.run_round,
+    orders.set_policy,
+    orders.switch_off,
+    orders.switch_on,
+    orders.enroll,
+    orders.fence_host,
+    simulation.simulate,
+    simulation.advise,
+    report.report,
 ):
     power.add_command(command)

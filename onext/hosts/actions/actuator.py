@@ -80,7 +80,7 @@ class Leases:
 
 
 @dataclass
-class Hand:
+class Actuator:
     """Does single steps; the modules beside put them in order."""
 
     world: World
@@ -96,13 +96,13 @@ class Hand:
         """Whether so much time has passed since the cluster was looked at that its decision is void."""
         return self.decided is not None and self.world.monotonic() - self.decided > self.limits.lease / 2
 
-    def say(self, sight: Sight, what: str, reason: str) -> None:
+    def report(self, sight: Sight, what: str, reason: str) -> None:
         """Tell people what happened with a host."""
         self.tell(Event(sight.id, sight.name, what, reason))
 
     def claim(self, sight: Sight, phase: Phase, record: Record | None = None, **changes: object) -> Claim:
         """Write a claim in our name (and a record), return it; what was known (capacity, failures) stays."""
-        self.go_on()
+        self.raise_if_stopped()
         world = self.world
         before = sight.claim or Claim(phase, 0.0)
         by_hand = before.by_hand or self.mark_by_hand
@@ -117,12 +117,12 @@ class Hand:
         """Remove our claim."""
         self.world.write(sight.id, None, record)
 
-    def go_on(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Raise Stopped when the kill switch is thrown."""
         if self.world.stopped():
             raise Stopped
 
-    def open_the_door(self, sight: Sight, **kept: float) -> str:
+    def reopen(self, sight: Sight, **kept: float) -> str:
         """Make a closed host DISABLED, so that it is monitored; one that we opened before is an operator's.
 
         `kept` are the times of its claim that stay as they are.
@@ -137,10 +137,10 @@ class Hand:
         return "waiting for monitoring"
 
     def leave(self, sight: Sight, reason: str) -> str:
-        """Give the host up for a day: somebody else has it in hand."""
+        """Give the host up for a day: someone else controls it."""
         until = self.world.now() + self.limits.left_alone
         self.claim(sight, Phase.LEFT, until=until, reason=reason)
-        self.say(sight, "leave", reason)
+        self.report(sight, "leave", reason)
         return f"left alone: {reason}"
 
     def waited(self, sight: Sight) -> float:
@@ -165,7 +165,7 @@ class Hand:
             return "it is not empty, closed and ours any more"
         if what.startswith("off") and world.others(sight.id) < self.limits.min_hosts:
             return f"MIN_HOSTS is {self.limits.min_hosts}, and others have gone meanwhile"
-        self.go_on()
+        self.raise_if_stopped()
         if world.monotonic() - began > self.limits.lease / 2:
             return "it took too long since the intent was written"
         return ""
@@ -189,4 +189,4 @@ class Hand:
         return f"its BMC says {answer.state.value}" + (f": {answer.error}" if answer.error else "")
 
 
-__all__ = ["Event", "Failed", "Hand", "Leases", "Limits", "Stopped"]
+__all__ = ["Actuator", "Event", "Failed", "Leases", "Limits", "Stopped"]

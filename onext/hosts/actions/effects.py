@@ -34,7 +34,7 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Live:
+class Effects:
     """Effects on behalf of this server, in the Raft term in which it began."""
 
     def __init__(self, context: Context, book: BmcConfig, server: int, term: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from onext.hosts.actions.actuator import Event, Hand
+from onext.hosts.actions.actuator import Actuator, Event
 from onext.hosts.actions.world import Sight
 from onext.hosts.model import Bmc, Phase
 from onext.oned.objects import HostState
@@ -22,38 +22,40 @@ class NotFenced(Exception):
     """The host may still run; the message says why."""
 
 
-def fence(hand: Hand, host: int, within: float, pause: Callable[[float], None] = time.sleep) -> str:
+def fence(actuator: Actuator, host: int, within: float, pause: Callable[[float], None] = time.sleep) -> str:
     """Switch a host off the hard way and return once its BMC has said twice that it is off, and it is silent.
 
     Raises NotFenced when that was not so within `within` seconds, or when it may not be done at all.
     """
-    sight = hand.world.see(host)
+    sight = actuator.world.see(host)
     if sight.state not in IN_ERROR:
         raise NotFenced(f"{sight.name} is {sight.state.name}: only a host in ERROR is fenced")
-    if not hand.world.proves_off(host):
+    if not actuator.world.proves_off(host):
         raise NotFenced(f"{sight.name} has no BMC: nobody could say whether it is off")
-    began = hand.world.monotonic()
-    hand.claim(sight, Phase.LEFT, until=hand.world.now() + hand.limits.left_alone, reason="fenced")
-    if hand.world.see(host).state not in IN_ERROR:
+    began = actuator.world.monotonic()
+    actuator.claim(
+        sight, Phase.LEFT, until=actuator.world.now() + actuator.limits.left_alone, reason="fenced"
+    )
+    if actuator.world.see(host).state not in IN_ERROR:
         raise NotFenced(f"{sight.name} has left ERROR meanwhile")
-    if hand.world.monotonic() - began > hand.limits.lease / 2:
+    if actuator.world.monotonic() - began > actuator.limits.lease / 2:
         raise NotFenced("it took too long since the intent was written")
-    hand.go_on()
-    if wrong := hand.world.switch_bmc(host, "off-hard"):
+    actuator.raise_if_stopped()
+    if wrong := actuator.world.switch_bmc(host, "off-hard"):
         raise NotFenced(f"{sight.name}: its BMC did not take it: {wrong}")
-    return _confirm(hand, sight, began + within, pause)
+    return _confirm(actuator, sight, began + within, pause)
 
 
-def _confirm(hand: Hand, sight: Sight, ends: float, pause: Callable[[float], None]) -> str:
+def _confirm(actuator: Actuator, sight: Sight, ends: float, pause: Callable[[float], None]) -> str:
     agreeing, said = 0, ""
     while agreeing < 2:
-        answer = hand.world.ask_bmc(sight.id)
+        answer = actuator.world.ask_bmc(sight.id)
         agreeing = agreeing + 1 if answer.state is Bmc.OFF else 0
         said = answer.error or answer.state.value
-        if agreeing < 2 and hand.world.monotonic() > ends:
+        if agreeing < 2 and actuator.world.monotonic() > ends:
             raise NotFenced(f"{sight.name}: its BMC does not say that it is off: {said}")
         pause(EVERY)
-    if hand.world.reachable(sight.id):
+    if actuator.world.reachable(sight.id):
         raise NotFenced(f"{sight.name}: it answers, whatever its BMC says: is it this host's BMC?")
-    hand.tell(Event(sight.id, sight.name, "fence", "switched off because oned has it in ERROR"))
+    actuator.tell(Event(sight.id, sight.name, "fence", "switched off because oned has it in ERROR"))
     return f"{sight.name} is off"

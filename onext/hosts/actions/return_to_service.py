@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onext.hosts.actions.actuator import SHUT, Hand
+from onext.hosts.actions.actuator import SHUT, Actuator
 from onext.hosts.actions.world import Sight
 from onext.hosts.model import Phase
 from onext.oned.objects import HostState
@@ -12,69 +12,71 @@ from onext.oned.objects import HostState
 WENT_OFF = "it went off while it was being given back"
 
 
-def go_back(hand: Hand, sight: Sight, reason: str, *, ordered: bool = False) -> str:
+def go_back(actuator: Actuator, sight: Sight, reason: str, *, ordered: bool = False) -> str:
     """Begin to give a host back, and come as far as can be done without waiting.
 
     `ordered`: its BMC was, or may have been, told to switch it off, which may still happen.
     """
     asked = sight.claim.asked if sight.claim and ordered else 0.0
-    claim = hand.claim(sight, Phase.RETURNING, sight.record, reason=reason, asked=asked)
-    hand.say(sight, "return", reason)
-    return returning(hand, replace(hand.world.see(sight.id), claim=claim))
+    claim = actuator.claim(sight, Phase.RETURNING, sight.record, reason=reason, asked=asked)
+    actuator.report(sight, "return", reason)
+    return returning(actuator, replace(actuator.world.see(sight.id), claim=claim))
 
 
-def returning(hand: Hand, sight: Sight) -> str:
+def returning(actuator: Actuator, sight: Sight) -> str:
     """Go on giving a host back."""
     assert sight.claim
-    hand.go_on()
-    if sight.state in SHUT and sight.claim.asked and hand.waited(sight) <= hand.limits.soft_off:
-        return _may_land(hand, sight)
+    actuator.raise_if_stopped()
+    if sight.state in SHUT and sight.claim.asked and actuator.waited(sight) <= actuator.limits.soft_off:
+        return _may_land(actuator, sight)
     if sight.state is HostState.OFFLINE:
-        return _open(hand, sight)
+        return _open(actuator, sight)
     if sight.state is HostState.DISABLED:
-        return _enable(hand, sight)
-    hand.release(sight)  # enabled: by us a moment ago, or by an operator
+        return _enable(actuator, sight)
+    actuator.release(sight)  # enabled: by us a moment ago, or by an operator
     return f"given back: {sight.claim.reason}"
 
 
-def _may_land(hand: Hand, sight: Sight) -> str:
-    """Keep the door shut while a shutdown that was ordered can still happen: VMs would go with it."""
-    return _to_be_woken(hand, sight) if hand.is_off(sight) else "waiting whether it shuts down after all"
+def _may_land(actuator: Actuator, sight: Sight) -> str:
+    """Keep it OFFLINE while a shutdown that was ordered can still happen: VMs would go with it."""
+    return (
+        _to_be_woken(actuator, sight) if actuator.is_off(sight) else "waiting whether it shuts down after all"
+    )
 
 
-def _open(hand: Hand, sight: Sight) -> str:
+def _open(actuator: Actuator, sight: Sight) -> str:
     """Open the door that we closed; where it went off after all, it is a sleeping host to be woken."""
     assert sight.claim
     if not sight.claim.capacity:  # it was being emptied: we never came to close it
-        return hand.leave(sight, "somebody else put it into OFFLINE while it was emptied")
-    return _to_be_woken(hand, sight) if hand.is_off(sight) else hand.open_the_door(sight)
+        return actuator.leave(sight, "somebody else put it into OFFLINE while it was emptied")
+    return _to_be_woken(actuator, sight) if actuator.is_off(sight) else actuator.reopen(sight)
 
 
-def _to_be_woken(hand: Hand, sight: Sight) -> str:
-    hand.claim(sight, Phase.WAKING, reason=WENT_OFF)
+def _to_be_woken(actuator: Actuator, sight: Sight) -> str:
+    actuator.claim(sight, Phase.WAKING, reason=WENT_OFF)
     return "it is off after all: to be woken"
 
 
-def _wait(hand: Hand, sight: Sight) -> str:
+def _wait(actuator: Actuator, sight: Sight) -> str:
     """Wait for monitoring; a shutdown that was ordered may still land, and a host may never come back."""
     assert sight.claim
-    if hand.is_off(sight):
-        return _to_be_woken(hand, sight)
-    if hand.world.now() < sight.claim.since:  # the clock was set back: monitoring would never be newer
-        hand.claim(sight, Phase.RETURNING, opened=True)
+    if actuator.is_off(sight):
+        return _to_be_woken(actuator, sight)
+    if actuator.world.now() < sight.claim.since:  # the clock was set back: monitoring would never be newer
+        actuator.claim(sight, Phase.RETURNING, opened=True)
         return "waiting for monitoring"
-    if hand.waited(sight) <= hand.limits.wake:
+    if actuator.waited(sight) <= actuator.limits.wake:
         return "waiting for monitoring"
-    hand.claim(sight, Phase.QUARANTINED, reason="it was given back and is not monitored")
-    hand.say(sight, "quarantine", "it was given back and is not monitored")
+    actuator.claim(sight, Phase.QUARANTINED, reason="it was given back and is not monitored")
+    actuator.report(sight, "quarantine", "it was given back and is not monitored")
     return "quarantined"
 
 
-def _enable(hand: Hand, sight: Sight) -> str:
+def _enable(actuator: Actuator, sight: Sight) -> str:
     """Enable it once monitoring has come since we began; a drain that never closed the door need not wait."""
     assert sight.claim
     if sight.claim.capacity and sight.monitored <= sight.claim.since:
-        return _wait(hand, sight)
-    hand.world.enable(sight.id)
-    hand.release(sight)
+        return _wait(actuator, sight)
+    actuator.world.enable(sight.id)
+    actuator.release(sight)
     return f"given back: {sight.claim.reason}"

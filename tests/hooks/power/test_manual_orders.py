@@ -1,4 +1,4 @@
-"""Orders by hand: the same checks as by itself."""
+"""Orders by actuator: the same checks as by itself."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -55,7 +55,7 @@ def follow(scene: Scene, what: Callable[[Order], Iterator[str]], number: int = 0
     here = observe(scene.cloud)
     look = Look(here, POLICY, decide(here, POLICY, scene.cloud.now, Memory()))
     said = []
-    for line in what(Order(scene.hand, look, here.hosts[number])):
+    for line in what(Order(scene.actuator, look, here.hosts[number])):
         said.append(line)
         scene.cloud.pass_time(10.0)
     return said

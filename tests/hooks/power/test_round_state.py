@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hooks.power import round_state
-from hooks.power.round_state import FILE, Minds
+from hooks.power.round_state import FILE, RoundState
 from onext.hosts.model import Claim, Phase
 from tests.onext.hosts.actions.scene import Scene
 
@@ -15,12 +15,12 @@ CLAIM = Claim(Phase.STOPPING, 1_800_000_000.0)
 
 def test_a_restart_does_not_wait_anew(tmp_path: Path) -> None:
     """A worker that is started again each minute would never cut the power of a host that hangs."""
-    world = Scene().hand.world
-    first = Minds()
+    world = Scene().actuator.world
+    first = RoundState()
     assert first.leases.waited(7, CLAIM, world) == 0.0
     first.save(tmp_path)
     world.cloud.pass_time(60.0)  # type: ignore[attr-defined]
-    second = Minds()
+    second = RoundState()
     second.load(tmp_path)
     assert second.leases.waited(7, CLAIM, world) == 60.0
     assert second.leases.waited(7, Claim(Phase.WAKING, 1_800_000_000.0), world) == 0.0
@@ -28,21 +28,21 @@ def test_a_restart_does_not_wait_anew(tmp_path: Path) -> None:
 
 def test_after_a_boot_clocks_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds of another boot mean nothing: a shutdown could be cut off at once."""
-    world = Scene().hand.world
+    world = Scene().actuator.world
     world.cloud.pass_time(900.0)  # type: ignore[attr-defined]
-    first = Minds()
+    first = RoundState()
     first.leases.waited(7, CLAIM, world)
     first.save(tmp_path)
     monkeypatch.setattr(round_state, "BOOT", tmp_path / "boot")
     (tmp_path / "boot").write_text("another")
-    second = Minds()
+    second = RoundState()
     second.load(tmp_path)
-    assert second.leases.waited(7, CLAIM, Scene().hand.world) == 0.0
+    assert second.leases.waited(7, CLAIM, Scene().actuator.world) == 0.0
 
 
 def test_a_file_that_is_damaged_is_forgotten(tmp_path: Path) -> None:
     """One broken file would stop power for ever."""
-    Minds().save(tmp_path)
+    RoundState().save(tmp_path)
     document = json.loads((tmp_path / FILE).read_text())
     damaged: tuple[object, ...] = (
         {**document, "waits": {"7": ["nonsense", 1, 2]}},
@@ -51,4 +51,4 @@ def test_a_file_that_is_damaged_is_forgotten(tmp_path: Path) -> None:
     )
     for wrong in damaged:
         (tmp_path / FILE).write_text(json.dumps(wrong))
-        Minds().load(tmp_path)
+        RoundState().load(tmp_path)

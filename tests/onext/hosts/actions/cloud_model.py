@@ -1,6 +1,6 @@
 """A model of a cloud: what oned believes, what the iron does, and one server's hands in it.
 
-A BMC is reached as in earnest: by an entry of bmc.yaml, through Live and the driver's own checks of who
+A BMC is reached as in earnest: by an entry of bmc.yaml, through Effects and the driver's own checks of who
 answers. Only the child process that would talk to it is played.
 """
 
@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from pydantic import SecretStr
 
-from onext.hosts.actions.effects import Live
+from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.world import Answer, Failed, Sight
 from onext.hosts.bmc import client
 from onext.hosts.bmc.config import BmcConfig
@@ -144,7 +144,7 @@ class Cloud:
         return self.machines.get((number + 1) % max(1, len(self.machines))) if other else machine
 
 
-class FakeWorld(Live):
+class FakeWorld(Effects):
     """The effects of one server on the cloud; disturbances come between any two of them."""
 
     def __init__(

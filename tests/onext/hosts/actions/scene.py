@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hooks.power.decide import Action
 from hooks.power.round import Outcome, act
 from onext.hosts.actions import power_off
-from onext.hosts.actions.actuator import Event, Hand, Leases, Limits
+from onext.hosts.actions.actuator import Actuator, Event, Leases, Limits
 from onext.hosts.model import Claim, Phase
 from tests.onext.hosts.actions.cloud_model import Cloud, FakeWorld, Machine, observe
 
@@ -18,13 +18,13 @@ class Scene:
         self.before: dict[str, Callable[[], None]] = {}
         self.log: list[str] = []
         self.events: list[Event] = []
-        self.hand = self.server(0, 1)
+        self.actuator = self.server(0, 1)
 
-    def server(self, number: int, term: int) -> Hand:
+    def server(self, number: int, term: int) -> Actuator:
         world = FakeWorld(self.cloud, number, term, None, lambda _: None)
         for name in ("write", "disable", "offline", "enable", "switch_bmc", "sync"):
             setattr(world, name, self._logged(name, getattr(world, name)))
-        return Hand(world, Limits(failures=2), Leases(), self.events.append)
+        return Actuator(world, Limits(failures=2), Leases(), self.events.append)
 
     def _logged(self, name: str, effect: Callable[..., object]) -> Callable[..., object]:
         def call(host: int, *rest: object) -> object:
@@ -40,7 +40,7 @@ class Scene:
         return self.cloud.machines[host]
 
     def off(self) -> str:
-        return power_off.power_off(self.hand, 0, (), "empty")
+        return power_off.power_off(self.actuator, 0, (), "empty")
 
     def asleep(self) -> "Scene":
         self.off()
@@ -52,13 +52,13 @@ class Scene:
         self.log.clear()
         return self
 
-    def pass_rounds(self, count: int, seconds: float = 10.0, hand: Hand | None = None) -> None:
+    def pass_rounds(self, count: int, seconds: float = 10.0, actuator: Actuator | None = None) -> None:
         for _ in range(count):
             self.cloud.pass_time(seconds)
-            self.act(hand=hand)
+            self.act(actuator=actuator)
 
-    def act(self, *actions: Action, hand: Hand | None = None) -> Outcome:
-        return act(hand or self.hand, observe(self.cloud), actions)
+    def act(self, *actions: Action, actuator: Actuator | None = None) -> Outcome:
+        return act(actuator or self.actuator, observe(self.cloud), actions)
 
     def phase(self, host: int = 0) -> Phase | None:
         claim = self.machine(host).claim

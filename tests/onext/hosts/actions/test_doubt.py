@@ -6,7 +6,7 @@ import pytest
 
 from hooks.power.decide import PowerOff, Return, Wake
 from onext.hosts.actions import wake
-from onext.hosts.actions.actuator import Hand, Leases, Limits
+from onext.hosts.actions.actuator import Actuator, Leases, Limits
 from onext.hosts.actions.fence import NotFenced, fence
 from onext.hosts.actions.world import Answer, Failed
 from onext.hosts.model import Kind, Phase
@@ -99,7 +99,7 @@ def test_hard_off_is_not_pressed_on_a_host_that_is_not_empty_any_more(scene: Sce
 
 def test_min_hosts_is_counted_again_at_the_button(scene: Scene) -> None:
     """An operator takes two hosts out while a third one is emptied: nothing would be left."""
-    scene.hand.limits = replace(scene.hand.limits, min_hosts=2)
+    scene.actuator.limits = replace(scene.actuator.limits, min_hosts=2)
 
     def taken_out() -> None:
         scene.machine(1).state = HostState.DISABLED
@@ -113,11 +113,11 @@ def test_min_hosts_is_counted_again_at_the_button(scene: Scene) -> None:
 
 def test_a_decision_grows_old(scene: Scene) -> None:
     """A worker that was stopped for an hour would act on the load of an hour ago."""
-    scene.hand.decided = scene.cloud.monotonic
+    scene.actuator.decided = scene.cloud.monotonic
     scene.cloud.pass_time(61)
     assert "too long ago" in scene.act(PowerOff(0, "empty"))[0]
     assert scene.log == []
-    scene.hand.decided = scene.cloud.monotonic
+    scene.actuator.decided = scene.cloud.monotonic
     assert "asked" in scene.act(PowerOff(0, "empty"))[0]
 
 
@@ -137,7 +137,7 @@ def test_a_clock_that_jumps_shortens_no_shutdown(scene: Scene, jump: float) -> N
 def test_a_clock_that_jumps_fails_no_wake(scene: Scene, jump: float) -> None:
     """A good host would be quarantined because somebody set the time."""
     scene.asleep()
-    wake.wake(scene.hand, 0, "needed")
+    wake.wake(scene.actuator, 0, "needed")
     scene.cloud.now += jump
     scene.pass_rounds(40)
     assert (scene.phase(), scene.machine().state) == (None, HostState.MONITORED)
@@ -154,8 +154,8 @@ def test_a_worker_that_was_away_quarantines_no_host_that_is_well(scene: Scene, j
     assert scene.phase() is Phase.RETURNING
     scene.cloud.now += jump
     scene.cloud.monotonic += 7200.0
-    hand = scene.server(0, 1)
-    scene.pass_rounds(8, hand=hand)
+    actuator = scene.server(0, 1)
+    scene.pass_rounds(8, actuator=actuator)
     assert scene.machine().state is HostState.MONITORED
     assert scene.told("quarantine") == []
 
@@ -164,7 +164,7 @@ def test_a_worker_that_was_away_quarantines_no_host_that_is_well(scene: Scene, j
 def test_an_operators_offline_on_the_way_back_is_his(scene: Scene, begun: str) -> None:
     """He puts a host aside for repair, and we would let VMs in."""
     scene.asleep()
-    wake.wake(scene.hand, 0, "needed")
+    wake.wake(scene.actuator, 0, "needed")
     if begun == "returning":
         scene = Scene()
         scene.before["offline"] = lambda: scene.cloud.vms.update({9: FakeVm(9, 0, Kind.RUNNING)})
@@ -195,13 +195,13 @@ def test_a_sleeping_host_that_is_taken_while_its_bmc_is_asked_is_not_woken(
 ) -> None:
     """An operator who takes it in the seconds that its BMC needs would have it switched on under his hands."""
     scene.asleep()
-    ask = scene.hand.world.ask_bmc
+    ask = scene.actuator.world.ask_bmc
 
     def slowly(host: int) -> Answer:
         scene.machine().state = HostState.DISABLED
         return ask(host)
 
-    monkeypatch.setattr(scene.hand.world, "ask_bmc", slowly)
+    monkeypatch.setattr(scene.actuator.world, "ask_bmc", slowly)
     assert "DISABLED while it slept" in scene.act(Wake(0, "needed"))[0]
     assert not any(entry.startswith("switch_bmc") for entry in scene.log)
 
@@ -221,14 +221,14 @@ def test_a_host_put_offline_while_its_bmc_was_asked_is_left(scene: Scene) -> Non
 def test_what_a_person_ordered_is_carried_to_its_end_without_him(scene: Scene) -> None:
     """His terminal closes in the middle of `onext power off`: the host would be disabled for ever."""
     scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
-    scene.hand.mark_by_hand = True
+    scene.actuator.mark_by_hand = True
     scene.off()
     assert scene.phase() is Phase.DRAINING
     worker = scene.server(0, 1)
-    scene.pass_rounds(3, hand=worker)
+    scene.pass_rounds(3, actuator=worker)
     assert scene.phase() is Phase.DRAINING
     scene.cloud.vms[9].host = 1
-    scene.pass_rounds(8, hand=worker)
+    scene.pass_rounds(8, actuator=worker)
     assert scene.phase() is Phase.OFF
     claim = scene.machine().claim
     assert claim
@@ -238,7 +238,7 @@ def test_what_a_person_ordered_is_carried_to_its_end_without_him(scene: Scene) -
 def test_a_drain_by_hand_that_never_ends_is_given_back(scene: Scene) -> None:
     """A VM that does not leave would keep its host disabled for ever."""
     scene.cloud.vms[9] = FakeVm(9, 0, Kind.PARKED)
-    scene.hand.mark_by_hand = True
+    scene.actuator.mark_by_hand = True
     scene.off()
     scene.pass_rounds(100, 100.0)
     assert (scene.phase(), scene.machine().state) == (None, HostState.MONITORED)
@@ -263,15 +263,15 @@ def test_another_front_end_goes_on_from_every_step(scene: Scene, moment: str) ->
     for _ in range(40):
         scene.cloud.pass_time(10)
         begun = scene.phase() in (None, Phase.DRAINING, Phase.CLOSING)
-        scene.act(*[PowerOff(0, "empty")] if begun else [], hand=other)
+        scene.act(*[PowerOff(0, "empty")] if begun else [], actuator=other)
     assert scene.cloud.violations == []
     assert scene.phase() is Phase.OFF
-    scene.act(Wake(0, "needed"), hand=other)
-    scene.pass_rounds(30, hand=other)
+    scene.act(Wake(0, "needed"), actuator=other)
+    scene.pass_rounds(30, actuator=other)
     assert (scene.phase(), scene.machine().state) == (None, HostState.MONITORED)
 
 
-def test_a_vm_that_came_before_a_dead_front_end_shut_the_door(scene: Scene) -> None:
+def test_a_vm_that_came_before_a_dead_front_end_set_offline(scene: Scene) -> None:
     """DISABLED and claimed, the host would pass for somebody else's, and be lost for ever."""
 
     def dies() -> None:
@@ -284,10 +284,10 @@ def test_a_vm_that_came_before_a_dead_front_end_shut_the_door(scene: Scene) -> N
     scene.cloud.leader, scene.cloud.term = 1, 2
     scene.cloud.pass_time(200)
     other = scene.server(1, 2)
-    scene.act(PowerOff(0, "empty"), hand=other)
+    scene.act(PowerOff(0, "empty"), actuator=other)
     scene.cloud.pass_time(200)
-    scene.act(PowerOff(0, "empty"), hand=other)
-    scene.pass_rounds(30, hand=other)
+    scene.act(PowerOff(0, "empty"), actuator=other)
+    scene.pass_rounds(30, actuator=other)
     assert scene.cloud.violations == []
     assert (scene.phase(), scene.machine().state) == (None, HostState.MONITORED)
 
@@ -301,9 +301,9 @@ def test_an_operators_offline_in_a_drain_that_is_given_up_is_his(scene: Scene) -
     scene.machine().state, scene.machine().operators = HostState.OFFLINE, "new"
     scene.cloud.pass_time(200)
     other = scene.server(1, 2)
-    scene.act(Return(0, "needed"), hand=other)
+    scene.act(Return(0, "needed"), actuator=other)
     scene.cloud.pass_time(200)
-    scene.act(Return(0, "needed"), hand=other)
+    scene.act(Return(0, "needed"), actuator=other)
     assert scene.cloud.violations == []
     assert (scene.phase(), scene.machine().state) == (Phase.LEFT, HostState.OFFLINE)
 
@@ -312,7 +312,7 @@ def test_a_new_leader_wakes_what_sleeps_at_once(scene: Scene) -> None:
     """A claim of a host that is off binds nobody: VMs would wait for a lease that nobody needs."""
     scene.asleep()
     scene.cloud.leader, scene.cloud.term = 1, 2
-    assert "asked" in scene.act(Wake(0, "needed"), hand=scene.server(1, 2))[0]
+    assert "asked" in scene.act(Wake(0, "needed"), actuator=scene.server(1, 2))[0]
     assert scene.cloud.violations == []
 
 
@@ -337,14 +337,14 @@ def test_a_fence_is_not_true_while_the_host_answers(scene: Scene) -> None:
     scene.machine().state = HostState.ERROR
     scene.machine().fault = "says-off"
     with pytest.raises(NotFenced, match="it answers, whatever its BMC says"):
-        fence(scene.hand, 0, 30, scene.cloud.pass_time)
+        fence(scene.actuator, 0, 30, scene.cloud.pass_time)
 
 
 def test_a_slow_fence_is_no_success(scene: Scene) -> None:
     """The order may have been taken, and nobody knows."""
     scene.machine().state, scene.machine().fault = HostState.ERROR, "slow"
     with pytest.raises(NotFenced, match="no answer within"):
-        fence(scene.hand, 0, 30, scene.cloud.pass_time)
+        fence(scene.actuator, 0, 30, scene.cloud.pass_time)
 
 
 def test_leases_count_by_our_own_clock() -> None:
@@ -353,7 +353,7 @@ def test_leases_count_by_our_own_clock() -> None:
     scene.off()
     claim = scene.machine().claim
     assert claim
-    leases, other = Leases(), Hand(scene.server(1, 2).world, Limits())
+    leases, other = Leases(), Actuator(scene.server(1, 2).world, Limits())
     far = replace(claim, since=claim.since + 1e9)
     assert leases.bind(0, far, other.world)
     scene.cloud.monotonic += 119.0

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from onext.hosts.actions.effects import Live, clock
+from onext.hosts.actions.effects import Effects, clock
 from onext.hosts.actions.world import Failed
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.claims import STATE_KEY, claim_of, claim_vector
@@ -74,12 +74,12 @@ def oned(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> Oned:
 
 
 @pytest.fixture
-def live(oned: Oned) -> Live:
+def live(oned: Oned) -> Effects:
     """Give the hands of server 2."""
     context = SimpleNamespace(
         settings=Settings(), oned=oned, now=lambda: 1_800_000_000.0, stopped=lambda part: part == "power"
     )
-    return Live(context, BmcConfig(Path("bmc.yaml")), 2, 7)  # type: ignore[arg-type]
+    return Effects(context, BmcConfig(Path("bmc.yaml")), 2, 7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def live(oned: Oned) -> Live:
     [("vm.active", 7, 14), ("vm.poweroff", 0, 7), ("vm.suspended", 2, 8), ("vm.active-migrated", 1, 4)],
 )
 def test_a_vm_of_any_state_is_seen_though_its_host_does_not_list_it(
-    live: Live, oned: Oned, recorded: str, host: int, number: int
+    live: Effects, oned: Oned, recorded: str, host: int, number: int
 ) -> None:
     """A host's own list leaves out VMs that resume on it: it would be switched off under them."""
     oned.host_, oned.vms = "host.error", ["vm.done", recorded, "vm.pending"]
@@ -97,14 +97,14 @@ def test_a_vm_of_any_state_is_seen_though_its_host_does_not_list_it(
 
 @pytest.mark.parametrize(("recorded", "host"), [("vm.stopped", 2), ("vm.undeployed", 1), ("vm.done", 3)])
 def test_vms_that_have_left_do_not_hold_their_last_host(
-    live: Live, oned: Oned, recorded: str, host: int
+    live: Effects, oned: Oned, recorded: str, host: int
 ) -> None:
     """Each host that ever had a VM would burn for ever."""
     oned.host_, oned.vms = "host.error", [recorded]
     assert live.see(host).empty
 
 
-def test_the_hosts_own_list_counts_too(live: Live, oned: Oned) -> None:
+def test_the_hosts_own_list_counts_too(live: Effects, oned: Oned) -> None:
     """A VM that is leaving is in its list, and its history says elsewhere already."""
     oned.vms = []
     sight = live.see(6)
@@ -113,7 +113,7 @@ def test_the_hosts_own_list_counts_too(live: Live, oned: Oned) -> None:
     assert sight.monitored > 1_700_000_000
 
 
-def test_what_an_offline_host_forgets_is_kept(live: Live, oned: Oned) -> None:
+def test_what_an_offline_host_forgets_is_kept(live: Effects, oned: Oned) -> None:
     """Nobody would know what fits on a sleeping host."""
     kept = live.see(6).capacity
     assert (kept["TOTAL_CPU"], kept["MAX_MEM"]) == ("800", "16777216")
@@ -123,7 +123,7 @@ def test_what_an_offline_host_forgets_is_kept(live: Live, oned: Oned) -> None:
     assert live.see(6).capacity == {}
 
 
-def test_a_claim_comes_back_as_it_was_written(live: Live, oned: Oned) -> None:
+def test_a_claim_comes_back_as_it_was_written(live: Effects, oned: Oned) -> None:
     """Another front-end goes on from what stands in the template."""
     assert claim_of(claim_vector(CLAIM)) == CLAIM
     live.write(6, CLAIM)
@@ -139,7 +139,7 @@ def claimed(element: Element, claim: Claim) -> None:
         ET.SubElement(vector if vector is not None else ET.SubElement(template, STATE_KEY), key).text = value
 
 
-def test_others_are_those_of_the_cluster_that_take_vms(live: Live, oned: Oned) -> None:
+def test_others_are_those_of_the_cluster_that_take_vms(live: Effects, oned: Oned) -> None:
     """MIN_HOSTS would be counted with hosts that sleep, are sick, or stand elsewhere."""
     assert live.others(0) == 4
     assert live.others(8) == 2  # 5 and 6: 7 is offline
@@ -159,15 +159,15 @@ def test_others_are_those_of_the_cluster_that_take_vms(live: Live, oned: Oned) -
     ],
 )
 def test_only_a_vm_that_still_stands_there_is_moved(
-    live: Live, oned: Oned, recorded: str, source: int, told: object
+    live: Effects, oned: Oned, recorded: str, source: int, told: object
 ) -> None:
-    """Live where it runs, cold where it does not, enforced always, and never from where it is not."""
+    """Effects where it runs, cold where it does not, enforced always, and never from where it is not."""
     oned.vms = [recorded]
     assert live.migrate(14, source, 3) is (told is not None)
     assert oned.told == ([told] if told else [])
 
 
-EFFECTS: list[Callable[[Live], object]] = [
+EFFECTS: list[Callable[[Effects], object]] = [
     lambda live: live.see(6),
     lambda live: live.others(6),
     lambda live: live.write(6, None),
@@ -180,7 +180,7 @@ EFFECTS: list[Callable[[Live], object]] = [
 
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_an_oned_that_fails_is_one_kind_of_failure(
-    live: Live, oned: Oned, effect: Callable[[Live], object]
+    live: Effects, oned: Oned, effect: Callable[[Effects], object]
 ) -> None:
     """An exception that nobody expects would end the round, and keep the other hosts waiting for ever."""
     oned.fails = TimedOut("one.host.info: no answer after 30 s")
@@ -189,7 +189,7 @@ def test_an_oned_that_fails_is_one_kind_of_failure(
 
 
 def test_a_pool_that_is_cut_is_a_failure_and_no_empty_host(
-    live: Live, oned: Oned, monkeypatch: pytest.MonkeyPatch
+    live: Effects, oned: Oned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a list of VMs would show a host without VMs."""
     monkeypatch.setattr(stream, "pool", lambda *_, **__: iter([b"<VM><HID>6</HID>"]))
@@ -197,20 +197,20 @@ def test_a_pool_that_is_cut_is_a_failure_and_no_empty_host(
         live.see(6)
 
 
-def test_a_vm_that_is_gone_is_not_moved(live: Live, oned: Oned) -> None:
+def test_a_vm_that_is_gone_is_not_moved(live: Effects, oned: Oned) -> None:
     """Its deletion would end the whole drain."""
     oned.fails = NotFound("one.vm.info: no such VM")
     assert not live.migrate(14, 7, 3)
 
 
-def test_a_host_without_an_entry_is_silent_and_takes_no_order(live: Live) -> None:
+def test_a_host_without_an_entry_is_silent_and_takes_no_order(live: Effects) -> None:
     """Its address would be guessed."""
     assert live.ask_bmc(3).state is Bmc.SILENT
     assert "no entry" in live.switch_bmc(3, "off-hard")
     assert live.proves_off(3)
 
 
-def test_the_kill_switch_is_read_each_time_and_the_clock_grows(live: Live) -> None:
+def test_the_kill_switch_is_read_each_time_and_the_clock_grows(live: Effects) -> None:
     """A stop would take effect only with the next worker."""
     assert live.stopped()
     before = clock()

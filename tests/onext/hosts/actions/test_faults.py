@@ -19,7 +19,7 @@ from hooks.power.manual_orders import Refused, evacuation
 from hooks.power.policy import Mode, Policy, read
 from hooks.power.round import act
 from onext.hosts.actions import power_off, wake
-from onext.hosts.actions.actuator import Hand, Leases, Limits
+from onext.hosts.actions.actuator import Actuator, Leases, Limits
 from onext.hosts.actions.fence import NotFenced, fence
 from onext.hosts.actions.world import Failed, Stopped
 from onext.hosts.model import Claim, Cluster, Kind, Phase
@@ -113,12 +113,12 @@ class PowerMachine(RuleBasedStateMachine):
         world.min_hosts = self.policy.min_hosts
         return world
 
-    def _hand(self, world: FakeWorld) -> Hand:
+    def _hand(self, world: FakeWorld) -> Actuator:
         policy = self.policy
         limits = Limits(
             failures=policy.wake_failures, wake=policy.wake_timeout, min_hosts=policy.min_hosts, drain=1200.0
         )
-        return Hand(world, limits, self.servers[world.server].leases, decided=world.monotonic())
+        return Actuator(world, limits, self.servers[world.server].leases, decided=world.monotonic())
 
     @rule(
         server=st.integers(0, 1),
@@ -216,12 +216,12 @@ class PowerMachine(RuleBasedStateMachine):
         found = next(may, None)
         if found is None:
             return
-        hand = self._hand(world)
-        hand.mark_by_hand = True
+        actuator = self._hand(world)
+        actuator.mark_by_hand = True
         try:
             moves = evacuation(cluster, policy, found)
             for _ in range(steps):
-                power_off.power_off(hand, found.id, moves, "by hand")
+                power_off.power_off(actuator, found.id, moves, "by hand")
                 self.cloud.pass_time(3.0)
         except (Refused, Failed, Stopped, Killed):
             return

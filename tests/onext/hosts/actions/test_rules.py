@@ -59,7 +59,7 @@ def test_a_vm_that_comes_at_any_step_saves_its_host(scene: Scene, moment: str) -
     for _ in range(4):
         claim = scene.machine().claim
         draining = claim is not None and claim.phase is Phase.DRAINING
-        act(scene.hand, observe(scene.cloud), [Return(0, "not empty")] if draining else [])
+        act(scene.actuator, observe(scene.cloud), [Return(0, "not empty")] if draining else [])
         scene.cloud.pass_time(20)
     assert scene.machine().state is HostState.MONITORED
     assert scene.machine().claim is None
@@ -122,7 +122,7 @@ def test_the_kill_switch_stops_between_two_steps(scene: Scene) -> None:
     """It would take effect only when all is over."""
 
     def stop() -> None:
-        scene.hand.world.halted = True  # type: ignore[attr-defined]
+        scene.actuator.world.halted = True  # type: ignore[attr-defined]
 
     scene.before["disable"] = stop
     with pytest.raises(Stopped):
@@ -144,10 +144,10 @@ def test_an_operators_enable_while_draining_wins(scene: Scene) -> None:
 def test_order_of_waking(scene: Scene) -> None:
     """A host that takes VMs before its drivers are current breaks them."""
     scene.asleep()
-    wake.wake(scene.hand, 0, "needed")
+    wake.wake(scene.actuator, 0, "needed")
     for _ in range(30):
         scene.cloud.pass_time(10)
-        act(scene.hand, observe(scene.cloud), [])
+        act(scene.actuator, observe(scene.cloud), [])
     assert scene.log == [
         "write waking",
         "write waking",
@@ -167,11 +167,11 @@ def test_order_of_waking(scene: Scene) -> None:
 def test_enabling_waits_for_monitoring_newer_than_the_wake(scene: Scene) -> None:
     """`enable` alone proves nothing: oned believes an old capacity."""
     scene.asleep()
-    wake.wake(scene.hand, 0, "needed")
+    wake.wake(scene.actuator, 0, "needed")
     scene.cloud.pass_time(130)
     scene.machine().deaf = True
     for _ in range(3):
-        act(scene.hand, observe(scene.cloud), [])
+        act(scene.actuator, observe(scene.cloud), [])
         scene.cloud.pass_time(10)
     assert "disable" in scene.log
     assert "enable" not in scene.log
@@ -181,16 +181,16 @@ def test_a_failed_wake_is_tried_again_and_then_quarantined(scene: Scene) -> None
     """A broken host would be counted on for ever, or its failure never be seen."""
     scene.asleep()
     scene.machine().fault = "lying"
-    wake.wake(scene.hand, 0, "needed")
+    wake.wake(scene.actuator, 0, "needed")
     scene.cloud.pass_time(601)
-    act(scene.hand, observe(scene.cloud), [])
+    act(scene.actuator, observe(scene.cloud), [])
     assert [event.what for event in scene.events][-1] == "wake-failed"
     scene.cloud.pass_time(601)
-    act(scene.hand, observe(scene.cloud), [])
+    act(scene.actuator, observe(scene.cloud), [])
     assert scene.events[-1].what == "quarantine"
     assert scene.events[-1].alarming
     assert scene.machine().record.failed_wakes == 2
-    assert "not ours" in wake.wake(scene.hand, 0, "needed")
+    assert "not ours" in wake.wake(scene.actuator, 0, "needed")
 
 
 def test_a_host_without_a_bmc_sleeps_and_wakes(scene: Scene) -> None:
@@ -198,40 +198,40 @@ def test_a_host_without_a_bmc_sleeps_and_wakes(scene: Scene) -> None:
     scene.machine().sleeper = True
     assert scene.off() == "off"
     scene.cloud.pass_time(60)
-    wake.wake(scene.hand, 0, "needed")
+    wake.wake(scene.actuator, 0, "needed")
     for _ in range(40):
         scene.cloud.pass_time(10)
-        act(scene.hand, observe(scene.cloud), [])
+        act(scene.actuator, observe(scene.cloud), [])
     assert scene.machine().claim is None
     assert scene.machine().state is HostState.MONITORED
     scene.machine().state = HostState.ERROR
     with pytest.raises(NotFenced, match="no BMC"):
-        fence(scene.hand, 0, 30, scene.cloud.pass_time)
+        fence(scene.actuator, 0, 30, scene.cloud.pass_time)
 
 
 def test_a_stranger_at_the_button_is_left_alone(scene: Scene) -> None:
     """We would fight with a person."""
     scene.asleep()
-    act(scene.hand, observe(scene.cloud), [Action(0, "x")])
+    act(scene.actuator, observe(scene.cloud), [Action(0, "x")])
     scene.machine().claim = replace(scene.machine().claim or Claim(Phase.OFF, 0), phase=Phase.LEFT)
-    assert "not ours" in wake.wake(scene.hand, 0, "needed")
+    assert "not ours" in wake.wake(scene.actuator, 0, "needed")
     assert not any("switch" in entry for entry in scene.log)
 
 
 def test_fence_needs_error_and_a_confirmed_off(scene: Scene) -> None:
     """High availability would start a VM twice."""
     with pytest.raises(NotFenced, match="only a host in ERROR"):
-        fence(scene.hand, 0, 30, scene.cloud.pass_time)
+        fence(scene.actuator, 0, 30, scene.cloud.pass_time)
     scene.machine().state = HostState.ERROR
     scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
     scene.machine().fault = "lying"
     with pytest.raises(NotFenced, match="does not say that it is off"):
-        fence(scene.hand, 0, 30, scene.cloud.pass_time)
+        fence(scene.actuator, 0, 30, scene.cloud.pass_time)
     scene.machine().fault = "other"
     with pytest.raises(NotFenced, match="did not take it"):
-        fence(scene.hand, 0, 30, scene.cloud.pass_time)
+        fence(scene.actuator, 0, 30, scene.cloud.pass_time)
     scene.machine().fault = ""
     scene.cloud.violations.clear()
-    assert "is off" in fence(scene.hand, 0, 30, scene.cloud.pass_time)
+    assert "is off" in fence(scene.actuator, 0, 30, scene.cloud.pass_time)
     assert scene.log.count("switch_bmc off-hard") == 3
     assert scene.log.index("write left") < scene.log.index("switch_bmc off-hard")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks.power.commands.placement import one_drs, placement, rank, scheduler
+from hooks.power.commands.scheduler_policy import one_drs, placement, rank, scheduler
 from tests.waiting import PATIENCE
 
 SHIPPED = """#  DEFAULT_SCHED: Definition of the default scheduling algorithm

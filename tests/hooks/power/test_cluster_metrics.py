@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from hooks.power import figures
+from hooks.power import cluster_metrics
 from hooks.power.decide import Memory, decide
 from hooks.power.demand import Wakes
 from hooks.power.policy import Mode, Policy
-from hooks.power.round_state import Minds, Tally
+from hooks.power.round_state import RoundState, Tally
 from onext.hosts.energy import Curve
 from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import Size
@@ -26,7 +26,9 @@ def test_figures_say_what_a_person_asks() -> None:
     cluster = Cluster(100, 'al"pha', (awake, asleep), (waits,), (Size(100, 1024),))
     policy = Policy(mode=Mode.AUTO, min_hosts=1)
     decision = decide(cluster, policy, NOW, Memory())
-    text = render(figures.families([(cluster, policy, decision, NOW)], {100: Tally(7, 30.0, NOW, 2.0)}))
+    text = render(
+        cluster_metrics.families([(cluster, policy, decision, NOW)], {100: Tally(7, 30.0, NOW, 2.0)})
+    )
     label = 'cluster="100",name="al\\"pha"'
     assert f'onext_power_hosts{{{label},state="on"}} 1.0' in text
     assert f'onext_power_hosts{{{label},state="off"}} 1.0' in text
@@ -44,15 +46,15 @@ def test_figures_say_what_a_person_asks() -> None:
 
 def test_rounds_remember_across_processes(tmp_path: Path) -> None:
     """`onext power run` from cron would never switch anything off: each run would be the first."""
-    minds = Minds()
-    minds.memories[100] = Memory({3: NOW}, {9: Wakes(2, NOW)})
-    minds.migrations, minds.told = {100: [NOW]}, {100: {9}, 101: set()}
-    minds.tallies[100] = Tally(5, 60.0, NOW, 12.5)
-    minds.save(tmp_path)
-    other = Minds()
+    state = RoundState()
+    state.memories[100] = Memory({3: NOW}, {9: Wakes(2, NOW)})
+    state.migrations, state.told = {100: [NOW]}, {100: {9}, 101: set()}
+    state.tallies[100] = Tally(5, 60.0, NOW, 12.5)
+    state.save(tmp_path)
+    other = RoundState()
     other.load(tmp_path)
     assert (other.memories, other.migrations, other.told, other.tallies) == (
-        minds.memories, minds.migrations, minds.told, minds.tallies,
+        state.memories, state.migrations, state.told, state.tallies,
     )  # fmt: skip
     (tmp_path / "power.json").write_text("{cut")
     other.load(tmp_path)

@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from hooks.power import part
-from hooks.power.commands.seeing import looks
-from hooks.power.commands.since import seconds
+from hooks.power.commands.show import looks
+from hooks.power.commands.time_span import seconds
 from hooks.power.history import accounting, known
 from hooks.power.policy import Mode, Policy
 from hooks.power.simulate.plot import Line, Panel, svg

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from hooks.power import ledger, part
-from hooks.power.commands.seeing import looks
-from hooks.power.commands.since import seconds
+from hooks.power.commands.show import looks
+from hooks.power.commands.time_span import seconds
 from hooks.power.ledger import Entry
-from hooks.power.round_state import Minds, Tally
+from hooks.power.round_state import RoundState, Tally
 from hooks.power.simulate.plot import Line, Panel, svg
 from onext.command import front_end, json_option
 from onext.hosts.energy import JOULES_PER_GB, JOULES_PER_KWH, sources
@@ -45,11 +45,11 @@ NONE = Entry(*[0.0] * 9)
 @front_end
 def report(context: Context, span: float | None, plot: Path | None, *, as_json: bool) -> None:
     """Show what each cluster has saved, by the hosts' own records."""
-    minds = Minds()
-    minds.load(context.paths.state)
+    state = RoundState()
+    state.load(context.paths.state)
     rows: list[Row] = []
     for look in looks(context, ()):
-        tally, number = minds.tallies.get(look.cluster.id, Tally()), look.cluster.id
+        tally, number = state.tallies.get(look.cluster.id, Tally()), look.cluster.id
         now = ledger.entry(look.cluster, tally, context.now())
         entries = [*ledger.read(context.paths.state, number), now]
         period = ledger.since(entries, now.when - span) if span is not None else entries

@@ -1,4 +1,4 @@
-"""What changes something: a round, the policy, and hosts by hand."""
+"""What changes something: a round, the policy, and hosts by actuator."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import click
 from hooks.power import manual_orders, part
 from hooks.power.policy import TEMPLATE_KEY, check
 from onext.command import front_end
-from onext.hosts.actions.actuator import Hand, Leases, Limits
-from onext.hosts.actions.effects import Live
+from onext.hosts.actions.actuator import Actuator, Leases, Limits
+from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.fence import NotFenced, fence
 from onext.hosts.actions.world import Failed, Stopped
 from onext.hosts.inventory.cluster import chosen
@@ -120,11 +120,11 @@ def fence_host(context: Context, host: str | None, template: IO[bytes] | None, w
     raft = context.oned.raft()
     if not raft.acts:
         sys.exit("onext: not fenced: this server does not lead")
-    world = Live(context, part.book(context), raft.server_id, raft.term)
+    world = Effects(context, part.book(context), raft.server_id, raft.term)
     settings = context.settings.power
-    hand = Hand(world, Limits(lease=settings.lease), Leases(), teller(settings, ""))
+    actuator = Actuator(world, Limits(lease=settings.lease), Leases(), teller(settings, ""))
     try:
-        click.echo(fence(hand, number, within))
+        click.echo(fence(actuator, number, within))
     except (NotFenced, Failed) as error:
         sys.exit(f"onext: not fenced: {error}")
     except Stopped:

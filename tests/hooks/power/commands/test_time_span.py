@@ -6,7 +6,7 @@ from typing import cast
 import click
 import pytest
 
-from hooks.power.commands.since import seconds
+from hooks.power.commands.time_span import seconds
 
 NOTHING = cast("click.Context", None)
 

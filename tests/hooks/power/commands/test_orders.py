@@ -8,7 +8,7 @@ import click
 import pytest
 
 from hooks.power import part
-from hooks.power.commands import acting
+from hooks.power.commands import orders
 from onext.part import Context, Retry
 from onext.paths import Paths
 
@@ -17,9 +17,9 @@ def test_the_worker_has_its_rounds_while_an_order_is_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing would be woken for the hours that emptying a host by hand may take."""
-    monkeypatch.setattr(acting, "PAUSE", 0.0)
+    monkeypatch.setattr(orders, "PAUSE", 0.0)
     context, said = Context(Paths.self_contained(tmp_path)), []
-    for line in acting._turns(context, iter(("drained", "off"))):
+    for line in orders._turns(context, iter(("drained", "off"))):
         said.append(line)
         with part.alone(context):
             pass
@@ -36,8 +36,8 @@ def test_a_step_and_a_round_are_never_at_once(tmp_path: Path) -> None:
 def test_the_host_to_fence_comes_as_host_error_gives_it() -> None:
     """High availability would fence nothing, or another host: 7.0.2 writes strict base64 to standard input."""
     template = base64.b64encode(b"<HOST><ID>12</ID><NAME>node-a</NAME></HOST>")
-    assert acting._host_id(None, io.BytesIO(template)) == 12
-    assert acting._host_id("7", None) == 7
+    assert orders._host_id(None, io.BytesIO(template)) == 12
+    assert orders._host_id("7", None) == 7
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_the_host_to_fence_comes_as_host_error_gives_it() -> None:
 def test_no_host_is_no_fencing(data: bytes) -> None:
     """A cut payload must not be taken for another host."""
     with pytest.raises(click.UsageError, match="the id of a host is needed"):
-        acting._host_id(None, io.BytesIO(data))
+        orders._host_id(None, io.BytesIO(data))
 
 
 @pytest.mark.parametrize("host", ["node-7", None])
 def test_a_name_is_no_id(host: str | None) -> None:
     """Two hosts may answer to one name; the one in ERROR has an id."""
     with pytest.raises(click.UsageError):
-        acting._host_id(host, None)
+        orders._host_id(host, None)

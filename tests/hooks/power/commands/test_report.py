@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hooks.power.commands.reporting import NONE, drawn, row
+from hooks.power.commands.report import NONE, drawn, row
 from hooks.power.decide import Memory, decide
 from hooks.power.ledger import Entry
 from hooks.power.part import Look

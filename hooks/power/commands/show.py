@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import click
 
 from hooks.power import part
-from hooks.power.commands.placement import placement
+from hooks.power.commands.scheduler_policy import placement
 from hooks.power.decide import Action, Memory, PowerOff
 from hooks.power.policy import Mode
-from hooks.power.round_state import Minds
+from hooks.power.round_state import RoundState
 from onext.command import front_end, json_option
 from onext.hosts.energy import JOULES_PER_KWH, sources
 from onext.hosts.inventory.snapshot import Snapshot
@@ -49,9 +49,9 @@ def looks(context: Context, clusters: Sequence[int]) -> Iterator[part.Look]:
         raise click.UsageError(f"no cluster is named in `power: clusters:` of {context.paths.settings}")
     seen = part.snapshot(context, part.book(context))
     for cluster in chosen:
-        minds = Minds({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
+        state = RoundState({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
         try:
-            yield part.look(context, seen, cluster, minds)
+            yield part.look(context, seen, cluster, state)
         except KeyError:
             raise click.UsageError(f"there is no cluster {cluster}; see `onecluster list`") from None
 
