@@ -90,6 +90,10 @@ POWER = (
     ),
     _gauge("host_power_watts", "Power of the host's CPUs and memory as RAPL sees it, not wall power."),
     _counter("host_energy_joules_total", "Energy of the host's CPUs and memory as RAPL counts it."),
+    _counter(
+        "power_implausible_total",
+        "Figures of a host or its VMs that cannot be true, since the exporter started; they are left out.",
+    ),
     _gauge("power_source_up", "Whether the host's power exporter gave figures when it was last asked."),
 )
 SELF = (

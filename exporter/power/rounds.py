@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from exporter.power.readings import NotPower, Reading, Source, read
+from exporter.power.readings import Implausible, NotPower, Reading, Source, read
 from onext.http import Http, HttpError
 from onext.settings.exporter import Power
 
 _LARGEST = 16 << 20  # bytes of one page: some 80,000 processes
 _LONGEST = 16  # times the back-off, for a host that never answers
 _HURRIED = 2  # so many of them count as one failure
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _log = logging.getLogger("onext.exporter")
 
 
 @dataclass
 class Host:
-    """What is remembered of a host: which source to ask, when again, and what it said last."""
+    """What is remembered of a host: which source to ask, when again, and what it answered last."""
 
     name: str
     choice: int = 0  # index into the sources
@@ -33,6 +36,8 @@ class Host:
     busy: bool = False
     reading: Reading | None = None
     tried: dict[Source, bool] = field(default_factory=dict)  # which sources were asked, and answered
+    implausible: Counter[Source] = field(default_factory=Counter)
+    reported: dict[Source, str] = field(default_factory=dict)  # kind of the failure that was logged last
 
     @property
     def answers(self) -> bool:
@@ -83,40 +88,77 @@ class Rounds:
             return False
         if now - host.asked < self._settings.interval:
             return False
-        host.reading = None  # what it says now, or nothing
+        host.reading = None  # what it answers now, or nothing
         return True
 
     def _ask(self, host: Host, deadline: float) -> None:
         settings = self._settings
         source = settings.sources[host.choice % len(settings.sources)]
-        port = settings.scaphandre_port if source == "scaphandre" else settings.kepler_port
         left = deadline - time.monotonic()
         if left <= 0:
             return
         host.busy, host.asked = True, self._clock()
         timeout = min(left, settings.read_timeout)
-        name = f"[{host.name}]" if ":" in host.name else host.name
         try:
-            host.reading = read(source, self._http.get(f"http://{name}:{port}/metrics", timeout=timeout).body)
-            host.failures, host.hurried, host.not_before = 0, 0, 0.0
-            host.tried = {source: True}
+            body = self._http.get(self._url(host.name, source), timeout=timeout).body
+            self._answered(host, read(source, body, settings.highest_watts))
+        except Implausible as error:
+            self._implausible(host, source, error)
         except (HttpError, NotPower) as error:
             hurried = timeout < settings.read_timeout / 2 and isinstance(error, HttpError)
             host.hurried = host.hurried + 1 if hurried else _HURRIED
             if host.hurried >= _HURRIED:  # else it had too little time to prove anything
                 self._failed(host, source, error)
                 host.hurried = 0
+        except Exception:  # noqa: BLE001 - a fault of ours on one page must not hide the others, nor itself
+            _log.exception("power: %s of host %s", source, host.name)
+            self._failed(host, source, NotPower("an internal error"))
         finally:
             host.busy = False
 
+    def _url(self, name: str, source: Source) -> str:
+        """Return the address to ask; raise NotPower where the host's name cannot be a part of one."""
+        if not _HOST_NAME.fullmatch(name):
+            raise NotPower("the host's name is neither a DNS name nor an address")
+        port = self._settings.scaphandre_port if source == "scaphandre" else self._settings.kepler_port
+        return f"http://{f'[{name}]' if ':' in name else name}:{port}/metrics"
+
+    def _answered(self, host: Host, reading: Reading) -> None:
+        host.reading = reading
+        host.failures, host.hurried, host.not_before = 0, 0, 0.0
+        host.tried = {reading.source: True}
+        host.reported.clear()
+        if reading.dropped:
+            host.implausible[reading.source] += reading.dropped
+
+    def _implausible(self, host: Host, source: Source, error: Implausible) -> None:
+        """Try the next source in the next round: it answers at once, so that there is no need to wait."""
+        host.implausible[source] += 1
+        self._report(host, source, error)
+        host.tried[source] = False
+        host.choice += 1
+
     def _failed(self, host: Host, source: Source, error: Exception) -> None:
-        if host.tried.get(source) is not False:
-            _log.warning("power: %s of host %s gives no figures: %s", source, host.name, error)
+        self._report(host, source, error)
         host.tried[source] = False
         with self._lock:
             self.errors += 1
         host.failures += 1
         host.choice += 1
-        if host.failures % len(self._settings.sources) == 0:  # none of them answers
-            times = min(host.failures // len(self._settings.sources), _LONGEST)
-            host.not_before = self._clock() + self._settings.back_off * times
+        host.not_before = self._clock() + pause(host.failures, self._settings)
+
+    def _report(self, host: Host, source: Source, error: Exception) -> None:
+        """Log a failure once for each kind, until the host answers again."""
+        if host.reported.get(source) != type(error).__name__:
+            host.reported[source] = type(error).__name__
+            _log.warning("power: %s of host %s has no figures: %s", source, host.name, error)
+
+
+def pause(failures: int, settings: Power) -> float:
+    """Return the seconds for which a host is not asked after so many failures in a row.
+
+    0 until each source has failed, then the settings' back-off, twice it after the second round of all
+    sources, and so on up to _LONGEST times.
+    """
+    rounds, others_left = divmod(failures, len(settings.sources))
+    return 0.0 if others_left else settings.back_off * min(rounds, _LONGEST)

@@ -37,6 +37,9 @@ class Power(Section):
         le=600,
         description="a host is asked at most this often (seconds): Scaphandre freezes at 2 s",
     )
+    highest_watts: float = Field(
+        3000.0, gt=0, le=1e6, description="watts of a host above which a figure is not believed"
+    )
     threads: int = Field(32, ge=1, le=128, description="hosts asked together")
 
 

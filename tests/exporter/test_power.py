@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import socket
 import threading
 import time
@@ -15,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metric_families import POWER
-from exporter.power.readings import NotPower, read
-from exporter.power.rounds import Host, Rounds
+from exporter.power.readings import Implausible, NotPower, read
+from exporter.power.rounds import Host, Rounds, pause
 from exporter.power.samples import samples
 from onext.settings.exporter import Power
 from tests.exporter.monitoring import pages
+from tests.misbehaving import MISBEHAVIOURS, servers
 from tests.waiting import PATIENCE, until
 
 SCAPHANDRE = """\
@@ -49,13 +52,13 @@ def test_scaphandre() -> None:
     reading = read("scaphandre", SCAPHANDRE.encode())
     assert reading.watts == pytest.approx(48.710291)
     assert reading.joules == pytest.approx(238562.910345)
-    assert reading.guests == {42: pytest.approx(0.125986), 7: pytest.approx(2.104411)}
+    assert reading.vms == {42: pytest.approx(0.125986), 7: pytest.approx(2.104411)}
 
 
 def test_kepler() -> None:
     """Packages are added up; cores are a part of them and would count twice."""
     reading = read("kepler", KEPLER.encode())
-    assert (reading.watts, reading.joules, reading.guests) == (41.25, 901234.5, {524: 4.75})
+    assert (reading.watts, reading.joules, reading.vms) == (41.25, 901234.5, {524: 4.75})
 
 
 @pytest.mark.parametrize("name", ["scaphandre", "kepler"])
@@ -63,7 +66,7 @@ def test_the_pages_of_their_documentation(shared: Path, name: str) -> None:
     """Order of labels and odd details as those projects write them."""
     page = (shared / f"data/power-pages/{name}.txt").read_bytes()
     reading = read(name, page)  # type: ignore[arg-type]  # one of the two
-    assert reading.guests.keys() == ({524, 52, 7} if name == "scaphandre" else {524})
+    assert reading.vms.keys() == ({524, 52, 7} if name == "scaphandre" else {524})
     assert reading.watts
 
 
@@ -72,6 +75,95 @@ def test_rubbish_is_no_power(text: str) -> None:
     """A page that says nothing of the host is an error, not a host without power."""
     with pytest.raises(NotPower):
         read("scaphandre", text.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize(
+    "watts", ["0", "302345000000", "18446744073709551615", "4294967295", "-5", "3000000001"]
+)
+def test_D1_implausible_watts_are_absent(watts: str) -> None:
+    """0 W teaches power that an idle host is free, and 302 kW is a whole room in every sum."""
+    page = SCAPHANDRE.replace("scaph_host_power_microwatts 48710291", f"scaph_host_power_microwatts {watts}")
+    with pytest.raises(Implausible, match="are plausible"):
+        read("scaphandre", page.encode(), 3000.0)
+    with pytest.raises(Implausible):
+        read("kepler", KEPLER.replace("31.25", "302345").encode(), 3000.0)
+
+
+def test_D1_the_bound_is_the_settings() -> None:
+    """A machine of eight sockets takes more than most: its administrator says so."""
+    page = SCAPHANDRE.replace("48710291", "3500000000").encode()
+    assert read("scaphandre", page, 4000.0).watts == 3500
+    assert Power(highest_watts=4000).highest_watts == 4000
+
+
+def test_D1_a_vm_takes_no_more_than_its_host() -> None:
+    """A counter that wrapped for one process must not be billed to its owner; the others stay."""
+    page = SCAPHANDRE.replace("} 2104411", "} 60000000000")
+    reading = read("scaphandre", page.encode(), 3000.0)
+    assert reading.vms == {42: pytest.approx(0.125986)}
+    assert reading.dropped == 2  # and the negative one
+    assert reading.watts == pytest.approx(48.710291)
+
+
+@pytest.mark.process
+def test_D1_implausible_is_counted_named_and_the_next_source_asked(caplog: pytest.LogCaptureFixture) -> None:
+    """An administrator learns which host's exporter is wrong, and Kepler serves where Scaphandre cannot."""
+    now = [1000.0]
+    answers = {"scaphandre": "scaph_host_power_microwatts 0\n", "kepler": KEPLER}
+    turn = iter(["scaphandre", "kepler", "scaphandre", "scaphandre"])
+    with pages(lambda _address, _path: answers[next(turn)]) as port:
+        some = rounds(port, lambda: now[0], sources=["scaphandre", "kepler"])
+        found = some.gather({3: "127.0.0.1"})
+        text = samples(found, {}).render(POWER).decode()
+        assert 'opennebula_power_implausible_total{one_host_id="3",source="scaphandre"} 1\n' in text
+        assert 'opennebula_power_source_up{one_host_id="3",source="scaphandre"} 0\n' in text
+        assert "power_watts" not in text
+        assert "scaphandre of host 127.0.0.1" in caplog.text
+        assert "0 W" in caplog.text
+        now[0] += 10  # no back-off: it answers, and at once
+        text = samples(some.gather({3: "127.0.0.1"}), {}).render(POWER).decode()
+        assert 'opennebula_host_power_watts{one_host_id="3",source="kepler"} 41.25\n' in text
+        assert 'opennebula_power_implausible_total{one_host_id="3",source="scaphandre"} 1\n' in text
+
+
+HOSTILE_LINES = [
+    "scaph_process_power{" + "one-" + "a" * 65_000,
+    "scaph_host_power_microwatts{" + "a" * 65_000 + "} 1",
+    "scaph_process_power{one-=" + 'x="' * 20_000,
+    'scaph_process_power{a="one-' + "\\" * 65_000,
+    "scaph_host_x" + " " * 65_000 + "x",
+    "kepler_node_x{" + "} " * 32_000,
+    'kepler_node_x{a="1",' + " " * 65_000,
+    "kepler_node_" + "x" * 65_000,
+    "kepler_node_x " + "9" * 65_000,
+]
+
+
+def parse_hostile() -> None:
+    """Read pages of lines that a pattern with two ways to match needs hours for."""
+    for line in HOSTILE_LINES:
+        with contextlib.suppress(NotPower):
+            read("scaphandre", "\n".join([line] * 60).encode())
+
+
+@pytest.mark.process
+def test_S6_hostile_lines_cost_what_their_length_is() -> None:
+    """One hypervisor's page froze the exporter for a minute, with the interpreter's lock held."""
+    child = multiprocessing.get_context("spawn").Process(target=parse_hostile)
+    child.start()
+    child.join(60)  # a tenth of a second, where a word of 64 KB cost 28 s
+    alive = child.is_alive()
+    child.kill()
+    child.join()
+    assert not alive
+    assert child.exitcode == 0
+
+
+@given(st.text(alphabet='ab_{}=",\\ \n1.e#-', max_size=200))
+def test_S6_whatever_a_page_holds_the_rest_is_read(text: str) -> None:
+    """One odd line must not hide the host's figure behind it."""
+    page = "scaph_process_power{one-" + text.replace("\n", "") + "\nscaph_host_power_microwatts 48710291\n"
+    assert read("scaphandre", page.encode()).watts == pytest.approx(48.710291)
 
 
 def rounds(port: int, clock: Callable[[], float] = time.monotonic, **settings: object) -> Rounds:
@@ -192,6 +284,85 @@ def test_the_source_is_the_one_that_answers() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("way", MISBEHAVIOURS)
+def test_B6_a_source_that_misbehaves_is_down_and_the_next_is_asked(way: str) -> None:
+    """Its errors were lost: never counted, no back-off, Kepler never asked, and `power_source_up` stayed 1."""
+    behave, _ = MISBEHAVIOURS[way]
+    now = [1000.0]
+    with servers() as serve, pages(lambda _address, _path: KEPLER) as good:
+        bad = int(serve(behave).rpartition(":")[2].partition("/")[0])
+        settings = {"scaphandre_port": bad, "kepler_port": good, "sources": ["scaphandre", "kepler"]}
+        some = rounds(0, lambda: now[0], **settings, read_timeout=0.7)
+        found = some.gather({3: "127.0.0.1"})
+        assert some.errors == 1
+        text = samples(found, {}).render(POWER).decode()
+        assert 'opennebula_power_source_up{one_host_id="3",source="scaphandre"} 0\n' in text
+        now[0] += 10
+        text = samples(some.gather({3: "127.0.0.1"}), {}).render(POWER).decode()
+        assert 'opennebula_power_source_up{one_host_id="3",source="kepler"} 1\n' in text
+        assert 'opennebula_host_power_watts{one_host_id="3",source="kepler"} 41.25\n' in text
+
+
+@pytest.mark.process
+def test_B6_a_source_that_stops_answering_is_down() -> None:
+    """It answered before: what is served must not be the memory of that."""
+    now, healthy = [1000.0], [True]
+
+    def page(_address: str, _path: str) -> str | None:
+        return SCAPHANDRE if healthy[0] else None
+
+    with pages(page) as port:
+        some = rounds(port, lambda: now[0], read_timeout=0.7)
+        up = 'opennebula_power_source_up{one_host_id="0",source="scaphandre"} %d\n'
+        assert up % 1 in samples(some.gather(hosts(1)), {}).render(POWER).decode()
+        healthy[0] = False
+        now[0] += 10
+        text = samples(some.gather(hosts(1)), {}).render(POWER).decode()
+        assert up % 0 in text
+        assert "watts" not in text
+        assert some.errors == 1
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "name", ["a/b", "a@169.254.169.254", "a?b", "a b", "", "ä", "x" * 300, "a#b", "a\nb"]
+)
+def test_names_that_are_no_address_are_not_asked(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A host's name is not always one of DNS, and must not choose another path, port or machine."""
+    some = rounds(1)
+    assert some.gather({3: name})[3].reading is None
+    assert some.errors == 1
+    assert "neither a DNS name nor an address" in caplog.text
+
+
+def test_E6_back_off_grows_and_ends_growing() -> None:
+    """A host that was taken out of its rack would be asked each minute for years, or never again."""
+    two = Power(sources=["scaphandre", "kepler"], back_off=60)
+    assert [pause(failures, two) for failures in range(1, 7)] == [0, 60, 0, 120, 0, 180]
+    one = Power(sources=["kepler"], back_off=60)
+    assert [pause(failures, one) for failures in (1, 2, 16, 17, 1000)] == [60, 120, 960, 960, 960]
+
+
+@pytest.mark.process
+def test_E6_a_dead_host_is_asked_after_its_back_off(caplog: pytest.LogCaptureFixture) -> None:
+    """The pause has to be kept between rounds, not only computed; and one line in the log is enough."""
+    now = [1000.0]
+    asked: list[float] = []
+
+    def page(_address: str, _path: str) -> str:
+        asked.append(now[0])
+        return "nothing of power"
+
+    with pages(page) as port:
+        some = rounds(port, lambda: now[0], back_off=60)
+        for _ in range(60):
+            some.gather(hosts(1))
+            now[0] += 10
+    assert asked == [1000.0, 1060.0, 1180.0, 1360.0]  # 60, 120, 180 s after one another, 240 not over
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("what", ["endless", "gigabyte", "silence", "text"])
 def test_a_source_that_misbehaves_is_named_and_bounded(what: str) -> None:
     """A page that never ends, or of 1 GB, must cost neither memory nor the scrape; unknown is no sample."""
@@ -250,7 +421,7 @@ def test_power_is_off_where_no_source_is_named() -> None:
     assert rounds(1, sources=[]).gather(hosts(3)) == {}
 
 
-def test_a_guest_counts_on_its_own_host_only() -> None:
+def test_a_vm_counts_on_its_own_host_only() -> None:
     """During a migration both hosts have a process; and a host must not speak for guests of others."""
     from exporter.power.readings import Reading
 
