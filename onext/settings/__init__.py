@@ -10,6 +10,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from onext.settings.availability import Availability
 from onext.settings.complaint import complaints
+from onext.settings.events import Events
 from onext.settings.exporter import Exporter
 from onext.settings.geolocation import Geolocation
 from onext.settings.power import Power
@@ -35,6 +36,7 @@ class Settings(Section):
     exporter: Exporter = Exporter()
     power: Power = Power()
     availability: Availability = Availability()
+    events: Events = Events()
 
 
 class SettingsError(Exception):

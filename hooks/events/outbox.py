@@ -1,0 +1,260 @@
+"""The durable outbox: events are committed, with a number for each sink, before anything is sent.
+
+SQLite in WAL mode. One process writes; commands read. A sink's numbers have no gaps: a filter decides
+before the number is given. A change is committed together with the new state of its object, so that a process
+that is killed between two commits repeats the difference, and neither loses nor doubles a change.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hooks.events.changes import Change, Known
+from hooks.events.facts import Object
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (kind TEXT, id INTEGER, facts TEXT, event TEXT, gone REAL DEFAULT 0,
+    PRIMARY KEY (kind, id));
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, type TEXT, kind TEXT, object INTEGER, cluster INTEGER,
+    time REAL, late INTEGER, facts TEXT, before TEXT);
+CREATE TABLE IF NOT EXISTS sinks (
+    name TEXT PRIMARY KEY, last INTEGER DEFAULT 0, acknowledged INTEGER DEFAULT 0, failures INTEGER DEFAULT 0,
+    next REAL DEFAULT 0, stopped TEXT DEFAULT '', problem TEXT DEFAULT '');
+CREATE TABLE IF NOT EXISTS deliveries (
+    sink TEXT, number INTEGER, event INTEGER, dead TEXT DEFAULT '', PRIMARY KEY (sink, number)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT);
+"""
+
+
+class OutboxError(Exception):
+    """The outbox cannot be read or written; the message names the file and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stored event as one sink gets it: `number` is the sink's sequence number."""
+
+    number: int
+    id: str
+    type: str
+    subject: Object
+    time: float  # Unix time when the change was found
+    late: bool
+    facts: Mapping[str, object]
+    before: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SinkState:
+    """How far a sink is; `next` is the Unix time of the next attempt, `stopped` why none follows."""
+
+    name: str
+    last: int
+    acknowledged: int
+    failures: int = 0
+    next: float = 0.0
+    stopped: str = ""
+    problem: str = ""
+
+    @property
+    def lag(self) -> int:
+        """Return how many events the sink does not have yet."""
+        return self.last - self.acknowledged
+
+
+Accepts = Callable[[Change], bool]
+
+
+class Outbox:
+    """The outbox in one file; raises OutboxError for whatever SQLite reports."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        with self._reported():
+            self._db = sqlite3.connect(file, timeout=10.0, isolation_level=None, check_same_thread=False)
+            file.chmod(0o600)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._upgrade()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def known(self) -> dict[Object, Known]:
+        """Return what is known of every object, those included that are gone since the last pruning."""
+        with self._reported():
+            rows = self._db.execute("SELECT kind, id, facts, event, gone FROM objects")
+            return {
+                Object(kind, one): Known(json.loads(text), event, bool(gone))
+                for kind, one, text, event, gone in rows
+            }
+
+    def append(self, changes: Iterable[Change], sinks: Mapping[str, Accepts], now: float) -> int:
+        """Commit changes, the state that they lead to, and a number for each sink that accepts them."""
+        count = 0
+        with self._transaction():
+            lasts = {name: self._last(name) for name in sinks}
+            for change in changes:
+                count += 1
+                event = self._insert(change, now)
+                self._keep(change, now)
+                for name, accepts in sinks.items():
+                    if accepts(change):
+                        lasts[name] += 1
+                        row = (name, lasts[name], event)
+                        self._db.execute("INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)", row)
+            for name, last in lasts.items():
+                self._db.execute("UPDATE sinks SET last = ? WHERE name = ?", (last, name))
+        return count
+
+    def sink(self, name: str) -> SinkState:
+        """Return the state of a sink, a new one where the outbox does not know it."""
+        with self._reported():
+            row = self._db.execute(
+                "SELECT name, last, acknowledged, failures, next, stopped, problem FROM sinks WHERE name = ?",
+                (name,),
+            ).fetchone()
+        return SinkState(*row) if row else SinkState(name, 0, 0)
+
+    def pending(self, name: str, most: int = 100) -> Sequence[Event]:
+        """Return the next events for a sink in order, without dead ones."""
+        with self._reported():
+            rows = self._db.execute(
+                "SELECT d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
+                " FROM deliveries d JOIN events e ON e.number = d.event, sinks s"
+                " WHERE d.sink = ? AND s.name = d.sink AND d.number > s.acknowledged AND d.dead = ''"
+                " ORDER BY d.number LIMIT ?",
+                (name, most),
+            ).fetchall()
+        return [_event(row) for row in rows]
+
+    def acknowledged(self, name: str, number: int) -> None:
+        """Note that a sink has every event up to this number; earlier failures are forgotten."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE sinks SET acknowledged = max(acknowledged, ?), failures = 0, next = 0, problem = ''"
+                " WHERE name = ?",
+                (number, name),
+            )
+
+    def failed(self, name: str, failures: int, again: float, problem: str, stopped: str = "") -> None:
+        """Note a failure: how many in a row, when to try again, why."""
+        with self._transaction():
+            self._last(name)
+            self._db.execute(
+                "UPDATE sinks SET failures = ?, next = ?, problem = ?, stopped = ? WHERE name = ?",
+                (failures, again, problem, stopped, name),
+            )
+
+    def bury(self, name: str, number: int, reason: str) -> None:
+        """Mark one event as dead for a sink: it is skipped until it is retried by hand."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE deliveries SET dead = ? WHERE sink = ? AND number = ?",
+                (reason or "dead", name, number),
+            )
+            following = self._db.execute(
+                "SELECT min(d.number) FROM deliveries d, sinks s WHERE d.sink = ? AND s.name = d.sink"
+                " AND d.number > s.acknowledged AND d.dead = ''",
+                (name,),
+            ).fetchone()[0]
+            last = self._last(name)
+            reached = last if following is None else following - 1
+            self._db.execute(
+                "UPDATE sinks SET acknowledged = max(acknowledged, ?), failures = 0, next = 0 WHERE name = ?",
+                (reached, name),
+            )
+
+    def prune(self, before: float, most: int) -> int:
+        """Delete events that every sink has or that are too old or too many; return how many were unsent."""
+        with self._transaction():
+            newest = self._db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()[0]
+            done = self._db.execute(
+                "SELECT e.number FROM events e WHERE NOT EXISTS (SELECT 1 FROM deliveries d, sinks s WHERE"
+                " d.event = e.number AND s.name = d.sink AND d.number > s.acknowledged)"
+                " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.number AND d.dead != '')"
+                " AND e.time < ?",
+                (before,),
+            ).fetchall()
+            self._remove([number for (number,) in done])
+            self._db.execute("DELETE FROM objects WHERE gone > 0 AND gone < ?", (before,))
+            limit = newest - most
+            lost = self._db.execute(
+                "SELECT count(*) FROM deliveries d, sinks s WHERE d.event <= ? AND s.name = d.sink"
+                " AND d.number > s.acknowledged",
+                (limit,),
+            ).fetchone()[0]
+            old = self._db.execute("SELECT number FROM events WHERE number <= ?", (limit,)).fetchall()
+            self._remove([number for (number,) in old])
+            return int(lost)
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._db.execute("DELETE FROM deliveries WHERE event = ?", (number,))
+            self._db.execute("DELETE FROM events WHERE number = ?", (number,))
+
+    def _insert(self, change: Change, now: float) -> int:
+        cluster = change.object.id if change.object.kind == "cluster" else change.facts.get("cluster", -1)
+        row = (
+            change.id, change.type, change.object.kind, change.object.id, cluster, now, change.late,
+            json.dumps(change.facts), json.dumps(change.before),
+        )  # fmt: skip
+        cursor = self._db.execute(
+            "INSERT INTO events (id, type, kind, object, cluster, time, late, facts, before)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        return int(cursor.lastrowid or 0)
+
+    def _keep(self, change: Change, now: float) -> None:
+        gone = max(now, 1.0) if change.type.endswith(".deleted") else 0.0
+        row = (*change.object, json.dumps(change.facts), change.id, gone)
+        self._db.execute(
+            "INSERT OR REPLACE INTO objects (kind, id, facts, event, gone) VALUES (?, ?, ?, ?, ?)", row
+        )
+
+    def _last(self, name: str) -> int:
+        self._db.execute("INSERT OR IGNORE INTO sinks (name) VALUES (?)", (name,))
+        return int(self._db.execute("SELECT last FROM sinks WHERE name = ?", (name,)).fetchone()[0])
+
+    def _upgrade(self) -> None:
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found > VERSION:
+            raise OutboxError(f"{self._file}: written by a newer version ({found}); this one reads {VERSION}")
+        self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._reported():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise OutboxError(f"{self._file}: {error}") from error
+
+
+def _event(row: Sequence[object]) -> Event:
+    number, identity, kind, thing, object_id, when, late, facts, before = row
+    return Event(
+        int(str(number)), str(identity), str(kind), Object(str(thing), int(str(object_id))), float(str(when)),
+        bool(late), json.loads(str(facts)), json.loads(str(before)),
+    )  # fmt: skip

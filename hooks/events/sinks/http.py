@@ -1,0 +1,67 @@
+"""Events by HTTP: CloudEvents in structured or binary mode, signed as Standard Webhooks."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hooks.events import cloudevent, signature
+from hooks.events.delivery import Gone, Rejected, Unavailable
+from hooks.events.outbox import Event
+from onext import bounds
+from onext.http import Answer, BadStatus, Http, HttpError
+
+TIMEOUT = 20.0  # seconds for one request, by Standard Webhooks 15 to 30
+LARGEST = 20_000  # bytes of a payload, by Standard Webhooks
+_NEVER = (400, 413, 415, 422)  # the receiver says that this event can never be accepted
+
+
+@dataclass
+class HttpSink:
+    """One address; `url` may hold a secret and is never shown."""
+
+    name: str
+    url: str
+    source: str
+    http: Http
+    keys: Sequence[signature.Key] = ()
+    binary: bool = False
+
+    def send(self, event: Event, epoch: int) -> None:
+        """POST one event; 2xx accepts it, 410 ends the sink, 429 and 503 may ask for a pause."""
+        headers, body = self._request(event, epoch)
+        if len(body) > LARGEST:
+            raise Rejected(f"the event has {len(body)} bytes, more than {LARGEST}")
+        signed = signature.headers(self.keys, event.id, int(time.time()), body) if self.keys else {}
+        try:
+            self.http.post(self.url, body, timeout=TIMEOUT, headers={**headers, **signed})
+        except BadStatus as error:
+            self._refused(error.answer)
+        except HttpError as error:
+            raise Unavailable(str(error)) from error
+
+    def _request(self, event: Event, epoch: int) -> tuple[dict[str, str], bytes]:
+        if self.binary:
+            return cloudevent.binary(event, self.source, epoch)
+        return {"content-type": cloudevent.STRUCTURED}, cloudevent.structured(event, self.source, epoch)
+
+    def _refused(self, answer: Answer) -> None:
+        reason = f"sink {self.name}: HTTP {answer.status}"
+        if answer.status == 410:
+            raise Gone(f"{reason}: the receiver wants no more events; `onext events resume {self.name}`")
+        if answer.status in _NEVER:
+            raise Rejected(reason)
+        raise Unavailable(reason, _retry_after(answer.headers.get("retry-after", "")))
+
+
+def _retry_after(text: str) -> float | None:
+    """Read Retry-After: seconds or a date (RFC 9110, 10.2.3)."""
+    seconds = bounds.number(text, 0, 1e9)
+    if seconds is not None:
+        return seconds
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text[:64]).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,38 @@
+"""Section `events:` of the settings: where state changes are published, and how much is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from onext.settings.section import Section
+
+
+class EventSink(Section):
+    """One receiver of events."""
+
+    name: str = Field(description="short name, for commands and metrics", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    kind: Literal["http", "file"] = Field("http", description="`http` or `file`")
+    url_file: Path | None = Field(
+        None, description="http: file that holds the address (it may be a secret); root:oneadmin 0640"
+    )
+    key_files: tuple[Path, ...] = Field(
+        (), description="http: files with signing keys (whsec_… or whsk_…), two while a key is rotated"
+    )
+    binary: bool = Field(False, description="http: CloudEvents in binary instead of structured mode")
+    private: bool = Field(False, description="http: allow private and loopback addresses")
+    path: Path | None = Field(None, description="file: where one JSON document for each line is appended")
+    types: tuple[str, ...] = Field((), description="types that are sent, `vm.*` or `host.state`; empty: all")
+    clusters: tuple[int, ...] = Field((), description="clusters whose objects are sent; empty: all")
+
+
+class Events(Section):
+    """State changes as durable CloudEvents."""
+
+    sinks: tuple[EventSink, ...] = Field((), description="receivers; none: the part does nothing")
+    keep_days: float = Field(3.5, gt=0, le=90, description="days for which delivered events can be replayed")
+    most: int = Field(
+        1_000_000, ge=1000, le=100_000_000, description="events that are kept at most, sent or not"
+    )
