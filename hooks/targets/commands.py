@@ -9,6 +9,7 @@ import click
 
 from hooks.targets import files
 from hooks.targets.decide import Decision
+from hooks.targets.inventory import Inventory
 from hooks.targets.part import folder, plan, sync
 from onext import readable
 from onext.command import front_end, json_option
@@ -27,7 +28,7 @@ def targets() -> None:
 @front_end
 def list_targets(context: Context, *, as_json: bool) -> None:
     """List every target, and every one that is refused with its reason."""
-    show(rows(_ask(context)), ("job", "target", "vm", "host", "state"), as_json=as_json)
+    show(rows(_ask(context)[1]), ("job", "target", "vm", "host", "state"), as_json=as_json)
 
 
 @targets.command("sync")
@@ -36,7 +37,7 @@ def write(context: Context) -> None:
     """Write the files now."""
     try:
         decision, changed = sync(context)
-    except (OnedError, OSError) as error:
+    except (OnedError, OSError, files.Busy) as error:
         raise click.ClickException(str(error)) from error
     click.echo(
         f"{len(decision.targets)} targets, {len(decision.refusals)} refused;"
@@ -49,7 +50,7 @@ def write(context: Context) -> None:
 @front_end
 def check(context: Context, user: str | None) -> None:
     """Say whether the files are up to date and the user of Prometheus can read them; exit 1 if not."""
-    decision = _ask(context)
+    _, decision = _ask(context)
     path = folder(context)
     stale = [job for job in decision.jobs if _content(path / f"{job}.json") != files.text(decision, job)]
     for job in stale:
@@ -83,7 +84,7 @@ def rows(decision: Decision) -> list[Row]:
     return [*accepted, *refused]
 
 
-def _ask(context: Context) -> Decision:
+def _ask(context: Context) -> tuple[Inventory, Decision]:
     try:
         return plan(context)
     except OnedError as error:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from hooks.targets.inventory import Guest, Inventory, Node
+from hooks.targets.inventory import Host, Inventory, Vm
+from hooks.targets.leases import Lease
 from hooks.targets.policy import Policy, Reaches
-from hooks.targets.user_template import Address, Refused, Wish, labels, wishes
+from hooks.targets.user_template import Address, Refused, Wish, labels, shown, wishes
 from onext.settings.targets import Targets
 
 VMS = "vms"
+_MOST_REFUSALS = 8  # of one VM
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,17 @@ class Decision:
 
 def decide(inventory: Inventory, settings: Targets, reaches: Reaches) -> Decision:
     """Return the targets of all VMs and hosts, and what is refused, always in the same order."""
-    policy = Policy(
-        settings, {network.id: network for network in inventory.networks}, inventory.infrastructure, reaches
-    )
-    places = {node.id: node.geolocation for node in inventory.nodes}
+    policy = Policy(settings, inventory.protected, reaches, inventory.unprotected)
+    places = {host.id: host.geolocation for host in inventory.hosts}
     per_user: Counter[int] = Counter()
     outcomes = [
         outcome
-        for guest in sorted(inventory.guests, key=lambda guest: guest.id)
-        for outcome in _guest(guest, policy, places.get(guest.host, ""), per_user)
+        for vm in sorted(inventory.vms, key=lambda vm: vm.id)
+        for outcome in _vm(vm, inventory.leases.of(vm.id), policy, places.get(vm.host, ""), per_user)
     ]
     jobs = tuple(name for name, job in settings.jobs.items() if job.enabled)
-    hosts = [
-        _host(node, job, settings.jobs[job].port)
-        for job in jobs
-        for node in sorted(inventory.nodes, key=lambda node: node.id)
-    ]
+    monitored = sorted((host for host in inventory.hosts if host.monitored), key=lambda host: host.id)
+    hosts = [_host(host, job, settings.jobs[job].port) for job in jobs for host in monitored]
     return Decision(
         (VMS, *map(hosts_job, jobs)),
         (*(one for one in outcomes if isinstance(one, Target)), *hosts),
@@ -77,71 +74,76 @@ def hosts_job(job: str) -> str:
     return f"hosts-{job}"
 
 
-def _guest(guest: Guest, policy: Policy, place: str, per_user: Counter[int]) -> Iterator[Target | Refusal]:
-    """Yield a VM's targets and refusals, and count its user's targets."""
+def _vm(
+    vm: Vm, leases: Mapping[Address, Lease], policy: Policy, place: str, per_user: Counter[int]
+) -> Iterator[Target | Refusal]:
+    """Yield a VM's targets and its first refusals, and count its user's targets."""
     accepted: dict[tuple[Address, int], str] = {}
+    refused = 0
     try:
-        chosen = _labels(guest, place) | labels(guest.labels)
+        chosen = _labels(vm, place) | labels(vm.labels)
     except Refused as reason:
-        yield _refusal(guest, reason)
+        yield _refusal(vm, reason)
         return
-    for wish in wishes(guest.wanted):
+    for wish in wishes(vm.wanted):
         try:
             if isinstance(wish, Refused):
                 raise wish
-            address = policy.address(guest, wish)
+            address = policy.address(vm, leases, wish)
             if accepted.get((address, wish.port)) == wish.path:
                 continue
-            _within(policy.settings, guest, len(accepted), per_user)
+            _within(policy.settings, vm, len(accepted), per_user)
             _differs(wish, address, accepted)
         except Refused as reason:
-            yield _refusal(guest, reason)
+            refused += 1
+            if refused <= _MOST_REFUSALS:
+                yield _refusal(vm, reason)
             continue
         accepted[address, wish.port] = wish.path
-        per_user[guest.user] += 1
+        per_user[vm.user] += 1
         path = {"__metrics_path__": wish.path} if wish.path else {}
         yield Target(VMS, endpoint(address, wish.port), chosen | path)
 
 
-def _within(settings: Targets, guest: Guest, of_vm: int, per_user: Counter[int]) -> None:
+def _within(settings: Targets, vm: Vm, of_vm: int, per_user: Counter[int]) -> None:
     if of_vm >= settings.per_vm:
         raise Refused(f"more than {settings.per_vm} targets of one VM")
-    if per_user[guest.user] >= settings.per_user:
-        raise Refused(f"more than {settings.per_user} targets of user {guest.user}")
+    if per_user[vm.user] >= settings.per_user:
+        raise Refused(f"more than {settings.per_user} targets of user {vm.user}")
 
 
 def _differs(wish: Wish, address: Address, accepted: Container[tuple[Address, int]]) -> None:
     if (address, wish.port) in accepted:  # both would have one `instance`
-        raise Refused(f"{wish.text!r}: its address and port are a target already, with another path")
+        raise Refused(f"{shown(wish.text)}: its address and port are a target already, with another path")
 
 
-def _labels(guest: Guest, place: str) -> dict[str, str]:
+def _labels(vm: Vm, place: str) -> dict[str, str]:
     return _with_place(
         {
-            "one_vm_id": str(guest.id),
-            "one_vm_name": guest.name,
-            "one_host_id": str(guest.host),
-            "one_cluster_id": str(guest.cluster),
+            "one_vm_id": str(vm.id),
+            "one_vm_name": vm.name,
+            "one_host_id": str(vm.host),
+            "one_cluster_id": str(vm.cluster),
         },
         place,
     )
 
 
-def _host(node: Node, job: str, port: int) -> Target:
-    chosen = {"one_host_id": str(node.id), "one_host_name": node.name, "one_cluster_id": str(node.cluster)}
+def _host(host: Host, job: str, port: int) -> Target:
+    chosen = {"one_host_id": str(host.id), "one_host_name": host.name, "one_cluster_id": str(host.cluster)}
     try:
-        address = endpoint(ip_address(node.name), port)
+        address = endpoint(ip_address(host.name), port)
     except ValueError:
-        address = f"{node.name}:{port}"
-    return Target(hosts_job(job), address, _with_place(chosen, node.geolocation))
+        address = f"{host.name}:{port}"
+    return Target(hosts_job(job), address, _with_place(chosen, host.geolocation))
 
 
 def _with_place(chosen: dict[str, str], place: str) -> dict[str, str]:
     return chosen | {"geolocation": place} if place else chosen
 
 
-def _refusal(guest: Guest, reason: Refused) -> Refusal:
-    return Refusal(guest.id, guest.name, guest.user, str(reason))
+def _refusal(vm: Vm, reason: Refused) -> Refusal:
+    return Refusal(vm.id, vm.name, vm.user, str(reason))
 
 
 def endpoint(address: Address, port: int) -> str:

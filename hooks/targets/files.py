@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,22 @@ from hooks.targets.decide import Decision, groups
 from onext import atomic
 
 MODE = 0o644  # Prometheus is another user, and there is no secret in it
+PATIENCE = 10.0  # seconds to wait for another writer
+_PAUSE = 0.05
 
 
-def write(folder: Path, decision: Decision) -> list[str]:
-    """Make the files what was decided; return the names of those that changed. Raises OSError."""
+class Busy(Exception):
+    """Another process is writing the files, or has stopped while it did."""
+
+
+def write(folder: Path, decision: Decision, lock: Path, patience: float = PATIENCE) -> list[str]:
+    """Make the files what was decided; return the names of those that changed.
+
+    `lock` is held meanwhile, in a folder that other users cannot enter. Raises OSError, or Busy after
+    `patience` seconds.
+    """
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with _lock(folder):
+    with _held(lock, patience):
         texts = {job: text(decision, job) for job in decision.jobs}
         stale = {file.stem for file in folder.glob("hosts-*.json")} - texts.keys()
         texts |= dict.fromkeys(stale, b"[]\n")
@@ -40,11 +51,25 @@ def text(decision: Decision, job: str) -> bytes:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold the folder: `onext targets sync` and the worker write one after the other."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _held(lock: Path, patience: float) -> Iterator[None]:
+    """Hold the lock: `onext targets sync` and the worker write one after the other."""
+    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.fchmod(descriptor, 0o600)  # whoever can open it can hold it
+        until = time.monotonic() + patience
+        while not _taken(descriptor):
+            if time.monotonic() >= until:
+                raise Busy(f"{lock} is held by another process for more than {patience:g} s; see lslocks(8)")
+            time.sleep(_PAUSE)
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What is: the pools of oned, reduced to what targets are made of."""
+"""What targets are made of: VMs and hosts out of oned's pools, each read alone and bounded."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from hooks.targets.networks import VirtualNetwork
-from hooks.targets.user_template import EXPORTER, LABELS, Address
+from hooks.targets.fields import number
+from hooks.targets.leases import Leases
+from hooks.targets.networks import Address
+from hooks.targets.user_template import EXPORTER, LABELS, LONGEST
+from onext import bounds
 from onext.oned.elements import children, section, text
 from onext.oned.errors import Malformed
 from onext.oned.objects import HostState, VmState
+from onext.payload import valid_host_name
 
 # STATE of hosts that oned monitors: what is off, broken or not yet seen is none.
 _MONITORED = {
@@ -19,24 +23,23 @@ _MONITORED = {
     HostState.DISABLED,
     HostState.MONITORING_DISABLED,
 }
-# LCM_STATE in which a guest runs, as in oned's VirtualMachine.h: RUNNING, MIGRATE (live), HOTPLUG*,
-# DISK_SNAPSHOT*, DISK_RESIZE, HOTPLUG_RESIZE, BACKUP; not those of a guest that is off.
+# LCM_STATE in which a VM runs, as in oned's VirtualMachine.h: RUNNING, MIGRATE (live), HOTPLUG*,
+# DISK_SNAPSHOT*, DISK_RESIZE, HOTPLUG_RESIZE, BACKUP; not those of a VM that is off.
 RUNS = frozenset({3, 4, 17, 24, 25, 26, 57, 59, 62, 66, 69})
 _ADDRESSES = (b"IP", b"IP6", b"IP6_GLOBAL", b"IP6_ULA", b"EXTERNAL_IP")  # IP6_LINK is of no use to others
 _INTERFACES = {b"NIC", b"NIC_ALIAS", b"PCI"}
+_MOST_ADDRESSES = 64  # of one VM
+_LONGEST_NAME = 128  # as oned's own limit
+_LONGEST_PLACE = 256  # characters of GEOLOCATION
+Broken = Callable[[bytes, Exception], None]
 
 
 @dataclass(frozen=True)
-class Interface:
-    """An address of a VM, and the network that it is said to be in (-1: none)."""
+class Vm:
+    """A VM that runs and wants to be scraped.
 
-    address: Address
-    network: int
-
-
-@dataclass(frozen=True)
-class Guest:
-    """A VM that runs and wants to be scraped; `wanted` and `labels` are its owner's words."""
+    `wanted`, `labels` and `addresses` (in the order of its interfaces) are what its owner may have written.
+    """
 
     id: int
     name: str
@@ -44,32 +47,35 @@ class Guest:
     host: int
     cluster: int
     wanted: str
-    labels: str
-    interfaces: tuple[Interface, ...] = ()
+    labels: str = ""
+    addresses: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)
-class Node:
-    """A host that is monitored."""
+class Host:
+    """A host; `monitored`: oned hears from it, so that its exporters are scraped."""
 
     id: int
     name: str
     cluster: int
     geolocation: str = ""
+    monitored: bool = True
 
 
 @dataclass(frozen=True)
 class Inventory:
     """Everything that decides about targets."""
 
-    guests: tuple[Guest, ...] = ()
-    nodes: tuple[Node, ...] = ()
-    networks: tuple[VirtualNetwork, ...] = ()
-    infrastructure: frozenset[Address] = field(default_factory=frozenset)  # front-ends, hosts, BMCs
+    vms: tuple[Vm, ...] = ()
+    hosts: tuple[Host, ...] = ()
+    leases: Leases = field(default_factory=lambda: Leases({}, {}))
+    protected: frozenset[Address] = frozenset()  # of front-ends, hosts, BMCs
+    unprotected: tuple[str, ...] = ()  # which of those have no known address
+    unreadable: tuple[str, ...] = ()  # what was left out, in words
 
 
-def guests(elements: Iterable[bytes], broken: Callable[[bytes], None]) -> Iterator[Guest]:
-    """Yield the VMs of a pool of `<VM>` that run and have PROMETHEUS_EXPORTER.
+def vms(elements: Iterable[bytes], broken: Broken) -> Iterator[Vm]:
+    """Yield the VMs of a pool of `<VM>` (plain form) that run and have PROMETHEUS_EXPORTER.
 
     One that cannot be read is handed to `broken` and left out: it must not cost others their targets.
     """
@@ -77,59 +83,84 @@ def guests(elements: Iterable[bytes], broken: Callable[[bytes], None]) -> Iterat
         if b"<" + EXPORTER.encode() + b">" not in element:
             continue
         try:
-            guest = _guest(dict(children(element[len("<VM>") : -len("</VM>")])))
-        except (ValueError, KeyError, Malformed):
-            broken(element)
+            found = _vm(dict(children(element[len("<VM>") : -len("</VM>")])))
+        except (ValueError, KeyError, Malformed) as error:
+            broken(element, error)
             continue
-        if guest is not None:
-            yield guest
+        if found is not None:
+            yield found
 
 
-def _guest(fields: Mapping[bytes, bytes]) -> Guest | None:
-    wanted = {tag.decode(): text(value) for tag, value in children(fields.get(b"USER_TEMPLATE", b""))}
-    if not wanted.get(EXPORTER, "").strip() or not _runs(fields):
+def hosts(elements: Iterable[bytes], broken: Broken) -> Iterator[Host]:
+    """Yield the hosts of a pool of `<HOST>` (plain form); those that cannot be read go to `broken`."""
+    for element in elements:
+        try:
+            yield _host(dict(children(element[len("<HOST>") : -len("</HOST>")])))
+        except (ValueError, KeyError, Malformed) as error:
+            broken(element, error)
+
+
+def _vm(fields: Mapping[bytes, bytes]) -> Vm | None:
+    wanted = dict(children(fields.get(b"USER_TEMPLATE", b"")))
+    exporter = _text(wanted, EXPORTER)
+    if not exporter.strip() or not _runs(fields):
         return None
     records = fields.get(b"HISTORY_RECORDS", b"")
-    last = records.rfind(b"<HID>")
-    return Guest(
-        id=int(fields[b"ID"]),
-        name=text(fields[b"NAME"]),
-        user=int(fields[b"UID"]),
-        host=int(section(records, b"HID", last)[0]) if last >= 0 else -1,
-        cluster=int(section(records, b"CID", last)[0] or -1) if last >= 0 else -1,
-        wanted=wanted[EXPORTER],
-        labels=wanted.get(LABELS, ""),
-        interfaces=tuple(_interfaces(fields.get(b"TEMPLATE", b""))),
+    last = records.rfind(b"<HISTORY>")
+    stay = {key: section(records, key, last)[0] for key in (b"HID", b"CID")} if last >= 0 else {}
+    return Vm(
+        id=number(fields, b"ID"),
+        name=bounds.words(text(fields[b"NAME"]), _LONGEST_NAME),
+        user=number(fields, b"UID"),
+        host=number(stay, b"HID") if stay else -1,
+        cluster=number(stay, b"CID", -1),
+        wanted=exporter,
+        labels=_text(wanted, LABELS),
+        addresses=tuple(_addresses(fields.get(b"TEMPLATE", b""))),
+    )
+
+
+def _host(fields: Mapping[bytes, bytes]) -> Host:
+    template = dict(children(fields.get(b"TEMPLATE", b"")))
+    name = text(fields[b"NAME"])
+    if not (valid_host_name(name) or _is_address(name)):
+        raise ValueError(f"{bounds.words(name, 80)!r} is not a host name")
+    return Host(
+        id=number(fields, b"ID"),
+        name=name,
+        cluster=number(fields, b"CLUSTER_ID", -1),
+        geolocation=bounds.words(_text(template, "GEOLOCATION"), _LONGEST_PLACE),
+        monitored=number(fields, b"STATE", -1) in _MONITORED,
     )
 
 
 def _runs(fields: Mapping[bytes, bytes]) -> bool:
-    return int(fields[b"STATE"]) == VmState.ACTIVE and int(fields[b"LCM_STATE"]) in RUNS
+    return number(fields, b"STATE") == VmState.ACTIVE and number(fields, b"LCM_STATE") in RUNS
 
 
-def _interfaces(template: bytes) -> Iterator[Interface]:
+def _addresses(template: bytes) -> Iterator[Address]:
+    """Yield what a VM's interfaces state, in their order, at most _MOST_ADDRESSES."""
+    found: dict[Address, None] = {}
     for tag, content in children(template):
-        if tag not in _INTERFACES:
+        if tag not in _INTERFACES or b"<" not in content:
             continue
-        parts = {key: text(value) for key, value in children(content)}
-        network = parts.get(b"NETWORK_ID", "")
+        parts = dict(children(content))
         for key in _ADDRESSES:
             try:
-                address = ip_address(parts.get(key, ""))
+                found[ip_address(text(parts.get(key, b""))[:64])] = None
             except ValueError:
                 continue
-            yield Interface(address, int(network) if network.isdecimal() else -1)
+    yield from list(found)[:_MOST_ADDRESSES]
 
 
-def nodes(elements: Iterable[bytes]) -> Iterator[tuple[Node, bool]]:
-    """Yield every host of a pool of `<HOST>`, and whether it is monitored."""
-    for element in elements:
-        fields = dict(children(element[len("<HOST>") : -len("</HOST>")]))
-        template = dict(children(fields.get(b"TEMPLATE", b"")))
-        node = Node(
-            id=int(fields[b"ID"]),
-            name=text(fields[b"NAME"]),
-            cluster=int(fields.get(b"CLUSTER_ID", b"-1")),
-            geolocation=text(template.get(b"GEOLOCATION", b"")),
-        )
-        yield node, int(fields[b"STATE"]) in _MONITORED
+def _text(template: Mapping[bytes, bytes], key: str) -> str:
+    """Return an attribute's text, at most one character more than is allowed; a vector shows its tags."""
+    return text(template.get(key.encode(), b""))[: LONGEST + 1]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return "%" not in name

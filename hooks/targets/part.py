@@ -1,57 +1,28 @@
-"""Targets as the worker sees them: any event, one pass over the whole cloud."""
+"""Targets as the worker sees them: any event, one pass."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from hooks.targets import files, inventory, protected_addresses
+from hooks.targets import files, protected_addresses
 from hooks.targets.decide import Decision, decide
-from hooks.targets.networks import ONEADMIN, networks
-from hooks.targets.user_template import Address
+from hooks.targets.inventory import Inventory
+from hooks.targets.look import look
+from hooks.targets.new_lines import NewLines
+from hooks.targets.policy import unknown
+from hooks.targets.protected_addresses import Names
 from onext import log, metrics, readable
-from onext.oned import stream
-from onext.oned.errors import Malformed
-from onext.part import Check, Context, Key, Part
+from onext.part import Check, Context, Key, Part, Retry
 
 NAME = "prometheus"
-_ALL_NETWORKS = (-2, -1, -1)
+LOCK = "targets.lock"  # in the state folder, which only our own user enters
+OVERDUE = 300.0  # seconds without a pass, of which one is due each minute
 _log = log.get(NAME)
-_names = protected_addresses.Names()
-
-
-def look(context: Context) -> inventory.Inventory:
-    """Return what is; raise an OnedError, also when a pool is cut."""
-    source = stream.Source(context.oned.endpoint, context.oned.session)
-    try:
-        hosts = list(inventory.nodes(stream.pool(source, "hostpool.info", tag="HOST")))
-        vms = stream.pool(source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
-        guests = tuple(inventory.guests(vms, _unreadable))
-    except (ValueError, KeyError) as error:
-        raise Malformed(f"a host is not as oned writes it: {error!r}") from error
-    members = context.oned.document("group.info", ONEADMIN)
-    administrators = {int(member.text or -1) for member in members.iterfind("USERS/ID")}
-    return inventory.Inventory(
-        guests=guests,
-        nodes=tuple(node for node, monitored in hosts if monitored),
-        networks=tuple(networks(context.oned.document("vnpool.info", *_ALL_NETWORKS), administrators)),
-        infrastructure=_infrastructure(context, [node.name for node, _ in hosts]) if guests else frozenset(),
-    )
-
-
-def _infrastructure(context: Context, hosts: Iterable[str]) -> frozenset[Address]:
-    """Return the addresses of front-ends, hosts and BMCs, as far as they are known."""
-    zones = context.oned.document("zonepool.info")
-    servers = {urlsplit(end.text or "").hostname for end in zones.iter("ENDPOINT")}
-    named = _names.addresses([*hosts, *(server for server in servers if server)])
-    bmcs = protected_addresses.written(context.paths.own_etc / "bmc.yaml")
-    return frozenset((*named, *protected_addresses.own(), *bmcs))
-
-
-def _unreadable(element: bytes) -> None:
-    _log.warning("a VM is not as oned writes it, and left out: %s", element[:80].decode("utf-8", "replace"))
+_new_lines = NewLines()
+_names: dict[Path, Names] = {}
 
 
 def folder(context: Context) -> Path:
@@ -59,36 +30,66 @@ def folder(context: Context) -> Path:
     return context.settings.targets.folder or context.paths.targets
 
 
-def plan(context: Context) -> Decision:
-    """Return what should be scraped now."""
-    return decide(look(context), context.settings.targets, protected_addresses.reaches)
+def plan(context: Context) -> tuple[Inventory, Decision]:
+    """Return what is and what should be scraped now; raise an OnedError."""
+    file = context.paths.state / protected_addresses.FILE
+    found = look(context, _names.setdefault(file, Names(file)))
+    return found, decide(found, context.settings.targets, protected_addresses.reaches)
 
 
 def sync(context: Context) -> tuple[Decision, list[str]]:
-    """Make the files what they should be; return the decision and the files that changed."""
-    decision = plan(context)
-    changed = files.write(folder(context), decision)
-    for refusal in decision.refusals if changed else ():
-        _log.info("VM %d (%s): left out: %s", refusal.vm, refusal.name, refusal.reason)
-    metrics.write(context.paths.metrics, NAME, figures(decision))
+    """Make the files what they should be; return the decision and the files that changed.
+
+    Raises an OnedError, OSError, or files.Busy while another pass writes.
+    """
+    found, decision = plan(context)
+    changed = files.write(folder(context), decision, context.paths.state / LOCK)
+    lines = [*found.unreadable, *([unknown(found.unprotected)] if found.unprotected else [])]
+    refused = (f"VM {one.vm} ({one.name}): refused: {one.reason}" for one in decision.refusals)
+    for line in _new_lines.of((*lines, *refused), context.now()):
+        _log.info("%s", line)
+    with suppress(OSError):  # the files are in place: figures that cannot be written show their age
+        metrics.write(context.paths.metrics, NAME, figures(found, decision, context.now()))
     return decision, changed
 
 
-def figures(decision: Decision) -> Sequence[metrics.Family]:
-    """Return the figures of a decision."""
+def figures(found: Inventory, decision: Decision, now: float) -> Sequence[metrics.Family]:
+    """Return the figures of a pass that ended at `now`, a Unix time."""
     counts = Counter(target.job for target in decision.targets)
     given = [({"file": job}, float(counts[job])) for job in decision.jobs]
-    refused: list[tuple[Mapping[str, str], float]] = [({}, float(len(decision.refusals)))]
-    help_text = "Targets of VMs that were left out; see `onext targets list`."
     return [
         metrics.Family("onext_targets", "gauge", "Targets that Prometheus was given.", given),
-        metrics.Family("onext_targets_refused", "gauge", help_text, refused),
+        _gauge(
+            "onext_targets_refused",
+            "Targets of VMs that were left out; see `onext targets list`.",
+            len(decision.refusals),
+        ),
+        _gauge(
+            "onext_targets_unreadable",
+            "VMs, hosts and networks that could not be read and were left out.",
+            len(found.unreadable),
+        ),
+        _gauge(
+            "onext_targets_unprotected",
+            "Front-ends and hosts with unknown addresses, for which all targets of VMs are refused.",
+            len(found.unprotected),
+        ),
+        _gauge(
+            "onext_targets_last_pass_timestamp_seconds", "When the last pass over all targets ended.", now
+        ),
     ]
+
+
+def _gauge(name: str, help_text: str, value: float) -> metrics.Family:
+    return metrics.Family(name, "gauge", help_text, [({}, float(value))])
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means: look at everything
     """Write the files, whatever happened."""
-    decision, changed = sync(context)
+    try:
+        decision, changed = sync(context)
+    except (files.Busy, OSError) as error:
+        raise Retry(str(error)) from error
     return f"{len(decision.targets)} targets, {len(decision.refusals)} refused, {len(changed)} files changed"
 
 
@@ -97,15 +98,29 @@ def sweep(context: Context) -> Iterable[Key]:  # noqa: ARG001
     yield Key(NAME, "pool", 0)
 
 
-def checks(context: Context) -> Iterable[Check]:
-    """Say whether the files are there, and whether Prometheus can read them."""
+def checks(context: Context) -> Iterator[Check]:
+    """Report whether the files are there and up to date, and whether Prometheus can read them."""
     path, user = folder(context), context.settings.targets.prometheus_user
+    yield _last_pass(context)
     if not (path / "vms.json").is_file():
         yield Check("targets", "warn", f"{path}/vms.json is not there", "run `onext targets sync`")
     elif hidden := readable.hidden_from(path, user):
         yield Check("targets", "warn", f"{user}: {hidden}", "Prometheus scrapes nothing that it cannot read")
     else:
         yield Check("targets", "ok", f"{path}, readable by {user}")
+
+
+def _last_pass(context: Context) -> Check:
+    """Report a pass that failed, is overdue, or refuses every VM."""
+    last = context.last().get(str(Key(NAME, "pool", 0)))
+    if last is None:
+        return Check("last pass", "warn", "the worker made no pass yet", "is the worker running?")
+    age = context.now() - last.at - last.took
+    if not last.ok:
+        return Check("last pass", "fail", last.message, "the targets are those of an earlier pass")
+    if age > OVERDUE:
+        return Check("last pass", "fail", f"overdue: the last one ended {age:.0f} s ago", "see the log")
+    return Check("last pass", "ok", f"{max(age, 0.0):.0f} s ago: {last.message}")
 
 
 PART = Part(NAME, reconcile, sweep, checks, whole_pool=True, leader_only=False)

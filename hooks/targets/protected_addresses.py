@@ -1,66 +1,139 @@
-"""What the guard must know beside oned's pools: our own addresses, those of hosts and BMCs, and routes."""
+"""What the guard must know beside oned's pools: the addresses of front-ends, hosts and BMCs, and routes.
+
+A guard that knows less than it should refuses: what is known of a name is kept over restarts, for the time
+when DNS does not answer, and a name of which nothing is known is reported.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from hooks.targets.user_template import Address
+from onext import atomic, bounds
+
+FILE = "protected-addresses.json"  # in the state folder
 
 _REMEMBER = 600.0  # seconds for which a name's addresses are believed
 _AGAIN = 60.0  # seconds after which a name that did not resolve is asked again
 _PATIENCE = 5.0  # seconds for all names of a round that are not known yet
-_LOCAL = re.compile(r"(\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
-_IN_TEXT = re.compile(r"(?<![\w.:])\[?([0-9a-fA-F:]*:[0-9a-fA-F:.]+|\d+\.\d+\.\d+\.\d+)\]?(?![\w.])")
+_LARGEST = 8 << 20  # bytes of a file that is read here
+_MOST_ADDRESSES = 64  # of one name
+_LOCAL = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})\n\s+/32 host LOCAL")
+_IN_TEXT = re.compile(
+    r"(?<![\w.:])\[?([0-9a-fA-F:]{0,40}:[0-9a-fA-F:.]{1,46}|\d{1,3}(?:\.\d{1,3}){3})\]?(?![\w.])"
+)
+
+
+@dataclass(frozen=True)
+class Protected:
+    """Addresses that are never scraped for a VM, and what should be among them and is unknown."""
+
+    addresses: frozenset[Address]
+    unknown: tuple[str, ...] = ()
+
+
+class Names:
+    """Addresses of names by the system's resolver, remembered for ten minutes, within five seconds.
+
+    What was known of a name stays known, also over a restart, until another answer comes.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._known: dict[str, frozenset[Address]] | None = None  # None: not read yet
+        self._due: dict[str, float] = {}
+
+    def addresses(self, names: Iterable[str]) -> Mapping[str, frozenset[Address]]:
+        """Return the addresses of each name; of one that does not resolve now, what was known of it."""
+        if self._known is None:
+            self._known = dict(_read(self._file)) if self._file else {}
+        asked, now, before = set(names), time.monotonic(), dict(self._known)
+        due = [name for name in asked if self._due.get(name, now) <= now]
+        for name in due:  # whatever becomes of it: not again in each round while DNS hangs
+            self._due[name] = now + _AGAIN
+        pool = ThreadPoolExecutor(32, "names")
+        wait([pool.submit(self._ask, name) for name in due], timeout=_PATIENCE)
+        pool.shutdown(wait=False, cancel_futures=True)
+        known = {name: self._known[name] for name in asked if self._known.get(name)}
+        if known != before:
+            self._keep(known)
+        return {name: known.get(name, frozenset[Address]()) for name in asked}
+
+    def _ask(self, name: str) -> None:
+        try:
+            answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            found = {ip_address(str(one[4][0]).partition("%")[0]) for one in answers[:_MOST_ADDRESSES]}
+        except (OSError, UnicodeError, ValueError):
+            return
+        if found and self._known is not None:
+            self._known[name] = frozenset(found)
+            self._due[name] = time.monotonic() + _REMEMBER
+
+    def _keep(self, known: Mapping[str, frozenset[Address]]) -> None:
+        """Write what is known; a disk that is full costs the memory over a restart, and nothing else."""
+        self._known = dict(known)
+        if self._file is None:
+            return
+        document = {name: sorted(map(str, found)) for name, found in sorted(known.items())}
+        with suppress(OSError):
+            self._file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            atomic.write(self._file, json.dumps(document).encode())
+
+
+def protected(
+    names: Names, needed: Iterable[str], others: Iterable[str], bmc_file: Path, proc: Path = Path("/proc/net")
+) -> Protected:
+    """Return the addresses of this machine, of names and of BMCs.
+
+    `needed` are names of machines that are up, so that not knowing them is reported; `others` may be off.
+    """
+    must = set(needed)
+    known = names.addresses({*must, *others})
+    unknown = [name for name in sorted(must) if not known[name]]
+    found = set[Address]().union(*known.values())
+    mine = set(own(proc))
+    if not mine:
+        unknown.append(f"this machine ({proc})")
+    try:
+        found.update(written(bmc_file))
+    except (OSError, ValueError) as error:
+        unknown.append(f"the BMCs ({bounds.words(str(error), 120)})")
+    return Protected(frozenset(found | mine), tuple(unknown))
 
 
 def own(proc: Path = Path("/proc/net")) -> Iterator[Address]:
     """Yield the addresses of this machine, from the kernel's tables (fib_trie and if_inet6)."""
-    for found in set(_LOCAL.findall(_text(proc / "fib_trie"))):
-        yield ip_address(found)
-    for line in _text(proc / "if_inet6").splitlines():
-        yield IPv6Address(int(line.split()[0], 16))
+    with suppress(OSError):
+        for found in set(_LOCAL.findall(_text(proc / "fib_trie"))):
+            yield ip_address(found)
+    with suppress(OSError):
+        for line in _text(proc / "if_inet6").splitlines():
+            yield IPv6Address(int(line.split()[0], 16))
 
 
 def written(file: Path) -> Iterator[Address]:
-    """Yield every address that stands in a file (bmc.yaml); names in it are not looked up."""
-    for found in _IN_TEXT.findall(_text(file)):
-        try:
+    """Yield every address in a file (bmc.yaml), none where it is missing.
+
+    Raises OSError where it cannot be read, ValueError where it is not text.
+    """
+    try:
+        text = _text(file)
+    except FileNotFoundError:
+        return
+    if "\0" in text:
+        raise ValueError(f"{file} is not text")
+    for found in _IN_TEXT.findall(text):
+        with suppress(ValueError):
             yield ip_address(found)
-        except ValueError:
-            continue
-
-
-class Names:
-    """Addresses of names by the system's resolver, remembered for ten minutes, within five seconds."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[float, frozenset[Address]]] = {}  # name -> when to ask again, addresses
-
-    def addresses(self, names: Iterable[str]) -> frozenset[Address]:
-        """Return the addresses of all names; of one that does not resolve now, what was known of it."""
-        now = time.monotonic()
-        asked = set(names)
-        due = [name for name in asked if self._known.get(name, (now, None))[0] <= now]
-        for name in due:  # whatever becomes of it: not again in each round while DNS hangs
-            self._known[name] = now + _AGAIN, self._known.get(name, (now, frozenset[Address]()))[1]
-        pool = ThreadPoolExecutor(32, "names")
-        wait([pool.submit(self._ask, name) for name in due], timeout=_PATIENCE)
-        pool.shutdown(wait=False, cancel_futures=True)
-        return frozenset[Address]().union(*(self._known[name][1] for name in asked))
-
-    def _ask(self, name: str) -> None:
-        try:
-            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            return
-        addresses = frozenset(ip_address(str(one[4][0]).partition("%")[0]) for one in found)
-        self._known[name] = time.monotonic() + _REMEMBER, addresses
 
 
 def reaches(address: Address) -> bool:
@@ -74,8 +147,19 @@ def reaches(address: Address) -> bool:
     return True
 
 
-def _text(file: Path) -> str:
+def _read(file: Path) -> Iterator[tuple[str, frozenset[Address]]]:
+    """Yield the names in a file of ours; what cannot be read counts as nothing known."""
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+        document = json.loads(_text(file))
+        for name, found in document.items():
+            yield str(name), frozenset(ip_address(str(one)) for one in found[:_MOST_ADDRESSES])
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return
+
+
+def _text(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        text = stream.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise ValueError(f"{file} has more than {_LARGEST} characters")
+    return text

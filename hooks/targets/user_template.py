@@ -10,18 +10,23 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from onext import bounds
+
 EXPORTER = "PROMETHEUS_EXPORTER"
 LABELS = "PROMETHEUS_LABELS"
 Address = IPv4Address | IPv6Address
 
-_LONGEST = 1024  # characters of either attribute
+LONGEST = 1024  # characters of either attribute
+_MOST_WISHES = 64  # targets that one attribute may name
 _MOST_LABELS = 10
 _LONGEST_VALUE = 128
+_SHOWN = 64  # characters of a tenant's word in a message
 _TARGET = re.compile(
     r"(?:(?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})(?P<path>/[A-Za-z0-9._~/-]{0,127})?"
 )
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
-_RESERVED = re.compile(r"job|instance|geolocation|alertname|severity|one_.*|__.*")
+# Of Prometheus, of alerts, of histograms (`le`, `quantile`), and ours.
+_RESERVED = re.compile(r"job|instance|geolocation|alertname|severity|le|quantile|exported_.*|one_.*|__.*")
 
 
 class Refused(ValueError):
@@ -38,31 +43,39 @@ class Wish:
     path: str = ""
 
 
+def shown(word: str) -> str:
+    """Return a tenant's word in quotes, short enough for a log."""
+    return repr(bounds.words(word, _SHOWN))
+
+
 def wishes(text: str) -> list[Wish | Refused]:
     """Return each target of a PROMETHEUS_EXPORTER, or why it is none."""
-    if len(text) > _LONGEST:
-        return [Refused(f"{EXPORTER} is longer than {_LONGEST} characters")]
-    return [_wish(word) for word in re.split(r"[\s,]+", text.strip()) if word]
+    if len(text) > LONGEST:
+        return [Refused(f"{EXPORTER} is longer than {LONGEST} characters")]
+    words = [word for word in re.split(r"[\s,]+", text.strip()) if word]
+    found = [_wish(word) for word in words[:_MOST_WISHES]]
+    more = [Refused(f"{EXPORTER} names more than {_MOST_WISHES} targets")] if words[_MOST_WISHES:] else []
+    return [*found, *more]
 
 
 def _wish(word: str) -> Wish | Refused:
     found = _TARGET.fullmatch(word)
     if found is None:
-        return Refused(f"{word!r} is not port, address:port or [address]:port, with an optional /path")
+        return Refused(f"{shown(word)} is not port, address:port or [address]:port, with an optional /path")
     port = int(found["port"])
     if not 0 < port < 1 << 16:
-        return Refused(f"{word!r}: no such port")
+        return Refused(f"{shown(word)}: no such port")
     try:
         address = ip_address(found["address"].strip("[]")) if found["address"] else None
     except ValueError:
-        return Refused(f"{word!r}: no such address")
+        return Refused(f"{shown(word)}: no such address")
     return Wish(word, port, address, found["path"] or "")
 
 
 def labels(text: str) -> dict[str, str]:
     """Return the labels of a PROMETHEUS_LABELS; raise Refused for one that cannot or may not be set."""
-    if len(text) > _LONGEST:
-        raise Refused(f"{LABELS} is longer than {_LONGEST} characters")
+    if len(text) > LONGEST:
+        raise Refused(f"{LABELS} is longer than {LONGEST} characters")
     found = dict(_label(part.strip()) for part in text.split(",") if part.strip())
     if len(found) > _MOST_LABELS:
         raise Refused(f"{LABELS} has more than {_MOST_LABELS} labels")
@@ -72,9 +85,9 @@ def labels(text: str) -> dict[str, str]:
 def _label(part: str) -> tuple[str, str]:
     name, equals, value = (word.strip() for word in part.partition("="))
     if not equals or not _NAME.fullmatch(name):
-        raise Refused(f"{LABELS}: {part!r} is not name=value")
+        raise Refused(f"{LABELS}: {shown(part)} is not name=value")
     if _RESERVED.fullmatch(name.lower()):
-        raise Refused(f"{LABELS}: {name!r} is reserved")
+        raise Refused(f"{LABELS}: {shown(name)} is reserved")
     if len(value) > _LONGEST_VALUE or not value.isprintable():
-        raise Refused(f"{LABELS}: the value of {name!r} is too long or not printable")
+        raise Refused(f"{LABELS}: the value of {shown(name)} is too long or not printable")
     return name, value

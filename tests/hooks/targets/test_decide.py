@@ -7,57 +7,23 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from hooks.targets.decide import Decision, decide, groups
-from hooks.targets.inventory import Guest, Interface, Inventory, Node
-from hooks.targets.networks import Range, VirtualNetwork
-from hooks.targets.user_template import Address
+from hooks.targets.inventory import Host, Inventory, Vm
+from hooks.targets.leases import Leases
+from hooks.targets.networks import VirtualNetwork
 from onext.settings.targets import Job, Targets
 
-V4, V6 = ip_address("10.0.0.7"), ip_address("2001:db8::7")
-NET = VirtualNetwork(
-    1,
-    "tenants",
-    allowed=True,
-    ranges=(
-        Range(ip_address("10.0.0.2"), ip_address("10.0.0.99")),
-        Range(ip_address("2001:db8::"), ip_address("2001:db8::ffff")),
-        Range(ip_address("127.0.0.1"), ip_address("127.0.0.9")),
-        Range(ip_address("169.254.0.1"), ip_address("169.254.255.254")),
-        Range(ip_address("fe80::"), ip_address("fe80::ffff")),
-        Range(ip_address("::ffff:10.0.0.1"), ip_address("::ffff:10.0.0.99")),
-    ),
-)
-OTHER = VirtualNetwork(2, "not allowed", allowed=False, ranges=NET.ranges)
-GUEST = Guest(
-    42, "web", user=5, host=3, cluster=100, wanted="9100", labels="", interfaces=(Interface(V4, 1),)
-)
-NODE = Node(3, "node-a1", 100, "52.5,13.4")
-INVENTORY = Inventory((GUEST,), (NODE,), (NET, OTHER))
+from .scene import EXAMPLE, INVENTORY, V4, V6, everywhere, given, leasing, reasons, vms, with_vm
 
-
-def everywhere(_: Address) -> bool:
-    return True
-
-
-def with_guest(**changes: object) -> Inventory:
-    return replace(INVENTORY, guests=(replace(GUEST, **changes),))  # type: ignore[arg-type]
-
-
-def vms(inventory: Inventory, settings: Targets | None = None) -> list[str]:
-    decision = decide(inventory, settings or Targets(), everywhere)
-    return [target.address for target in decision.of("vms")]
-
-
-def reasons(inventory: Inventory, settings: Targets | None = None) -> list[str]:
-    return [one.reason for one in decide(inventory, settings or Targets(), everywhere).refusals]
+FOREIGN = ip_address("10.0.0.8")
 
 
 def test_a_target_and_its_labels() -> None:
     """Dashboards join on one_vm_id and one_host_id; maps need the place."""
-    (target,) = decide(with_guest(labels="app=web", wanted="9100/m"), Targets(), everywhere).of("vms")
+    (target,) = decide(with_vm(labels="app=web", wanted="9100/m"), Targets(), everywhere).of("vms")
     assert target.address == "10.0.0.7:9100"
     assert target.labels == {
         "one_vm_id": "42",
@@ -83,34 +49,40 @@ def test_hosts_are_targets_of_every_job() -> None:
 
 def test_a_host_named_by_its_ipv6_address() -> None:
     """Without brackets the port would become part of the address."""
-    inventory = Inventory(nodes=(Node(1, "2001:db8::1", 0),))
+    inventory = Inventory(hosts=(Host(1, "2001:db8::1", 0),))
     assert decide(inventory, Targets(), everywhere).of("hosts-scaphandre")[0].address == "[2001:db8::1]:8080"
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("inventory", "reason"),
     [
-        ({"wanted": "10.0.0.8:9100"}, "none of this VM's addresses"),
-        ({"interfaces": ()}, "has no address"),
-        ({"interfaces": (Interface(V4, 2),)}, "no network that an administrator allowed"),
-        ({"interfaces": (Interface(V4, -1),)}, "no network that an administrator allowed"),
-        ({"interfaces": (Interface(ip_address("10.9.9.9"), 1),)}, "no network that an administrator allowed"),
-        ({"interfaces": (Interface(ip_address("127.0.0.1"), 1),)}, "is loopback"),
-        ({"interfaces": (Interface(ip_address("169.254.169.254"), 1),)}, "is link-local"),
-        ({"interfaces": (Interface(ip_address("fe80::1"), 1),)}, "is link-local"),
-        ({"interfaces": (Interface(ip_address("::ffff:10.0.0.7"), 1),)}, "IPv4 address in disguise"),
-        ({"interfaces": (Interface(ip_address("2002:a00:7::"), 1),)}, "IPv4 address in disguise"),
-        ({"interfaces": (Interface(ip_address("224.0.0.1"), 1),)}, "is multicast"),
-        ({"interfaces": (Interface(ip_address("0.0.0.0"), 1),)}, "is unspecified"),
-        ({"interfaces": (Interface(ip_address("255.255.255.255"), 1),)}, "is reserved"),
-        ({"interfaces": (Interface(ip_address("fd00:ec2::254"), 1),)}, "metadata service"),
-        ({"labels": "job=x"}, "'job' is reserved"),
-        ({"wanted": "no"}, "is not port"),
+        (with_vm(wanted="10.0.0.8:9100"), "no network assigns 10.0.0.8 to this VM"),
+        (with_vm(addresses=()), "has no address"),
+        (with_vm(addresses=(FOREIGN,)), "no network assigns 10.0.0.8 to this VM"),
+        (with_vm(leasing(V4, scrape="NO")), "no network that an administrator opened"),
+        (with_vm(leasing(V4, scrape="")), "no network that an administrator opened"),
+        (with_vm(leasing(V4, vm=41)), "no network assigns 10.0.0.7 to this VM"),
+        (with_vm(leasing(V4, administered=False)), "no network assigns 10.0.0.7 to this VM"),
+        (given(ip_address("127.0.0.1")), "is loopback"),
+        (given(ip_address("0.1.2.3")), "is this network"),
+        (given(ip_address("169.254.169.254")), "is link-local"),
+        (given(ip_address("fe80::1")), "is link-local"),
+        (given(ip_address("::1")), "is loopback"),
+        (given(ip_address("::ffff:10.0.0.7")), "IPv4 address in disguise"),
+        (given(ip_address("::10.0.0.7")), "IPv4 address in disguise"),
+        (given(ip_address("2002:a00:7::")), "IPv4 address in disguise"),
+        (given(ip_address("64:ff9b::a9fe:a9fe")), "IPv4 address in disguise"),
+        (given(ip_address("2001:0:4136:e378:8000:63bf:3fff:fdd2")), "IPv4 address in disguise"),
+        (given(ip_address("224.0.0.1")), "is multicast"),
+        (given(ip_address("0.0.0.0")), "is unspecified"),
+        (given(ip_address("255.255.255.255")), "is reserved"),
+        (given(ip_address("fd00:ec2::254")), "metadata service"),
+        (with_vm(labels="job=x"), "'job' is reserved"),
+        (with_vm(wanted="no"), "is not port"),
     ],
 )
-def test_every_refusal_has_its_reason(changes: dict[str, object], reason: str) -> None:
+def test_every_refusal_has_its_reason(inventory: Inventory, reason: str) -> None:
     """Each of these would let a tenant read what only Prometheus can reach, or forge labels."""
-    inventory = with_guest(**changes)
     assert vms(inventory) == []
     (found,) = reasons(inventory)
     assert reason in found
@@ -119,40 +91,102 @@ def test_every_refusal_has_its_reason(changes: dict[str, object], reason: str) -
 @pytest.mark.parametrize("wanted", ["9100", "10.0.0.7:9100"])
 def test_infrastructure_is_never_a_target(wanted: str) -> None:
     """A VM that leases a host's or a BMC's address by mistake or malice must not reach it."""
-    inventory = replace(with_guest(wanted=wanted), infrastructure=frozenset({V4}))
+    inventory = replace(with_vm(wanted=wanted), protected=frozenset({V4}))
     assert vms(inventory) == []
     assert "belongs to a front-end, a host or a BMC" in reasons(inventory)[0]
 
 
+def test_B2_unknown_addresses_of_hosts_refuse_every_vm() -> None:
+    """With DNS down a VM with a host's address would be scraped in its owner's name."""
+    names = tuple(f"node-{number}" for number in range(5))
+    inventory = replace(INVENTORY, unprotected=names)
+    assert vms(inventory) == []
+    assert "addresses of node-0, node-1, node-2 and 2 more are unknown" in reasons(inventory)[0]
+    assert vms(inventory, Targets(allow_foreign_targets=True, networks=[ip_network("10.0.0.0/8")])) == []
+    assert decide(inventory, Targets(), everywhere).of("hosts-node_exporter")  # hosts do not depend on it
+
+
 def test_forbidden_prefixes_win() -> None:
-    """What the administrator forbids is forbidden also where a network is allowed."""
+    """What the administrator forbids is forbidden also where a network is open."""
     settings = Targets(networks=[ip_network("10.0.0.0/8")], forbidden=[ip_network("10.0.0.0/28")])
     assert vms(INVENTORY, settings) == []
     assert "settings forbid" in reasons(INVENTORY, settings)[0]
 
 
-def test_prefixes_of_the_settings_allow() -> None:
-    """An administrator may list prefixes instead of marking networks; external addresses need it."""
-    outside = Interface(ip_address("203.0.113.9"), 2)
-    assert vms(with_guest(interfaces=(outside,)), Targets(networks=[ip_network("203.0.113.0/24")])) == [
-        "203.0.113.9:9100"
-    ]
+def test_prefixes_of_the_settings_open_networks() -> None:
+    """An administrator may list prefixes instead of marking networks."""
+    settings = Targets(networks=[ip_network("10.0.0.0/24")])
+    assert vms(with_vm(leasing(V4, scrape="")), settings) == ["10.0.0.7:9100"]
+
+
+@pytest.mark.parametrize("wanted", ["9100", "10.0.0.8:9100"])
+def test_S4_a_prefix_of_the_settings_opens_no_address_that_is_not_assigned(wanted: str) -> None:
+    """A tenant who writes an address of an open prefix into a NIC would have it scraped."""
+    settings = Targets(networks=[ip_network("10.0.0.0/8")])
+    inventory = with_vm(addresses=(FOREIGN,), wanted=wanted)
+    assert vms(inventory, settings) == []
+    assert "no network assigns 10.0.0.8 to this VM" in reasons(inventory, settings)[0]
+
+
+def test_the_first_assigned_address_is_the_vms_own() -> None:
+    """An invented address before the real one must neither be scraped nor hide it."""
+    assert vms(with_vm(addresses=(FOREIGN, V4))) == ["10.0.0.7:9100"]
 
 
 def test_foreign_addresses_only_where_allowed_and_inside_prefixes() -> None:
     """A foreign address is a way out of the VM: two keys of the administrator open it."""
-    inventory = with_guest(wanted="10.0.0.8:9100 192.0.2.1:9100")
+    inventory = with_vm(wanted="10.0.0.8:9100 192.0.2.1:9100")
     settings = Targets(allow_foreign_targets=True, networks=[ip_network("10.0.0.0/24")])
     assert vms(inventory, settings) == ["10.0.0.8:9100"]
-    assert "no network that an administrator allowed" in reasons(inventory, settings)[0]
+    assert "no network that an administrator opened" in reasons(inventory, settings)[0]
+    assert vms(inventory) == []
+
+
+ADDRESSES = st.ip_addresses()
+
+
+@examples(
+    claimed=st.lists(ADDRESSES, max_size=4),
+    assigned=st.lists(ADDRESSES, max_size=3),
+    of_others=st.lists(ADDRESSES, max_size=3),
+    wanted=st.lists(st.one_of(ADDRESSES, st.integers(0, 70000)), max_size=4),
+    labels=st.sampled_from(["", "app=x", "a=b,c=d", "one_vm_id=7"]),
+    prefixes=st.lists(st.sampled_from(["0.0.0.0/0", "::/0", "10.0.0.0/8"]), max_size=2),
+)
+def test_S4_nothing_that_a_tenant_writes_brings_in_an_address(
+    claimed: list[object],
+    assigned: list[object],
+    of_others: list[object],
+    wanted: list[object],
+    labels: str,
+    prefixes: list[str],
+) -> None:
+    """Prometheus would send requests to addresses that were never leased to the VM."""
+    text = " ".join(
+        str(word) if isinstance(word, int) else f"[{word}]:9100" if ":" in str(word) else f"{word}:9100"
+        for word in wanted
+    )
+    networks: list[VirtualNetwork] = [
+        leasing(*assigned),  # type: ignore[arg-type]
+        leasing(*of_others, *claimed, vm=7, number=2),  # type: ignore[arg-type]
+        leasing(*claimed, number=3, administered=False),  # type: ignore[arg-type]
+    ]
+    inventory = with_vm(*networks, addresses=tuple(claimed), wanted=text, labels=labels)
+    settings = Targets.model_validate({"networks": prefixes})
+    for target in decide(inventory, settings, everywhere).of("vms"):
+        address = ip_address(target.address.rpartition(":")[0].strip("[]"))
+        assert address in assigned
+        assert target.labels["one_vm_id"] == "42"
 
 
 def test_limits_of_a_vm_and_of_a_user() -> None:
     """One tenant must not fill Prometheus: the first targets stay, the others are refused."""
-    many = with_guest(wanted="1 2 3 4 5")
+    many = with_vm(wanted="1 2 3 4 5")
     assert vms(many) == [f"10.0.0.7:{port}" for port in (1, 2, 3, 4)]
     assert "more than 4 targets of one VM" in reasons(many)[0]
-    two = replace(INVENTORY, guests=(replace(GUEST, id=43), replace(GUEST, id=41), GUEST))
+    networks = [leasing(V4, vm=vm, number=vm) for vm in (41, 42, 43)]
+    machines = (replace(EXAMPLE, id=43), replace(EXAMPLE, id=41), EXAMPLE)
+    two = replace(INVENTORY, vms=machines, leases=Leases.of_networks(networks))
     settings = Targets(per_user=2)
     decision = decide(two, settings, everywhere)
     assert [target.labels["one_vm_id"] for target in decision.of("vms")] == ["41", "42"]
@@ -161,13 +195,13 @@ def test_limits_of_a_vm_and_of_a_user() -> None:
 
 def test_the_same_target_twice_is_one() -> None:
     """`9100, 10.0.0.7:9100` would be scraped twice."""
-    twice = with_guest(wanted="9100, 10.0.0.7:9100")
+    twice = with_vm(wanted="9100, 10.0.0.7:9100")
     assert (vms(twice), reasons(twice)) == (["10.0.0.7:9100"], [])
 
 
 def test_one_port_with_two_paths_is_said_to_be_refused() -> None:
     """Both would have one `instance`, and Prometheus would mix their samples; one that is lost must be listed."""
-    paths = with_guest(wanted="9100/a 9100/b")
+    paths = with_vm(wanted="9100/a 9100/b")
     assert vms(paths) == ["10.0.0.7:9100"]
     assert reasons(paths) == ["'9100/b': its address and port are a target already, with another path"]
 
@@ -185,7 +219,7 @@ def test_one_port_with_two_paths_is_said_to_be_refused() -> None:
 )
 def test_the_address_family_is_one_with_a_route(family: str, routes: set[int], expected: str | None) -> None:
     """An IPv6 target on a front-end without IPv6 is down for ever."""
-    inventory = with_guest(interfaces=(Interface(V4, 1), Interface(V6, 1)))
+    inventory = with_vm(addresses=(V4, V6))
     settings = Targets.model_validate({"family": family})
     decision = decide(inventory, settings, lambda address: address.version in routes)
     assert [target.address for target in decision.of("vms")] == ([expected] if expected else [])
@@ -193,22 +227,29 @@ def test_the_address_family_is_one_with_a_route(family: str, routes: set[int], e
         assert "no route" in decision.refusals[0].reason
 
 
+def test_S3_refusals_of_one_vm_are_bounded() -> None:
+    """A thousand words of one VM would bury what others have to be told."""
+    assert len(reasons(with_vm(wanted="x " * 500))) == 8
+    assert len(reasons(with_vm(wanted=" ".join(f"{port}" for port in range(1, 200))))) == 8
+    assert all(len(reason) < 300 for reason in reasons(with_vm(wanted="x" * 1000, labels="")))
+
+
 def test_one_tenant_changes_nothing_for_others() -> None:
     """What is refused leaves that target out, and nothing else changes."""
-    bad = replace(GUEST, id=1, wanted="x" * 5000, labels="job=x")
-    assert vms(replace(INVENTORY, guests=(bad, GUEST))) == vms(INVENTORY)
+    bad = replace(EXAMPLE, id=1, wanted="x" * 5000, labels="job=x")
+    assert vms(replace(INVENTORY, vms=(bad, EXAMPLE))) == vms(INVENTORY)
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.sampled_from(["9100", "1 2 3 4 5 6", "x", ""]))))
+@examples(st.lists(st.tuples(st.integers(0, 50), st.sampled_from(["9100", "1 2 3 4 5 6", "x", ""]))))
 def test_the_order_of_the_pool_does_not_matter(wanted: list[tuple[int, str]]) -> None:
     """Files that change without a reason make Prometheus drop and start targets."""
-    guests = tuple({number: replace(GUEST, id=number, wanted=text) for number, text in wanted}.values())
+    found = tuple({number: replace(EXAMPLE, id=number, wanted=text) for number, text in wanted}.values())
     settings = Targets(per_user=5)
 
-    def of(*given: Guest) -> Decision:
-        return decide(replace(INVENTORY, guests=given), settings, everywhere)
+    def of(*machines: Vm) -> Decision:
+        return decide(replace(INVENTORY, vms=machines), settings, everywhere)
 
-    assert of(*guests) == of(*reversed(guests))
+    assert of(*found) == of(*reversed(found))
 
 
 def test_groups_are_what_file_sd_takes() -> None:

@@ -1,4 +1,4 @@
-"""What is read from oned: the recordings of 7.0.2, and who may allow a network."""
+"""VMs and hosts as they are read from oned's pools: the recordings, and what is broken or hostile."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from hooks.targets import inventory
-from hooks.targets.inventory import RUNS, Guest, Interface, nodes
-from hooks.targets.networks import networks
+from hooks.targets.inventory import RUNS, Host, Vm
 from onext.oned.elements import split
-from onext.xml import parse
 from tests.exporter.answers import compact
 
 
@@ -19,19 +17,17 @@ def vms(document: bytes) -> list[bytes]:
     return list(split([document], "VM"))
 
 
-def guests(elements: list[bytes]) -> list[Guest]:
-    """Return the guests of a pool in which none is broken."""
+def read(elements: list[bytes]) -> list[Vm]:
+    """Return the VMs of a pool in which none is broken."""
     broken: list[bytes] = []
-    found = list(inventory.guests(elements, broken.append))
+    found = list(inventory.vms(elements, lambda element, _: broken.append(element)))
     assert broken == []
     return found
 
 
-def test_recorded_guests(recordings: Path) -> None:
+def test_recorded_read(recordings: Path) -> None:
     """Of all recorded VMs just those that run and have PROMETHEUS_EXPORTER are targets."""
-    found = {
-        guest.id: guest for guest in guests(vms((recordings / "vmpool.infoextended.raw.xml").read_bytes()))
-    }
+    found = {vm.id: vm for vm in read(vms((recordings / "vmpool.infoextended.raw.xml").read_bytes()))}
     assert 0 in found
     assert 15 not in found  # on hold, though it has the attribute
     web = found[0]
@@ -42,27 +38,27 @@ def test_recorded_guests(recordings: Path) -> None:
         "9101",
         "app=web,tier=front",
     )
-    assert [(str(one.address), one.network) for one in web.interfaces] == [("10.10.0.10", 0)]
+    assert list(map(str, web.addresses)) == ["10.10.0.10"]
 
 
 @pytest.mark.parametrize(
     "state", ["poweroff", "suspended", "stopped", "undeployed", "hold", "pending", "done"]
 )
-def test_guests_that_do_not_run_are_no_targets(recordings: Path, state: str) -> None:
+def test_vms_that_do_not_run_are_no_targets(recordings: Path, state: str) -> None:
     """A VM that was stopped must vanish from Prometheus, in each of its states."""
     document = (recordings / f"vm.{state}.xml").read_bytes()
     document = document.replace(
         b"<USER_TEMPLATE>", b"<USER_TEMPLATE><PROMETHEUS_EXPORTER>9100</PROMETHEUS_EXPORTER>"
     )
-    assert guests(vms(b"<VM_POOL>" + document + b"</VM_POOL>")) == []
+    assert read(vms(b"<VM_POOL>" + document + b"</VM_POOL>")) == []
 
 
 @pytest.mark.parametrize("lcm_state", range(72))
-def test_a_guest_that_migrates_live_stays(recordings: Path, lcm_state: int) -> None:
+def test_a_vm_that_migrates_live_stays(recordings: Path, lcm_state: int) -> None:
     """Targets that flap during a migration or a backup lose samples and raise alerts."""
     document = (recordings / "vm.active-with-exporter-and-vmgroup.xml").read_bytes()
     document = re.sub(rb"<LCM_STATE>\d+<", b"<LCM_STATE>%d<" % lcm_state, document)
-    assert len(guests(vms(b"<VM_POOL>" + document + b"</VM_POOL>"))) == (lcm_state in RUNS)
+    assert len(read(vms(b"<VM_POOL>" + document + b"</VM_POOL>"))) == (lcm_state in RUNS)
 
 
 def test_all_kinds_of_addresses() -> None:
@@ -72,73 +68,78 @@ def test_all_kinds_of_addresses() -> None:
       <NIC><IP>10.0.0.1</IP><NETWORK_ID>1</NETWORK_ID><IP6_LINK>fe80::1</IP6_LINK></NIC>
       <NIC_ALIAS><IP6_GLOBAL>2001:db8::1</IP6_GLOBAL><EXTERNAL_IP>203.0.113.1</EXTERNAL_IP><IP>nonsense</IP></NIC_ALIAS>
       </TEMPLATE><USER_TEMPLATE><PROMETHEUS_EXPORTER>1</PROMETHEUS_EXPORTER></USER_TEMPLATE><HISTORY_RECORDS/></VM></VM_POOL>"""
-    (guest,) = guests(vms(document))
-    assert [(str(one.address), one.network) for one in guest.interfaces] == [
-        ("10.0.0.1", 1),
-        ("2001:db8::1", -1),
-        ("203.0.113.1", -1),
-    ]
-    assert isinstance(guest.interfaces[0], Interface)
-    assert guest.host == -1
+    (vm,) = read(vms(document))
+    assert list(map(str, vm.addresses)) == ["10.0.0.1", "2001:db8::1", "203.0.113.1"]
+    assert (vm.host, vm.cluster) == (-1, -1)
+
+
+def fail(element: bytes, error: Exception) -> None:
+    raise AssertionError(element) from error
 
 
 def test_recorded_hosts(recordings: Path) -> None:
     """A host that is off or in error leaves the files; a disabled one is monitored and stays."""
     pool = split([(recordings / "hostpool.raw.xml").read_bytes()], "HOST")
-    found = {node.id: monitored for node, monitored in nodes(pool)}
+    found = {host.id: host.monitored for host in inventory.hosts(pool, fail)}
     assert found == {**dict.fromkeys(range(7), True), 7: False, 8: False}  # 7 is OFFLINE, 8 in ERROR
 
 
-POOL = """<VNET_POOL><VNET><ID>1</ID><UID>{uid}</UID><GID>{gid}</GID><NAME>n</NAME>
-<PERMISSIONS><GROUP_M>{group_m}</GROUP_M><OTHER_M>{other_m}</OTHER_M></PERMISSIONS>
-<TEMPLATE><ONEXT_SCRAPE><![CDATA[{value}]]></ONEXT_SCRAPE></TEMPLATE>
-<AR_POOL><AR><IP>10.0.0.2</IP><SIZE>3</SIZE><GLOBAL_PREFIX>2001:db8::</GLOBAL_PREFIX></AR></AR_POOL></VNET></VNET_POOL>"""
-SAFE = {"uid": 0, "gid": 0, "group_m": 0, "other_m": 0, "value": "YES"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "allowed"),
-    [
-        ({}, True),
-        ({"value": "yes"}, True),
-        ({"value": "NO"}, False),
-        ({"uid": 7}, True),  # a member of oneadmin
-        ({"uid": 8}, False),
-        ({"gid": 100}, True),
-        ({"gid": 100, "group_m": 1}, False),
-        ({"group_m": 1}, True),  # that group is oneadmin
-        ({"other_m": 1}, False),
-    ],
-)
-def test_only_administrators_allow_a_network(changes: dict[str, object], allowed: bool) -> None:
-    """A tenant who owns a network, or may manage it, could else open it for themselves."""
-    (found,) = networks(parse(POOL.format(**{**SAFE, **changes})), {0, 7})
-    assert found.allowed is allowed
-
-
-def test_ranges_of_a_network() -> None:
-    """An address that the network does not lease is no address of a VM in it."""
-    from ipaddress import ip_address
-
-    (found,) = networks(parse(POOL.format(**SAFE)), set())
-    inside = ["10.0.0.2", "10.0.0.4", "2001:db8::1"]
-    outside = ["10.0.0.1", "10.0.0.5", "2001:db8:0:1::1"]
-    assert all(any(ip_address(a) in part for part in found.ranges) for a in inside)
-    assert not any(any(ip_address(a) in part for part in found.ranges) for a in outside)
-
-
-def test_recorded_networks(recordings: Path) -> None:
-    """The recorded network is not marked: nothing in it may be scraped."""
-    (found,) = networks(parse((recordings / "vnetpool.xml").read_bytes()), {0})
-    assert not found.allowed
-    assert (str(found.ranges[0].first), str(found.ranges[0].last)) == ("10.10.0.10", "10.10.3.141")
-
-
 @pytest.mark.parametrize("damage", [(b"<UID>0</UID>", b""), (b"<STATE>3<", b"<STATE>x<"), (b"</NAME>", b"")])
-def test_a_broken_vm_costs_no_other_its_target(recordings: Path, damage: tuple[bytes, bytes]) -> None:
+def test_C7_a_broken_vm_costs_no_other_its_target(recordings: Path, damage: tuple[bytes, bytes]) -> None:
     """Else one VM could freeze the targets of everybody."""
     whole = compact((recordings / "vm.active-with-exporter-and-vmgroup.xml").read_bytes())
-    broken: list[bytes] = []
-    found = list(inventory.guests([whole.replace(*damage, 1), whole], broken.append))
-    assert [guest.id for guest in found] == [0]
+    broken: list[str] = []
+    elements = [whole.replace(*damage, 1), whole]
+    found = list(inventory.vms(elements, lambda _, error: broken.append(str(error))))
+    assert [vm.id for vm in found] == [0]
     assert len(broken) == 1
+
+
+def test_D6_nonsense_in_a_disk_or_elsewhere_costs_no_target(recordings: Path) -> None:
+    """A disk SIZE that is not a number would take the whole VM out of the scrape."""
+    whole = compact((recordings / "vm.active-with-exporter-and-vmgroup.xml").read_bytes())
+    odd = re.sub(rb"<(SIZE|MEMORY|CPU|VCPU|CID|NIC_ID)>[^/]*</", rb"<\1><![CDATA[ten]]></", whole)
+    odd = odd.replace(b"<TEMPLATE>", b"<TEMPLATE><DISK></DISK><NIC>5</NIC><PCI/><NIC><IP>x</IP></NIC>", 1)
+    assert odd.count(b"ten") > 3
+    (vm,) = read([odd])
+    assert (vm.wanted, vm.cluster, list(map(str, vm.addresses))) == ("9101", -1, ["10.10.0.10"])
+
+
+def test_S3_what_a_tenant_writes_is_bounded(recordings: Path) -> None:
+    """A huge or nested value of one VM would cost memory and time in each pass, for everyone."""
+    whole = compact((recordings / "vm.active-with-exporter-and-vmgroup.xml").read_bytes())
+    huge = re.sub(rb"<PROMETHEUS_EXPORTER>.*?</", b"<PROMETHEUS_EXPORTER>" + b"9" * 200_000 + b"</", whole)
+    huge = re.sub(rb"<NAME>.*?</NAME>", b"<NAME>" + b"n\n" * 5000 + b"</NAME>", huge, count=1)
+    nics = b"".join(
+        b"<NIC><IP>10.1.%d.%d</IP></NIC>" % (number // 250, number % 250) for number in range(5000)
+    )
+    (vm,) = read([huge.replace(b"<TEMPLATE>", b"<TEMPLATE>" + nics, 1)])
+    assert (len(vm.wanted), len(vm.name), len(vm.addresses)) == (1025, 128, 64)
+    assert vm.name.isprintable()
+    nested = re.sub(rb"(<PROMETHEUS_EXPORTER>).*?(</)", rb"\1<PORT>9100</PORT>\2", whole)
+    (vm,) = read([nested])
+    assert vm.wanted == "<PORT>9100</PORT>"
+
+
+HOST = b"<HOST><ID>%b</ID><NAME>%b</NAME><STATE>%b</STATE><CLUSTER_ID>%b</CLUSTER_ID><TEMPLATE/></HOST>"
+
+
+def test_C7_one_unreadable_host_leaves_the_others() -> None:
+    """One host of a newer OpenNebula, or with an odd name, would stop the targets of the whole cloud."""
+    broken: list[str] = []
+    elements = [
+        HOST % (b"1", b"node-a1", b"2", b"0"),
+        HOST % (b"x", b"node-a2", b"2", b"0"),
+        HOST % (b"3", b"a/b:1", b"2", b"0"),
+        HOST % (b"4", b"node-a4", b"99", b"none"),
+        HOST % (b"5", b"node-a5", b"soon", b"0"),
+        b"<HOST><ID>6</ID></HOST>",
+        b"<HOST><ID>7</ID><NAME>cut",
+        HOST % (b"8", b"2001:db8::8", b"2", b"101"),
+    ]
+    found = list(inventory.hosts(elements, lambda _, error: broken.append(str(error))))
+    assert [(host.id, host.cluster, host.monitored) for host in found] == [
+        (1, 0, True), (4, -1, False), (5, 0, False), (8, 101, True),
+    ]  # fmt: skip
+    assert len(broken) == 4
+    assert isinstance(found[0], Host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks.targets.protected_addresses import Names, own, written
+from hooks.targets.protected_addresses import Names, own, protected, written
 
 FIB_TRIE = """\
 Main:
@@ -58,16 +59,81 @@ def resolver(known: dict[str, str], asked: list[str]) -> Callable[..., list[tupl
     return getaddrinfo
 
 
-def test_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,250 hosts must not be 1,250 questions in each round, and a DNS that fails forgets nothing."""
-    known, asked, now = {"node-a1": "192.0.2.1"}, list[str](), [1000.0]
-    monkeypatch.setattr(socket, "getaddrinfo", resolver(known, asked))
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time that the names see."""
+    now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_names_are_remembered(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
+    """1,250 hosts must not be 1,250 questions in each round, and a DNS that fails forgets nothing."""
+    known, asked = {"node-a1": "192.0.2.1"}, list[str]()
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(known, asked))
     names = Names()
     for _ in range(3):
-        assert names.addresses(["node-a1", "node-a2"]) == {ip_address("192.0.2.1")}
+        found = names.addresses(["node-a1", "node-a2"])
+        assert found == {"node-a1": {ip_address("192.0.2.1")}, "node-a2": frozenset()}
     assert sorted(asked) == ["node-a1", "node-a2"]
+    clock[0] += 61  # what did not resolve is asked again, and only that
+    names.addresses(["node-a1", "node-a2"])
+    assert sorted(asked) == ["node-a1", "node-a2", "node-a2"]
     known.clear()
-    now[0] += 700
-    assert names.addresses(["node-a1"]) == {ip_address("192.0.2.1")}
+    clock[0] += 700
+    assert names.addresses(["node-a1"]) == {"node-a1": {ip_address("192.0.2.1")}}
     assert asked.count("node-a1") == 2
+    known["node-a1"] = "192.0.2.7"
+    clock[0] += 61
+    assert names.addresses(["node-a1"]) == {"node-a1": {ip_address("192.0.2.7")}}
+
+
+def test_B2_what_was_known_outlives_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With DNS down when the worker starts, no host would be protected."""
+    known = {"node-a1": "192.0.2.1", "node-a2": "2001:db8::2"}
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(known, []))
+    file = tmp_path / "state/names.json"
+    Names(file).addresses(["node-a1", "node-a2"])
+    known.clear()
+    after = Names(file).addresses(["node-a1", "node-a2", "node-a3"])
+    assert {name: list(map(str, found)) for name, found in after.items()} == {
+        "node-a1": ["192.0.2.1"], "node-a2": ["2001:db8::2"], "node-a3": [],
+    }  # fmt: skip
+    Names(file).addresses(["node-a1"])
+    assert json.loads(file.read_text()) == {"node-a1": ["192.0.2.1"]}  # hosts that are gone are forgotten
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"node-a1": 5}', '{"node-a1": ["x"]}', "[" * 50_000, "\0"])
+def test_B2_a_damaged_memory_counts_as_nothing_known(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut file would end every pass."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolver({}, []))
+    (tmp_path / "names.json").write_text(content)
+    assert Names(tmp_path / "names.json").addresses(["node-a1"]) == {"node-a1": frozenset()}
+
+
+def test_C2_a_full_disk_costs_the_memory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full would end the pass, and no target would follow its VM."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolver({"node-a1": "192.0.2.1"}, []))
+    (tmp_path / "file").touch()
+    names = Names(tmp_path / "file" / "names.json")
+    assert names.addresses(["node-a1"]) == {"node-a1": {ip_address("192.0.2.1")}}
+
+
+def test_B2_what_is_not_known_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guard with holes in it would look like one without."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolver({"node-a1": "192.0.2.1"}, []))
+    bmc = tmp_path / "bmc.yaml"
+    bmc.write_text("3: {address: 192.0.2.9}")
+    (tmp_path / "fib_trie").write_text(FIB_TRIE)
+    found = protected(Names(), ["node-a1"], ["node-a1", "asleep"], bmc, tmp_path)
+    assert found.unknown == ()
+    assert set(map(str, found.addresses)) == {"192.0.2.1", "192.0.2.7", "127.0.0.1", "192.0.2.9"}
+    assert protected(Names(), ["node-a2"], [], bmc, tmp_path).unknown == ("node-a2",)
+    assert protected(Names(), [], [], bmc, tmp_path / "none").unknown[0].startswith("this machine")
+    bmc.write_bytes("3: {address: 192.0.2.9}".encode("utf-16"))
+    assert "is not text" in protected(Names(), [], [], bmc, tmp_path).unknown[0]
+    bmc.unlink()
+    bmc.mkdir()
+    assert "the BMCs (" in protected(Names(), [], [], bmc, tmp_path).unknown[0]
