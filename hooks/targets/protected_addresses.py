@@ -1,7 +1,8 @@
 """What the guard must know beside oned's pools: the addresses of front-ends, hosts and BMCs, and routes.
 
 A guard that knows less than it should refuses: what is known of a name is kept over restarts, for the time
-when DNS does not answer, and a name of which nothing is known is reported.
+when DNS does not answer, and a name of which nothing is known is reported. A name that does not exist, as
+the resolver answered, has no address that could be protected.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _AGAIN = 60.0  # seconds after which a name that did not resolve is asked again
 _PATIENCE = 5.0  # seconds for all names of a round that are not known yet
 _LARGEST = 8 << 20  # bytes of a file that is read here
 _MOST_ADDRESSES = 64  # of one name
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _LOCAL = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})\n\s+/32 host LOCAL")
 _IN_TEXT = re.compile(
     r"(?<![\w.:])\[?([0-9a-fA-F:]{0,40}:[0-9a-fA-F:.]{1,46}|\d{1,3}(?:\.\d{1,3}){3})\]?(?![\w.])"
@@ -51,9 +53,13 @@ class Names:
         self._file = file
         self._known: dict[str, frozenset[Address]] | None = None  # None: not read yet
         self._due: dict[str, float] = {}
+        self._absent: set[str] = set()  # the last answer was that there is no such name
 
-    def addresses(self, names: Iterable[str]) -> Mapping[str, frozenset[Address]]:
-        """Return the addresses of each name; of one that does not resolve now, what was known of it."""
+    def addresses(self, names: Iterable[str]) -> Mapping[str, frozenset[Address] | None]:
+        """Return the addresses of each name; of one that does not resolve now, what was known of it.
+
+        None where the resolver never answered.
+        """
         if self._known is None:
             self._known = dict(_read(self._file)) if self._file else {}
         asked, now, before = set(names), time.monotonic(), dict(self._known)
@@ -66,16 +72,21 @@ class Names:
         known = {name: self._known[name] for name in asked if self._known.get(name)}
         if known != before:
             self._keep(known)
-        return {name: known.get(name, frozenset[Address]()) for name in asked}
+        nothing = dict.fromkeys(self._absent, frozenset[Address]())
+        return {name: known.get(name, nothing.get(name)) for name in asked}
 
     def _ask(self, name: str) -> None:
         try:
             answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
             found = {ip_address(str(one[4][0]).partition("%")[0]) for one in answers[:_MOST_ADDRESSES]}
-        except (OSError, UnicodeError, ValueError):
+        except (OSError, UnicodeError, ValueError) as error:
+            # "Not now" says nothing; "no such name" is an answer.
+            if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+                self._absent.add(name)
             return
         if found and self._known is not None:
             self._known[name] = frozenset(found)
+            self._absent.discard(name)
             self._due[name] = time.monotonic() + _REMEMBER
 
     def _keep(self, known: Mapping[str, frozenset[Address]]) -> None:
@@ -98,8 +109,8 @@ def protected(
     """
     must = set(needed)
     known = names.addresses({*must, *others})
-    unknown = [name for name in sorted(must) if not known[name]]
-    found = set[Address]().union(*known.values())
+    unknown = [name for name in sorted(must) if known[name] is None]
+    found = set[Address]().union(*(one for one in known.values() if one))
     mine = set(own(proc))
     if not mine:
         unknown.append(f"this machine ({proc})")

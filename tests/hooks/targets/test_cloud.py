@@ -63,7 +63,7 @@ class Cloud:
 
     def register(self) -> None:
         """Register every template of the part."""
-        for file in sorted((ROOT / "hooks/prometheus").glob("*.hook")):
+        for file in sorted((ROOT / "hooks/targets").glob("*.hook")):
             self.sandbox.call("hook.allocate", hook_template.read(file).text)
 
     def start_worker(self) -> None:
@@ -112,7 +112,7 @@ def test_every_state_pair_is_taken_by_the_front_end(cloud: Cloud) -> None:
     """A hook that oned refuses is missed silently, and targets of dead VMs stay."""
     cloud.register()
     pool = cloud.sandbox.call("hookpool.info", -2, -1, -1)
-    assert pool.count("<HOOK>") == len(list((ROOT / "hooks/prometheus").glob("*.hook"))) == 28
+    assert pool.count("<HOOK>") == len(list((ROOT / "hooks/targets").glob("*.hook"))) == 28
 
 
 def test_targets_follow_the_cloud(cloud: Cloud, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_commands(cloud: Cloud) -> None:
     cloud.sandbox.until(lambda: len(running(cloud)) == 2)
     shown = onext(cloud, "list").stdout
     assert "10.9.0.2:9100" in shown
-    assert "refused: '192.0.2.9:9100' is none of this VM's addresses" in shown
+    assert "refused: '192.0.2.9:9100': no network assigns 192.0.2.9 to this VM" in shown
     rows = json.loads(onext(cloud, "list", "--json").stdout)
     assert [row["vm"] for row in rows if row["state"].startswith("refused")] == ["1"]
     before = onext(cloud, "check")

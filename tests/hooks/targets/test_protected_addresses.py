@@ -53,7 +53,7 @@ def resolver(known: dict[str, str], asked: list[str]) -> Callable[..., list[tupl
     def getaddrinfo(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
         asked.append(name)
         if name not in known:
-            raise socket.gaierror(-2, "Name or service not known")
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return [(socket.AF_INET, 1, 6, "", (known[name], 0))]
 
     return getaddrinfo
@@ -74,18 +74,18 @@ def test_names_are_remembered(monkeypatch: pytest.MonkeyPatch, clock: list[float
     names = Names()
     for _ in range(3):
         found = names.addresses(["node-a1", "node-a2"])
-        assert found == {"node-a1": {ip_address("192.0.2.1")}, "node-a2": frozenset()}
+        assert found == {"node-a1": frozenset({ip_address("192.0.2.1")}), "node-a2": None}
     assert sorted(asked) == ["node-a1", "node-a2"]
     clock[0] += 61  # what did not resolve is asked again, and only that
     names.addresses(["node-a1", "node-a2"])
     assert sorted(asked) == ["node-a1", "node-a2", "node-a2"]
     known.clear()
     clock[0] += 700
-    assert names.addresses(["node-a1"]) == {"node-a1": {ip_address("192.0.2.1")}}
+    assert names.addresses(["node-a1"]) == {"node-a1": frozenset({ip_address("192.0.2.1")})}
     assert asked.count("node-a1") == 2
     known["node-a1"] = "192.0.2.7"
     clock[0] += 61
-    assert names.addresses(["node-a1"]) == {"node-a1": {ip_address("192.0.2.7")}}
+    assert names.addresses(["node-a1"]) == {"node-a1": frozenset({ip_address("192.0.2.7")})}
 
 
 def test_B2_what_was_known_outlives_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_B2_what_was_known_outlives_a_restart(tmp_path: Path, monkeypatch: pytes
     Names(file).addresses(["node-a1", "node-a2"])
     known.clear()
     after = Names(file).addresses(["node-a1", "node-a2", "node-a3"])
-    assert {name: list(map(str, found)) for name, found in after.items()} == {
+    assert {name: list(map(str, found or ())) for name, found in after.items()} == {
         "node-a1": ["192.0.2.1"], "node-a2": ["2001:db8::2"], "node-a3": [],
     }  # fmt: skip
     Names(file).addresses(["node-a1"])
@@ -110,7 +110,7 @@ def test_B2_a_damaged_memory_counts_as_nothing_known(
     """A cut file would end every pass."""
     monkeypatch.setattr(socket, "getaddrinfo", resolver({}, []))
     (tmp_path / "names.json").write_text(content)
-    assert Names(tmp_path / "names.json").addresses(["node-a1"]) == {"node-a1": frozenset()}
+    assert Names(tmp_path / "names.json").addresses(["node-a1"]) == {"node-a1": None}
 
 
 def test_C2_a_full_disk_costs_the_memory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_C2_a_full_disk_costs_the_memory_alone(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(socket, "getaddrinfo", resolver({"node-a1": "192.0.2.1"}, []))
     (tmp_path / "file").touch()
     names = Names(tmp_path / "file" / "names.json")
-    assert names.addresses(["node-a1"]) == {"node-a1": {ip_address("192.0.2.1")}}
+    assert names.addresses(["node-a1"]) == {"node-a1": frozenset({ip_address("192.0.2.1")})}
 
 
 def test_B2_what_is_not_known_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,3 +137,23 @@ def test_B2_what_is_not_known_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     bmc.unlink()
     bmc.mkdir()
     assert "the BMCs (" in protected(Names(), [], [], bmc, tmp_path).unknown[0]
+
+
+@pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM, socket.EAI_NONAME])
+def test_B2_a_name_that_does_not_exist_is_no_doubt(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    """One host with a misspelt name would keep all VMs from being scraped, or DNS that is down would not."""
+    codes = [code]
+
+    def getaddrinfo(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(codes[0], "no")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    (tmp_path / "fib_trie").write_text(FIB_TRIE)
+    names = Names()
+    found = protected(names, ["node-a1"], [], tmp_path / "bmc.yaml", tmp_path)
+    assert found.unknown == (() if code == socket.EAI_NONAME else ("node-a1",))
+    codes[0] = socket.EAI_AGAIN
+    clock[0] += 61
+    assert protected(names, ["node-a1"], [], tmp_path / "bmc.yaml", tmp_path).unknown == found.unknown
