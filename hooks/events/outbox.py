@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooks.events.changes import Change, Known
-from hooks.events.facts import Object
+from hooks.events.changes import PREFIX, Change, Known
+from hooks.events.facts import Facts, Object
 
 VERSION = 1
 _SCHEMA = """
@@ -115,6 +115,34 @@ class Outbox:
             for name, last in lasts.items():
                 self._db.execute("UPDATE sinks SET last = ? WHERE name = ?", (last, name))
         return count
+
+    def snapshot(self, name: str, accepts: Accepts, source: str, now: float) -> int:
+        """Queue the whole state for one sink: begin with a watermark, each object, end; return how many.
+
+        What waited for the sink before is superseded and removed. A receiver deletes every object that the
+        snapshot did not hold; events behind it count as usual.
+        """
+        with self._transaction():
+            last = self._last(name)
+            self._db.execute("DELETE FROM deliveries WHERE sink = ? AND dead = ''", (name,))
+            known = [
+                Change(f"{source}.{one.event}", f"{PREFIX}.{thing.kind}.snapshot", thing, one.facts)
+                for thing, one in sorted(self.known().items())
+                if not one.gone
+            ]
+            items = [change for change in known if accepts(change)]
+            mark: Facts = {"watermark": last + 1, "items": len(items)}
+            zone = Object("zone", 0)
+            begin = Change(f"{source}.begin", f"{PREFIX}.snapshot.begin", zone, mark)
+            end = Change(f"{source}.end", f"{PREFIX}.snapshot.end", zone, mark)
+            for number, change in enumerate([begin, *items, end], last + 1):
+                row = (name, number, self._insert(change, now))
+                self._db.execute("INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)", row)
+            self._db.execute(
+                "UPDATE sinks SET last = ?, acknowledged = ?, failures = 0, next = 0 WHERE name = ?",
+                (last + len(items) + 2, last, name),
+            )
+            return len(items) + 2
 
     def sink(self, name: str) -> SinkState:
         """Return the state of a sink, a new one where the outbox does not know it."""
