@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exporter import datastores, hosts, part_metrics, systemd_units, vms
+from exporter.collected import Collected
 from exporter.exposition import Samples
 from exporter.metric_families import DATASTORE, HOST, POWER, SELF, SERVER, VM, Family
 from exporter.power import samples as power
@@ -48,14 +49,6 @@ class _Kept:
     text: bytes = b""
     at: float = float("-inf")
     places: Mapping[int, Any] = field(default_factory=dict)
-
-
-class _Collected(NamedTuple):
-    """What a pool gave; `places` is for power: the names of hosts that are on, or the host of each VM."""
-
-    samples: Samples
-    errors: int
-    places: Mapping[int, Any]
 
 
 @dataclass
@@ -137,7 +130,7 @@ class Collection:
         scrape: _Draft,
         name: str,
         families: tuple[Family, ...],
-        collect: Callable[[], _Collected],
+        collect: Callable[[], Collected],
     ) -> Mapping[int, Any]:
         """Collect one pool and return its places; where oned fails, what was last good, unless too old."""
         with timed(scrape.samples, name, self._clock):
@@ -166,18 +159,15 @@ class Collection:
         self._errors[name] += 1
         _log.warning("%s: %s", name, reason)
 
-    def _host_pool(self) -> _Collected:
-        found = hosts.read(stream.pool(self._source, "hostpool.info", tag="HOST"), self._settings.clusters)
-        return _Collected(found.samples, found.errors, found.on)
+    def _host_pool(self) -> Collected:
+        return hosts.read(stream.pool(self._source, "hostpool.info", tag="HOST"), self._settings.clusters)
 
-    def _vm_pool(self) -> _Collected:
+    def _vm_pool(self) -> Collected:
         pool = stream.pool(self._source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
-        found = vms.read(pool, self._settings.clusters)
-        return _Collected(found.samples, found.errors, found.hosts)
+        return vms.read(pool, self._settings.clusters)
 
-    def _datastore_pool(self) -> _Collected:
-        found = datastores.read(stream.pool(self._source, "datastorepool.info", tag="DATASTORE"))
-        return _Collected(found.samples, found.errors, {})
+    def _datastore_pool(self) -> Collected:
+        return datastores.read(stream.pool(self._source, "datastorepool.info", tag="DATASTORE"), named=False)
 
     def _power(
         self, scrape: _Draft, gathered: Background[Mapping[int, Host]], vm_hosts: Mapping[int, int]

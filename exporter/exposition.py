@@ -18,8 +18,8 @@ class Samples:
         self.lines: defaultdict[str, list[bytes]] = defaultdict(list)
 
     def add(self, name: str, value: float, /, **labels: str | int) -> None:
-        """Add one sample; label values may hold anything."""
-        shown = ",".join(f'{key}="{escape(str(text))}"' for key, text in labels.items())
+        """Add one sample; label values may hold anything, of which 256 characters are kept."""
+        shown = ",".join(f'{key}="{escape(str(text)[:256])}"' for key, text in labels.items())
         line = f"{name}{{{shown}}} {value}\n" if shown else f"{name} {value}\n"
         self.lines[name].append(line.encode("utf-8", "replace"))
 

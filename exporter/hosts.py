@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
 
-from exporter.exposition import Samples, escape
+from exporter.collected import Collected, label, whole
 from onext.oned.elements import children, section, text
 from onext.oned.errors import Malformed
 from onext.oned.objects import HostState
@@ -29,48 +28,63 @@ _SHARES = (
 )
 
 
-@dataclass
-class Hosts:
-    """What a pool gave: samples, the names of hosts that are on by id, and how many could not be read."""
-
-    samples: Samples = field(default_factory=Samples)
-    on: dict[int, str] = field(default_factory=dict)
-    errors: int = 0
+# id, labels of its info, state, VMs, values of _SHARES
+_Row = tuple[int, bytes, int, int, list[int | None]]
 
 
-_Row = tuple[int, bytes, int, int, list[int]]  # id, labels of its info, state, VMs, values of _SHARES
+def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Collected:
+    """Return the metrics of every `<HOST>` (of `clusters`, where given); `places` has the hosts that are on.
 
-
-def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Hosts:
-    """Return the metrics of every `<HOST>` (of `clusters`, where given)."""
-    found, rows = Hosts(), list[_Row]()
+    A value that cannot be read is no sample; a host without a readable id, name or state is left out whole.
+    """
+    found, rows, on = Collected(), list[_Row](), dict[int, str]()
+    lost = 0
     for element in elements:
         try:
-            _host(element, clusters, rows, found)
+            row = _host(element, clusters)
         except (ValueError, KeyError, Malformed):
-            found.errors += 1
+            lost += 1
+            continue
+        if row is not None:
+            rows.append(row[0])
+            on |= row[1]
+            found.errors += None in row[0][-1]
     table = found.samples.table
     table("opennebula_host_info", _INFO, ((host, info) for host, info, *_ in rows))
     table("opennebula_host_state", _LINE, ((host, state) for host, _, state, *_ in rows))
     table("opennebula_host_vms", _LINE, ((host, vms) for host, _, _, vms, _ in rows))
-    for number, (metric, _, _) in enumerate(_SHARES):
-        table(metric, _LINE, ((row[0], row[-1][number]) for row in rows))
-    found.samples.add("opennebula_host_total", len(rows) + found.errors)
+    for index, (metric, _, _) in enumerate(_SHARES):
+        table(metric, _LINE, _column(rows, index))
+    found.samples.add("opennebula_host_total", len(rows) + lost)
+    found.errors += lost
+    found.places = on
     return found
 
 
-def _host(element: bytes, clusters: Collection[int], rows: list[_Row], found: Hosts) -> None:
-    fields = dict(children(element[len("<HOST>") : element.find(b"<HOST_SHARE>")]))
+def _column(rows: Iterable[_Row], index: int) -> Iterator[tuple[int, int]]:
+    for host, *_, values in rows:
+        value = values[index]
+        if value is not None:
+            yield host, value
+
+
+def _host(element: bytes, clusters: Collection[int]) -> tuple[_Row, dict[int, str]] | None:
+    """Return a host's row, and its name by id when it is on; None for one of another cluster."""
+    begin = element.find(b"<HOST_SHARE>")
+    fields = dict(children(element[len("<HOST>") : begin if begin >= 0 else -len("</HOST>")]))
     share, at = section(element, b"HOST_SHARE")
     vms, _ = section(element, b"VMS", at)
-    host, state = int(fields[b"ID"]), int(fields[b"STATE"])
-    if clusters and int(fields[b"CLUSTER_ID"]) not in clusters:
-        return
-    name, cluster = text(fields[b"NAME"]), text(fields.get(b"CLUSTER", b""))
-    number = text(fields.get(b"CLUSTER_ID", b"-1"))
-    info = f'name="{escape(name)}",one_cluster_id="{escape(number)}",cluster="{escape(cluster)}"'
+    host, state = whole(fields[b"ID"]), whole(fields[b"STATE"])
+    if host is None or state is None:
+        raise Malformed(f"no id or no state: {element[:80]!r}")
+    if clusters and whole(fields.get(b"CLUSTER_ID", b"")) not in clusters:
+        return None
+    info = b'name="%b",one_cluster_id="%b",cluster="%b"' % (
+        label(fields[b"NAME"]),
+        label(fields.get(b"CLUSTER_ID", b"-1")),
+        label(fields.get(b"CLUSTER", b"")),
+    )
     shares = dict(children(share.partition(b"<DATASTORES>")[0]))  # numbers come first, then what is long
-    values = [int(shares[key]) * factor for _, key, factor in _SHARES]
-    rows.append((host, info.encode("utf-8", "replace"), state, vms.count(b"<ID>"), values))
-    if state in _ON:
-        found.on[host] = name
+    values = [whole(shares.get(key, b""), factor) for _, key, factor in _SHARES]
+    on = {host: text(fields[b"NAME"])} if state in _ON else {}
+    return (host, info, state, vms.count(b"<ID>"), values), on

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 
-from exporter.exposition import Samples, escape
+from exporter.collected import Collected, label, number, plain, whole
 from onext.oned.elements import children, end_of, section, text
 from onext.oned.errors import Malformed
 
@@ -40,7 +39,7 @@ _STATE = re.compile(rb"<STATE>(\d+)</STATE>\s*<LCM_STATE>(\d+)</LCM_STATE>")
 # template's own), and vectors, which hold values only: those that are looked into, or passed over, whole.
 _VALUE = rb"<[^<>/]+(?:/>|>(?:<!\[CDATA\[)?[^<]*</[^>]+>)"
 _VALUES = [
-    rb"%b>(?:<!\[CDATA\[)?(?P<%b>[^<\]]*)[^<]*</[^>]+>(?!(?:%b)*</(?!TEMPLATE>))" % (tag, tag, _VALUE)
+    rb"%b>(?:<!\[CDATA\[)?(?P<%b>[^<\]]*)(?:\][^<]*)?</[^>]+>(?!(?:%b)*</(?!TEMPLATE>))" % (tag, tag, _VALUE)
     for tag in (b"CPU", b"MEMORY", b"VCPU")
 ]
 _VECTORS = {name: name.encode() for name in ("CONTEXT", "DISK", "NIC", "PCI", "TEMPLATE")}
@@ -50,63 +49,90 @@ _CHILD = re.compile(
 )
 _DISK_ID, _SIZE = (re.compile(rb"<%b>(?:<!\[CDATA\[)?([^<\]]+)" % tag) for tag in (b"DISK_ID", b"SIZE"))
 _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?", re.ASCII)
+# After each of these _CHILD looks ahead over all values that follow. A template has a handful of them; one
+# with more was written to cost time, and is read child by child.
+_OFTEN, _COUNTED = 16, (b"<CPU>", b"<MEMORY>", b"<VCPU>")
 
 
-@dataclass
-class Vms:
-    """What a pool gave: samples, the host of each VM by id, and how many VMs could not be read."""
-
-    samples: Samples = field(default_factory=Samples)
-    hosts: dict[int, int] = field(default_factory=dict)
-    errors: int = 0
+# A VM's id, and its values in the order of _LINES; None for what is missing or unreadable.
+_Row = tuple[bytes, bytes, bytes, bytes, int, bytes, int, int, int | None, float | None, int | None]
 
 
-# A VM's id, and its values in the order of _LINES.
-_Row = tuple[bytes, bytes, bytes, bytes, int, bytes, int, int, int, float, int]
+def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Collected:
+    """Return the metrics of every `<VM>` (on hosts of `clusters`, where given); `places` has each VM's host.
 
-
-def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Vms:
-    """Return the metrics of every `<VM>` (on hosts of `clusters`, where given)."""
-    found, rows, total = Vms(), list[_Row](), 0
+    A value that cannot be read is no sample; a VM without a readable id, name or state is left out whole.
+    """
+    pool = _Pool(clusters)
+    total = 0
     for element in elements:
         try:
-            total += _vm(element, clusters, rows, found)
+            total += pool.add(element)
         except (ValueError, Malformed):
             total += 1
-            found.errors += 1
-    ids, *columns = zip(*rows, strict=True) if rows else [()]
+            pool.found.errors += 1
+    samples = pool.found.samples
+    ids, *columns = zip(*pool.rows, strict=True) if pool.rows else [()]
     for (metric, line), column in zip(_LINES.items(), columns, strict=False):
-        found.samples.table(metric, line, zip(ids, column, strict=True))
-    found.samples.add("opennebula_vm_total", total)
-    return found
+        pairs = zip(ids, column, strict=True)
+        samples.table(
+            metric, line, (pair for pair in pairs if pair[1] is not None) if None in column else pairs
+        )
+    samples.add("opennebula_vm_total", total)
+    return pool.found
 
 
-def _vm(element: bytes, clusters: Collection[int], rows: list[_Row], found: Vms) -> bool:
-    head = _HEAD.match(element)
-    states = _STATE.search(element, head.end()) if head else None
-    if head is None or states is None:
-        raise Malformed(f"no name or no state: {element[:80]!r}")
-    vm, user, group, name = head.groups()
-    values, disks, nics, at = _template(element, states.end())
-    user_template, at = section(element, b"USER_TEMPLATE", at)
-    place = element.rfind(b"<HID>", at)  # of the last history record
-    host = int(section(element, b"HID", place)[0]) if place >= 0 else -1
-    if clusters and (place < 0 or int(section(element, b"CID", place)[0]) not in clusters):
-        return False
-    info = b'name="%b",user="%b",group="%b"' % (_label(name), _label(user), _label(group))
-    cpu, memory, vcpus = float(values["CPU"]), int(values["MEMORY"]) * MIB, int(values["VCPU"] or 1)
-    sizes = [_SIZE_LINE % (vm, int(disk), int(size) * MIB) for disk, size in disks if size]
-    state, lcm_state = states.groups()
-    rows.append(
-        (vm, state, lcm_state, info, host, flavours(user_template), len(disks), nics, memory, cpu, vcpus)
-    )
-    found.samples.lines[_SIZES] += sizes
-    found.hosts[int(vm)] = host
-    return True
+class _Pool:
+    """What is put together while a pool is read."""
+
+    def __init__(self, clusters: Collection[int]) -> None:
+        self._clusters = clusters
+        self.found = Collected()
+        self.found.places = self._hosts = dict[int, int]()
+        self._sizes = self.found.samples.lines[_SIZES]
+        self.rows: list[_Row] = []
+
+    def add(self, element: bytes) -> bool:
+        """Read a VM; return whether it counts. Raises Malformed where it has no name or state."""
+        head = _HEAD.match(element)
+        states = _STATE.search(element, head.end()) if head else None
+        if head is None or states is None:
+            raise Malformed(f"no name or no state: {element[:80]!r}")
+        vm, user, group, name = head.groups()
+        values, disks, nics, at = _template(element, states.end())
+        user_template, at = section(element, b"USER_TEMPLATE", at)
+        place = element.rfind(b"<HID>", at)  # of the last history record
+        if self._clusters and (place < 0 or whole(section(element, b"CID", place)[0]) not in self._clusters):
+            return False
+        host = whole(section(element, b"HID", place)[0]) if place >= 0 else None
+        cpu, memory, vcpus = (
+            number(values["CPU"]),
+            whole(values["MEMORY"], MIB),
+            whole(values["VCPU"] or b"1"),
+        )
+        readable = (cpu is not None or not values["CPU"]) and (memory is not None or not values["MEMORY"])
+        self.found.errors += not (self._disks(vm, disks) and readable and vcpus is not None)
+        info = b'name="%b",user="%b",group="%b"' % (label(name), label(user), label(group))
+        state, lcm_state = states.groups()
+        placed = -1 if host is None else host
+        flavour = flavours(user_template)
+        self.rows.append((vm, state, lcm_state, info, placed, flavour, len(disks), nics, memory, cpu, vcpus))
+        self._hosts[int(vm)] = placed
+        return True
+
+    def _disks(self, vm: bytes, disks: list[tuple[bytes, bytes]]) -> bool:
+        """Add the disks' sizes; return whether all that are there could be read."""
+        sizes = [(whole(disk), whole(size, MIB)) for disk, size in disks if size]
+        self._sizes += [
+            _SIZE_LINE % (vm, disk, size) for disk, size in sizes if disk is not None and size is not None
+        ]
+        return not any(disk is None or size is None for disk, size in sizes)
 
 
 def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], int, int]:
     """Return CPU, MEMORY and VCPU, the id and size of each disk, how many interfaces, and where it ends."""
+    if sum(map(element.count, _COUNTED)) > _OFTEN:
+        return _large_template(element, at)
     values = {"CPU": b"", "MEMORY": b"", "VCPU": b""}
     disks: list[tuple[bytes, bytes]] = []
     nics = 0
@@ -128,6 +154,24 @@ def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[byt
     raise Malformed(f"no end of the template: {element[:80]!r}")
 
 
+def _large_template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], int, int]:
+    """Return the same as _template, in time that grows with the template's length alone."""
+    values = {"CPU": b"", "MEMORY": b"", "VCPU": b""}
+    disks: list[tuple[bytes, bytes]] = []
+    nics = 0
+    template, end = section(element, b"TEMPLATE", at)
+    for tag, content in children(template):
+        name = tag.decode("utf-8", "replace")
+        if name in values:
+            values[name] = plain(content)
+        elif name == "DISK" and (disk := _DISK_ID.search(content)):
+            size = _SIZE.search(content)
+            disks.append((disk[1], size[1] if size else b""))
+        elif name in ("NIC", "PCI"):
+            nics += b"<NIC_ID>" in content
+    return values, disks, nics, end + len(b"</TEMPLATE>")
+
+
 def flavours(user_template: bytes) -> bytes:
     """Return FLAVOURS where it is a plain number, else -1."""
     if b"<FLAVOURS>" not in user_template:
@@ -135,7 +179,3 @@ def flavours(user_template: bytes) -> bytes:
     found = (text(content).strip() for tag, content in children(user_template) if tag == b"FLAVOURS")
     value = next(found, "")
     return value.encode() if _NUMBER.fullmatch(value) else b"-1"
-
-
-def _label(raw: bytes) -> bytes:
-    return raw if raw.isalnum() else escape(text(raw)).encode()

@@ -32,21 +32,20 @@ def test_a_host() -> None:
     assert 'opennebula_host_cpu_usage_ratio{one_host_id="3"} 50\n' in text
     assert 'opennebula_host_vms{one_host_id="3"} 2\n' in text
     assert 'name="node-a1",one_cluster_id="100",cluster="alpha"' in text
-    assert (found.on, found.errors) == ({3: "node-a1"}, 0)
+    assert (found.places, found.errors) == ({3: "node-a1"}, 0)
 
 
 @pytest.mark.parametrize(
     ("part", "instead"),
     [
         ("<STATE>2</STATE>", "<STATE>x</STATE>"),
-        ("<MAX_CPU>700</MAX_CPU>", ""),
-        ("<MAX_CPU>700</MAX_CPU>", "<MAX_CPU></MAX_CPU>"),
+        ("<STATE>2</STATE>", "<STATE>" + "2" * 30 + "</STATE>"),
+        ("<NAME>node-a1</NAME>", ""),
         ("</HOST_SHARE>", ""),
-        (SHARE, ""),
     ],
 )
-def test_a_broken_host_is_left_out_whole(part: str, instead: str) -> None:
-    """Half a host would pass for one without memory; the others stay, and the loss is counted."""
+def test_C7_a_host_that_cannot_be_read_hides_no_other(part: str, instead: str) -> None:
+    """The others stay, and the loss is counted."""
     broken = HOST_XML.replace(part, instead)
     found = hosts.read([broken.encode(), HOST_XML.replace("<ID>3<", "<ID>4<").encode()])
     text = found.samples.render(HOST).decode()
@@ -56,13 +55,41 @@ def test_a_broken_host_is_left_out_whole(part: str, instead: str) -> None:
     assert "opennebula_host_total 2\n" in text
 
 
-def test_a_broken_datastore_is_left_out_whole() -> None:
-    """The same for datastores."""
-    broken = DATASTORE_XML.replace("<FREE_MB>6<", "<FREE_MB><")
-    found = datastores.read([broken.encode(), DATASTORE_XML.replace("<ID>1<", "<ID>2<", 1).encode()])
-    text = found.samples.render(DATASTORE).decode()
+@pytest.mark.parametrize(
+    "instead", ["", "<MAX_CPU></MAX_CPU>", "<MAX_CPU>x</MAX_CPU>", "<MAX_CPU>-1</MAX_CPU>"]
+)
+def test_C7_a_value_that_cannot_be_read_is_no_sample(instead: str) -> None:
+    """A host whose monitoring is incomplete is still in error or off, and has its VMs: alerts need its state."""
+    found = hosts.read([HOST_XML.replace("<MAX_CPU>700</MAX_CPU>", instead).encode()])
+    text = found.samples.render(HOST).decode()
+    assert "cpu_maximum_ratio" not in text
+    assert 'opennebula_host_state{one_host_id="3"} 2\n' in text
+    assert 'opennebula_host_mem_total_bytes{one_host_id="3"} 4194304\n' in text
     assert found.errors == 1
-    assert 'one_datastore_id="1"' not in text
+
+
+def test_C7_a_broken_datastore_hides_no_other() -> None:
+    """The same for datastores."""
+    nameless = DATASTORE_XML.replace("<ID>1<", "<ID>x<", 1)
+    partly = DATASTORE_XML.replace("<FREE_MB>6<", "<FREE_MB><")
+    found = datastores.read(
+        [nameless.encode(), partly.encode(), DATASTORE_XML.replace("<ID>1<", "<ID>2<", 1).encode()],
+        named=False,
+    )
+    text = found.samples.render(DATASTORE).decode()
+    assert found.errors == 2
+    assert 'opennebula_datastore_free_bytes{one_datastore_id="1"}' not in text
+    assert 'opennebula_datastore_used_bytes{one_datastore_id="1"} 4194304\n' in text
     assert 'opennebula_datastore_free_bytes{one_datastore_id="2"} 6291456\n' in text
     assert 'opennebula_datastore_images{one_datastore_id="2"} 1\n' in text
-    assert "opennebula_datastore_total 2\n" in text
+    assert "opennebula_datastore_total 3\n" in text
+
+
+def test_types_of_datastores() -> None:
+    """The labels of 7.4; a type that a later release adds stays what it is."""
+    backup = DATASTORE_XML.replace("</ID>", '</ID><TYPE>3</TYPE><NAME><![CDATA[a"b]]></NAME>', 1)
+    text = datastores.read([backup.encode(), backup.replace("<TYPE>3", "<TYPE>9").encode()]).samples.render(
+        DATASTORE
+    )
+    assert b'{one_datastore_id="1",one_datastore_type="BACKUP",one_datastore_name="a\\"b"} 6291456' in text
+    assert b'one_datastore_type="9"' in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.collected import Collected
 from exporter.exposition import Samples, escape
 from exporter.metric_families import FAMILIES, VM
-from exporter.vms import Vms, flavours
+from exporter.vms import flavours
 from exporter.vms import read as read_pool
 from onext.oned.elements import split
 
@@ -25,7 +27,7 @@ VM_XML = (
 PLAIN = {"name": "a", "poll": 1, "state": 3, "template": "", "user": ""}
 
 
-def read(*changes: dict[str, object]) -> tuple[Vms, dict[str, str]]:
+def read(*changes: dict[str, object]) -> tuple[Collected, dict[str, str]]:
     """Return what a pool of such VMs gives, and its samples as text."""
     document = "".join(VM_XML.format(**{**PLAIN, **change}) for change in changes)
     found = read_pool(split([f"<VM_POOL>{document}</VM_POOL>".encode()], "VM"))
@@ -84,18 +86,104 @@ def test_passed_through_interfaces_count_and_aliases_do_not() -> None:
     assert samples['opennebula_vm_nics{one_vm_id="7"}'] == "2"
 
 
-@pytest.mark.parametrize(
-    "change", [{"state": "x"}, {"template": "<DISK><DISK_ID>x</DISK_ID><SIZE>1</SIZE></DISK>"}]
-)
-def test_a_broken_vm_hides_no_other(change: dict[str, object]) -> None:
+def test_C7_a_broken_vm_hides_no_other() -> None:
     """One VM that cannot be read made every VM after it vanish, silently: now it is counted."""
-    document = VM_XML.format(**{**PLAIN, **change}) + VM_XML.format(**PLAIN).replace("<ID>7<", "<ID>8<")
+    document = VM_XML.format(**{**PLAIN, "state": "x"}) + VM_XML.format(**PLAIN).replace("<ID>7<", "<ID>8<")
     found = read_pool(split([f"<VM_POOL>{document}</VM_POOL>".encode()], "VM"))
     text = found.samples.render(VM).decode()
     assert 'opennebula_vm_state{one_vm_id="8"} 3' in text
     assert 'one_vm_id="7"' not in text
     assert found.errors == 1
     assert "opennebula_vm_total 2" in text
+
+
+BAD = ["x", "-1", "1e3", "9" * 30, "1_0", "٣", "1 000", "0x10"]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_C7_a_value_that_is_no_number_is_no_sample(bad: str) -> None:
+    """A disk whose SIZE is no number dropped its whole VM: state, host and owner with it."""
+    disks = (
+        f"<DISK><DISK_ID>0</DISK_ID><SIZE>{bad}</SIZE></DISK><DISK><DISK_ID>1</DISK_ID><SIZE>2</SIZE></DISK>"
+    )
+    found, samples = read({"template": disks})
+    assert samples['opennebula_vm_state{one_vm_id="7"}'] == "3"
+    assert samples['opennebula_vm_disks{one_vm_id="7"}'] == "2"
+    assert samples['opennebula_vm_disk_size_bytes{one_vm_id="7",disk_id="1"}'] == str(2 << 20)
+    assert 'opennebula_vm_disk_size_bytes{one_vm_id="7",disk_id="0"}' not in samples
+    assert found.errors == 1
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "1e999", "x", "9" * 40])
+@pytest.mark.parametrize(
+    ("key", "metric"), [("CPU", "cpu_ratio"), ("MEMORY", "mem_total_bytes"), ("VCPU", "cpu_vcpus")]
+)
+def test_C7_the_other_values_of_a_vm_stay(key: str, metric: str, bad: str) -> None:
+    """NaN in one place would make every sum of Prometheus NaN; a VM that vanishes is worse."""
+    document = VM_XML.format(**PLAIN).replace("<VM><ID>7<", "<VM><ID>8<") + VM_XML.format(**PLAIN)
+    if key == "VCPU":
+        document = document.replace("</TEMPLATE>", f"<VCPU>{bad}</VCPU></TEMPLATE>", 1)
+    else:
+        document = re.sub(rf"(<{key}><!.CDATA.)[^\]]*", rf"\g<1>{bad}", document, count=1)
+    found = read_pool(split([f"<VM_POOL>{document}</VM_POOL>".encode()], "VM"))
+    text = found.samples.render(VM).decode()
+    assert f'opennebula_vm_{metric}{{one_vm_id="8"}}' not in text
+    assert f'opennebula_vm_{metric}{{one_vm_id="7"}}' in text
+    assert 'opennebula_vm_state{one_vm_id="8"} 3\n' in text
+    assert found.errors == 1
+    assert found.places == {7: -1, 8: -1}
+
+
+def test_C7_what_is_missing_is_no_sample() -> None:
+    """0 bytes of memory would be a figure, and a wrong one."""
+    document = re.sub("<MEMORY>.*?</MEMORY>", "", VM_XML.format(**PLAIN))
+    found = read_pool([document.encode()])
+    assert "mem_total_bytes" not in found.samples.render(VM).decode()
+    assert found.errors == 0
+
+
+def hostile_templates() -> list[str]:
+    """Return templates for which a pattern that looks ahead, or has two ways to match, needs minutes."""
+    often = "".join(f"<CPU>{n}</CPU>" for n in range(20_000))
+    long = "<CPU>" + "a" * 200_000 + "</CPU>"
+    values = "<A>1</A>" * 20_000
+    return [
+        often,
+        f"<V>{often}</V>",
+        f"<V>{long}{values}</V>",
+        f"<V>{long * 3}{values}</V>",
+        f"<V>{'<CPU>1</CPU>' * 16}{values}</V>",
+        f"<V><CPU><![CDATA[{'a]' * 100_000}]]></CPU>{values}</V>",
+    ]
+
+
+def read_hostile() -> None:
+    """Read them, ten VMs of each, and find their memory all the same."""
+    for template in hostile_templates():
+        document = VM_XML.format(**{**PLAIN, "template": template})
+        found = read_pool(split([f"<VM_POOL>{document * 10}</VM_POOL>".encode()], "VM"))
+        assert b'opennebula_vm_mem_total_bytes{one_vm_id="7"} 536870912' in found.samples.render(VM)
+
+
+@pytest.mark.process
+def test_S6_hostile_templates_cost_what_their_length_is() -> None:
+    """A tenant's template of a few hundred KB must not cost each scrape minutes."""
+    child = multiprocessing.get_context("spawn").Process(target=read_hostile)
+    child.start()
+    child.join(60)  # about a second
+    alive = child.is_alive()
+    child.kill()
+    child.join()
+    assert not alive
+    assert child.exitcode == 0
+
+
+@given(st.integers(0, 30))
+def test_large_templates_are_read_as_small_ones(more: int) -> None:
+    """Which of the two ways a template is read must not be seen in its figures."""
+    vector = "<V>" + "<CPU>64</CPU>" * more + "</V>"
+    parts = "<DISK><DISK_ID>0</DISK_ID><SIZE>3</SIZE></DISK><NIC><NIC_ID>0</NIC_ID></NIC><VCPU>4</VCPU>"
+    assert read({"template": parts + vector})[1] == read({"template": parts})[1]
 
 
 SCALARS = ("CPU", "MEMORY", "VCPU")
@@ -163,7 +251,7 @@ def test_a_host_in_a_user_template_is_none(records: str, host: str) -> None:
     document = VM_XML.format(**{**PLAIN, "user": leaf("HID", "9")})
     document = document.replace("<HISTORY_RECORDS>", f"<HISTORY_RECORDS>{records}")
     found = read_pool([document.encode()])
-    assert found.hosts == {7: int(host)}
+    assert found.places == {7: int(host)}
     assert f'opennebula_vm_host_id{{one_vm_id="7"}} {host}\n' in found.samples.render(VM).decode()
 
 
@@ -172,10 +260,10 @@ def test_clusters(recordings: Path) -> None:
     document = (recordings / "vmpool.infoextended.raw.xml").read_bytes()
     everything = read_pool(split([document], "VM"))
     some = [read_pool(split([document], "VM"), [cluster]) for cluster in (100, 101)]
-    assert [len(one.hosts) > 0 for one in some] == [True, True]
-    placed = {vm for vm, host in everything.hosts.items() if host >= 0}
-    assert set(some[0].hosts) | set(some[1].hosts) == placed
-    assert not set(some[0].hosts) & set(some[1].hosts)
+    assert [len(one.places) > 0 for one in some] == [True, True]
+    placed = {vm for vm, host in everything.places.items() if host >= 0}
+    assert set(some[0].places) | set(some[1].places) == placed
+    assert not set(some[0].places) & set(some[1].places)
 
 
 def test_label_values_are_escaped() -> None:
