@@ -6,6 +6,7 @@ Their state is looked at without us: ipmitool, and the files that the simulated 
 import contextlib
 import datetime as dt
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -256,7 +257,7 @@ def certificate(folder: Path) -> str:
     return hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
-def write_book(folder: Path, entries: Mapping[int, Mapping[str, object]]) -> BmcConfig:
+def write_config(folder: Path, entries: Mapping[int, Mapping[str, object]]) -> BmcConfig:
     """Write bmc.yaml as an administrator does, and load it."""
     file = folder / "bmc.yaml"
     file.touch(mode=0o640)
@@ -267,8 +268,15 @@ def write_book(folder: Path, entries: Mapping[int, Mapping[str, object]]) -> Bmc
 
 @pytest.fixture
 def bmc_config(tmp_path: Path) -> Callable[[Mapping[int, Mapping[str, object]]], BmcConfig]:
-    """Give a function that makes a book of entries by host id."""
-    return lambda entries: write_book(tmp_path, entries)
+    """Give a function that writes a bmc.yaml of its own for entries by host id, and loads it."""
+    numbers = itertools.count()
+
+    def write(entries: Mapping[int, Mapping[str, object]]) -> BmcConfig:
+        folder = tmp_path / f"bmc-{next(numbers)}"
+        folder.mkdir()
+        return write_config(folder, entries)
+
+    return write
 
 
 @pytest.fixture

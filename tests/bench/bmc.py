@@ -16,7 +16,7 @@ from statistics import median
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.protocol import Power
 from onext.hosts.bmc.query import query_all
-from tests.fixtures_bmc import PASSWORD, IpmiPeer, write_book
+from tests.fixtures_bmc import PASSWORD, IpmiPeer, write_config
 
 COUNT, SILENT, DEADLINE, ROUNDS = 500, 50, 8.0, 5
 SAMPLE = 50  # BMCs for the rival, and as many times longer for all
@@ -28,7 +28,7 @@ def main() -> None:
         print("ipmi_sim is not there (Debian: openipmi): not measured")
         return
     with tempfile.TemporaryDirectory(prefix="bmc-") as folder, _peers(Path(folder)) as peers:
-        book = write_book(Path(folder), {n: peer.entry() for n, peer in enumerate(peers)})
+        book = write_config(Path(folder), {n: peer.entry() for n, peer in enumerate(peers)})
         for peer in peers[:SILENT]:
             peer.pause()
         load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"

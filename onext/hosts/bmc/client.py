@@ -1,4 +1,4 @@
-"""The parent's side: jobs for BMCs given to a child process, which ends in time or is killed.
+"""The parent's side: jobs for BMCs go to a child process, which ends in time or is killed.
 
 Passwords reach the child through its standard input only.
 """
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def ask(jobs: Sequence[Job], deadline: float) -> dict[int, Answer]:
     """
     if not jobs:
         return {}
-    silent = {"error": "Unreachable", "reason": f"no answer within {deadline:g} s", "seconds": deadline}
+    silent = {"error": "TimedOut", "reason": f"no answer within {deadline:g} s", "seconds": deadline}
     answers: dict[int, Answer] = {job.id: silent for job in jobs}
     try:
         answers.update((answer["id"], answer) for answer in _told(jobs, deadline))
@@ -42,7 +42,7 @@ def ask(jobs: Sequence[Job], deadline: float) -> dict[int, Answer]:
         # What it printed is left out: a traceback may hold what it was given.
         how = "did not end in time" if error.exit_code is None else f"ended with code {error.exit_code}"
     except (ValueError, KeyError, TypeError):  # half a line: a worker was ended in the middle of it
-        how = "printed what is no answer"
+        how = "printed something that is not an answer"
     else:
         return answers
     broken = {**silent, "reason": f"the process that talks to BMCs {how}"}
@@ -58,7 +58,11 @@ def failure(answer: Answer) -> BmcError | None:
 
 def _told(jobs: Sequence[Job], deadline: float) -> Iterator[Answer]:
     began = time.monotonic()  # one clock for all processes of this machine
-    work = {"jobs": [asdict(job) for job in jobs], "began": began, "ends": began + deadline}
+    work = {
+        "jobs": [asdict(replace(job, ends=began + deadline)) for job in jobs],
+        "began": began,
+        "ends": began + deadline,
+    }
     done = process.run(
         [sys.executable, "-I", str(_SCRIPT)],
         timeout=deadline + _GRACE,

@@ -1,10 +1,11 @@
 """`bmc.yaml`: one entry per host id, in a file that few may read; read whole, checked whole.
 
-No message holds a value of the file, because a password may stand anywhere in one that is wrong.
+No message holds a value of the file, because a wrong one may have a password anywhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -19,10 +20,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from onext.hosts.bmc.controller import Controller
 from onext.hosts.bmc.entry import Entry, Suspend
-from onext.hosts.bmc.errors import ConfigError, NotConfigured, UnsafeFile
+from onext.hosts.bmc.errors import ConfigChanged, ConfigError, NotConfigured, UnsafeFile
 from onext.hosts.bmc.protocol import Bmc
 from onext.hosts.bmc.wake_on_lan import SuspendedHost
 
+Version = tuple[int, int, int, int, int]  # of a file: device, inode, size, times of change
+_NO_FILE: Version = (0, 0, 0, 0, 0)
+_LARGEST = 4 << 20  # bytes: 10,000 entries
 _TOO_WIDE = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 _ENTRIES: TypeAdapter[dict[int, Entry]] = TypeAdapter(dict[int, Entry])
 
@@ -33,6 +37,7 @@ class BmcConfig:
 
     file: Path
     entries: Mapping[int, Entry] = field(default_factory=dict)
+    version: Version | None = None  # None: not read from a file, so that no change of it counts
 
     @classmethod
     def load(cls, file: Path) -> BmcConfig:
@@ -40,15 +45,18 @@ class BmcConfig:
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
-            return cls(file)
+            return cls(file, version=_NO_FILE)
         except OSError as error:
             raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
         with os.fdopen(descriptor, "rb") as stream:
-            _refuse_unsafe(file, os.fstat(stream.fileno()))
-            entries, complaints = _parse(stream.read())
+            found = os.fstat(stream.fileno())
+            _refuse_unsafe(file, found)
+            if found.st_size > _LARGEST:
+                raise ConfigError(f"{file}: larger than {_LARGEST} bytes")
+            entries, complaints = _parse(stream.read(_LARGEST))
         if complaints:  # outside of any except: the library's errors hold what stands in the file
             raise ConfigError("\n".join(f"{file}:{line}" for line in complaints))
-        return cls(file, entries)
+        return cls(file, entries, _version(found))
 
     def __contains__(self, host: int) -> bool:
         return host in self.entries
@@ -61,13 +69,48 @@ class BmcConfig:
         if host not in self.entries:
             raise NotConfigured(f"host {host} has no entry in {self.file}")
         entry = self.entries[host]
-        if isinstance(entry, Suspend):
-            return SuspendedHost(host, entry, timeout, ssh_config)
-        return Controller(host, entry, timeout)
+        kind = SuspendedHost if isinstance(entry, Suspend) else Controller
+        return kind(host, entry, timeout, ssh_config, lambda: self.unchanged(host))  # type: ignore[arg-type]
+
+    def unchanged(self, host: int) -> None:
+        """Raise ConfigChanged when the file has another entry for this host by now, or cannot be read.
+
+        An action that began with one BMC must not end with the word of another one.
+        """
+        if self.version is None or self.version == _current(self.file):
+            return
+        try:
+            now = BmcConfig.load(self.file)
+        except ConfigError as error:
+            raise ConfigChanged(f"{self.file} changed meanwhile and cannot be used: {error}") from error
+        if now.entries.get(host) != self.entries.get(host):
+            raise ConfigChanged(f"{self.file}: the entry of host {host} changed meanwhile: begin again")
+
+    def fingerprint(self, host: int) -> str:
+        """Return a short text that is another one when the host's entry names another BMC or machine.
+
+        For records of actions that outlive a round; it holds no secret. Empty without an entry.
+        """
+        if host not in self.entries:
+            return ""
+        entry = self.entries[host]
+        marks = (*entry.place, getattr(entry, "uuid", None), getattr(entry, "serial", None))
+        return hashlib.sha256(repr(tuple(map(str, marks))).encode()).hexdigest()[:16]
+
+
+def _version(found: os.stat_result) -> Version:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _current(file: Path) -> Version:
+    try:
+        return _version(file.stat())
+    except OSError:
+        return _NO_FILE
 
 
 def _refuse_unsafe(file: Path, found: os.stat_result) -> None:
-    """Refuse what others may read or write, what somebody else made, and what `onehost sync` spreads."""
+    """Refuse what others may read or write, another owner, and what `onehost sync` copies."""
     if not stat.S_ISREG(found.st_mode) or found.st_mode & _TOO_WIDE:
         mode = stat.S_IMODE(found.st_mode)
         raise UnsafeFile(f"{file}: mode {mode:04o} is wider than 0640: chmod 0640 {file}")
@@ -82,11 +125,11 @@ def _parse(data: bytes) -> tuple[Mapping[int, Entry], list[str]]:
     try:
         document = YAML(typ="rt").load(data.decode()) or {}
     except DuplicateKeyError as error:
-        return {}, [f"{_marked(error)}: a key stands here that stood before"]
+        return {}, [f"{_marked(error)}: this key was there before"]
     except MarkedYAMLError as error:
         return {}, [f"{_marked(error)}: not YAML (a password with special characters needs quotes)"]
-    except (YAMLError, UnicodeDecodeError):
-        return {}, ["1: not YAML in UTF-8"]
+    except (YAMLError, ValueError, OverflowError, RecursionError):  # ValueError: not UTF-8, or 2001-99-99
+        return {}, ["1: not YAML in UTF-8, or a value of it is not possible (put texts in quotes)"]
     try:
         entries = _ENTRIES.validate_python(document)
     except ValidationError as error:
@@ -100,19 +143,19 @@ def _marked(error: MarkedYAMLError) -> int:
 
 def _complaints(document: object, error: ValidationError) -> Iterator[str]:
     for found in error.errors(include_url=False, include_context=False, include_input=False):
-        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "suspend", "[key]")]
+        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "suspend", "agent", "[key]")]
         message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "string_type":
             message = "text was expected: put it in quotes"
         elif found["type"] == "extra_forbidden":
             message = "no such key"
         elif found["type"].startswith("union_tag"):
-            message = "kind: ipmi, redfish or suspend was expected"
+            message = "kind: ipmi, redfish, suspend or agent was expected"
         yield f"{_line(document, where)}: {'.'.join(map(str, where))}: {message}"
 
 
 def _twins(document: object, entries: Mapping[int, Entry]) -> Iterator[str]:
-    """Find two hosts of one machine: whoever switches one would switch the other."""
+    """Find two hosts with one machine: an order for one would switch the other."""
     seen: dict[object, int] = {}
     for host, entry in entries.items():
         for mark in {entry.place, getattr(entry, "uuid", None), getattr(entry, "serial", None)} - {None}:

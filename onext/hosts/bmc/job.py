@@ -1,24 +1,31 @@
-"""What the child does in one session with a BMC, whatever it speaks. Runs in the child only."""
+"""One job for the child process: what is asked of which BMC, and what every driver has to offer.
+
+Runs in the child and in its parent; the standard library only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
-from uuid import UUID
 
-from onext.hosts.bmc.errors import WrongMachine
-from onext.hosts.bmc.protocol import Identity
-
-_SERIAL = 64  # characters of a serial number that are told on
+from onext.hosts.bmc import identity
+from onext.hosts.bmc.errors import BmcError, MissingPrivilege
+from onext.hosts.bmc.identity import Reported
+from onext.hosts.bmc.watts import HIGHEST, HIGHEST_OFF, LOWEST, Bounds, Draw
 
 Order = Literal["on", "soft", "hard"]
-Wish = Literal["power", "identity", "watts", "on", "soft", "hard"]
+Wish = Literal["power", "identity", "watts", "check", "on", "soft", "hard"]
+_AFTER: Mapping[str, str] = {"on": "on", "soft": "off", "hard": "off"}
+_MOST_IMPLAUSIBLE = 6
 
 
 @dataclass(frozen=True)
 class Job:
-    """One session: with whom, as whom, what for, and by what the machine is known. Never printed."""
+    """One session: with whom, as whom, what for, and how the machine is recognised. Never printed.
+
+    `ends` is the time of CLOCK_MONOTONIC after which nothing is ordered any more.
+    """
 
     id: int
     wish: Wish
@@ -28,30 +35,46 @@ class Job:
     user: str = ""
     password: str = ""
     pin: str | None = None
+    certificate_name: str | None = None
+    ca_file: str | None = None
+    legacy_tls: bool = False
     system: str | None = None
     uuid: str | None = None
     serial: str | None = None
+    button: bool = False  # a shutdown presses the power button
+    watts: tuple[float, float, float] = (LOWEST, HIGHEST, HIGHEST_OFF)
+    agent: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    ends: float = float("inf")
 
     def __repr__(self) -> str:
         return f"Job({self.id}, {self.wish}, {self.kind}, {self.address})"
 
+    @property
+    def bounds(self) -> Bounds:
+        """Which readings of power are plausible."""
+        return Bounds(*self.watts)
+
 
 class Session(Protocol):
-    """A BMC that we are logged in to."""
+    """A BMC that accepted our login."""
 
     def __init__(self, job: Job) -> None: ...
 
     def power(self) -> str:
         """Return `on` or `off`; raise BmcError for anything else."""
 
-    def identity(self) -> Identity:
-        """Return what it says of its machine."""
+    def identity(self) -> Reported:
+        """Return what it reports of its machine."""
 
     def order(self, order: Order) -> None:
         """Give an order, without waiting until it is done."""
 
-    def watts(self) -> float | None:
-        """Return what the machine draws, None where that is not measured."""
+    def watts(self, *, on: bool) -> Draw:
+        """Return what the machine draws, which is on or off."""
+
+    def privilege(self) -> bool | None:
+        """Return whether the account may switch the machine, None where the BMC does not tell."""
 
     def close(self) -> None:
         """Log out."""
@@ -59,42 +82,42 @@ class Session(Protocol):
 
 def fulfil(job: Job, session: Session) -> dict[str, object]:
     """Do what the job is for, with the machine that it means and no other."""
-    said = session.identity()
-    uuid = _verified(job, said)
+    if job.wish == "check":
+        return _checked(job, session)
+    known = identity.verified(job.uuid, job.serial, session.identity())
     if job.wish == "identity":
-        return {"uuid": uuid, "serial": said.serial[:_SERIAL]}
-    if job.wish == "watts":
-        return {"watts": session.watts()}
+        return {"uuid": known.uuid, "serial": known.serial}
     power = session.power()
-    if job.wish in ("on", "soft", "hard") and power != ("on" if job.wish == "on" else "off"):
+    if job.wish == "watts":
+        return {"power": power, **_drawn(session, power)}
+    if job.wish != "power" and power != _AFTER[job.wish]:
         session.order(job.wish)
     return {"power": power}
 
 
-def _verified(job: Job, said: Identity) -> str:
-    """Return the UUID in the order of bytes that bmc.yaml has; raise WrongMachine."""
-    orders = set(_byte_orders(said.uuid))
-    if job.uuid and job.uuid not in orders:
-        raise WrongMachine(_another("UUID", said.uuid, job.uuid))
-    if job.serial and job.serial.casefold() != said.serial.strip().casefold():
-        raise WrongMachine(_another("serial number", said.serial, job.serial))
-    return job.uuid or said.uuid
+def _drawn(session: Session, power: str) -> dict[str, object]:
+    draw = session.watts(on=power == "on")
+    return {
+        "watts": draw.watts,
+        "source": draw.source,
+        "implausible": list(draw.implausible[:_MOST_IMPLAUSIBLE]),
+    }
 
 
-def _another(what: str, said: str, wanted: str) -> str:
-    if not said:
-        return f"it tells no {what}: bmc.yaml has to name another mark of this machine"
-    return (
-        f"it belongs to {what} {said[:_SERIAL]!r}, bmc.yaml names {wanted!r}: mend the entry or the cabling"
-    )
-
-
-def _byte_orders(uuid: str) -> Iterator[str]:
-    """Yield the UUIDs that the same 16 bytes may mean: vendors send them in three orders.
-
-    RFC 4122, SMBIOS (first three fields reversed; what dmidecode reads), IPMI 2.0 20.8 (all reversed).
-    """
-    if uuid:
-        raw = UUID(uuid).bytes
-        for order in (UUID(bytes=raw), UUID(bytes_le=raw), UUID(bytes=raw[::-1])):
-            yield str(order)
+def _checked(job: Job, session: Session) -> dict[str, object]:
+    """Try all but an order; `step` is the first thing that failed, with its `error` and `reason`."""
+    found: dict[str, object] = {"step": "identity"}
+    try:
+        known = identity.verified(job.uuid, job.serial, session.identity())
+        found |= {"uuid": known.uuid, "serial": known.serial, "step": "privilege"}
+        found["privilege"] = session.privilege()
+        if found["privilege"] is False:
+            raise MissingPrivilege("the account may not switch this machine: give it the role of an operator")
+        found["step"] = "power"
+        power = session.power()
+        found["power"] = power
+        found |= _drawn(session, power)
+    except BmcError as error:
+        return {**found, "error": type(error).__name__, "reason": str(error)}
+    del found["step"]
+    return found

@@ -8,22 +8,33 @@ from onext.hosts.bmc import client
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.controller import job, reading
 from onext.hosts.bmc.protocol import Reading
+from onext.hosts.bmc.watts import Draw
 
 
-def query_all(book: BmcConfig, deadline: float) -> dict[int, Reading]:
+def query_all(config: BmcConfig, deadline: float) -> dict[int, Reading]:
     """Return the power of each machine that bmc.yaml names, in `deadline` seconds, two more if a child hangs.
 
     `seconds` of a reading tell when it came. A BMC that is silent, cut off, refuses, or belongs to another
-    machine reads UNKNOWN.
+    machine reads UNKNOWN, and `reason` says why.
     """
-    answers = client.ask([job(host, entry, "power") for host, entry in book.entries.items()], deadline)
+    answers = client.ask([job(host, entry, "power") for host, entry in config.entries.items()], deadline)
     return {host: reading(answer) for host, answer in answers.items()}
 
 
-def watts_all(book: BmcConfig, hosts: Collection[int], deadline: float) -> dict[int, float]:
-    """Return what these machines draw, those left out whose BMC does not measure it or did not answer."""
-    jobs = [job(host, entry, "watts") for host, entry in book.entries.items() if host in hosts]
-    answers = client.ask(jobs, deadline)
+def draws_all(config: BmcConfig, hosts: Collection[int], deadline: float) -> dict[int, Draw]:
+    """Return what these machines draw; those are left out whose BMC did not answer.
+
+    A Draw without watts has no meter, or only figures that are not plausible: `implausible` names these.
+    """
+    jobs = [job(host, entry, "watts") for host, entry in config.entries.items() if host in hosts]
     return {
-        host: float(answer["watts"]) for host, answer in answers.items() if answer.get("watts") is not None
+        host: Draw(answer["watts"], answer["source"], tuple(answer["implausible"]))
+        for host, answer in client.ask(jobs, deadline).items()
+        if "watts" in answer
     }
+
+
+def watts_all(config: BmcConfig, hosts: Collection[int], deadline: float) -> dict[int, float]:
+    """Return the watts of the machines that have a plausible figure."""
+    draws = draws_all(config, hosts, deadline)
+    return {host: draw.watts for host, draw in draws.items() if draw.watts is not None}

@@ -1,4 +1,4 @@
-"""Which BMCs answer at all, asked without any credential. Runs in the child only.
+"""Which BMCs answer at all, found out without any credential. Runs in the child only.
 
 A session with a BMC that is silent holds a worker for seconds: the others must not wait for that.
 """
@@ -23,11 +23,22 @@ _Place = tuple[str, str, int]  # kind, address, port
 
 
 def answering(jobs: Iterable[Job], patience: float) -> Iterator[Job]:
-    """Yield each job whose BMC answers, as soon as it does, for at most `patience` seconds."""
+    """Yield each job whose BMC answers, as soon as it does, for at most `patience` seconds.
+
+    Jobs of fence agents come last: only the agent knows whom to ask, and one that hangs holds up a worker.
+    """
     waiting: dict[_Place, list[Job]] = defaultdict(list)
+    agents = []
     for job in jobs:
-        waiting[job.kind, job.address, job.port].append(job)
-    ends = time.monotonic() + patience
+        if job.kind == "agent":
+            agents.append(job)
+        else:
+            waiting[job.kind, job.address, job.port].append(job)
+    yield from _networked(waiting, time.monotonic() + patience)
+    yield from agents
+
+
+def _networked(waiting: dict[_Place, list[Job]], ends: float) -> Iterator[Job]:
     with contextlib.ExitStack() as opened:
         selector = opened.enter_context(selectors.DefaultSelector())
         datagrams = _Datagrams(opened, selector)

@@ -1,116 +1,129 @@
-"""Redfish over TLS. Runs in the child only.
+"""Redfish: a system's power, identity and orders. Runs in the child only.
 
-pyghmi's HTTPS client is used, without its Command: that asks four things before the first answer, opens a
-session that it never ends (BMCs have room for a few) and waits a minute for a peer that says nothing.
+Standards: DSP0266 (protocol), DSP0268 (ComputerSystem, AccountService, ActionInfo).
 """
 
 from __future__ import annotations
 
-import hashlib
-import ssl
-from collections.abc import Callable, Mapping
-from typing import Any
 from uuid import UUID
 
-from pyghmi.exceptions import UnrecognizedCertificate
-from pyghmi.util.webclient import SecureHTTPConnection
-
-from onext.hosts.bmc.errors import Refused, WrongCertificate, WrongPassword
+from onext import bounds
+from onext.hosts.bmc import redfish_watts
+from onext.hosts.bmc.errors import BmcError, InvalidAnswer, Refused
+from onext.hosts.bmc.identity import Reported
 from onext.hosts.bmc.job import Job, Order
-from onext.hosts.bmc.protocol import Identity
+from onext.hosts.bmc.redfish_http import Connection
+from onext.hosts.bmc.redfish_json import Object, items, links, member, text
+from onext.hosts.bmc.watts import Draw
 
-_TIMEOUT = 5.0  # seconds for each read
-_ABSURD = 1e6  # watts
-_SYSTEMS = "/redfish/v1/Systems"
-_RESET = {"on": "On", "soft": "GracefulShutdown", "hard": "ForceOff"}  # ResetType
+_SYSTEMS, _ACCOUNTS = "/redfish/v1/Systems", "/redfish/v1/AccountService"
+_MOST_ACCOUNTS = 16
 _POWER = {"On": "on", "Off": "off"}  # PowerState; PoweringOn, PoweringOff and Paused are neither
+_AFTER = {"on": "on", "soft": "off", "hard": "off"}
+# ResetType, the best first. A power button asks the operating system, as GracefulShutdown does.
+_RESETS = {"on": ("On", "ForceOn"), "soft": ("GracefulShutdown", "PushPowerButton"), "hard": ("ForceOff",)}
+_NEEDED = "ConfigureComponents"  # the privilege for ComputerSystem.Reset (DSP8011, operation map)
+_ROLES = {"Administrator": True, "Operator": True, "ReadOnly": False}  # DSP0266, 13.4.4
 
 
 class Redfish:
     """A BMC's system; every request of it is authenticated by itself."""
 
     def __init__(self, job: Job) -> None:
-        verify = _pinned(job.pin) if job.pin else None
-        self._web = SecureHTTPConnection(job.address, job.port, verifycallback=verify, timeout=_TIMEOUT)
-        self._web.set_basic_credentials(job.user, job.password)
-        self._web.set_header("Accept", "application/json")
-        self._web.set_header("OData-Version", "4.0")
-        self._web.set_header("Content-Type", "application/json")
-        self._system = self._get(job.system or self._only_system())
+        self._job, self._bmc = job, Connection(job)
+        self._path = job.system or self._only_system()
+        self._system = self._bmc.get(self._path)
 
     def power(self) -> str:
         """Return `on` or `off`."""
         state = self._system.get("PowerState")
-        if state not in _POWER:
-            raise Refused(f"its power state is {state!r}, neither On nor Off")
+        if not isinstance(state, str) or state not in _POWER:
+            raise InvalidAnswer(f"its power state is {bounds.words(repr(state), 80)}, neither On nor Off")
         return _POWER[state]
 
-    def identity(self) -> Identity:
-        """Return the system's UUID and serial number."""
+    def identity(self) -> Reported:
+        """Return the system's UUID and serial numbers; Dell's service tag is its SKU."""
         try:
             uuid = str(UUID(str(self._system.get("UUID"))))
         except ValueError:
             uuid = ""
-        return Identity(uuid, str(self._system.get("SerialNumber") or ""))
+        keys = ("SKU", "SerialNumber") if self._is_dell() else ("SerialNumber",)
+        return Reported(uuid, tuple(filter(None, (text(self._system, key) for key in keys))))
 
     def order(self, order: Order) -> None:
-        """Ask for the reset of this kind."""
-        target = self._system.get("Actions", {}).get("#ComputerSystem.Reset", {}).get("target")
-        if not target:
+        """Ask for a reset of this kind; one that is refused counts when the power is as ordered."""
+        action = member(self._system, "Actions", "#ComputerSystem.Reset")
+        if not action.get("target"):
             raise Refused("it does not offer to switch this system")
-        self._exchange(target, {"ResetType": _RESET[order]})
+        allowed = self._allowed(action)
+        reset = self._chosen(order, allowed)
+        try:
+            self._bmc.post(action["target"], {"ResetType": reset})
+        except Refused as error:
+            self._system = self._bmc.get(self._path)
+            if _POWER.get(str(self._system.get("PowerState"))) != _AFTER[order]:
+                listed = f"; it allows {', '.join(allowed)}" if allowed else ""
+                raise Refused(f"ResetType {reset}: {error}{listed}") from error
 
-    def watts(self) -> float | None:
-        """Return the sum of what the system's chassis draw."""
-        chassis = [self._get(one["@odata.id"]) for one in self._system.get("Links", {}).get("Chassis", ())]
-        read = [self._drawn(one) for one in chassis]
-        watts = [float(one) for one in read if isinstance(one, (int, float)) and 0 <= one < _ABSURD]
-        return sum(watts) if watts else None
+    def watts(self, *, on: bool) -> Draw:
+        """Return what the chassis of the system draw."""
+        return redfish_watts.read(self._bmc, self._path, self._system, self._job.bounds, on=on)
 
-    def _drawn(self, chassis: Mapping[str, Any]) -> object:
-        """Return the watts of its EnvironmentMetrics, or of the older Power that most machines still have."""
-        if "EnvironmentMetrics" in chassis:
-            metrics = self._get(chassis["EnvironmentMetrics"]["@odata.id"])
-            return metrics.get("PowerWatts", {}).get("Reading")
-        if "Power" in chassis:
-            controls = self._get(chassis["Power"]["@odata.id"]).get("PowerControl", ())
-            return next((control.get("PowerConsumedWatts") for control in controls), None)
+    def privilege(self) -> bool | None:
+        """Return whether the account's role may switch the system, as far as the BMC lets it read that."""
+        try:
+            accounts = self._bmc.get(f"{_ACCOUNTS}/Accounts")
+            for link in list(links(items(accounts, "Members")))[:_MOST_ACCOUNTS]:
+                account = self._bmc.optional(link, [])
+                if account.get("UserName") == self._job.user:
+                    return self._role(account)
+        except BmcError:
+            return None
         return None
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """End the connection."""
+        self._bmc.close()
+
+    def _role(self, account: Object) -> bool | None:
+        name = text(account, "RoleId")
+        link = next(links([member(account, "Links", "Role")]), f"{_ACCOUNTS}/Roles/{name}")
+        privileges = self._bmc.optional(link, []).get("AssignedPrivileges")
+        if isinstance(privileges, list):
+            return _NEEDED in privileges
+        return _ROLES.get(name)
+
+    def _is_dell(self) -> bool:
+        return "dell" in text(self._system, "Manufacturer").lower() or bool(
+            member(self._system, "Oem", "Dell")
+        )
+
+    def _allowed(self, action: Object) -> list[str]:
+        """Return the values of ResetType that the BMC lists; none where it lists none."""
+        listed = action.get("ResetType@Redfish.AllowableValues")
+        if not isinstance(listed, list) and "@Redfish.ActionInfo" in action:
+            information = self._bmc.optional(action["@Redfish.ActionInfo"], [])
+            for one in items(information, "Parameters"):
+                if one.get("Name") == "ResetType":
+                    listed = one.get("AllowableValues")
+        values = listed if isinstance(listed, list) else ()
+        return [bounds.words(one, 32) for one in values if isinstance(one, str)][:24]
+
+    def _chosen(self, order: Order, allowed: list[str]) -> str:
+        wanted = ("PushPowerButton",) if order == "soft" and self._job.button else _RESETS[order]
+        if not allowed:
+            return wanted[0]
+        for one in wanted:
+            if one in allowed:
+                return one
+        hint = ": set `shutdown: ssh` in bmc.yaml" if order == "soft" else ""
+        raise Refused(
+            f"it does not allow ResetType {' or '.join(wanted)}, which is needed; "
+            f"it allows {', '.join(allowed)}{hint}"
+        )
 
     def _only_system(self) -> str:
-        members = self._get(_SYSTEMS).get("Members", ())
-        if len(members) != 1:
-            raise Refused(f"it has {len(members)} systems: name the one meant in bmc.yaml as `system`")
-        return str(members[0]["@odata.id"])
-
-    def _get(self, path: str) -> Mapping[str, Any]:
-        body = self._exchange(path)
-        if not isinstance(body, dict):
-            raise Refused(f"it answers {path} with something that is no object")
-        return body
-
-    def _exchange(self, path: str, body: Mapping[str, str] | None = None) -> object:
-        """Get, or post a body; redirects are not followed: the address is that of bmc.yaml, always."""
-        try:
-            answer, status = self._web.grab_json_response_with_status(path, body)
-        except (UnrecognizedCertificate, ssl.SSLCertVerificationError) as error:
-            raise WrongCertificate(_distrust(error)) from error
-        if status in (401, 403):
-            raise WrongPassword("it does not take this user and password: mend bmc.yaml")
-        if not 200 <= status < 300:
-            raise Refused(f"it answers {path} with status {status}")
-        return answer
-
-
-def _pinned(pin: str) -> Callable[[bytes], bool]:
-    return lambda certificate: hashlib.sha256(certificate).hexdigest() == pin
-
-
-def _distrust(error: Exception) -> str:
-    if isinstance(error, UnrecognizedCertificate):
-        seen = hashlib.sha256(error.certdata).hexdigest()
-        return f"its certificate has the SHA-256 {seen}, bmc.yaml pins another"
-    return "no authority of this machine vouches for its certificate: pin it in bmc.yaml"
+        systems = list(links(items(self._bmc.get(_SYSTEMS), "Members")))
+        if len(systems) != 1:
+            raise Refused(f"it has {len(systems)} systems: name the one meant in bmc.yaml as `system`")
+        return systems[0]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import socket
 
 from onext.hosts.bmc.errors import Refused
+from onext.hosts.bmc.identity import Reported
 from onext.hosts.bmc.job import Job, Order
-from onext.hosts.bmc.protocol import Identity
+from onext.hosts.bmc.watts import Draw
 
 _TIMEOUT = 5.0  # seconds
 _GREETING = b"SSH-"  # RFC 4253, 4.2
 
 
 class SshProbe:
-    """A connection to a host's ssh server; nobody logs in."""
+    """A connection to a host's ssh server, without a login."""
 
     def __init__(self, job: Job) -> None:
         with socket.create_connection((job.address, job.port), _TIMEOUT) as opened:
@@ -23,19 +24,23 @@ class SshProbe:
     def power(self) -> str:
         """Return `on`; a host that does not greet is not off for that."""
         if self._greeting != _GREETING:
-            raise Refused("it takes connections, and no ssh server answers")
+            raise Refused("it accepts connections, and its ssh server does not answer")
         return "on"
 
-    def identity(self) -> Identity:
+    def identity(self) -> Reported:
         """Return nothing: that takes a login, which is for orders."""
-        return Identity()
+        return Reported()
 
     def order(self, order: Order) -> None:
         """Refuse: orders go by ssh and over the network."""
-        raise Refused(f"{order} is no order for a host without a BMC")
+        raise Refused(f"{order} cannot be ordered from a host without a BMC")
 
-    def watts(self) -> float | None:
-        """Return None: nobody measures."""
+    def watts(self, *, on: bool) -> Draw:  # noqa: ARG002 - every driver has it
+        """Return nothing: there is no meter."""
+        return Draw()
+
+    def privilege(self) -> bool | None:
+        """Return None: a login would tell."""
         return None
 
     def close(self) -> None:

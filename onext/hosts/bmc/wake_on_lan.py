@@ -14,19 +14,20 @@ import fcntl
 import socket
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from onext import process, ssh
 from onext.hosts.bmc import client
 from onext.hosts.bmc.controller import job, reading
 from onext.hosts.bmc.entry import Suspend
-from onext.hosts.bmc.errors import Refused, Unreachable, WrongMachine
+from onext.hosts.bmc.errors import ConfigError, Refused, Unreachable, WrongMachine
 from onext.hosts.bmc.protocol import Identity, Power, Reading
 
 _SUSPEND = ["sudo", "-n", "/usr/bin/systemctl", "--no-block", "suspend"]
 _LINKS = ["ip", "-o", "link"]
 _SIOCGIFBRDADDR = 0x8919  # linux/sockios.h
-_DISCARD = 9  # the port that magic packets go to: nobody listens there
+_DISCARD = 9  # the port that magic packets go to
 _PATIENCE = 4.0  # time-outs in which a host has to fall silent
 _SILENT = 2  # looks in a row without an answer
 
@@ -36,19 +37,33 @@ class SuspendedHost:
 
     proves_off = False
 
-    def __init__(self, host: int, entry: Suspend, timeout: float, ssh_config: Path | None = None) -> None:
+    def __init__(
+        self,
+        host: int,
+        entry: Suspend,
+        timeout: float,
+        ssh_config: Path | None = None,
+        unchanged: Callable[[], None] = lambda: None,
+    ) -> None:
         self._host, self._entry, self._timeout, self._config = host, entry, timeout, ssh_config
+        self._unchanged = unchanged
 
     def power(self) -> Reading:
         """Return ON when its ssh server greets, else UNKNOWN."""
+        try:
+            self._unchanged()
+        except ConfigError as error:
+            return Reading(Power.UNKNOWN, error)
         return reading(client.ask([job(self._host, self._entry, "power")], self._timeout)[self._host])
 
     def switch_on(self) -> None:
         """Send the magic packet; raise Refused where this front-end has no way to send it."""
+        self._unchanged()
         wake(self._entry.mac, self._entry.interface)
 
     def soft_off(self) -> None:
         """Put the host to sleep, if it is the one with this address; return when it is silent."""
+        self._unchanged()
         self.identity()
         self._run(_SUSPEND, "it was not suspended (is the line for sudo there?)")
         ends, silent = time.monotonic() + _PATIENCE * self._timeout, 0
@@ -60,7 +75,7 @@ class SuspendedHost:
         raise Refused("it took the order to sleep, and still answers")
 
     def hard_off(self) -> None:
-        """Refuse: without a BMC nobody can cut its power."""
+        """Refuse: without a BMC its power cannot be cut."""
         raise Refused("it has no BMC: its power cannot be cut")
 
     def identity(self) -> Identity:
@@ -71,7 +86,7 @@ class SuspendedHost:
         return Identity(serial=self._entry.mac.lower())
 
     def watts(self) -> float | None:
-        """Return None: nobody measures."""
+        """Return None: there is no meter."""
         return None
 
     def _run(self, words: list[str], failed: str) -> bytes:

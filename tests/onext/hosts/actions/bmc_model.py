@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from onext.hosts.bmc import client
 from onext.hosts.bmc.errors import BmcError, Unreachable, WrongPassword
+from onext.hosts.bmc.identity import Reported
 from onext.hosts.bmc.job import Job, Order, fulfil
-from onext.hosts.bmc.protocol import Identity
+from onext.hosts.bmc.watts import Draw
 from onext.hosts.model import Phase
 from onext.oned.objects import HostState
 
@@ -65,8 +66,8 @@ class PlayedBmc:
         off = machine.fault == "says-off" or (machine.fault == "falters" and machine.asked % 2)
         return "on" if machine.on and not off else "off"
 
-    def identity(self) -> Identity:
-        return Identity(uuid(self.machine.number))
+    def identity(self) -> Reported:
+        return Reported(uuid(self.machine.number))
 
     def order(self, order: Order) -> None:
         machine, cloud = self.machine, self.world.cloud
@@ -80,7 +81,10 @@ class PlayedBmc:
             machine.stops_at = cloud.monotonic + (SHUTDOWN if order == "soft" else 0.0)
             machine.meddled = False
 
-    def watts(self) -> float | None:
+    def watts(self, *, on: bool) -> Draw:  # noqa: ARG002 - every driver has it
+        return Draw()
+
+    def privilege(self) -> bool | None:
         return None
 
     def close(self) -> None: ...

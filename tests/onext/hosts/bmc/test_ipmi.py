@@ -101,7 +101,7 @@ def test_another_machine_is_never_switched(ipmi: IpmiPeer, bmc_config: Books, or
     """A swapped cable or address would switch off somebody else's machine."""
     before = ipmi.power = "on" if order != "switch_on" else "off"
     peer = bmc(bmc_config, ipmi, uuid=OTHER)
-    with pytest.raises(WrongMachine, match="mend the entry or the cabling"):
+    with pytest.raises(WrongMachine, match="correct the entry, or connect"):
         getattr(peer, order)()
     assert peer.power().power is Power.UNKNOWN
     assert ipmi.ipmitool("power", "status").endswith(before)

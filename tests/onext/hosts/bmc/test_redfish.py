@@ -158,8 +158,9 @@ def test_links_to_other_addresses_carry_no_password_away(hostile: Serve, bmc_con
     elsewhere = hostile()
     target = {"target": f"https://127.0.0.1:{elsewhere.server_port}/reset"}
     taken = hostile({"UUID": UUID, "PowerState": "On", "Actions": {"#ComputerSystem.Reset": target}})
-    bmc(bmc_config, taken.entry).hard_off()
-    assert len(taken.asked) == 2
+    with pytest.raises(Refused, match="another address: no password is sent there"):
+        bmc(bmc_config, taken.entry).hard_off()
+    assert set(taken.asked) == {"/redfish/v1/Systems/1"}
     assert elsewhere.asked == []
 
 
@@ -196,7 +197,7 @@ def test_a_bmc_cannot_tell_the_password_on(hostile: Serve, bmc_config: Books) ->
 def test_a_long_answer_is_cut(hostile: Serve, bmc_config: Books) -> None:
     """A BMC that was taken over would spoil the answers of all others: they share one pipe."""
     endless = hostile({"UUID": UUID, "PowerState": "On", "SerialNumber": "A" * 100_000})
-    assert bmc(bmc_config, endless.entry).identity().serial == "A" * 64
+    assert bmc(bmc_config, endless.entry).identity().serial == "A" * 63 + "…"
 
 
 def test_watts_come_from_the_chassis(hostile: Serve, bmc_config: Books) -> None:

@@ -200,7 +200,7 @@ import socket, subprocess, sys, tempfile, threading
 from pathlib import Path
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.entry import Suspend
-from tests.onext.hosts.bmc.test_suspend import Node
+from tests.onext.hosts.bmc.test_wake_on_lan import Node
 from tests.waiting import PATIENCE
 
 for words in ("link set lo up", "link add w0 type veth peer name w1", "addr add 10.9.0.1/24 brd + dev w0",
