@@ -20,6 +20,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from onext import bounds
 from onext.hosts.bmc.errors import (
@@ -231,6 +232,8 @@ def _failure(error: BaseException) -> BmcError:
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
             return _tls(cause)
+        if isinstance(cause, CertificateError):
+            return WrongCertificate(f"its certificate is for another name: {bounds.words(str(cause), 100)}")
         if isinstance(cause, urllib3.exceptions.SSLError) and "ingerprint" in str(cause):
             seen = _SEEN_PIN.search(str(cause))
             return WrongCertificate(
