@@ -81,14 +81,14 @@ def _vm(
     accepted: dict[tuple[Address, int], str] = {}
     refused = 0
     try:
-        chosen = _labels(vm, place) | labels(vm.labels)
+        chosen = {**_labels(vm, place), **labels(vm.labels)}
     except Refused as reason:
         yield _refusal(vm, reason)
         return
     for wish in wishes(vm.wanted):
         try:
             if isinstance(wish, Refused):
-                raise wish
+                raise Refused(str(wish))  # noqa: TRY301 - a new one: raised again it would keep every frame
             address = policy.address(vm, leases, wish)
             if accepted.get((address, wish.port)) == wish.path:
                 continue

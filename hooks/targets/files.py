@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hooks.targets.decide import Decision, groups
+from hooks.targets.decide import Decision, Target, groups
 from onext import atomic
 
 MODE = 0o644  # Prometheus is another user, and there is no secret in it
 PATIENCE = 10.0  # seconds to wait for another writer
 _PAUSE = 0.05
+_written: dict[str, tuple[list[Target], bytes]] = {}  # the last text of each job: most passes change nothing
+_BETWEEN = ('}, {"labels": {', '},\n{"labels": {')  # never within a string, where quotes are escaped
 
 
 class Busy(Exception):
@@ -46,8 +48,12 @@ def write(folder: Path, decision: Decision, lock: Path, patience: float = PATIEN
 
 def text(decision: Decision, job: str) -> bytes:
     """Return the content of one job's file."""
-    lines = ",\n".join(json.dumps(group, sort_keys=True) for group in groups(decision.of(job)))
-    return f"[{lines}]\n".encode()
+    targets = decision.of(job)
+    known = _written.get(job)
+    if known is None or known[0] != targets:
+        line = json.dumps(groups(targets), sort_keys=True)
+        known = _written[job] = targets, line.replace(*_BETWEEN).encode() + b"\n"  # one group a line
+    return known[1]
 
 
 @contextmanager

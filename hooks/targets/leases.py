@@ -6,7 +6,8 @@ A NIC without a network, or with NETWORK_MODE dummy or auto, keeps any address t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hooks.targets.networks import NETWORK, VM, Address, AddressRange, VirtualNetwork
 
@@ -14,8 +15,7 @@ _DEEPEST = 8  # reservations in reservations
 _ID = (1 << 32) - 1
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(NamedTuple):
     """An address that a network assigns to a VM, and whether an administrator opened that network."""
 
     address: Address
@@ -29,6 +29,7 @@ class Leases:
 
     networks: Mapping[int, VirtualNetwork]
     places: Mapping[int, tuple[tuple[VirtualNetwork, AddressRange, int], ...]]  # by the VM's id
+    _found: dict[int, dict[Address, Lease]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of_networks(cls, networks: Iterable[VirtualNetwork]) -> Leases:
@@ -42,8 +43,13 @@ class Leases:
                         places.setdefault(owner & _ID, []).extend((network, part, i) for i in sorted(indexes))
         return cls(known, {vm: tuple(found) for vm, found in places.items()})
 
-    def of(self, vm: int) -> dict[Address, Lease]:
+    def of(self, vm: int) -> Mapping[Address, Lease]:
         """Return the addresses of a VM; where two networks assign one, an open network counts."""
+        if vm not in self._found:
+            self._found[vm] = self._of(vm)
+        return self._found[vm]
+
+    def _of(self, vm: int) -> dict[Address, Lease]:
         found: dict[Address, Lease] = {}
         for network, part, index in self.places.get(vm, ()):
             for address in part.addresses(index):
@@ -59,14 +65,14 @@ class Leases:
         opened = _opened(chain)
         yield Lease(address, network.id, opened)
         for one in chain:
-            if one.administered:
+            if one.administered and one.translates:
                 yield from (Lease(other, network.id, opened) for other in one.external(address, owner))
             owner = NETWORK | one.id
 
     def _chain(self, network: VirtualNetwork, address: Address) -> list[VirtualNetwork]:
         """Return the network and those in which it has `address` reserved, from the inside out."""
         chain = [network]
-        while len(chain) < _DEEPEST:
+        while chain[-1].parent >= 0 and len(chain) < _DEEPEST:
             parent = self.networks.get(chain[-1].parent)
             if parent is None or not parent.allocates(address, NETWORK | chain[-1].id):
                 break

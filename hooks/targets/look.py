@@ -1,46 +1,39 @@
-"""Reading what targets are made of from oned."""
+"""What targets are made of, out of the snapshot that all parts share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from hooks.targets import inventory, networks, protected_addresses
-from hooks.targets.inventory import Inventory
+from hooks.targets.inventory import Host, Inventory
 from hooks.targets.leases import Leases
-from hooks.targets.networks import ONEADMIN, VirtualNetwork
+from hooks.targets.networks import ONEADMIN
 from hooks.targets.protected_addresses import Names, Protected
-from onext import bounds
-from onext.oned import stream
-from onext.oned.errors import Malformed
+from onext.cloud.model import Network
+from onext.cloud.snapshot import Cloud
 from onext.part import Context
-
-_ALL_NETWORKS = (-2, -1, -1)
-_MOST_UNREADABLE = 100
-_SHOWN = 80
 
 
 def look(context: Context, names: Names) -> Inventory:
     """Return what is; raise an OnedError, also when a pool is cut.
 
-    Objects that cannot be read are left out and named in `unreadable`.
+    Objects that could not be read are left out and counted; the snapshot's reader logs them.
     """
-    source, unreadable = context.oned.source, list[str]()
-    hosts = tuple(
-        inventory.hosts(stream.pool(source, "hostpool.info", tag="HOST"), _reporter("host", unreadable))
-    )
-    pool = stream.pool(source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
-    vms = tuple(inventory.vms(pool, _reporter("VM", unreadable)))
+    cloud = context.cloud()
+    hosts = tuple(inventory.hosts(cloud.hosts.values()))
+    vms = tuple(inventory.vms(cloud.vms.values()))
+    unreadable = sum(bool(one.problem) for pool in (cloud.hosts, cloud.vms) for one in pool.values())
     if not vms:  # nothing to guard
-        return Inventory(hosts=hosts, unreadable=tuple(unreadable))
-    known = _protected(context, names, hosts)
-    leases = Leases.of_networks(_networks(context, unreadable))
-    return Inventory(vms, hosts, leases, known.addresses, known.unknown, tuple(unreadable))
+        return Inventory(hosts=hosts, unreadable=unreadable)
+    known = _protected(context, cloud, names, hosts)
+    unreadable += sum(bool(one.problem) for one in cloud.networks.values())
+    return Inventory(vms, hosts, _known.leases(cloud), known.addresses, known.unknown, unreadable)
 
 
-def _protected(context: Context, names: Names, hosts: Collection[inventory.Host]) -> Protected:
+def _protected(context: Context, cloud: Cloud, names: Names, hosts: Collection[Host]) -> Protected:
     """Return the addresses of front-ends, hosts and BMCs. A host that is off may have an unknown name."""
-    ends = context.oned.document("zonepool.info").iter("ENDPOINT")
+    ends = cloud.document("zonepool.info").iter("ENDPOINT")
     front_ends = {_host_name(end.text or "") for end in ends} - {""}
     return protected_addresses.protected(
         names,
@@ -50,25 +43,28 @@ def _protected(context: Context, names: Names, hosts: Collection[inventory.Host]
     )
 
 
-def _networks(context: Context, unreadable: list[str]) -> Iterator[VirtualNetwork]:
-    members = context.oned.document("group.info", ONEADMIN).iterfind("USERS/ID")
-    administrators = {int(text) for member in members if (text := member.text or "").isdecimal()}
-    report = _reporter("network", unreadable)
-    for element in stream.pool(context.oned.source, "vnpool.info", *_ALL_NETWORKS, tag="VNET"):
-        try:
-            yield networks.read(element, administrators)
-        except (ValueError, KeyError, Malformed) as error:
-            report(element, error)
+class _Known:
+    """The leases of the last pass, for as long as networks and administrators are the same."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[Network, ...], frozenset[int], Leases] | None = None
+
+    def leases(self, cloud: Cloud) -> Leases:
+        members = cloud.document("group.info", ONEADMIN).iterfind("USERS/ID")
+        administrators = frozenset(int(text) for member in members if (text := member.text or "").isdecimal())
+        found = tuple(one for one in cloud.networks.values() if not one.problem)
+        if self._last is None or self._last[1] != administrators or not _same(self._last[0], found):
+            read = (networks.of_network(one, administrators) for one in found)
+            self._last = found, administrators, Leases.of_networks(read)
+        return self._last[2]
 
 
-def _reporter(kind: str, unreadable: list[str]) -> Callable[[bytes, Exception], None]:
-    def report(element: bytes, error: Exception) -> None:
-        if len(unreadable) < _MOST_UNREADABLE:
-            begun = bounds.words(element[:_SHOWN].decode("utf-8", "replace"), _SHOWN)
-            reason = bounds.words(str(error), 2 * _SHOWN)
-            unreadable.append(f"a {kind} cannot be read and is left out: {reason} in {begun!r}")
+_known = _Known()
 
-    return report
+
+def _same(before: Sequence[Network], now: Sequence[Network]) -> bool:
+    """Whether these are the same objects; the reader replaces those that changed."""
+    return len(before) == len(now) and all(one is other for one, other in zip(before, now, strict=True))
 
 
 def _host_name(endpoint: str) -> str:

@@ -8,13 +8,14 @@ index. A reservation is a network whose addresses its parent allocates to it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from hooks.targets.fields import Fields, number
-from onext import bounds
-from onext.oned.elements import children, text
+from onext.cloud import model as cloud
+from onext.cloud.model import Network, scalar
 
 SCRAPE = "ONEXT_SCRAPE"
 ONEADMIN = 0  # uid of the user, gid of the group
@@ -22,8 +23,7 @@ VM, NETWORK = 1 << 36, 1 << 38  # types of owners
 Address = IPv4Address | IPv6Address
 
 _ID = (1 << 32) - 1
-_LARGEST_SIZE = 1 << 24  # addresses of one range: more than a /8
-_LONGEST_OWNERS = 1 << 26  # characters of ALLOCATED
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", re.ASCII)
 _TYPES_4 = {"IP4", "IP4_6", "IP4_6_STATIC"}
 _TYPES_6 = {"IP6", "IP4_6"}  # a prefix, and the rest from the MAC address
 _TYPES_6_STATIC = {"IP6_STATIC", "IP4_6_STATIC"}
@@ -33,7 +33,6 @@ _TYPES_6_STATIC = {"IP6_STATIC", "IP4_6_STATIC"}
 class AddressRange:
     """The addresses of one AR; `owners` holds the indexes that each packed owner has."""
 
-    size: int
     ip: int | None = None
     ip6: int | None = None
     prefixes: tuple[int, ...] = ()  # the upper 64 bits
@@ -71,12 +70,16 @@ class VirtualNetwork:
     """A network. `administered`: only administrators can change it; `scrape`: ONEXT_SCRAPE as written."""
 
     id: int
-    name: str
     administered: bool
     scrape: str = ""  # YES, NO or empty
     parent: int = -1  # the network in which this one is a reservation
     template_external: Address | None = None  # EXTERNAL_IP of its template, which interfaces inherit
     ranges: tuple[AddressRange, ...] = ()
+
+    @cached_property
+    def translates(self) -> bool:
+        """Whether any address here may have an external one."""
+        return self.template_external is not None or any(part.external for part in self.ranges)
 
     def allocates(self, address: Address, owner: int) -> bool:
         """Return whether `address` is allocated here to a packed owner."""
@@ -89,67 +92,37 @@ class VirtualNetwork:
                 yield from (one for one in (part.external, self.template_external) if one is not None)
 
 
-def read(element: bytes, administrators: Collection[int]) -> VirtualNetwork:
-    """Read one `<VNET>` (plain form); `administrators` are the ids of the users in oneadmin.
-
-    Raises ValueError, KeyError or Malformed. What is unknown about permissions counts as granted.
-    """
-    fields = dict(children(element[len("<VNET>") : -len("</VNET>")]))
-    template = dict(children(fields.get(b"TEMPLATE", b"")))
-    scrape = text(template.get(SCRAPE.encode(), b"")).strip().upper()
+def of_network(network: Network, administrators: Collection[int]) -> VirtualNetwork:
+    """Return what counts of a network; `administrators` are the ids of the users in oneadmin."""
+    scrape = scalar(network.template, SCRAPE).strip().upper()
     return VirtualNetwork(
-        id=number(fields, b"ID"),
-        name=bounds.words(text(fields[b"NAME"]), 128),
-        administered=_administered(fields, administrators),
+        id=network.id,
+        administered=_administered(network, administrators),
         scrape=scrape if scrape in ("YES", "NO") else "",
-        parent=number(fields, b"PARENT_NETWORK_ID") if fields.get(b"PARENT_NETWORK_ID") else -1,
-        template_external=_address(template, b"EXTERNAL_IP"),
-        ranges=tuple(
-            _range(dict(children(content)))
-            for tag, content in children(fields.get(b"AR_POOL", b""))
-            if tag == b"AR"
-        ),
+        parent=network.parent_id,
+        template_external=_address(scalar(network.template, "EXTERNAL_IP")),
+        ranges=tuple(map(_range, network.ranges)),
     )
 
 
-def _administered(fields: Fields, administrators: Collection[int]) -> bool:
+def _administered(network: Network, administrators: Collection[int]) -> bool:
     """Whether an administrator owns the network, and nobody else may change its template or ranges."""
-    permissions = dict(children(fields.get(b"PERMISSIONS", b"")))
-    owner, group = number(fields, b"UID"), number(fields, b"GID")
-    others = (b"OTHER",) if group == ONEADMIN else (b"GROUP", b"OTHER")
-    rights = (who + what for who in others for what in (b"_M", b"_A"))
-    granted = any(permissions.get(right) != b"0" for right in rights)
-    return (owner == ONEADMIN or owner in administrators) and not granted
+    by_group = network.group_manages and network.gid != ONEADMIN
+    owned = network.uid == ONEADMIN or network.uid in administrators
+    return owned and not by_group and not network.others_manage
 
 
-def _range(parts: Fields) -> AddressRange:
-    kind = text(parts.get(b"TYPE", b"")).strip().upper()
-    first4, first6 = _address(parts, b"IP"), _address(parts, b"IP6")
-    prefixes = (_address(parts, key) for key in (b"GLOBAL_PREFIX", b"ULA_PREFIX"))
-    size = bounds.whole(text(parts.get(b"SIZE", b"")), 0, _LARGEST_SIZE) or 0
+def _range(part: cloud.AddressRange) -> AddressRange:
+    first4, first6 = _address(part.ip), _address(part.ip6)
+    prefixes = map(_address, (part.global_prefix, part.ula_prefix)) if part.type in _TYPES_6 else ()
     return AddressRange(
-        size=size,
-        ip=int(first4) if kind in _TYPES_4 and isinstance(first4, IPv4Address) else None,
-        ip6=int(first6) if kind in _TYPES_6_STATIC and isinstance(first6, IPv6Address) else None,
-        prefixes=tuple(int(one) >> 64 for one in prefixes if one is not None and one.version == 6)
-        if kind in _TYPES_6
-        else (),
-        mac=_mac(text(parts.get(b"MAC", b""))),
-        external=_address(parts, b"EXTERNAL_IP"),
-        owners=_owners(text(parts.get(b"ALLOCATED", b"")), size),
+        ip=int(first4) if part.type in _TYPES_4 and isinstance(first4, IPv4Address) else None,
+        ip6=int(first6) if part.type in _TYPES_6_STATIC and isinstance(first6, IPv6Address) else None,
+        prefixes=tuple(int(one) >> 64 for one in prefixes if isinstance(one, IPv6Address)),
+        mac=_mac(part.mac),
+        external=_address(part.external_ip),
+        owners=part.owners,
     )
-
-
-def _owners(allocated: str, size: int) -> dict[int, frozenset[int]]:
-    """Read ALLOCATED; where any of it cannot be read, nothing is allocated."""
-    words = allocated.split() if len(allocated) <= _LONGEST_OWNERS else ["too long"]
-    if len(words) % 2 or not all(len(word) < 20 and word.isascii() and word.isdecimal() for word in words):
-        raise ValueError(f"ALLOCATED is not pairs of numbers: {bounds.words(allocated, 40)!r}")
-    found: dict[int, set[int]] = {}
-    for index, owner in zip(map(int, words[::2]), map(int, words[1::2]), strict=True):
-        if index < size:
-            found.setdefault(owner, set()).add(index)
-    return {owner: frozenset(indexes) for owner, indexes in found.items()}
 
 
 def _interface_id(mac: int, index: int) -> int:
@@ -159,16 +132,11 @@ def _interface_id(mac: int, index: int) -> int:
 
 
 def _mac(written: str) -> int:
-    digits = written.strip().replace(":", "")
-    if not digits:
-        return 0
-    if len(digits) != 12 or not digits.isalnum() or not digits.isascii():
-        raise ValueError(f"MAC is {bounds.words(written, 40)!r}")
-    return int(digits, 16)
+    return int(written.replace(":", ""), 16) if _MAC.fullmatch(written) else 0
 
 
-def _address(parts: Fields, key: bytes) -> Address | None:
+def _address(written: str) -> Address | None:
     try:
-        return ip_address(text(parts.get(key, b"")).strip()[:64])
+        return ip_address(written.strip())
     except ValueError:
         return None

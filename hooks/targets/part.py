@@ -13,7 +13,7 @@ from hooks.targets.inventory import Inventory
 from hooks.targets.look import look
 from hooks.targets.new_lines import NewLines
 from hooks.targets.policy import unknown
-from hooks.targets.protected_addresses import Names
+from hooks.targets.protected_addresses import Names, Routes
 from onext import log, metrics, readable
 from onext.part import Check, Context, Key, Part, Retry
 
@@ -23,6 +23,7 @@ OVERDUE = 300.0  # seconds without a pass, of which one is due each minute
 _log = log.get(NAME)
 _new_lines = NewLines()
 _names: dict[Path, Names] = {}
+_routes = Routes()
 
 
 def folder(context: Context) -> Path:
@@ -34,7 +35,7 @@ def plan(context: Context) -> tuple[Inventory, Decision]:
     """Return what is and what should be scraped now; raise an OnedError."""
     file = context.paths.state / protected_addresses.FILE
     found = look(context, _names.setdefault(file, Names(file)))
-    return found, decide(found, context.settings.targets, protected_addresses.reaches)
+    return found, decide(found, context.settings.targets, _routes)
 
 
 def sync(context: Context) -> tuple[Decision, list[str]]:
@@ -44,7 +45,7 @@ def sync(context: Context) -> tuple[Decision, list[str]]:
     """
     found, decision = plan(context)
     changed = files.write(folder(context), decision, context.paths.state / LOCK)
-    lines = [*found.unreadable, *([unknown(found.unprotected)] if found.unprotected else [])]
+    lines = [unknown(found.unprotected)] if found.unprotected else []
     refused = (f"VM {one.vm} ({one.name}): refused: {one.reason}" for one in decision.refusals)
     for line in _new_lines.of((*lines, *refused), context.now()):
         _log.info("%s", line)
@@ -67,7 +68,7 @@ def figures(found: Inventory, decision: Decision, now: float) -> Sequence[metric
         _gauge(
             "onext_targets_unreadable",
             "VMs, hosts and networks that could not be read and were left out.",
-            len(found.unreadable),
+            found.unreadable,
         ),
         _gauge(
             "onext_targets_unprotected",

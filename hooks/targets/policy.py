@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 from hooks.targets.inventory import Vm
@@ -88,6 +89,7 @@ def unknown(names: tuple[str, ...]) -> str:
     return f"no VM is scraped while the addresses of {', '.join(names[:_SHOWN])}{more} are unknown"
 
 
+@lru_cache(1 << 16)
 def special(address: Address) -> str:
     """Return what an address is when it cannot be a VM's: loopback, link-local and so on."""
     disguised = address.version == 6 and (

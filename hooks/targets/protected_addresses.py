@@ -77,8 +77,7 @@ class Names:
 
     def _ask(self, name: str) -> None:
         try:
-            answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            found = {ip_address(str(one[4][0]).partition("%")[0]) for one in answers[:_MOST_ADDRESSES]}
+            found = _resolved(name)
         except (OSError, UnicodeError, ValueError) as error:
             # "Not now" says nothing; "no such name" is an answer.
             if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
@@ -147,8 +146,32 @@ def written(file: Path) -> Iterator[Address]:
             yield ip_address(found)
 
 
-def reaches(address: Address) -> bool:
-    """Whether this machine has a route to `address`; sends nothing."""
+def _resolved(name: str) -> set[Address]:
+    """Return the addresses of a name, or the address that it is; raise OSError, UnicodeError, ValueError."""
+    with suppress(ValueError):
+        return {ip_address(name)}
+    answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return {ip_address(str(one[4][0]).partition("%")[0]) for one in answers[:_MOST_ADDRESSES]}
+
+
+class Routes:
+    """Whether this machine has a route to an address, remembered for a minute."""
+
+    def __init__(self) -> None:
+        self._known: dict[Address, bool] = {}
+        self._began = time.monotonic()
+
+    def __call__(self, address: Address) -> bool:
+        """Return whether there is a route; sends nothing."""
+        now = time.monotonic()
+        if now - self._began > _AGAIN:
+            self._known, self._began = {}, now
+        if address not in self._known:
+            self._known[address] = _reaches(address)
+        return self._known[address]
+
+
+def _reaches(address: Address) -> bool:
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from onext import bounds
@@ -18,6 +20,7 @@ Address = IPv4Address | IPv6Address
 
 LONGEST = 1024  # characters of either attribute
 _MOST_WISHES = 64  # targets that one attribute may name
+_REMEMBERED = 4096  # texts: a pass reads the same ones each minute
 _MOST_LABELS = 10
 _LONGEST_VALUE = 128
 _SHOWN = 64  # characters of a tenant's word in a message
@@ -48,14 +51,15 @@ def shown(word: str) -> str:
     return repr(bounds.words(word, _SHOWN))
 
 
-def wishes(text: str) -> list[Wish | Refused]:
+@lru_cache(_REMEMBERED)
+def wishes(text: str) -> tuple[Wish | Refused, ...]:
     """Return each target of a PROMETHEUS_EXPORTER, or why it is none."""
     if len(text) > LONGEST:
-        return [Refused(f"{EXPORTER} is longer than {LONGEST} characters")]
+        return (Refused(f"{EXPORTER} is longer than {LONGEST} characters"),)
     words = [word for word in re.split(r"[\s,]+", text.strip()) if word]
     found = [_wish(word) for word in words[:_MOST_WISHES]]
     more = [Refused(f"{EXPORTER} names more than {_MOST_WISHES} targets")] if words[_MOST_WISHES:] else []
-    return [*found, *more]
+    return (*found, *more)
 
 
 def _wish(word: str) -> Wish | Refused:
@@ -72,7 +76,8 @@ def _wish(word: str) -> Wish | Refused:
     return Wish(word, port, address, found["path"] or "")
 
 
-def labels(text: str) -> dict[str, str]:
+@lru_cache(_REMEMBERED)
+def labels(text: str) -> Mapping[str, str]:
     """Return the labels of a PROMETHEUS_LABELS; raise Refused for one that cannot or may not be set."""
     if len(text) > LONGEST:
         raise Refused(f"{LABELS} is longer than {LONGEST} characters")

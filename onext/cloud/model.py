@@ -14,6 +14,7 @@ from onext.oned.objects import RUNNING, VmState
 
 Attribute = str | Mapping[str, str]
 Template = Mapping[str, Attribute]  # of a repeated attribute the last one
+LEASED_BY_VM = 1 << 4  # PoolObjectSQL::VM without the 32 bits of the id
 UNKNOWN = -1  # the state of an object that could not be read
 
 
@@ -171,21 +172,33 @@ class Datastore:
 
 @dataclass(frozen=True, slots=True)
 class AddressRange:
-    """Part of a network: its first addresses as text, how many there are, and which VMs lease which."""
+    """Part of a network: its first addresses as text, how many there are, and who has which.
+
+    `owners` holds the indexes in the range of each owner, packed as oned does: PoolObjectSQL::ObjectType
+    above 32 bits, the id below.
+    """
 
     id: int
     size: int
+    type: str = ""  # IP4, IP6, IP6_STATIC, IP4_6, IP4_6_STATIC or ETHER
     ip: str = ""
     ip6: str = ""
     global_prefix: str = ""
     ula_prefix: str = ""
     mac: str = ""
-    leases: frozenset[tuple[int, int]] = frozenset()  # (index in the range, VM id) out of ALLOCATED
+    external_ip: str = ""
+    owners: Mapping[int, frozenset[int]] = field(default_factory=dict)  # out of ALLOCATED
+
+    @property
+    def leases(self) -> frozenset[tuple[int, int]]:
+        """The indexes that VMs have, each with the VM's id."""
+        vms = (owner for owner in self.owners if owner >> 32 == LEASED_BY_VM)
+        return frozenset((index, owner & 0xFFFFFFFF) for owner in vms for index in self.owners[owner])
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A virtual network; `group_manages` and `others_manage` are permissions to change its template."""
+    """A virtual network; `group_manages` and `others_manage` are permissions to change it or its ranges."""
 
     id: int
     name: str = ""
@@ -193,6 +206,7 @@ class Network:
     gid: int = -1
     group_manages: bool = True
     others_manage: bool = True
+    parent_id: int = -1  # the network in which this one is a reservation
     cluster_ids: frozenset[int] = frozenset()
     ranges: tuple[AddressRange, ...] = ()
     template: Template = field(default_factory=dict)

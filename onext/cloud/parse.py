@@ -40,7 +40,6 @@ _CDATA = b"<![CDATA["
 _LARGE = 2**62
 _ADDRESSES = (b"IP", b"IP6", b"IP6_GLOBAL", b"IP6_ULA", b"EXTERNAL_IP")  # IP6_LINK is of no use to others
 _LEFT_OUT = frozenset({b"CONTEXT", b"SECURITY_GROUP_RULE", b"NIC_DEFAULT", b"SNAPSHOT"})
-_OF_VM = 1 << 36  # PoolObjectSQL::VM, the type that oned packs into the upper bits of a lease
 
 
 class Unreadable(ValueError):
@@ -155,8 +154,9 @@ def network(element: bytes) -> Network:
         name=text(fields[b"NAME"]),
         uid=_whole(fields, b"UID"),
         gid=_whole(fields, b"GID"),
-        group_manages=permissions.get(b"GROUP_M") != b"0",
-        others_manage=permissions.get(b"OTHER_M") != b"0",
+        group_manages=any(permissions.get(key) != b"0" for key in (b"GROUP_M", b"GROUP_A")),
+        others_manage=any(permissions.get(key) != b"0" for key in (b"OTHER_M", b"OTHER_A")),
+        parent_id=_or(fields, b"PARENT_NETWORK_ID", -1),
         cluster_ids=_ids(fields, b"CLUSTERS"),
         ranges=tuple(_range(content) for tag, content in ranges if tag == b"AR"),
         template=_template(fields.get(b"TEMPLATE", b"")),
@@ -165,26 +165,31 @@ def network(element: bytes) -> Network:
 
 def _range(content: bytes) -> AddressRange:
     parts = dict(children(content))
+    size = _or(parts, b"SIZE", 0)
     return AddressRange(
         id=_or(parts, b"AR_ID", -1),
-        size=_or(parts, b"SIZE", 0),
+        size=size,
+        type=intern(_word(parts, b"TYPE").upper()),
         ip=_word(parts, b"IP"),
         ip6=_word(parts, b"IP6"),
         global_prefix=_word(parts, b"GLOBAL_PREFIX"),
         ula_prefix=_word(parts, b"ULA_PREFIX"),
         mac=_word(parts, b"MAC"),
-        leases=frozenset(_leases(text(parts.get(b"ALLOCATED", b"")))),
+        external_ip=_word(parts, b"EXTERNAL_IP"),
+        owners=_owners(text(parts.get(b"ALLOCATED", b"")), size),
     )
 
 
-def _leases(allocated: str) -> set[tuple[int, int]]:
-    """Read ALLOCATED, pairs of an index and a packed holder: its type in the upper bits, its id below."""
+def _owners(allocated: str, size: int) -> Mapping[int, frozenset[int]]:
+    """Read ALLOCATED, pairs of an index and a packed owner; an index may have several."""
     words = allocated.split()
-    numbers = [int(word) for word in words if word.isascii() and word.isdecimal() and len(word) < 20]
-    if len(numbers) != len(words):
-        return set()
-    pairs = zip(numbers[::2], numbers[1::2], strict=False)
-    return {(index, holder & 0xFFFFFFFF) for index, holder in pairs if holder & _OF_VM}
+    if len(words) % 2 or not all(word.isascii() and word.isdecimal() and len(word) < 20 for word in words):
+        raise Unreadable(f"ALLOCATED is {bounds.words(allocated, 40)!r}, not pairs of numbers")
+    found: dict[int, set[int]] = {}
+    for index, owner in zip(map(int, words[::2]), map(int, words[1::2]), strict=True):
+        if index < size:
+            found.setdefault(owner, set()).add(index)
+    return {owner: frozenset(indexes) for owner, indexes in found.items()}
 
 
 def _vm_template(content: bytes) -> tuple[tuple[Nic, ...], tuple[Disk, ...], tuple[str, ...], Template]:
@@ -199,7 +204,7 @@ def _vm_template(content: bytes) -> tuple[tuple[Nic, ...], tuple[Disk, ...], tup
         elif tag == b"DISK":
             disks.append(_disk(value))
         elif tag == b"SCHED_ACTION":
-            actions.append(text(dict(children(value)).get(b"TIME", b"")).strip()[:64])
+            actions.append(text(_vector(value).get(b"TIME", b"")).strip()[:64])
         else:
             if tag == b"PCI" and b"<NIC_ID>" in value:
                 nics.append(_nic(tag, value))
@@ -208,7 +213,7 @@ def _vm_template(content: bytes) -> tuple[tuple[Nic, ...], tuple[Disk, ...], tup
 
 
 def _nic(tag: bytes, content: bytes) -> Nic:
-    parts = dict(children(content))
+    parts = _vector(content)
     return Nic(
         id=_or(parts, b"NIC_ID", -1),
         kind=_name(tag),
@@ -221,7 +226,7 @@ def _nic(tag: bytes, content: bytes) -> Nic:
 
 
 def _disk(content: bytes) -> Disk:
-    parts = dict(children(content))
+    parts = _vector(content)
     return Disk(
         id=_or(parts, b"DISK_ID", -1),
         size=_or(parts, b"SIZE", 0),
@@ -274,6 +279,11 @@ def _attribute(content: bytes) -> Attribute:
     if b"<" not in content or content.startswith(_CDATA):
         return text(content)[:_LONGEST]
     return {_name(tag): text(value)[:_LONGEST] for tag, value in children(content)}
+
+
+def _vector(content: bytes) -> Fields:
+    """Return the parts of a vector; one that its owner wrote as text has none."""
+    return {} if b"<" not in content or content.startswith(_CDATA) else dict(children(content))
 
 
 def _fields(element: bytes) -> dict[bytes, bytes]:

@@ -25,14 +25,13 @@ def leasing(
     """Return a network that assigns these addresses to a VM, each from a range of its own."""
     ranges = tuple(
         AddressRange(
-            size=1,
             ip=int(address) if isinstance(address, IPv4Address) else None,
             ip6=int(address) if isinstance(address, IPv6Address) else None,
             owners={VM | vm: frozenset({0})},
         )
         for address in addresses
     )
-    return VirtualNetwork(number, "tenants", administered, scrape, ranges=ranges)
+    return VirtualNetwork(number, administered, scrape, ranges=ranges)
 
 
 INVENTORY = Inventory((EXAMPLE,), (NODE,), Leases.of_networks([leasing(V4, V6)]))

@@ -37,7 +37,7 @@ def test_one_pass_for_any_key(tmp_path: Path) -> None:
 
 def test_figures() -> None:
     """Somebody must see that targets are refused without asking."""
-    found = Inventory(unreadable=("a",), unprotected=("b", "c"))
+    found = Inventory(unreadable=1, unprotected=("b", "c"))
     text = metrics.render(part.figures(found, DECISION, 1234.0))
     assert 'onext_targets{file="vms"} 1.0\n' in text
     assert 'onext_targets{file="hosts-x"} 0.0\n' in text
@@ -102,12 +102,11 @@ def test_C2_figures_that_cannot_be_written_cost_no_target(
     me = context(tmp_path, "root")
     me.paths.run.parent.mkdir(parents=True)
     me.paths.run.touch()
-    planned(monkeypatch, Inventory(unprotected=("node-a1",), unreadable=("a VM cannot be read",)), DECISION)
+    planned(monkeypatch, Inventory(unprotected=("node-a1",)), DECISION)
     with caplog.at_level("INFO"):
         assert part.reconcile(me, [Key("prometheus", "vm", 1)]) == "1 targets, 1 refused, 2 files changed"
     assert (me.paths.targets / "vms.json").read_bytes() == b'[{"labels": {}, "targets": ["a:1"]}]\n'
     assert [record.message for record in caplog.records] == [
-        "a VM cannot be read",
         "no VM is scraped while the addresses of node-a1 are unknown",
         "VM 1 (n): refused: why",
     ]

@@ -25,7 +25,7 @@ from hooks.targets.user_template import Refused, Wish, labels, wishes
 )
 def test_the_forms_that_are_taken(text: str, expected: list[Wish]) -> None:
     """These are the forms of the documentation; a user whose form is lost is not watched."""
-    assert wishes(text) == expected
+    assert list(wishes(text)) == expected
 
 
 @pytest.mark.parametrize(

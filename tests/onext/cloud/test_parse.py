@@ -79,6 +79,7 @@ def test_leases_name_the_vm() -> None:
     """A target is only an address that the network leased to this very VM."""
     pool = (FIXTURES / "vnetpool.xml").read_bytes()
     network = parse.network(next(split([pool], "VNET")))
+    assert network.ranges[0].owners[(1 << 36) | 12] == {12}
     assert (12, 12) in network.ranges[0].leases
     assert not any(index == 11 for index, _ in network.ranges[0].leases)
     assert network.ranges[0].ip == "10.10.0.10"
