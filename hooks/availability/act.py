@@ -72,6 +72,8 @@ class Executor:
                 self._resume(step)
             case steps.Unlock():
                 self.world.unlock(step.vm)
+            case steps.Relock():
+                self.world.lock(step.vm, step.level)
             case steps.Clean():
                 if self.world.clean(host):
                     self.cleaned.add(host)
@@ -127,7 +129,7 @@ class Executor:
             raise Failed(f"VM {step.vm}: {found.reason}")
         if self.world.stopped():
             raise Stopped
-        if entry.locked:
+        if vm.lock:
             self.world.unlock(step.vm)
         self.world.start(step.vm, step.target, step.course)
 

@@ -49,6 +49,11 @@ def _reasons(cluster: Cluster, incident: Incident, judgement: Judgement, policy:
         yield "availability is paused in this cluster"
     if policy.mode is not Mode.AUTO:
         yield f"MODE is {policy.mode.value}"
+    host = next((one for one in cluster.hosts if one.id == incident.host), None)
+    if host is not None and host.maintenance:
+        yield "a person put the host into maintenance"
+    if host is not None and host.state is HostState.OFFLINE:
+        yield "the host is OFFLINE: a person or power management set that"
     if incident.host in policy.deny:
         yield "the host is listed in DENY"
     yield from _mass_failure(cluster, incident, policy)
@@ -71,11 +76,10 @@ def _mass_failure(cluster: Cluster, incident: Incident, policy: Policy) -> Itera
 
 def _common_text(cluster: Cluster, incident: Incident) -> str:
     """Return the error text that hosts share which fell together: an illness of the front-end or a driver."""
-    texts = {host.id: host.error for host in cluster.hosts if host.error}
     together = [
-        texts[other.host]
+        other.error
         for other in cluster.incidents.values()
-        if other.host in texts and abs(other.first - incident.first) <= _TOGETHER
+        if other.error and abs(other.first - incident.first) <= _TOGETHER
     ]
     text, count = next(iter(Counter(together).most_common(1)), ("", 0))
     return text[:120] if count >= _SAME_TEXT else ""

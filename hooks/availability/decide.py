@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from hooks.availability import brakes
 from hooks.availability.evacuation import Evacuation, Place
-from hooks.availability.evidence import Judgement, Verdict
+from hooks.availability.evidence import Judgement, Source, Verdict
 from hooks.availability.model import SETTLED, Cluster, Entry, Host, Incident, Phase, Stage, Vm
 from hooks.availability.policy import Mode, Policy
 from hooks.availability.steps import (
@@ -84,6 +84,8 @@ def suspicious(around: Round, host: Host) -> str:
         return "oned reports ERROR"
     if host.silent >= SUSPICION and around.cluster.on(host.id):
         return f"silent for {host.silent:.0f} s"
+    if host.rebooted and around.cluster.on(host.id):
+        return "it rebooted without being reported as failed"
     return ""
 
 
@@ -91,7 +93,7 @@ def _open(around: Round, host: Host, reason: str) -> list[Step]:
     entries = tuple(_entry(vm) for vm in around.cluster.on(host.id) if vm.state in _BOUND)
     incident = Incident(
         host.id, host.name, around.cluster.id, Phase.SUSPECT, around.now, around.now,
-        reason=reason, boot_id=host.boot_id, entries=entries,
+        reason=reason, boot_id=host.boot_id, error=host.error, entries=entries,
     )  # fmt: skip
     return [Write(incident)]
 
@@ -108,8 +110,6 @@ def _advance(
             Alarm(incident.host, f"host {incident.name} was removed during an incident"),
             Forget(incident.host),
         ]
-    if host.maintenance:
-        return _close(around, incident, "a person put it into maintenance")
     if incident.phase is Phase.RETURNING:
         return _returning(around, incident, host)
     if around.judgement(host.id).verdict is Verdict.ALIVE:
@@ -140,8 +140,8 @@ def _suspect(around: Round, incident: Incident, host: Host) -> list[Step]:
     entries = []
     for entry in incident.entries:
         vm = vms.get(entry.vm)
-        exposed = vm is not None and vm.host == host.id and (not vm.locked or vm.resched)
-        entries.append(replace(entry, locked=entry.locked or (exposed and vm is not None and not vm.locked)))
+        exposed = vm is not None and vm.host == host.id and (not vm.lock or vm.resched)
+        entries.append(_with_lock(entry, vm) if exposed else entry)
         if exposed:
             steps.append(Protect(host.id, entry.vm))
     if around.cluster.plan:
@@ -150,6 +150,12 @@ def _suspect(around: Round, incident: Incident, host: Host) -> list[Step]:
     if steps:
         return [Write(incident), *steps]
     return [Write(_to(around, incident, Phase.CONFIRM, incident.reason))]
+
+
+def _with_lock(entry: Entry, vm: Vm | None) -> Entry:
+    """Note whose lock a VM will have: ours, or its owner's."""
+    owner = vm.lock if vm is not None and not entry.locked else entry.owner_lock
+    return replace(entry, locked=not owner, owner_lock=owner)
 
 
 def _confirm(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> list[Step]:
@@ -166,13 +172,20 @@ def _confirm(around: Round, incident: Incident, host: Host, planned: Sequence[St
         return [
             Write(_to(around, replace(incident, proof=judgement.reasons[0]), Phase.FENCED, "proven dead"))
         ]
-    if reason := _no_fencing(around, incident, host, planned):
+    return _fence_if_possible(around, incident, host, planned)
+
+
+def _fence_if_possible(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> list[Step]:
+    if reason := _no_fencing(around, incident, host):
         return _hold(around, incident, reason)
+    if reason := _busy(around, host.id, planned):
+        return _hold(around, incident, reason, alarm=False)
     return _fence(around, incident, host)
 
 
-def _no_fencing(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> str:
-    """Return why the host cannot be fenced now, empty where it can."""
+def _no_fencing(around: Round, incident: Incident, host: Host) -> str:
+    """Return why the host cannot be fenced, empty where it can."""
+    judgement = around.judgement(host.id)
     if not incident.disabled:
         return "a person disabled it: it is not fenced; power it off, or run `onext ha confirm`"
     if not host.fence:
@@ -182,7 +195,11 @@ def _no_fencing(around: Round, incident: Incident, host: Host, planned: Sequence
         return f"no proof of death: {wait}"
     if incident.fencings >= MOST_FENCINGS:
         return f"{incident.fencings} fencings did not power it off: run `onext ha confirm` when it is off"
-    return _busy(around, host.id, planned)
+    if not judgement.powered:
+        return f"its BMC or fence agent does not report power: {judgement.reasons[0]}"
+    if brakes.proofs_needed(around.cluster) > 1 and not host.armed and Source.PERSON not in judgement.proofs:
+        return "a cluster of two: before it is fenced, a person runs `onext ha confirm`"
+    return ""
 
 
 def _busy(around: Round, host: int, planned: Sequence[Step]) -> str:
@@ -209,8 +226,8 @@ def _fencing(around: Round, incident: Incident, host: Host, planned: Sequence[St
         return _hold(around, incident, reason)
     if around.waited.get(host.id, 0.0) < FENCE_AGAIN:
         return []
-    if incident.fencings >= MOST_FENCINGS:
-        return _hold(around, incident, f"{incident.fencings} fencings did not power it off")
+    if reason := _no_fencing(around, incident, host):
+        return _hold(around, incident, reason)
     if any(isinstance(step, Fence) for step in planned):
         return []
     return _fence(around, incident, host)
@@ -248,14 +265,16 @@ def _returning(around: Round, incident: Incident, host: Host) -> list[Step]:
         return [Write(_to(around, again, Phase.SUSPECT, f"silent again for {host.silent:.0f} s"))]
     if host.id not in around.cleaned:
         return [Clean(host.id)]
-    return _close(around, incident, "it is back")
+    return _close(around, incident, host)
 
 
-def _close(around: Round, incident: Incident, reason: str) -> list[Step]:
+def _close(around: Round, incident: Incident, host: Host) -> list[Step]:
+    """Unlock what we locked; enable the host that we disabled, unless a person works on it."""
     vms = {vm.id: vm for vm in around.cluster.vms}
     steps: list[Step] = [Unlock(incident.host, entry.vm) for entry in incident.entries if entry.locked]
-    if incident.disabled and "maintenance" not in reason:
+    if incident.disabled and not host.maintenance:
         steps.append(Enable(incident.host))
+    if not host.maintenance:
         steps += [
             Resume(incident.host, e.vm) for e in incident.entries if _parked_here(vms.get(e.vm), incident)
         ]
@@ -275,7 +294,7 @@ def _needs_restart(around: Round, incident: Incident) -> bool:
         for e in incident.entries
         if e.vm in vms and e.stage not in SETTLED
     ]
-    return any(course not in (Course.GONE, Course.LEAVE) for course in courses)
+    return any(course not in (Course.GONE, Course.LEAVE, Course.STAY) for course in courses)
 
 
 def _with_new_vms(around: Round, incident: Incident) -> Incident:
@@ -297,11 +316,12 @@ def _spares(around: Round) -> list[Step]:
     )
 
 
-def _hold(around: Round, incident: Incident, reason: str) -> list[Step]:
+def _hold(around: Round, incident: Incident, reason: str, *, alarm: bool = True) -> list[Step]:
+    """Hold an incident; a reason is reported once, one that ends by itself is not."""
     steps: list[Step] = []
     kind = "".join(char for char in reason if not char.isdigit())
     known = {"".join(char for char in alarm if not char.isdigit()) for alarm in incident.alarms}
-    if kind not in known:
+    if alarm and kind not in known:
         steps.append(Alarm(incident.host, reason))
     held = incident if incident.phase is Phase.HELD else _to(around, incident, Phase.HELD, reason)
     held = _reported(replace(held, reason=reason), steps)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from hooks.availability.model import SETTLED, Entry, Incident, Stage, Vm
 from hooks.availability.policy import Policy
-from hooks.availability.steps import Alarm, Recover, Start, Step, Unlock
+from hooks.availability.steps import Alarm, Recover, Relock, Start, Step, Unlock
 from hooks.availability.vm_states import Course, dispose
 
 START_TIMEOUT = 600.0  # seconds for a VM to become RUNNING elsewhere
@@ -73,7 +73,9 @@ class Evacuation:
         late = bool(vm.ready) and not vm.answers
         if late:
             self._report(f"VM {vm.id} ({vm.name}) runs on host {entry.target} but is not ready ({vm.ready})")
-        if entry.locked:
+        if entry.owner_lock:
+            self.steps.append(Relock(self.incident.host, vm.id, entry.owner_lock))
+        elif entry.locked:
             self.steps.append(Unlock(self.incident.host, vm.id))
         return replace(entry, stage=Stage.RUNNING, locked=False, reason="not ready" if late else "")
 
@@ -102,6 +104,8 @@ class Evacuation:
         found = dispose(vm, self.incident.host, self.policy.action, owners=self.policy.services)
         if found.course is Course.GONE:
             return replace(entry, stage=Stage.GONE, reason=found.reason)
+        if found.course is Course.STAY:
+            return replace(entry, stage=Stage.LEFT, reason=found.reason)
         if found.course is Course.LEAVE:
             self._report(f"VM {vm.id} ({vm.name}) is not restarted: {found.reason}")
             return replace(entry, stage=Stage.LEFT, reason=found.reason)
@@ -131,6 +135,7 @@ class Evacuation:
             entry,
             stage=Stage.STARTED,
             target=target,
+            owner_lock=entry.owner_lock or (0 if entry.locked else self.vms[entry.vm].lock),
             attempts=entry.attempts + 1,
             started=self.now,
             reason="",

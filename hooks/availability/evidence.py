@@ -33,6 +33,7 @@ class Finding(str, Enum):
 
     ALIVE = "alive"
     DEAD = "dead"  # powered off, lease expired, confirmed
+    POWERED = "powered"  # its controller reports power, which is neither life nor death
     SILENT = "silent"  # it was asked and did not answer
     UNKNOWN = "unknown"  # it could not be asked
 
@@ -65,11 +66,16 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict with its reasons; `proofs` are the sources that prove death."""
+    """A verdict with its reasons.
+
+    `proofs` are the sources that prove death, whether or not they are enough. `powered`: a controller that is
+    surely this host's reports power, so that an order to it can be judged by what it reports afterwards.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     proofs: tuple[Source, ...] = ()
+    powered: bool = False
 
 
 _NETWORK = (Source.SSH, Source.PEER, Source.LIBVIRT)
@@ -79,16 +85,18 @@ _POWER = (Source.BMC, Source.AGENT)
 def judge(items: Iterable[Evidence], proofs_needed: int = 1) -> Judgement:
     """Return the verdict on a host; `proofs_needed` independent proofs make it DEAD."""
     fresh = [item for item in items if 0 <= item.age <= FRESH]
+    fresh.sort(key=lambda item: item.finding is not Finding.ALIVE)
     reasons = tuple(_reason(item) for item in fresh)
     alive = [item.source for item in fresh if item.finding is Finding.ALIVE]
     proofs = tuple(dict.fromkeys(item.source for item in fresh if _proves(item)))
+    powered = any(item.finding is Finding.POWERED and item.verified for item in fresh)
     if any(source in alive for source in _NETWORK) or Source.MONITORING in alive:
-        return Judgement(_living(alive, proofs), _contradiction(alive, proofs) + reasons)
+        return Judgement(_living(alive, proofs), _contradiction(alive, proofs) + reasons, proofs, powered)
     if Source.STORAGE in alive:
-        return Judgement(Verdict.ISOLATED, _contradiction(alive, proofs) + reasons)
+        return Judgement(Verdict.ISOLATED, _contradiction(alive, proofs) + reasons, proofs, powered)
     if len(_independent(proofs)) >= proofs_needed:
-        return Judgement(Verdict.DEAD, reasons, proofs)
-    return Judgement(Verdict.UNKNOWN, _missing(proofs, proofs_needed) + reasons)
+        return Judgement(Verdict.DEAD, reasons, proofs, powered)
+    return Judgement(Verdict.UNKNOWN, _missing(proofs, proofs_needed) + reasons, proofs, powered)
 
 
 def _living(alive: Sequence[Source], proofs: Sequence[Source]) -> Verdict:

@@ -63,6 +63,7 @@ class Host:
     silent: float = 0.0
     error: str = ""
     boot_id: str = ""
+    rebooted: bool = False  # its boot id differs from that of the instance that ran its VMs
     fence: bool = False  # a BMC or fence agent is configured
     armed: bool = False  # it acknowledged a lease
     claimed: bool = False
@@ -86,7 +87,7 @@ class Vm:
     size: Size = ZERO
     shared: bool = True  # every disk is on shared storage
     pci: bool = False
-    locked: bool = False
+    lock: int = 0  # level: 0 none, 1 use, 2 manage, 3 admin, 4 all
     resched: bool = False
     parked_by: str = ""
     service: str = ""
@@ -109,6 +110,7 @@ class Entry:
     tried: tuple[int, ...] = ()  # hosts where a restart failed
     started: float = 0.0
     locked: bool = False  # by us: only our own locks are removed
+    owner_lock: int = 0  # level of its owner's lock, which is set again once it runs elsewhere
     reason: str = ""
 
 
@@ -126,6 +128,7 @@ class Incident:
     term: int = 0
     reason: str = ""
     boot_id: str = ""  # of the instance that failed
+    error: str = ""  # oned's error text when the incident began
     entries: tuple[Entry, ...] = ()
     disabled: bool = False  # by us: only what we disabled is enabled again
     fencings: int = 0

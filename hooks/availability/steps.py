@@ -87,6 +87,15 @@ class Unlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Relock:
+    """Set the owner's lock again, which was removed for the restart."""
+
+    host: int
+    vm: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clean:
     """Compare the host's libvirt, twice, with oned, destroy VMs that run elsewhere, then sync its drivers."""
 
@@ -126,6 +135,7 @@ Step = (
     | Recover
     | Resume
     | Unlock
+    | Relock
     | Clean
     | Enable
     | Forget

@@ -19,7 +19,8 @@ class Course(str, Enum):
     MIGRATE_AND_RESUME = "migrate and resume"  # from POWEROFF, which monitoring caused
     RECREATE = "recreate"
     WAIT = "wait"  # a driver or oned has still to finish
-    LEAVE = "leave"
+    LEAVE = "leave"  # it should run, and a person or its host has to see to it
+    STAY = "stay"  # it is as its owner wants it, or its owner's service restarts it
     GONE = "gone"
 
 
@@ -60,9 +61,9 @@ def dispose(vm: Vm, host: int, default: Action, *, owners: bool) -> Disposition:
     if vm.state in _SETTLED_ELSEWHERE:
         return Disposition(Course.GONE, f"{_SETTLED_ELSEWHERE[vm.state]}: it needs no host now")
     if vm.service and not owners:
-        return Disposition(Course.LEAVE, f"{vm.service} restarts it")
+        return Disposition(Course.STAY, f"{vm.service} restarts it")
     if vm.state == _SUSPENDED:
-        return Disposition(Course.LEAVE, "SUSPENDED: it stays so")
+        return Disposition(Course.STAY, "SUSPENDED: it stays so")
     if vm.state == _POWEROFF:
         return _parked(vm, default)
     return _active(vm, default) if vm.state == _ACTIVE else _unknown_state(vm)
@@ -70,7 +71,7 @@ def dispose(vm: Vm, host: int, default: Action, *, owners: bool) -> Disposition:
 
 def _parked(vm: Vm, default: Action) -> Disposition:
     if vm.parked_by != "monitoring":
-        return Disposition(Course.LEAVE, "POWEROFF: a person powered it off")
+        return Disposition(Course.STAY, "POWEROFF: a person powered it off")
     return _restart(vm, default, Course.MIGRATE_AND_RESUME)
 
 

@@ -57,6 +57,9 @@ class World(Protocol):
     def protect(self, vm: int) -> None:
         """Lock a VM with level ADMIN and clear its RESCHED flag."""
 
+    def lock(self, vm: int, level: int) -> None:
+        """Lock a VM with this level."""
+
     def unlock(self, vm: int) -> None:
         """Remove the lock of a VM."""
 

@@ -57,6 +57,7 @@ class Machine:
     off_at: float | None = None
     boot: int = 1
     error: str = ""
+    mute: bool = False  # its monitoring probes fail
     unsure: bool = False  # its libvirt does not answer when it is back
 
     @property
@@ -77,6 +78,7 @@ class Hosted:
     id: int
     state: HostState = HostState.MONITORED
     heard: float = 0.0
+    boot: int = 1  # of the instance that ran its VMs
     maintenance: bool = False
     claimed: bool = False
 
@@ -151,7 +153,7 @@ class Cloud:
             machine = self.machines[host.id]
             if host.state is HostState.OFFLINE:
                 continue
-            if machine.serves and machine.network:
+            if machine.serves and machine.network and not machine.mute:
                 self._heard(host, machine)
             elif self.clock - host.heard > MONITOR_TIMEOUT and host.state is not HostState.DISABLED:
                 self._lost(host)
@@ -202,7 +204,7 @@ class Cloud:
         """Do what oned's plan manager and rank scheduler do: restart UNKNOWN VMs without any proof."""
         for vm in list(self.vms.values()):
             since = self.unknown_since.get(vm.id, self.clock)
-            if not self.planner or vm.lcm != UNKNOWN or vm.state != ACTIVE or vm.locked:
+            if not self.planner or vm.lcm != UNKNOWN or vm.state != ACTIVE or vm.lock:
                 continue
             others = [h for h in self.hosts.values() if h.id != vm.host and h.state is HostState.MONITORED]
             if others and self.clock - since > PLANNER_DELAY:
@@ -238,9 +240,10 @@ class Cloud:
             host.id,
             f"host{host.id}",
             host.state,
-            self.clock - host.heard,
+            0.0 if machine.serves and machine.network else self.clock - host.heard,
             machine.error if host.state is HostState.ERROR else "",
             str(machine.boot),
+            machine.serves and machine.boot != host.boot,
             machine.has_bmc,
             machine.armed,
             host.claimed,
@@ -275,7 +278,7 @@ def _bmc(machine: Machine) -> Evidence:
         return Evidence(Source.BMC, Finding.SILENT)
     if machine.bmc == "other":
         return Evidence(Source.BMC, Finding.DEAD, readings=2, verified=False)
-    finding = Finding.UNKNOWN if machine.on else Finding.DEAD
+    finding = Finding.POWERED if machine.on else Finding.DEAD
     return Evidence(Source.BMC, finding, detail="on" if machine.on else "off", readings=2)
 
 
@@ -329,6 +332,7 @@ class SimulatedWorld:
         self._effect()
         self.cloud.records.pop(host, None)
         self.cloud.confirmed.discard(host)
+        self.cloud.hosts[host].boot = self.cloud.machines[host].boot
         self.cloud.log(f"incident of host {host} is closed")
 
     def vm(self, vm: int) -> Vm | None:
@@ -352,13 +356,19 @@ class SimulatedWorld:
         """Lock a VM."""
         self._effect()
         if vm in self.cloud.vms:
-            self.cloud.vms[vm] = replace(self.cloud.vms[vm], locked=True, resched=False)
+            self.cloud.vms[vm] = replace(self.cloud.vms[vm], lock=3, resched=False)
+
+    def lock(self, vm: int, level: int) -> None:
+        """Lock a VM for its owner."""
+        self._effect()
+        if vm in self.cloud.vms:
+            self.cloud.vms[vm] = replace(self.cloud.vms[vm], lock=level)
 
     def unlock(self, vm: int) -> None:
         """Unlock a VM."""
         self._effect()
         if vm in self.cloud.vms:
-            self.cloud.vms[vm] = replace(self.cloud.vms[vm], locked=False)
+            self.cloud.vms[vm] = replace(self.cloud.vms[vm], lock=0)
 
     def drop_plan(self, cluster: int) -> None:  # noqa: ARG002
         """Delete OneDRS's plan."""
@@ -394,7 +404,7 @@ class SimulatedWorld:
         """Start a VM elsewhere, as oned would: a locked one is refused."""
         self._effect()
         found = self.cloud.vms[vm]
-        if found.locked:
+        if found.lock:
             raise Failed(f"VM {vm} is locked")
         self.cloud.log(f"VM {vm} starts on host {target} ({course.value})")
         self.cloud.move(vm, target)
@@ -405,7 +415,7 @@ class SimulatedWorld:
         found = self.cloud.vms[vm]
         if found.lcm == PROLOG_UNKNOWN_FAILURE:
             dead = next((r.host for r in self.cloud.records.values() if r.entry(vm)), found.host)
-            self.cloud.vms[vm] = replace(found, host=dead, seq=found.seq - 1, lcm=UNKNOWN, locked=False)
+            self.cloud.vms[vm] = replace(found, host=dead, seq=found.seq - 1, lcm=UNKNOWN, lock=0)
 
     def resume(self, vm: int) -> None:
         """Resume a VM on its host."""
@@ -437,7 +447,7 @@ class Server:
     cloud: Cloud
     number: int = 0
     term: int = 1
-    seen: dict[int, tuple[Phase, float]] = field(default_factory=dict)
+    seen: dict[int, tuple[tuple[Phase, float], float]] = field(default_factory=dict)
     first: dict[int, tuple[float, float]] = field(default_factory=dict)
     cleaned: set[int] = field(default_factory=set)
 
@@ -463,7 +473,9 @@ class Server:
         clock = self.cloud.clock
         records = self.cloud.records
         self.seen = {
-            h: self.seen[h] if h in self.seen and self.seen[h][0] is r.phase else (r.phase, clock)
+            h: self.seen[h]
+            if h in self.seen and self.seen[h][0] == (r.phase, r.since)
+            else ((r.phase, r.since), clock)
             for h, r in records.items()
         }
         return {host: clock - when for host, (_, when) in self.seen.items()}

@@ -31,7 +31,7 @@ def test_a_dead_host_is_fenced_and_its_vms_restart_elsewhere() -> None:
     assert not cloud.machines[0].on
     assert cloud.records[0].phase is Phase.DONE
     assert {entry.stage for entry in cloud.records[0].entries} == {Stage.RUNNING}
-    assert not any(vm.locked for vm in cloud.vms.values())
+    assert not any(vm.lock for vm in cloud.vms.values())
 
 
 def test_vms_are_locked_before_oned_reports_error() -> None:
@@ -40,7 +40,7 @@ def test_vms_are_locked_before_oned_reports_error() -> None:
     server = Server(cloud)
     cloud.machines[0].network = cloud.machines[0].peers = False
     run(cloud, server, 100)
-    assert cloud.vms[1].locked
+    assert cloud.vms[1].lock
     assert cloud.hosts[0].state is HostState.DISABLED
     run(cloud, server, 900)
     assert cloud.vms[1].host == 0, cloud.timeline()
@@ -130,7 +130,7 @@ def test_off_and_advise_change_nothing(mode: Mode) -> None:
     cloud.machines[0].hung = True
     run(cloud, server, 900)
     assert cloud.machines[0].on
-    assert not cloud.vms[1].locked
+    assert not cloud.vms[1].lock
     assert cloud.vms[1].host == 0
     assert bool(cloud.records) is (mode is Mode.ADVISE)
 
