@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter import datastores, hosts, part_metrics, systemd_units, vms
-from exporter.collected import Collected
+from exporter import part_metrics, systemd_units
 from exporter.exposition import Samples
-from exporter.metric_families import DATASTORE, HOST, POWER, SELF, SERVER, VM, Family
+from exporter.metric_families import POWER, SELF, SERVER
+from exporter.pools import Pool, Pools
 from exporter.power import samples as power
 from exporter.power.rounds import Host, Rounds
+from exporter.releases import Release
 from exporter.timing import Background, timed
-from exporter.zone import Zone
 from onext import process
 from onext.oned import stream
-from onext.oned.errors import OnedError
+from onext.oned.errors import OnedError, Refused, Unauthorised, Unreachable
 from onext.settings.exporter import Exporter
 
 _log = logging.getLogger("onext.exporter")
@@ -29,7 +29,7 @@ _log = logging.getLogger("onext.exporter")
 
 @dataclass(frozen=True)
 class Scrape:
-    """What one collection gave: the text, and what `/` and `/-/ready` say of it."""
+    """What one collection gave: the text, and what the landing page shows of it."""
 
     text: bytes
     up: bool
@@ -58,6 +58,7 @@ class _Draft:
     samples: Samples = field(default_factory=Samples)
     texts: dict[str, bytes] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    unreachable: str = ""  # why oned is not asked any more
 
 
 class Collection:
@@ -73,29 +74,36 @@ class Collection:
         server: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source = source
         self._settings = settings
         self._folder = parts_folder
         self._version = version
         self._server = server
         self._clock = clock
         self._rounds = Rounds(settings.power)
-        self._zone = Zone(source)
+        self._release = Release(source, clock)
+        self._pools = Pools(source, settings, self._release, server)
         self._up: tuple[bool, float] | None = None  # what it was, and since when
         self._kept: dict[str, _Kept] = {}
-        self._errors: Counter[str] = Counter(
-            dict.fromkeys(("hosts", "vms", "datastores", "services", "power", "parts"), 0)
-        )
+        self._refused: set[str] = set()  # optional pools that this user or release cannot have
+        names = [pool.name for pool in (*self._pools.required, *self._pools.optional)]
+        self._errors = Counter[str](dict.fromkeys([*names, "systemd", "power", "parts"], 0))
 
     def __call__(self) -> Scrape:
         """Collect everything once; never raises for what others do wrong."""
         begun, wall = self._clock(), time.time()
         scrape = _Draft()
-        hosts_on = self._pool(scrape, "hosts", HOST, self._host_pool)
+        hosts_on = self._pool(scrape, self._pools.hosts)
         gathered = Background(lambda: self._rounds.gather(hosts_on))
-        vm_hosts = self._pool(scrape, "vms", VM, self._vm_pool)
-        self._pool(scrape, "datastores", DATASTORE, self._datastore_pool)
-        self._services(scrape)
+        vm_hosts = self._pool(scrape, self._pools.vms)
+        self._pool(scrape, self._pools.datastores)
+        if scrape.failures:
+            self._release.forget()
+        for pool in self._pools.optional:
+            if scrape.failures.keys() & {"hosts", "vms", "datastores"}:
+                self._last_good(scrape, pool.name, fresh=False)  # oned has other worries
+            else:
+                self._pool(scrape, pool, optional=True)
+        self._units(scrape)
         asked = self._power(scrape, gathered, vm_hosts)
         extra = self._parts(scrape)
         up = self._finish(scrape, begun)
@@ -115,39 +123,53 @@ class Collection:
         )
 
     def _finish(self, scrape: _Draft, begun: float) -> bool:
-        """Add what the scrape says of itself; return whether oned answered everything."""
-        up = not scrape.failures.keys() & {"hosts", "vms", "datastores"}
+        """Add the metrics of the scrape itself; return whether oned answered everything."""
+        up = not scrape.failures.keys() & {pool.name for pool in self._pools.required}
         add = scrape.samples.add
         add("opennebula_up", int(up))
-        add("opennebula_exporter_info", 1, version=self._version, zone=self._zone.name if up else "")
+        add("opennebula_exporter_info", 1, version=self._version, zone=self._pools.zones.name if up else "")
         for collector, count in self._errors.items():
             add("opennebula_scrape_errors_total", count, collector=collector)
         add("opennebula_scrape_duration_seconds", round(self._clock() - begun, 6), collector="all")
         return up
 
-    def _pool(
-        self,
-        scrape: _Draft,
-        name: str,
-        families: tuple[Family, ...],
-        collect: Callable[[], Collected],
-    ) -> Mapping[int, Any]:
+    def _pool(self, scrape: _Draft, pool: Pool, *, optional: bool = False) -> Mapping[int, Any]:
         """Collect one pool and return its places; where oned fails, what was last good, unless too old."""
+        name = pool.name
+        fresh = False
         with timed(scrape.samples, name, self._clock):
             try:
-                found = collect()
+                if scrape.unreachable:  # one timeout for a scrape is enough
+                    raise Unreachable(scrape.unreachable)
+                found = pool.collect()
+            except (Unauthorised, Refused) as error:
+                self._not_for_us(scrape, name, error, optional=optional)
             except OnedError as error:
+                scrape.unreachable = str(error) if isinstance(error, Unreachable) else ""
                 self._failed(scrape, name, str(error))
-                self._forget(name)
             else:
+                fresh = True
                 self._errors[name] += found.errors
-                self._kept[name] = _Kept(found.samples.render(families), self._clock(), found.places)
+                self._kept[name] = _Kept(found.samples.render(pool.families), self._clock(), found.places)
+        return self._last_good(scrape, name, fresh=fresh).places
+
+    def _last_good(self, scrape: _Draft, name: str, *, fresh: bool) -> _Kept:
+        """Add what is known of a pool, unless it is too old, and its age."""
+        self._forget(name)
         kept = self._kept.get(name, _Kept())
         scrape.texts[name] = kept.text
         if name in self._kept:
-            age = self._clock() - kept.at if name in scrape.failures else 0.0
+            age = 0.0 if fresh else self._clock() - kept.at
             scrape.samples.add("opennebula_data_age_seconds", round(age, 3), collector=name)
-        return kept.places
+        return kept
+
+    def _not_for_us(self, scrape: _Draft, name: str, error: OnedError, *, optional: bool) -> None:
+        """Report a refusal: once for a pool that this release does not have or this user may not read."""
+        if not optional:
+            self._failed(scrape, name, str(error))
+        elif name not in self._refused:
+            self._refused.add(name)
+            _log.warning("%s are left out (see exporter.collect): %s", name, error)
 
     def _forget(self, name: str) -> None:
         """Drop the last good data of a pool when it is too old."""
@@ -158,16 +180,6 @@ class Collection:
         scrape.failures[name] = reason
         self._errors[name] += 1
         _log.warning("%s: %s", name, reason)
-
-    def _host_pool(self) -> Collected:
-        return hosts.read(stream.pool(self._source, "hostpool.info", tag="HOST"), self._settings.clusters)
-
-    def _vm_pool(self) -> Collected:
-        pool = stream.pool(self._source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
-        return vms.read(pool, self._settings.clusters)
-
-    def _datastore_pool(self) -> Collected:
-        return datastores.read(stream.pool(self._source, "datastorepool.info", tag="DATASTORE"), named=False)
 
     def _power(
         self, scrape: _Draft, gathered: Background[Mapping[int, Host]], vm_hosts: Mapping[int, int]
@@ -185,11 +197,11 @@ class Collection:
             self._errors["parts"] += found.errors
         return found.text
 
-    def _services(self, scrape: _Draft) -> None:
-        with timed(scrape.samples, "services", self._clock):
+    def _units(self, scrape: _Draft) -> None:
+        with timed(scrape.samples, "systemd", self._clock):
             try:
                 active = systemd_units.states()
             except process.CommandError as error:
-                self._failed(scrape, "services", str(error))
+                self._failed(scrape, "systemd", str(error))
             else:
                 scrape.samples.extend(systemd_units.samples(active, self._server).lines)

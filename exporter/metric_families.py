@@ -1,7 +1,7 @@
-"""What the exporter can say: every metric's name, type and meaning, in the order of the page.
+"""What the exporter serves: every metric's name, type and meaning, in the order of the page.
 
-The first five groups are OpenNebula 7.0.2's own, name by name (src/oneprometheus); HELP says where a unit
-is not what the name promises, because the shipped dashboards and rules need the names.
+HOST, DATASTORE, VM, SERVER, and where marked others, are OpenNebula's own, name by name (src/oneprometheus);
+HELP says where a unit is not what the name promises, because the shipped dashboards and rules need the names.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HOST = (
     _gauge("host_cpu_maximum_ratio", f"CPU that may be given to VMs, {_CENTI}."),
     _gauge("host_cpu_usage_ratio", f"CPU given to VMs, {_CENTI}."),
     _gauge("host_vms", "VMs bound to the host, also those that are powered off or suspended."),
-    _gauge("host_info", "1; the host's name and cluster stand in the labels."),
+    _gauge("host_info", "1; the host's name and cluster are in the labels."),
 )
 DATASTORE = (
     _gauge("datastore_total", "Datastores in OpenNebula."),
@@ -73,7 +73,40 @@ VM = (
     _gauge("vm_disk_size_bytes", "Size of one disk."),
     _gauge("vm_nics", "Network interfaces, passed-through ones too, aliases not."),
     _gauge("vm_ut_flavours", "FLAVOURS of the user template; -1 where there is none, or no number."),
-    _gauge("vm_info", "1; the VM's name, user and group stand in the labels."),
+    _gauge("vm_info", "1; the VM's name, user and group are in the labels."),
+)
+NETWORK = (
+    _gauge("vnet_free_lease_ratio", "Part of an address range's leases that is free, 0 to 1, two digits."),
+)  # of 7.4
+ZONE = (
+    _gauge("ha_is_leader", "1 when this server leads its HA group."),  # these three are of 7.4
+    _gauge("ha_members", "Servers of HA groups, of all zones."),
+    _gauge("ha_error_members", "Servers of HA groups that do not answer, or neither lead nor follow."),
+    _gauge("zone_state", "STATE of the zone: 0 enabled, 1 disabled."),
+    _gauge(
+        "zone_server_state",
+        "STATE of a server in its HA group: 0 solo, 1 candidate, 2 follower, 3 leader; no answer, no sample.",
+    ),
+)
+QUOTA = (
+    _gauge("quota_used", "What a user or group uses of a resource that has quotas."),
+    _gauge("quota_limit", "The limit of a resource; no sample where there is none."),
+)
+SERVICE = (
+    _gauge(
+        "service_state",
+        "State of a OneFlow service: 0 pending, 1 deploying, 2 running, 3 undeploying, 4 warning, 5 done,"
+        " 6, 7, 9, 13, 14 failed, 8 scaling, 10 cooldown, 11, 12 its networks, 15 hold.",
+    ),
+    _gauge("service_info", "1; the service's name, user and group are in the labels."),
+)
+BACKUP = (
+    _gauge("backupjob_vms", "VMs of a backup job, by the state of their backup."),
+    _gauge("backupjob_last_timestamp", "Unix time of a backup job's last run; 0: it never ran."),
+    _gauge(
+        "backupjob_overdue_seconds",
+        "Seconds since a scheduled run of a backup job should have begun, 0 when none is due.",
+    ),
 )
 SERVER = (
     _gauge("oned_state", "1 when systemd runs opennebula.service."),
@@ -81,6 +114,7 @@ SERVER = (
     _gauge("flow_state", "1 when systemd runs opennebula-flow.service."),
     _gauge("hem_state", "1 when systemd runs opennebula-hem.service."),
     _gauge("gate_state", "1 when systemd runs opennebula-gate.service."),
+    _gauge("fireedge_state", "1 when systemd runs opennebula-fireedge.service."),  # of 7.4
 )
 POWER = (
     _gauge("vm_power_consumption_uW", "Power of the VM in microwatts; no sample where it is unknown."),
@@ -104,6 +138,7 @@ SELF = (
     _counter(
         "scrape_errors_total", "Failures of a collector since the exporter started: calls, objects, files."
     ),
-    _gauge("exporter_info", "1; the version of onext and the zone stand in the labels."),
+    _gauge("exporter_info", "1; the version of onext and the zone are in the labels."),
 )
-FAMILIES = {family.name: family for family in (*HOST, *DATASTORE, *VM, *SERVER, *POWER, *SELF)}
+_ALL = (*HOST, *DATASTORE, *VM, *NETWORK, *ZONE, *QUOTA, *SERVICE, *BACKUP, *SERVER, *POWER, *SELF)
+FAMILIES = {family.name: family for family in _ALL}

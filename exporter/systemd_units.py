@@ -14,6 +14,7 @@ _UNITS = {
     "opennebula_flow_state": "opennebula-flow.service",
     "opennebula_hem_state": "opennebula-hem.service",
     "opennebula_gate_state": "opennebula-gate.service",
+    "opennebula_fireedge_state": "opennebula-fireedge.service",
 }
 
 

@@ -1,15 +1,24 @@
-"""Figures of the parts: written by the worker, one file each, added by the exporter with their age.
+"""Metrics of the parts: written by the worker, one file each, served by the exporter with their age.
 
 The format is Prometheus's text exposition, version 0.0.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
 from onext import atomic
+
+_log = logging.getLogger("onext.metrics")
+_failed: set[Path] = set()  # files whose failure was logged
 
 
 @dataclass(frozen=True)
@@ -23,23 +32,40 @@ class Family:
 
 
 def write(folder: Path, part: str, families: Iterable[Family]) -> None:
-    """Replace the figures of a part, `folder/PART.prom`, readable to all: no secrets in them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic.write(folder / f"{part}.prom", render(families).encode(), 0o644)
+    """Replace the metrics of a part, `folder/PART.prom`, readable to all: no secrets in them.
+
+    A file system that is full or read-only is logged once and raises nothing: the exporter shows the age of
+    what it has, and the part has more important things to do.
+    """
+    file = folder / f"{part}.prom"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not atomic.write(file, render(families).encode(), 0o644):
+            os.utime(file)  # the same figures, and they are of now
+    except OSError as error:
+        if file not in _failed:
+            _log.warning("%s: the metrics of %s cannot be written: %s", file, part, error.strerror or error)
+        _failed.add(file)
+    else:
+        _failed.discard(file)
 
 
 def render(families: Iterable[Family]) -> str:
     """Return families as text."""
-    return "".join(line for family in families for line in _lines(family))
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(families))
+    return generate_latest(registry).decode()
 
 
-def _lines(family: Family) -> Iterable[str]:
-    yield f"# HELP {family.name} {family.help.translate(_HELP)}\n"
-    yield f"# TYPE {family.name} {family.type}\n"
-    for labels, value in family.samples:
-        inner = ",".join(f'{name}="{text.translate(_LABEL)}"' for name, text in labels.items())
-        yield f"{family.name}{{{inner}}} {value!r}\n" if inner else f"{family.name} {value!r}\n"
+class _Families(Collector):
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = list(families)
 
-
-_HELP = str.maketrans({"\\": "\\\\", "\n": "\\n"})
-_LABEL = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
+    def collect(self) -> Iterator[Metric]:
+        """Yield each family as prometheus_client has it: a counter without its suffix."""
+        for family in self._families:
+            name = family.name.removesuffix("_total") if family.type == "counter" else family.name
+            metric = Metric(name, family.help, family.type)
+            for labels, value in family.samples:
+                metric.add_sample(family.name, dict(labels), value)
+            yield metric

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from hooks.targets import files, protected_addresses
@@ -14,7 +13,7 @@ from hooks.targets.look import look
 from hooks.targets.new_lines import NewLines
 from hooks.targets.policy import unknown
 from hooks.targets.protected_addresses import Names, Routes
-from onext import log, metrics, readable
+from onext import backup_state, log, metrics, readable
 from onext.part import Check, Context, Key, Part, Retry
 
 NAME = "prometheus"
@@ -49,8 +48,8 @@ def sync(context: Context) -> tuple[Decision, list[str]]:
     refused = (f"VM {one.vm} ({one.name}): refused: {one.reason}" for one in decision.refusals)
     for line in _new_lines.of((*lines, *refused), context.now()):
         _log.info("%s", line)
-    with suppress(OSError):  # the files are in place: figures that cannot be written show their age
-        metrics.write(context.paths.metrics, NAME, figures(found, decision, context.now()))
+    metrics.write(context.paths.metrics, NAME, figures(found, decision, context.now()))
+    backup_state.hand_on(context.paths.one_var, context.paths.metrics)
     return decision, changed
 
 

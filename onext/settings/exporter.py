@@ -76,6 +76,10 @@ class Exporter(Section):
     clusters: list[int] = Field(
         [], description="ids of clusters to serve; []: all of them, and VMs of no host"
     )
+    collect: list[Literal["networks", "quotas", "services", "backups"]] = Field(
+        ["networks", "quotas", "services", "backups"],
+        description="what is read beside hosts, VMs, datastores, zones; each is a call or two in a scrape",
+    )
     http_sd: bool = Field(False, description="serve the targets at /targets/ for a Prometheus elsewhere")
     power: Power = Power()
     client: Client = Client()

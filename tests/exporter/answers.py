@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from tests.exporter import made_up
 from tests.waiting import PATIENCE
 
 
@@ -22,18 +23,32 @@ class Answers:
     endpoint: str = ""
     calls: list[str] = field(default_factory=list)
     delay: threading.Event | None = None  # an answer waits for it
+    refusals: dict[str, int] = field(default_factory=dict)  # codes of methods that are refused
 
     def answer(self, method: str) -> bytes:
+        if code := self.refusals.get(method):
+            return _http(
+                b"<value><boolean>0</boolean></value><value><string>[%b] refused</string></value>"
+                b"<value><i4>%d</i4></value>" % (method.encode(), code)
+            )
         document = self.documents.get(method)
         if document is None:
             return b""
-        body = (
-            b"<?xml version='1.0'?>\r\n<methodResponse><params><param><value><array><data>"
+        return _http(
             b"<value><boolean>1</boolean></value><value><string>"
             + escape(document.decode()).encode()
-            + b"</string></value><value><i4>0</i4></value></data></array></value></param></params></methodResponse>"
+            + b"</string></value><value><i4>0</i4></value>"
         )
-        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def _http(values: bytes) -> bytes:
+    """Return a whole answer of XML-RPC."""
+    body = (
+        b"<?xml version='1.0'?>\r\n<methodResponse><params><param><value><array><data>"
+        + values
+        + b"</data></array></value></param></params></methodResponse>"
+    )
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 @contextmanager
@@ -86,13 +101,16 @@ def compact(document: bytes) -> bytes:
 
 
 def recorded(recordings: Path) -> dict[str, bytes | None]:
-    """Return the documents that OpenNebula's own exporter was given, with the long VM bodies."""
+    """Return the documents that OpenNebula's own exporter was given, and made-up ones of pools not recorded."""
+    networks = recordings / "vnetpool.xml"
     return {
         "hostpool.info": (recordings / "hostpool.raw.xml").read_bytes(),
         "vmpool.infoextended": (recordings / "vmpool.infoextended.raw.xml").read_bytes(),
         "datastorepool.info": compact((recordings / "datastorepool.xml").read_bytes()),
         "zonepool.info": compact((recordings / "zonepool.xml").read_bytes()),
-        "system.version": b"7.0.2",
+        "vnpool.info": compact(networks.read_bytes()) if networks.exists() else b"<VNET_POOL/>",
+        "system.version": (recordings / "version.txt").read_bytes().strip(),
+        **made_up.documents(),
     }
 
 

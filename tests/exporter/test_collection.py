@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from exporter import part_metrics
 from exporter.collection import Collection
-from exporter.zone import Zone
+from exporter.zones import Zones
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
 from tests.exporter.answers import Answers, recorded, samples, serve
@@ -49,11 +50,14 @@ def collection(oned: Answers, clock: Clock, tmp_path: Path) -> Collection:
 def test_each_pool_is_asked_once(oned: Answers, collection: Collection) -> None:
     """The reference asks oned eight times for each VM."""
     collection()
-    once = ["datastorepool.info", "hostpool.info", "vmpool.infoextended"]
-    assert sorted(oned.calls) == [*once, "zonepool.info"]
+    once = {
+        *("datastorepool.info", "hostpool.info", "vmpool.infoextended", "zonepool.info", "vnpool.info"),
+        *("userpool.info", "grouppool.info", "documentpool.info", "backupjobpool.info"),
+    }
+    assert sorted(oned.calls) == sorted(once | {"system.version", "backupjob.info"})
     oned.calls.clear()
     collection()
-    assert sorted(oned.calls) == once
+    assert sorted(oned.calls) == sorted(once)
 
 
 def test_a_broken_pool_leaves_the_others(oned: Answers, collection: Collection) -> None:
@@ -104,7 +108,7 @@ def test_pools_cut_anywhere(oned: Answers, collection: Collection, method: str) 
 def test_errors_are_counted_from_zero(collection: Collection) -> None:
     """A counter that appears with its first error has no increase to alert on."""
     found = samples(collection().text.decode())
-    for collector in ("hosts", "vms", "datastores", "services", "power", "parts"):
+    for collector in ("hosts", "vms", "datastores", "zones", "quotas", "systemd", "power", "parts"):
         assert found[f'opennebula_scrape_errors_total{{collector="{collector}"}}'] == 0
 
 
@@ -178,8 +182,75 @@ def test_the_exporter_says_its_zone(oned: Answers, collection: Collection) -> No
         (other + other, ""),
     ):
         oned.documents["zonepool.info"] = f"<ZONE_POOL>{zones}</ZONE_POOL>".encode()
-        zone = Zone(Source(oned.endpoint, "u:p"))
-        assert zone.name == expected
+        zones_known = Zones(Source(oned.endpoint, "u:p"), "fe")
+        zones_known.collect()
+        assert zones_known.name == expected
     assert 'opennebula_exporter_info{version="1",zone=""} 1' in collection().text.decode()
     oned.documents["zonepool.info"] = f"<ZONE_POOL>{other}</ZONE_POOL>".encode()
     assert 'opennebula_exporter_info{version="1",zone="other"} 1' in collection().text.decode()
+
+
+def test_a_pool_that_this_user_may_not_read_is_left_out(
+    oned: Answers, collection: Collection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A user that may see VMs and no users must not raise an alarm each minute, nor lose the rest."""
+    oned.refusals["userpool.info"] = 0x0200
+    for _ in range(3):
+        page = collection()
+    found = samples(page.text.decode())
+    assert found["opennebula_up{}"] == 1
+    assert found['opennebula_scrape_errors_total{collector="quotas"}'] == 0
+    assert not any(key.startswith("opennebula_quota") for key in found)
+    assert any(key.startswith("opennebula_service_state") for key in found)
+    assert [record for record in caplog.records if "quotas are left out" in record.message] == caplog.records
+    assert len(caplog.records) == 1
+
+
+def test_what_is_chosen_is_collected(oned: Answers, tmp_path: Path) -> None:
+    """Who has ten thousand users and no quotas can do without the call."""
+    settings = Exporter(collect=["networks"], power=Power(sources=[]))
+    Collection(Source(oned.endpoint, "u:p"), settings, tmp_path, version="1", server="fe")()
+    assert "vnpool.info" in oned.calls
+    assert not {"userpool.info", "documentpool.info", "backupjobpool.info"} & set(oned.calls)
+
+
+def test_optional_pools_age_with_the_others(oned: Answers, collection: Collection, clock: Clock) -> None:
+    """A restart of oned must not end the series of quotas, nor make a scrape wait for each of them."""
+    assert "opennebula_quota_used" in collection().text.decode()
+    oned.documents = dict.fromkeys(oned.documents)
+    oned.calls.clear()
+    clock.now += 200
+    old = collection().text.decode()
+    assert "opennebula_quota_used" in old
+    assert 'opennebula_data_age_seconds{collector="quotas"} 200' in old
+    assert "userpool.info" not in oned.calls
+    clock.now += 200
+    assert "opennebula_quota_used" not in collection().text.decode()
+
+
+def test_C7_one_hung_oned_costs_one_timeout(oned: Answers, collection: Collection) -> None:
+    """Twelve calls that each wait for an oned that is stopped would outlast every scrape."""
+    oned.delay = threading.Event()
+    page = collection()
+    assert oned.calls == ["hostpool.info"]
+    assert page.failures.keys() >= {"hosts", "vms", "datastores"}
+    oned.delay.set()
+
+
+def test_labels_follow_the_release(oned: Answers, tmp_path: Path) -> None:
+    """Dashboards of 7.4 group by a datastore's name, those of 7.0 match its series exactly."""
+    now = [0.0]
+    settings = Exporter(power=Power(sources=[]))
+    made = Collection(
+        Source(oned.endpoint, "u:p"), settings, tmp_path, version="1", server="fe", clock=lambda: now[0]
+    )
+    old = 'opennebula_datastore_images{one_datastore_id="0"}'
+    assert old in made().text.decode()
+    oned.documents["system.version"] = b"7.4.0"
+    now[0] += 301  # an upgrade is noticed, at the latest then
+    text = made().text.decode()
+    assert old not in text
+    assert 'opennebula_datastore_images{one_datastore_id="0",one_datastore_type="SYSTEM",' in text
+    oned.documents["system.version"] = b"rubbish"
+    now[0] += 301
+    assert old not in made().text.decode()

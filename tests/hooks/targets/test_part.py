@@ -109,6 +109,7 @@ def test_C2_figures_that_cannot_be_written_cost_no_target(
     assert [record.message for record in caplog.records] == [
         "no VM is scraped while the addresses of node-a1 are unknown",
         "VM 1 (n): refused: why",
+        f"{me.paths.metrics}/prometheus.prom: the metrics of prometheus cannot be written: Not a directory",
     ]
 
 
