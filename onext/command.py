@@ -1,17 +1,33 @@
-"""What the commands of all parts share: the front-end they work on, and the ways to say things."""
+"""What the commands of all parts share: the front-end they work on, the objects they name, their options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from onext.account import become_owner
 from onext.part import Context
+from onext.table import dumps
 
 _given = click.make_pass_decorator(Context, ensure=True)
+
+
+class Named(Protocol):
+    """A host, cluster or VM."""
+
+    @property
+    def id(self) -> int:
+        """Its id."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+Object = TypeVar("Object", bound=Named)
 
 
 def front_end(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,4 +44,31 @@ def front_end(command: Callable[..., Any]) -> Callable[..., Any]:
     return _given(as_owner)
 
 
+def find(objects: Iterable[Object], text: str, kind: str) -> Object:
+    """Return the one object that a person names by id or name; raise UsageError with what there is.
+
+    Every command finds hosts and clusters this way. A number is an id; a name that several bear is refused.
+    """
+    known = list(objects)
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        same = [item for item in known if item.id == int(text)]
+    else:
+        same = [item for item in known if item.name == text]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        ids = ", ".join(str(item.id) for item in same)
+        raise click.UsageError(f"{kind} {text}: several have this name, use an id: {ids}")
+    some = ", ".join(f"{item.id} {item.name}" for item in sorted(known, key=lambda item: item.id)[:10])
+    more = ", …" if len(known) > 10 else ""
+    raise click.UsageError(f"{kind} {text}: not found; there are: {some or 'none'}{more}")
+
+
+def echo_json(document: object) -> None:
+    """Print a document for scripts."""
+    click.echo(dumps(document))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+wide_option = click.option("--wide", is_flag=True, help="Do not fit the table to the terminal.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")

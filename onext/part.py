@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +10,18 @@ from functools import cached_property
 from typing import NamedTuple
 
 from onext import results
-from onext.cloud.reader import Reader
+from onext.cloud.reader import LIFETIME, Reader
 from onext.cloud.snapshot import Cloud
+from onext.events import RENAMED
 from onext.oned.client import Oned
 from onext.paths import Paths
 from onext.settings import Settings, load
 
+_KEY = re.compile(r"([a-z]{1,40})\.([a-z]{1,40})\.(0|[1-9][0-9]{0,9})", re.ASCII)
+
 
 class Key(NamedTuple):
-    """What to reconcile: `geolocation.host.12`, also the name of its file in the spool."""
+    """What to reconcile: `geolocation.host.12`, or `targets.pool.0` for a part that looks at everything."""
 
     part: str
     resource: str  # host, vm, call, pool
@@ -28,12 +32,11 @@ class Key(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Key:
-        """Read a key; raise ValueError."""
-        try:
-            part, resource, number = text.split(".")
-            return cls(part, resource, int(number))
-        except ValueError:
-            raise ValueError(f"{text}: not a key such as geolocation.host.12") from None
+        """Read a key as `str` writes it; raise ValueError."""
+        found = _KEY.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text}: not a key such as geolocation.host.12")
+        return cls(RENAMED.get(found[1], found[1]), found[2], int(found[3]))
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,13 @@ class Context:
         """Oned as our own user; raise Unauthenticated where there are no credentials."""
         return Oned.connect(self.paths, self.settings.oned.endpoint, self.settings.oned.timeout)
 
-    def cloud(self) -> Cloud:
+    def cloud(self, max_age: float = LIFETIME) -> Cloud:
         """Return oned's pools as of this round, with the changes that events told of; raise an OnedError.
 
-        All parts of a worker share what was read; a command reads for itself, what it asks for.
+        All parts of a worker share what was read at most `max_age` seconds ago; a command reads for itself,
+        what it asks for.
         """
-        return self.reader.cloud(self.oned)
+        return self.reader.cloud(self.oned, max_age)
 
     def last(self) -> Mapping[str, results.Result]:
         """Return the worker's last result of each key, by the key's text."""
@@ -79,6 +83,10 @@ class Underway(str):
 
 class Retry(Exception):
     """A reconcile could not finish now: oned, ssh or DNS failed. The worker tries again later."""
+
+
+class Busy(Retry):
+    """Another process is at the same work: the worker tries again in seconds, and logs nothing."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,6 @@ class Part:
     reconcile: Callable[[Context, Sequence[Key]], str]
     sweep: Callable[[Context], Iterable[Key]] = no_sweep
     checks: Callable[[Context], Iterable[Check]] = no_checks
-    whole_pool: bool = False  # all waiting keys in one call, one call at a time
+    whole_pool: bool = False  # it looks at everything: events of all objects are one key, PART.pool.0
     threads: int = 1  # calls at once
     leader_only: bool = True  # what changes OpenNebula, hosts or BMCs; files are written on every server

@@ -6,8 +6,10 @@ On a hook's fast path: imports nothing but two modules written in C.
 import binascii
 import pyexpat
 
-LIMIT = 64 << 20  # bytes; a host with 1,000 guests is 0.1 MB, oned's own limit of a message is 1 GiB
+LIMIT = 64 << 20  # bytes; a host with 1,000 VMs is 0.1 MB, oned's own limit of a message is 1 GiB
 
+_DIRECT = ("ID", "NAME", "STATE", "LCM_STATE")
+_PARAMETER = ("POSITION", "TYPE", "VALUE")
 _RESOURCES = {"HOST": "host", "VM": "vm", "CALL_INFO": "call"}
 
 
@@ -16,14 +18,20 @@ class PayloadError(ValueError):
 
 
 class Event:
-    """That an object changed: its kind (`host`, `vm`, `call`), its id, and its name as oned knows it."""
+    """That an object changed: its kind (`host`, `vm`, `call`), its id and name, and its state where known.
 
-    __slots__ = ("id", "name", "resource")
+    `state` and `lcm` are STATE and LCM_STATE as numbers, -1 and 0 where the payload has none. Of a call that
+    names a VM as its first argument the kind is `vm`.
+    """
 
-    def __init__(self, resource: str, number: int, name: str) -> None:
+    __slots__ = ("id", "lcm", "name", "resource", "state")
+
+    def __init__(self, resource: str, number: int, name: str, state: int = -1, lcm: int = 0) -> None:
         self.resource = resource
         self.id = number
         self.name = name
+        self.state = state
+        self.lcm = lcm
 
 
 def decode(encoded: bytes) -> bytes:
@@ -57,7 +65,7 @@ def event(encoded: bytes) -> Event:
 
 
 class _Reader:
-    """Keeps the root's tag and its direct children ID and NAME, and refuses document types."""
+    """Keeps the root's tag and those of its direct children that count, and refuses document types."""
 
     def __init__(self) -> None:
         self.parser = pyexpat.ParserCreate()
@@ -76,24 +84,34 @@ class _Reader:
             raise PayloadError(f"the payload is a <{self._root[:40]}>, not a HOST, VM or CALL_INFO")
         number = self._kept.get("ID", "")
         if resource == "call":
-            return Event(resource, 0, "")
-        if not (number.isascii() and number.isdigit() and len(number) < 10):
+            argument = self._kept.get("ARGUMENT", "").strip()
+            return Event("vm", int(argument), "") if _number(argument) else Event(resource, 0, "")
+        if not _number(number):
             raise PayloadError(f"the payload's ID is {number[:40]!r}, not a number")
         name = self._kept.get("NAME", "")
         if resource == "host" and not valid_host_name(name):
             raise PayloadError(f"host {number}: oned gives no host the name {name[:80]!r}")
-        return Event(resource, int(number), name)
+        state, lcm = self._kept.get("STATE", ""), self._kept.get("LCM_STATE", "0")
+        return Event(
+            resource, int(number), name, int(state) if _number(state) else -1, int(lcm) if _number(lcm) else 0
+        )
 
     def _start(self, tag: str, _attributes: object) -> None:
         self._path.append(tag)
         if len(self._path) == 1:
             self._root = tag
-        wanted = len(self._path) == 2 and tag in ("ID", "NAME")
+        wanted = len(self._path) == 2 and tag in _DIRECT
+        if self._root == "CALL_INFO":
+            wanted = len(self._path) == 4 and tag in _PARAMETER and self._path[2] == "PARAMETER"
         self.parser.CharacterDataHandler = self._text if wanted else None
 
-    def _end(self, _tag: str) -> None:
+    def _end(self, tag: str) -> None:
         self._path.pop()
         self.parser.CharacterDataHandler = None
+        if tag == "PARAMETER":  # the session is the first argument of a call, the object's id the second
+            position, kind, value = (self._kept.pop(name, "") for name in _PARAMETER)
+            if (position, kind) == ("2", "IN"):
+                self._kept["ARGUMENT"] = value[:20]
 
     def _text(self, text: str) -> None:
         tag = self._path[-1]
@@ -101,6 +119,11 @@ class _Reader:
 
     def _doctype(self, *_declaration: object) -> None:
         raise PayloadError("the payload has a DOCTYPE, which oned never sends")
+
+
+def _number(text: str) -> bool:
+    """Whether a text is a whole number of oned's: an id or a state."""
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def valid_host_name(name: str) -> bool:

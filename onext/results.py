@@ -1,17 +1,22 @@
-"""What became of each key, for `onext status`: kept in one file that can be made again."""
+"""What became of each key, for `onext status`: kept in one file that can be made again.
+
+The file is one JSON object: [Unix time, seconds taken, ok, message, seconds until the next try] by key.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from onext import atomic
+from onext import atomic, bounds
 
 FILE = "results.json"
 MOST = 20_000  # the oldest are forgotten
+_LONGEST = 500  # characters of a message
+_LARGEST = 16 << 20  # bytes of the file
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Results:
 
     file: Path
     _results: dict[str, Result] = field(default_factory=dict)
-    _saved: float = 0.0
+    _saved: float = float("-inf")
     _changed: bool = False
 
     def record(self, key: object, result: Result) -> None:
@@ -47,15 +52,16 @@ class Results:
         return str(key) in self._results and self._results[str(key)].message == message
 
     def forget(self, key: object) -> None:
-        """Drop what was known of a key: nothing was looked at, or the object is gone."""
+        """Drop what was known of a key: there was nothing to do, or the object is gone."""
         self._changed |= self._results.pop(str(key), None) is not None
 
     def save(self, *, force: bool = False) -> None:
-        """Write the file where something changed."""
+        """Write the file where something changed; raise OSError, and try again a second later."""
         if self._changed and (force or time.monotonic() - self._saved > 1):
-            document = {key: asdict(result) for key, result in self._results.items()}
-            atomic.write(self.file, json.dumps(document).encode())
-            self._saved, self._changed = time.monotonic(), False
+            self._saved = time.monotonic()
+            rows = {key: _row(result) for key, result in self._results.items()}
+            atomic.write(self.file, json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode())
+            self._changed = False
 
     @classmethod
     def load(cls, file: Path) -> Results:
@@ -64,8 +70,27 @@ class Results:
 
 
 def read(file: Path) -> Mapping[str, Result]:
-    """Return the results in a file, none where it is missing or not ours."""
+    """Return the results in a file, none where it is missing or invalid."""
     try:
-        return {key: Result(**value) for key, value in json.loads(file.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        if file.stat().st_size > _LARGEST:
+            return {}
+        return {key: _result(value) for key, value in json.loads(file.read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _row(result: Result) -> list[object]:
+    retry = None if result.retry is None else round(result.retry)
+    message = bounds.words(result.message, _LONGEST)
+    row = [round(result.at), round(result.took, 2), int(result.ok), message]
+    return row if retry is None else [*row, retry]
+
+
+def _result(value: object) -> Result:
+    """Read a row, also in the form of the version before, an object; raise TypeError or ValueError."""
+    if isinstance(value, dict):
+        return Result(**value)
+    if not isinstance(value, list):
+        raise TypeError(value)
+    at, took, ok, message, *retry = value
+    return Result(float(at), float(took), bool(ok), str(message), float(retry[0]) if retry else None)

@@ -1,8 +1,10 @@
-"""What hooks leave for the worker: one small file for each (part, resource, id).
+"""What hooks leave for the worker: one small file for each object and state, `event.vm.17.3.3`.
 
 A hook writes it aside and renames it into `incoming/`; the worker renames it into `taken/` and removes
-it when it is done, so that a worker that is killed finds it again. A storm of events for one key is one
-file. On a hook's fast path: imports little, and `errno`, `os` and `sys` are loaded anyway.
+it when every part that it concerns is done, so that a worker that is killed finds it again. A storm of the
+same event is one file. `onext sync` leaves keys of parts in the same way, `targets.pool.0`.
+
+On a hook's fast path: imports little, and `errno`, `os` and `sys` are loaded anyway.
 """
 
 import os
@@ -11,6 +13,7 @@ import time
 
 from onext import payload
 
+EVENT = "event"  # the first word of a file that a hook left
 INCOMING = "incoming"
 TAKEN = "taken"
 REFUSED = "refused"
@@ -20,7 +23,7 @@ WAKE = "wake"  # a FIFO: whoever opens it for writing finds out whether a worker
 _MARK = "onext1"
 
 
-def hook(part: str, spool: str, log: str, start: str) -> int:
+def hook(spool: str, log: str, start: str) -> int:
     """Be a hook: spool the event on standard input (or in the last argument) and return the exit code.
 
     `start` is the command that runs a worker, empty where systemd does that. A refusal and its reason
@@ -28,19 +31,19 @@ def hook(part: str, spool: str, log: str, start: str) -> int:
     """
     try:
         happened = payload.event(_read())
-        put(spool, part, happened.resource, happened.id)
+        put(spool, EVENT, happened.resource, happened.id, happened.state, happened.lcm)
         wake(spool)
         if start:
             keep(spool, start)
     except (payload.PayloadError, OSError) as error:
-        _complain(part, str(error), log)
+        _complain(str(error), log)
         return 1
     return 0
 
 
-def put(spool: str, part: str, resource: str, number: int) -> None:
-    """Leave a key for the worker: after the return it survives whatever ends this process."""
-    name = f"{part}.{resource}.{number}"
+def put(spool: str, *words: str | int) -> None:
+    """Leave a key (part, resource, id) or an event for the worker; after the return a crash loses nothing."""
+    name = ".".join(map(str, words))
     draft = f"{spool}/{INCOMING}/.{name}.{os.getpid()}"
     content = f"{_MARK} {name} {int(time.time())}\n".encode()
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
@@ -107,10 +110,10 @@ def keep(spool: str, command: str) -> None:
     os.close(descriptor)
 
 
-def _complain(part: str, reason: str, log: str) -> None:
+def _complain(reason: str, log: str) -> None:
     from onext.log import line
 
-    text = line(part, "E", f"hook: {reason}")
+    text = line("hook", "E", reason)
     sys.stderr.write(text + "\n")
     try:
         with open(log, "a") as file:  # noqa: PTH123

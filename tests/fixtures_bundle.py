@@ -17,6 +17,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from onext import events
 from onext.install.service import holder
 from tests.fixtures_sandbox import ROOT, Sandbox
 from tests.waiting import PATIENCE, until
@@ -52,7 +53,7 @@ class Bundle:
         )
 
     def hook(self, part: str) -> Path:
-        """Place the hook of a part, as install.sh does."""
+        """Place the hook, and the alias of a part, as install.sh does."""
         filled = {
             "SITE": str(ROOT),
             "SPOOL": str(self.var / "spool"),
@@ -63,12 +64,13 @@ class Bundle:
         for name, value in filled.items():
             text = re.sub(f"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE)
         text = re.sub("^#!.*", f"#!{sys.executable} -IS", text)
+        self._place("var/remotes/hooks/onext/event", text)
         return self._place(f"var/remotes/hooks/onext/{part}", text)
 
     def register(self, part: str) -> None:
-        """Register every hook template of a part."""
-        for template in sorted((ROOT / "hooks" / part).glob("*.hook")):
-            self.sandbox.call("one.hook.allocate", template.read_text())
+        """Register the hook of every state that a part is interested in."""
+        for state in events.registered([part]):
+            self.sandbox.call("one.hook.allocate", (ROOT / f"hooks/{state.name}.hook").read_text())
 
     def settings(self, text: str) -> None:
         """Write onext.yaml."""
@@ -120,7 +122,7 @@ class Bundle:
 
     def results(self) -> dict[str, dict[str, object]]:
         """Return the worker's last results by key."""
-        rows = json.loads(self.onext("status", "--json").stdout)["results"]
+        rows = json.loads(self.onext("status", "--json", check=False).stdout)["results"]
         return {row["key"]: row for row in rows}
 
     def template(self, host_id: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ from hooks.targets.protected_addresses import Names, Routes
 from onext import backup_state, log, metrics, readable
 from onext.part import Check, Context, Key, Part, Retry
 
-NAME = "prometheus"
+NAME = "targets"
 LOCK = "targets.lock"  # in the state folder, which only our own user enters
 OVERDUE = 300.0  # seconds without a pass, of which one is due each minute
 _log = log.get(NAME)

@@ -16,6 +16,7 @@ from onext.oned.errors import OnedError
 from onext.part import Check, Context
 from onext.settings import SettingsError
 from onext.table import show
+from onext.worker import heartbeat
 from onext.worker.registry import installed
 
 
@@ -83,7 +84,12 @@ def _oned(context: Context) -> Iterator[Check]:
 
 def _worker(context: Context) -> Check:
     if spool.wake(str(context.paths.spool)):
-        return Check("worker", "ok", "runs")
+        age = heartbeat.age(context.paths)
+        if age is None or age <= heartbeat.LATE:
+            return Check("worker", "ok", "runs")
+        return Check(
+            "worker", "fail", f"does not respond since {age:.0f} s", "systemctl restart onext-worker"
+        )
     return Check("worker", "fail", "does not run", "systemctl start onext-worker, or `onext worker`")
 
 

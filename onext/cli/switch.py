@@ -15,7 +15,7 @@ from onext.paths import Paths
 SWITCHES = {
     "all": "all",
     "geolocation": "geolocation",
-    "targets": "prometheus",
+    "targets": "targets",
     "power": "power",
     "tunnel": "tunnel",
 }

@@ -58,9 +58,9 @@ class _Round:
     failed: dict[object, tuple[float, OnedError]] = field(default_factory=dict)
 
     @property
-    def old(self) -> bool:
-        """Whether everything is to be read again."""
-        return time.monotonic() - self.began > LIFETIME
+    def age(self) -> float:
+        """Seconds since the round began."""
+        return time.monotonic() - self.began
 
 
 class Reader:
@@ -84,13 +84,16 @@ class Reader:
         if resource in ("host", "vm"):
             self._events.put((f"{resource}s", number))
 
-    def cloud(self, oned: Oned) -> Cloud:
-        """Return the pools of this round with the changes that events told of; raise an OnedError."""
+    def cloud(self, oned: Oned, max_age: float = LIFETIME) -> Cloud:
+        """Return the pools of this round with the changes that events told of; raise an OnedError.
+
+        A round that began more than `max_age` seconds ago is over for all parts.
+        """
         with self._lock:
             while not self._events.empty():
                 pool, number = self._events.get()
                 self._changed[pool].add(number)
-            if self._round is None or self._expired.is_set() or self._round.old:
+            if self._round is None or self._expired.is_set() or self._round.age > max_age:
                 self._expired.clear()
                 self._round = _Round()
             self._update(oned, self._round)

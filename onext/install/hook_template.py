@@ -1,4 +1,4 @@
-"""Registration templates, `hooks/<part>/*.hook`: what `onehook create` takes, and what oned makes of it.
+"""Registration templates, `hooks/*.hook`: what `onehook create` takes, and what oned makes of it.
 
 The syntax is the simple half of OpenNebula's: one `NAME = "value"` on a line, comments with #.
 """
@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from onext import events
 from onext.install.front_end import InstallError
 from onext.oned.template import render
 from onext.xml import Element
 
-PREFIX = "onext-"
+PREFIX = events.PREFIX
 _LINE = re.compile(r'\s*([A-Z_]+)\s*=\s*"([^"]*)"\s*\Z')
 _NEEDED = ("NAME", "TYPE", "COMMAND")
 # What `ON` stands for (HookStateVM.cc); oned stores the states.
@@ -43,8 +44,12 @@ class Hook:
 
 
 def files(hooks: Path) -> list[Path]:
-    """Return the templates of the parts that are whole."""
-    return [path for path in sorted(hooks.glob("*/*.hook")) if (path.parent / "part.py").is_file()]
+    """Return the templates of the states that an installed part is interested in."""
+    installed = [path.parent.name for path in hooks.glob("*/part.py")]
+    wanted = {state.name for state in events.registered(installed)}
+    return [
+        file for file in sorted(hooks.glob("*.hook")) if file.stem in wanted or file.stem not in events.STATES
+    ]
 
 
 def read(file: Path) -> Hook:
@@ -53,7 +58,9 @@ def read(file: Path) -> Hook:
     if missing := [name for name in _NEEDED if not values.get(name)]:
         raise InstallError(f"{file}: no {', '.join(missing)}")
     if not values["NAME"].startswith(PREFIX):
-        raise InstallError(f"{file}: the name must begin with {PREFIX}: that is how ours are known")
+        raise InstallError(
+            f"{file}: the name must begin with {PREFIX}, by which the hooks of onext are known"
+        )
     stored = {name: value for name, value in values.items() if name not in ("NAME", "TYPE", "ON")}
     stored["REMOTE"] = "YES" if values.get("REMOTE", "").upper() == "YES" else "NO"
     if states := _ON.get(values.get("ON", "").upper()):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from onext import events
 from onext.install import render
 from onext.install.front_end import FrontEnd, Owner
 from onext.install.prometheus_yml import else_listens
@@ -94,8 +95,8 @@ def _hooks(front_end: FrontEnd, home: Path, hooks: Path) -> Iterator[Entry]:
     if not (hooks / "hook").is_file():
         return
     content = render.hook((hooks / "hook").read_text(), home, front_end)
-    for part in parts_with_hooks(hooks):
-        yield File(folder / part, PROGRAM, front_end.shared, content)
+    for name in (Path(events.COMMAND).name, *events.FORMER):
+        yield File(folder / name, PROGRAM, front_end.shared, content)
 
 
 def _biscuit(front_end: FrontEnd, home: Path, driver: Path) -> Iterator[Entry]:

@@ -1,11 +1,14 @@
-"""Our hooks at oned: registered once for the whole zone, by the leader, and found by their names."""
+"""The hooks of onext at oned: registered once for the whole zone, by the leader, and known by their names."""
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onext import events, process, ssh, zone
 from onext.install import hook_template
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.hook_template import PREFIX, Hook
@@ -19,7 +22,7 @@ _REPLACE = 0
 
 @dataclass
 class Outcome:
-    """What was done at oned, and what could not be; lines for people."""
+    """What was done at oned, and what is left to a person, in lines."""
 
     done: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -35,7 +38,11 @@ class Difference:
 
 
 def register(front_end: FrontEnd, hooks: Path) -> Outcome:
-    """Make the hooks at oned what the templates say; with oned down, say what is left."""
+    """Make the hooks at oned what the templates are; with oned down, report what is left.
+
+    New hooks come first and are verified before those of another version are deleted, so that no event is
+    without a hook in between. While another server of the zone lacks this version, nothing is replaced.
+    """
     outcome = Outcome()
     try:
         oned = connect(front_end)
@@ -43,12 +50,62 @@ def register(front_end: FrontEnd, hooks: Path) -> Outcome:
             outcome.left.append("hooks: left to the leader of the zone, they are registered once")
             return outcome
         found = differences(oned, wanted(hooks))
-        for difference in found:
-            _mend(oned, difference)
-        outcome.done += _told(found)
+        if any(_replaces(difference) for difference in found) and (late := _without_event(oned, front_end)):
+            outcome.left.append(
+                f"left to you: install this version on {', '.join(late)}, then run ./install.sh here again:"
+                " until then the zone keeps the hooks of the version before"
+            )
+            return outcome
+        _replace(oned, found, wanted(hooks), outcome)
     except OnedError as error:
         outcome.left.append(f"left to you: ./install.sh once more to register the hooks ({error})")
     return outcome
+
+
+def _replaces(difference: Difference) -> bool:
+    """Whether a hook is one whose executable the servers of the version before have, and no other."""
+    command = difference.hook.stored.get("COMMAND", "")
+    return difference.how == "gone" and command != events.COMMAND
+
+
+def _replace(oned: Oned, found: list[Difference], hooks: list[Hook], outcome: Outcome) -> None:
+    names = {hook.name for hook in hooks}
+    gone = [difference for difference in found if difference.how == "gone"]
+    first = [difference for difference in gone if difference.hook.name in names]  # names are unique
+    for difference in (*first, *(other for other in found if other.how != "gone")):
+        _apply(oned, difference)
+    wrong = [difference.hook.name for difference in differences(oned, hooks) if difference.how != "gone"]
+    if wrong:
+        outcome.left.append(
+            f"left to you: oned did not keep {', '.join(wrong)} as registered (onehook show NAME);"
+            " the hooks of the version before stay"
+        )
+        return
+    for difference in gone:
+        if difference not in first:
+            _apply(oned, difference)
+    outcome.done += _told(found)
+
+
+def _without_event(oned: Oned, front_end: FrontEnd) -> list[str]:
+    """Return the names of the zone's other servers on which the executable of the hooks is not there."""
+    program = front_end.paths.remotes / "hooks" / events.COMMAND
+    return [
+        server.name
+        for server in zone.others(oned, oned.document("system.config"))
+        if not _has(server.host, program, front_end)
+    ]
+
+
+def _has(host: str, program: Path, front_end: FrontEnd) -> bool:
+    """Whether a server has the executable; one that cannot be asked has not."""
+    try:
+        argv = ssh.command(host, ["test", "-x", str(program)], timeout=zone.TIMEOUT)
+        if os.geteuid() != front_end.service.uid:
+            argv = ["runuser", "-u", pwd.getpwuid(front_end.service.uid).pw_name, "--", *argv]
+        return process.run(argv, timeout=zone.TIMEOUT, check=False).exit_code == 0
+    except (ValueError, KeyError, process.CommandError):
+        return False
 
 
 def remove(front_end: FrontEnd) -> Outcome:
@@ -56,14 +113,14 @@ def remove(front_end: FrontEnd) -> Outcome:
     outcome = Outcome()
     try:
         oned = connect(front_end)
-        ours = differences(oned, [])
+        ours = [Difference("gone", hook, (number,)) for number, hook in _registered(oned)]
         if ours and not oned.raft().acts:
             outcome.left.append(
                 "hooks: the zone's other servers need them; an uninstall on its leader deletes them"
             )
             return outcome
         for difference in ours:
-            _mend(oned, difference)
+            _apply(oned, difference)
     except OnedError as error:
         outcome.left.append(
             f"left to you: onehook delete each hook whose name begins with {PREFIX}"
@@ -84,7 +141,14 @@ def differences(oned: Oned, hooks: list[Hook]) -> list[Difference]:
     gone = [
         Difference("gone", hook, (number,)) for number, hook in there if (hook.name, hook.type) not in known
     ]
-    return [*gone, *(found for hook in hooks if (found := _compare(hook, there)) is not None)]
+    kept = [difference for difference in gone if not _optional(difference.hook)]
+    return [*kept, *(found for hook in hooks if (found := _compare(hook, there)) is not None)]
+
+
+def _optional(hook: Hook) -> bool:
+    """Whether a person registered it out of hooks/optional: its former command is an alias."""
+    former = [f"onext/{name}" for name in events.FORMER]
+    return hook.type == "api" and hook.stored.get("COMMAND") in (events.COMMAND, *former)
 
 
 def connect(front_end: FrontEnd) -> Oned:
@@ -121,7 +185,7 @@ def _told(found: list[Difference]) -> list[str]:
     return lines
 
 
-def _mend(oned: Oned, difference: Difference) -> None:
+def _apply(oned: Oned, difference: Difference) -> None:
     if difference.how == "new":
         oned.call("hook.allocate", difference.hook.text)
     for number in difference.ids:

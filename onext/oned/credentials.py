@@ -23,14 +23,19 @@ def endpoint(paths: Paths) -> str:
     return f"http://localhost:{found.group(1) if found else '2633'}/RPC2"
 
 
-def session(paths: Paths) -> str:
-    """Return `user:password` from ONE_AUTH, oneadmin's folder or the user's; raise Unauthenticated."""
+def files(paths: Paths) -> list[Path]:
+    """Return where the credentials may be: ONE_AUTH, else oneadmin's folder, then the user's."""
     given = os.environ.get("ONE_AUTH")
-    candidates = [Path(given)] if given else [paths.one_var / ".one/one_auth", Path.home() / ".one/one_auth"]
+    return [Path(given)] if given else [paths.one_var / ".one/one_auth", Path.home() / ".one/one_auth"]
+
+
+def session(paths: Paths) -> str:
+    """Return `user:password` out of the first of those files; raise Unauthenticated."""
+    candidates = files(paths)
     for candidate in candidates:
         try:
             return candidate.read_text().strip()
-        except (FileNotFoundError, PermissionError, NotADirectoryError):
+        except (OSError, ValueError):
             continue
     raise Unauthenticated(
         f"no credentials: none of {', '.join(map(str, candidates))} can be read;"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onext.part import Context
+from onext.worker import heartbeat
 from onext.worker.loop import Worker
 from onext.worker.registry import installed
 
@@ -23,7 +24,7 @@ class AlreadyRunning(Exception):
 def work(context: Context, *, until_idle: bool = False) -> None:
     """Work until SIGTERM or SIGINT, or until nothing is left; raise AlreadyRunning."""
     ended: list[int] = []
-    with _lock(context.paths.var / "worker.lock"):
+    with _lock(context.paths.var / heartbeat.FILE):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: ended.append(received))
         worker = Worker(context, list(installed()))

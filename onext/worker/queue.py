@@ -15,19 +15,29 @@ LONGEST_DELAY = 600.0
 class _Entry:
     due: float
     failures: int = 0
+    first: float | None = None  # when the first event came that is not answered yet
 
 
 @dataclass
 class Queue:
-    """Keys by the time when they are due; a key is in work once, and again if an event came meanwhile."""
+    """Keys by the time when they are due; a key is in work once, and again if an event came meanwhile.
 
+    A key is due `settle` seconds after the last event, and at most `longest` seconds after the first.
+    """
+
+    settle: float = 0.0
+    longest: float = 0.0
     _waiting: dict[Key, _Entry] = field(default_factory=dict)
     _working: dict[Key, _Entry] = field(default_factory=dict)
 
     def add(self, key: Key, now: float) -> None:
-        """Let a key be due at once; an event also ends the waiting after a failure."""
-        entry = self._waiting.setdefault(key, _Entry(now))
-        entry.due = min(entry.due, now)
+        """Let a key be due once its events settle; an event also ends the waiting after a failure."""
+        entry = self._waiting.setdefault(key, _Entry(float("inf")))
+        quiet = now + self.settle
+        if entry.first is None:
+            entry.first, entry.due = now, min(entry.due, quiet)
+        else:
+            entry.due = min(entry.first + self.longest, max(entry.due, quiet))
 
     def offer(self, keys: Iterable[Key], now: float) -> None:
         """Let keys that a sweep found be due, without disturbing a back-off or work under way."""
@@ -51,6 +61,10 @@ class Queue:
         """Let a key be due then, unless it is sooner anyway."""
         self._waiting.setdefault(key, _Entry(due))
 
+    def busy(self, key: Key, due: float) -> None:
+        """Note that a key could not be begun: it is due then, and has not failed."""
+        self._waiting.setdefault(key, _Entry(due, self._working.pop(key).failures))
+
     def failed(self, key: Key, now: float) -> float:
         """Note a failure and return the seconds until the next try: 2, 4, 8 … 600."""
         failures = self._working.pop(key).failures + 1
@@ -58,6 +72,10 @@ class Queue:
         again = self._waiting.setdefault(key, _Entry(now + delay))
         again.failures = failures
         return delay
+
+    def in_work(self, key: Key) -> bool:
+        """Whether a key is in work."""
+        return key in self._working
 
     def waits(self, key: Key) -> bool:
         """Whether an event for this key came while it was in work."""

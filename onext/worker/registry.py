@@ -9,7 +9,7 @@ from onext.part import Part
 
 PARTS = {
     "geolocation": "hooks.geolocation.part",
-    "prometheus": "hooks.targets.part",
+    "targets": "hooks.targets.part",
     "power": "hooks.power.part",
 }
 

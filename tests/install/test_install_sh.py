@@ -220,7 +220,7 @@ def changed(installed: Installed, tmp_path: Path, file: str, text: str) -> Path:
 def test_upgrade_and_rollback(installed: Installed, tmp_path: Path) -> None:
     """A new version takes over with the settings kept; one command goes back to the one before."""
     (installed.location / "etc/onext.yaml").write_text("geolocation:\n  ssh_timeout: 7\n")
-    other = changed(installed, tmp_path, "hooks/geolocation/geolocation.hook", "# a newer one\n")
+    other = changed(installed, tmp_path, "hooks/host-monitored.hook", "# a newer one\n")
     before = installed.current()
     upgraded = installed.install(other)
     assert upgraded.returncode == 0, upgraded.stdout + upgraded.stderr

@@ -21,11 +21,15 @@ def put(inbox: Inbox, number: int = 1) -> None:
     spool.put(str(inbox.folder), "geolocation", "host", number)
 
 
+def taken(inbox: Inbox) -> list[Key | None]:
+    return [item.key for item in inbox.take()]
+
+
 def test_a_storm_for_one_host_is_one_key(inbox: Inbox) -> None:
     """A flapping host must not fill the queue."""
     for _ in range(50):
         put(inbox)
-    assert inbox.take() == [Key("geolocation", "host", 1)]
+    assert taken(inbox) == [Key("geolocation", "host", 1)]
 
 
 def test_what_was_taken_is_found_again_after_a_crash(inbox: Inbox) -> None:
@@ -34,8 +38,8 @@ def test_what_was_taken_is_found_again_after_a_crash(inbox: Inbox) -> None:
     assert len(inbox.take()) == 1
     again = Inbox(inbox.folder)
     again.prepare()
-    assert again.take() == [Key("geolocation", "host", 1)]
-    again.done(Key("geolocation", "host", 1))
+    assert taken(again) == [Key("geolocation", "host", 1)]
+    again.done("geolocation.host.1")
     once_more = Inbox(inbox.folder)
     once_more.prepare()
     assert once_more.take() == []
@@ -70,6 +74,8 @@ def test_no_worker_is_noticed(inbox: Inbox) -> None:
         ("geolocation.host.1", b"onext1 geolocation.host.1 now\n"),
         ("README", b"onext1 README 1700000000\n"),
         ("a.b.c.d", b"onext1 a.b.c.d 1700000000\n"),
+        ("event.vm.1.3", b"onext1 event.vm.1.3 1700000000\n"),
+        ("event.vm.01.3.3", b"onext1 event.vm.01.3.3 1700000000\n"),
     ],
 )
 def test_a_file_that_is_cut_or_not_ours_is_put_aside(
@@ -78,7 +84,7 @@ def test_a_file_that_is_cut_or_not_ours_is_put_aside(
     """One bad file must neither stop the worker nor be acted upon, and somebody must hear of it."""
     (inbox.folder / spool.INCOMING / name).write_bytes(content)
     put(inbox, 9)
-    assert inbox.take() == [Key("geolocation", "host", 9)]
+    assert taken(inbox) == [Key("geolocation", "host", 9)]
     assert (inbox.folder / spool.REFUSED / name).exists()
     assert name in caplog.text
 
@@ -120,3 +126,55 @@ def test_a_file_that_cannot_be_read_is_put_aside(inbox: Inbox, monkeypatch: pyte
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert inbox.take() == []
     assert [file.name for file in (inbox.folder / spool.REFUSED).iterdir()] == ["geolocation.host.1"]
+
+
+@pytest.mark.parametrize("number", ["+5", "007", "1_0", "٣", " 5", "5" * 12])
+def test_S12_a_key_is_written_in_one_way(inbox: Inbox, number: str) -> None:
+    """A key that is read as another one is never removed under its own name, and done again at each start."""
+    name = f"geolocation.host.{number}"
+    (inbox.folder / spool.INCOMING / name).write_text(f"onext1 {name} 1700000000\n")
+    assert inbox.take() == []
+    assert [file.name for file in (inbox.folder / spool.REFUSED).iterdir()] == [name]
+
+
+def test_S12_folders_and_names_that_are_taken_do_not_end_the_worker(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder in the spool, or a second file of a refused name, made every start of the worker fail."""
+    for folder in (spool.TAKEN, spool.INCOMING, spool.REFUSED):
+        (inbox.folder / folder / "geolocation.host.1").mkdir()
+        (inbox.folder / folder / "geolocation.host.1/x").touch()
+    again = Inbox(inbox.folder)
+    again.prepare()
+    put(again, 2)
+    assert taken(again) == [Key("geolocation", "host", 2)]
+    assert len(list((inbox.folder / spool.REFUSED).iterdir())) == 3
+    assert caplog.text.count("geolocation.host.1") >= 2
+
+
+def test_S12_what_cannot_be_taken_waits_and_is_reported_once(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder that bears the name of an event in taken/ would fill the log once a second."""
+    (inbox.folder / spool.TAKEN / "geolocation.host.1").mkdir()
+    put(inbox)
+    put(inbox, 2)
+    assert taken(inbox) == [Key("geolocation", "host", 2)]
+    assert taken(inbox) == []
+    assert caplog.text.count("cannot be taken") == 1
+
+
+def test_S12_what_is_put_aside_is_bounded(inbox: Inbox) -> None:
+    """A program that leaves invalid files would fill the disk."""
+    for number in range(130):
+        (inbox.folder / spool.INCOMING / f"bad{number}").touch()
+        inbox.take()
+    assert len(list((inbox.folder / spool.REFUSED).iterdir())) == 100
+
+
+def test_S12_a_file_where_the_fifo_belongs_is_put_aside(inbox: Inbox) -> None:
+    """The worker could not start until a person had found out."""
+    (inbox.folder / spool.WAKE).unlink()
+    (inbox.folder / spool.WAKE).write_text("x")
+    inbox.prepare()
+    assert (inbox.folder / spool.WAKE).is_fifo()

@@ -6,7 +6,7 @@ from sandbox.tour import tell
 from sandbox.tour.front_end import NODES, add_host
 from sandbox.tour.stage import Stage
 
-NEEDS = "var/remotes/hooks/onext/geolocation"
+NEEDS = "var/remotes/hooks/onext/event"
 
 
 def play(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from sandbox.tour import tell
 from sandbox.tour.stage import Stage
 
-NEEDS = "var/remotes/hooks/onext/power"
+NEEDS = "var/remotes/hooks/onext/event"
 _HOSTS = ("edge-a", "edge-b", "edge-c")
 _SECONDS = 300.0  # an idle minute, two agreeing rounds, a machine that boots
 _ENVELOPE = """\

@@ -5,7 +5,7 @@ import json
 from sandbox.tour import tell
 from sandbox.tour.stage import Stage
 
-NEEDS = "var/remotes/hooks/onext/prometheus"
+NEEDS = "var/remotes/hooks/onext/event"
 _NETWORK = """\
 NAME="tenants"
 VN_MAD="dummy"

@@ -73,7 +73,7 @@ def test_a_host_that_is_gone_is_no_failure(geo: Bundle) -> None:
     """Hosts are deleted while their events wait."""
     assert geo.run_hook("geolocation", payload(77, "gone")).returncode == 0
     log = geo.location / "var/onext.log"
-    geo.sandbox.until(lambda: "gone meanwhile: one.host.info" in log.read_text())
+    geo.sandbox.until(lambda: "the object is gone: one.host.info" in log.read_text())
     geo.sandbox.until(lambda: not waiting(geo))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from onext import atomic, payload
+from onext import atomic, events, payload
 from onext.install import hook_template
 from onext.paths import Paths
 from tests.exporter.monitoring import prometheus
@@ -59,12 +59,13 @@ class Cloud:
         for name, value in filled.items():
             text = text.replace(f'{name} = ""', f"{name} = {str(value)!r}")
         text = text.replace("#!/usr/bin/python3 -IS", f"#!{sys.executable} -IS")
-        return self.sandbox.remote("hooks/onext/prometheus", text)
+        return self.sandbox.remote("hooks/onext/event", text)
 
     def register(self) -> None:
         """Register every template of the part."""
-        for file in sorted((ROOT / "hooks/targets").glob("*.hook")):
-            self.sandbox.call("hook.allocate", hook_template.read(file).text)
+        for state in events.registered(["targets"]):
+            template = hook_template.read(ROOT / f"hooks/{state.name}.hook")
+            self.sandbox.call("hook.allocate", template.text)
 
     def start_worker(self) -> None:
         """Start the worker, and wait until it listens."""
@@ -112,7 +113,7 @@ def test_every_state_pair_is_taken_by_the_front_end(cloud: Cloud) -> None:
     """A hook that oned refuses is missed silently, and targets of dead VMs stay."""
     cloud.register()
     pool = cloud.sandbox.call("hookpool.info", -2, -1, -1)
-    assert pool.count("<HOOK>") == len(list((ROOT / "hooks/targets").glob("*.hook"))) == 28
+    assert pool.count("<HOOK>") == len(list(events.registered(["targets"]))) == 28
 
 
 def test_targets_follow_the_cloud(cloud: Cloud, tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ def test_commands(cloud: Cloud) -> None:
     (cloud.paths.targets / "vms.json").chmod(0o600)
     hidden = onext(cloud, "check", "--user", "nobody")
     assert (hidden.returncode, "cannot be read" in hidden.stdout) == (1, True)
-    figures = (cloud.paths.metrics / "prometheus.prom").read_text()
+    figures = (cloud.paths.metrics / "targets.prom").read_text()
     assert 'onext_targets{file="vms"} 1.0' in figures
     assert "onext_targets_refused 1.0" in figures
 
@@ -272,7 +273,7 @@ def test_oned_that_is_down_leaves_the_files(cloud: Cloud) -> None:
 
 def test_the_optional_hook_shows_updates_at_once(cloud: Cloud) -> None:
     """Without it a changed port shows within a minute; who needs it sooner registers the API hook."""
-    optional = ROOT / "hooks/targets/optional/vm-update.hook"
+    optional = ROOT / "hooks/optional/vm-update.hook"
     cloud.sandbox.call("hook.allocate", hook_template.read(optional).text)
     vm = cloud.watched("web")
     cloud.sandbox.until(lambda: running(cloud))

@@ -39,7 +39,7 @@ def context(
         "group.info": parse(f"<GROUP><USERS>{members}</USERS></GROUP>"),
     }
     cloud = Cloud.of([UP, ASLEEP, model.Host(3, problem="cut")], vms, networks=networks, documents=documents)
-    reader = SimpleNamespace(cloud=lambda _: cloud)
+    reader = SimpleNamespace(cloud=lambda *_: cloud)
     made = Context(Paths.self_contained(root), Settings(), reader=cast("object", reader))  # type: ignore[arg-type]
     made.__dict__["oned"] = None
     return made

@@ -32,7 +32,7 @@ def test_one_pass_for_any_key(tmp_path: Path) -> None:
     """A storm of events costs one pass; each server of the zone writes its own files."""
     assert part.PART.whole_pool
     assert not part.PART.leader_only
-    assert list(part.sweep(context(tmp_path, "root"))) == [Key("prometheus", "pool", 0)]
+    assert list(part.sweep(context(tmp_path, "root"))) == [Key("targets", "pool", 0)]
 
 
 def test_figures() -> None:

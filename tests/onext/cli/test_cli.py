@@ -36,19 +36,19 @@ def test_a_part_that_is_not_here_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_status_shows_worker_queue_and_results(bundle: Bundle, tmp_path: Path) -> None:
     """An administrator sees at a glance whether the bundle does its work."""
-    before = json.loads(bundle.onext("status", "--json").stdout)
+    before = json.loads(bundle.onext("status", "--json", check=False).stdout)
     assert before["worker"] is False
     bundle.settings(f"geolocation:\n  database: {make_database(tmp_path / 'c.mmdb')}\n")
     bundle.hook("geolocation")
     bundle.register("geolocation")
     bundle.sandbox.call("one.host.allocate", "node-a1", "dummy", "dummy", 0)
-    bundle.sandbox.until(lambda: json.loads(bundle.onext("status", "--json").stdout)["worker"])
+    bundle.sandbox.until(lambda: json.loads(bundle.onext("status", "--json", check=False).stdout)["worker"])
     text = bundle.onext("status").stdout
-    assert text.startswith("worker: runs\n")
-    assert "queue:" in text
-    bundle.sandbox.until(lambda: "\noned says SOLO\n" in bundle.onext("status").stdout)
+    assert text.startswith("worker:   runs\n")
+    assert "queue:    " in text
+    bundle.sandbox.until(lambda: "\noned:     SOLO\n" in bundle.onext("status").stdout)
     bundle.sandbox.control("raft", 2, 1, False)
-    waits = "\noned says FOLLOWER: nothing is changed here\n"
+    waits = "\noned:     FOLLOWER: nothing is changed from here\n"
     bundle.sandbox.until(lambda: waits in bundle.onext("status").stdout)
 
 
@@ -57,9 +57,11 @@ def test_stop_freezes_and_start_lets_go_on(bundle: Bundle) -> None:
     bundle.sandbox.stop()
     bundle.onext("stop", "geolocation")
     assert (bundle.var / "stopped/geolocation").exists()
-    assert "stopped: geolocation" in bundle.onext("status").stdout
+    text = bundle.onext("status", check=False).stdout
+    assert "stopped:  geolocation (`onext start geolocation`)" in text
+    assert "oned:     does not answer now" in text
     bundle.onext("start", "geolocation")
-    assert "stopped: nothing" in bundle.onext("status").stdout
+    assert "stopped:  nothing" in bundle.onext("status", check=False).stdout
 
 
 def test_doctor_names_what_is_wrong(bundle: Bundle) -> None:

@@ -43,6 +43,33 @@ def test_an_event_ends_the_waiting() -> None:
     assert queue.due(0) == [ONE]
 
 
+def test_events_settle_but_not_for_long() -> None:
+    """A pass for each of a hundred events, or none while VMs start all day, would both be wrong."""
+    queue = Queue(settle=1.0, longest=5.0)
+    queue.add(ONE, 0.0)
+    assert queue.due(0.9) == []
+    queue.add(ONE, 0.9)
+    assert queue.due(1.5) == []
+    assert queue.due(1.9) == [ONE]
+    for tenth in range(10, 60):
+        queue.add(ONE, tenth / 10)
+    assert queue.due(4.9) == []
+    assert queue.due(5.0) == [ONE]
+
+
+def test_a_failure_that_waits_is_tried_when_events_settle() -> None:
+    """An event during a long back-off is answered within a second or two."""
+    queue = Queue(settle=1.0, longest=5.0)
+    queue.add(ONE, 0.0)
+    queue.start(ONE)
+    for _ in range(9):
+        queue.failed(ONE, 10.0)
+        queue.start(ONE)
+    queue.failed(ONE, 10.0)
+    queue.add(ONE, 20.0)
+    assert queue.due(21.0) == [ONE]
+
+
 def test_a_sweep_does_not_end_the_waiting() -> None:
     """Else every round would ask all dead hosts."""
     queue = Queue()

@@ -24,7 +24,7 @@ class Scene:
         os.utime(self.file, (self.count, self.count))
 
     def timeout(self) -> float | None:
-        context = self.renewal.look()
+        context = self.renewal.current()
         return context.settings.oned.timeout if context else None
 
 
@@ -54,6 +54,24 @@ def test_a_mistake_leaves_the_old_ones(scene: Scene, caplog: pytest.LogCaptureFi
 def test_wrong_from_the_start_begins_nothing(scene: Scene) -> None:
     """Without settings that are good there is no envelope: nothing may be done."""
     scene.write("power: yes please\n")
-    assert scene.renewal.look() is None
+    assert scene.renewal.current() is None
     scene.write("")
     assert scene.timeout() == 30
+
+
+def test_C4_credentials_that_change_are_read_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After a change of oneadmin's password every call failed until somebody touched onext.yaml."""
+    session = tmp_path / "one_auth"
+    session.write_text("oneadmin:old\n")
+    monkeypatch.setenv("ONE_AUTH", str(session))
+    first = scene.renewal.current()
+    assert first is not None
+    assert first.oned.session == "oneadmin:old"
+    assert scene.renewal.current() is first
+    session.write_text("oneadmin:rotated\n")
+    second = scene.renewal.current()
+    assert second is not None
+    assert second.oned.session == "oneadmin:rotated"
+    assert second.reader is first.reader
