@@ -81,7 +81,7 @@ def _excluded(case: Case) -> str:
 def _bmc(case: Case) -> str:
     words = {
         Bmc.NONE: "no entry in bmc.yaml",
-        Bmc.SILENT: "its BMC does not answer",
+        Bmc.SILENT: f"its BMC cannot be used: {case.host.bmc_error or 'it does not answer'}",
         Bmc.OFF: "its BMC says that it is off, oned says that it is not",
     }
     return words.get(case.host.bmc, "")

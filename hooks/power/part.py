@@ -19,8 +19,10 @@ from onext import log, metrics
 from onext.hosts import watt_model
 from onext.hosts.actions.actuator import Actuator, Event, Limits
 from onext.hosts.actions.effects import Effects, clock
+from onext.hosts.bmc.check import findings
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import ConfigError
+from onext.hosts.bmc.failure_log import FailureLog
 from onext.hosts.claims import STATE_KEY
 from onext.hosts.inventory.cluster import chosen, observe
 from onext.hosts.inventory.snapshot import Snapshot, gather
@@ -36,6 +38,7 @@ HOUR = 3600.0
 BMC_FILE = "bmc.yaml"
 WAIT_KEY = "ONEXT_POWER_WAIT"
 _log = log.get(NAME)
+_bmc_failures = FailureLog(_log)
 
 
 _state = RoundState()
@@ -127,13 +130,15 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         _state.load(context.paths.state)
         entries = book(context)
         seen = snapshot(context, entries)
+        _bmc_failures.report(seen.readings)
         said = [run(context, entries, seen, cluster, _state) for cluster in settings.clusters]
         _state.save(context.paths.state)
         for number, (cluster, *_) in _state.seen.items():
             standing = ledger.entry(cluster, _state.tallies.get(number, Tally()), context.now())
             ledger.enter(context.paths.state, number, standing)
         power_readings.read(context, entries, seen)
-    metrics.write(context.paths.metrics, NAME, cluster_metrics.families(_state.seen.values(), _state.tallies))
+    families = cluster_metrics.families(_state.seen.values(), _state.tallies)
+    metrics.write(context.paths.metrics, NAME, [*families, power_readings.implausible_family()])
     text = "; ".join(said)
     return Underway(text) if any(isinstance(line, Underway) for line in said) else text
 
@@ -200,13 +205,19 @@ def checks(context: Context) -> Iterable[Check]:
     yield from _left_behind(context, clusters)
     if not clusters:
         yield Check("clusters", "ok", "none: power does nothing", "name them in `power: clusters:`")
-        return
+    yield from _bmcs(context)
+
+
+def _bmcs(context: Context) -> Iterator[Check]:
+    """Ask each BMC of bmc.yaml once, also where other parts use them."""
     try:
         entries = book(context)
     except Retry as error:
         yield Check("bmc.yaml", "fail", str(error), "nothing is switched until it can be read")
         return
-    yield Check("bmc.yaml", "ok", f"{len(entries.entries)} BMCs")
+    if entries.entries or context.settings.power.clusters:
+        yield Check("bmc.yaml", "ok", f"{len(entries.entries)} BMCs")
+    yield from findings(entries)
 
 
 def _left_behind(context: Context, clusters: Sequence[int]) -> Iterator[Check]:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from logging import DEBUG, WARNING
 
 from onext import log
 from onext.hosts import watt_model
 from onext.hosts.bmc.config import BmcConfig
-from onext.hosts.bmc.query import watts_all
+from onext.hosts.bmc.query import draws_all
+from onext.hosts.bmc.watts import Draw
 from onext.hosts.inventory.cluster import curve
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Bmc
 from onext.hosts.watt_model import Reading
 from onext.http import Http, HttpError
+from onext.metrics import Family
 from onext.part import Context
 from onext.settings.exporter import Exporter
 
@@ -29,6 +32,8 @@ _WATTS = re.compile(
 )
 _ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 (where it listens, not where we do)
 _log = log.get("power")
+_implausible: Counter[str] = Counter()  # by place, since this worker began
+_left_out: dict[int, frozenset[str]] = {}  # places of each host's figures that were left out last time
 
 
 def read(context: Context, book: BmcConfig, seen: Snapshot) -> None:
@@ -44,10 +49,9 @@ def read(context: Context, book: BmcConfig, seen: Snapshot) -> None:
 def _readings(context: Context, book: BmcConfig, seen: Snapshot) -> Iterator[Reading]:
     """Give one reading of each host that has a meter, the BMC's where there is one."""
     answering = {host for host, state in seen.bmcs.items() if state in (Bmc.ON, Bmc.OFF)} - seen.sleepers
-    found = {
-        host: ("bmc", watts)
-        for host, watts in watts_all(book, answering, context.settings.power.bmc_timeout).items()
-    }
+    draws = draws_all(book, answering, context.settings.power.bmc_timeout)
+    _count_implausible(draws)
+    found = {host: ("bmc", draw.watts) for host, draw in draws.items() if draw.watts is not None}
     found = {**exported(context.settings.exporter), **found}
     for element in seen.hosts:
         host = int(element.findtext("ID", "-1"))
@@ -55,6 +59,26 @@ def _readings(context: Context, book: BmcConfig, seen: Snapshot) -> Iterator[Rea
             source, watts = found[host]
             model, load = curve(element, context.settings.power), seen.loads.get(host, 0.0)
             yield Reading(host, source, watts, model, load, seen.bmcs.get(host) is Bmc.OFF)
+
+
+def _count_implausible(draws: Mapping[int, Draw]) -> None:
+    """Count the figures of BMCs that were left out, and log each host's when they are others than before."""
+    for host, draw in draws.items():
+        sources = {figure.partition(":")[0] for figure in draw.implausible}
+        _implausible.update(sources)
+        if sources - _left_out.get(host, frozenset()):
+            _log.warning("host %d: its BMC's figures are left out: %s", host, "; ".join(draw.implausible))
+        _left_out[host] = frozenset(sources)
+
+
+def implausible_family() -> Family:
+    """Return how often a figure of a BMC was not plausible, by its place."""
+    return Family(
+        "onext_power_implausible_readings_total",
+        "counter",
+        "Figures of BMCs that were left out because no such machine draws that",
+        [({"source": source}, float(count)) for source, count in sorted(_implausible.items())],
+    )
 
 
 def exported(settings: Exporter) -> dict[int, tuple[str, float]]:

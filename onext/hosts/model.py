@@ -127,6 +127,7 @@ class Host:
     sleeper: bool = False  # has no BMC: it can only be suspended
     due: float = float("inf")  # when the next scheduled action of its VMs is due
     pinned: bool = False  # PIN_POLICY = PINNED: takes VMs with pinned CPUs only
+    bmc_error: str = ""  # why its BMC is SILENT
 
     @property
     def takes_vms(self) -> bool:

@@ -12,12 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from onext import atomic
+from onext.hosts.bmc.watts import HIGHEST
 from onext.hosts.energy import Curve
 
 FILE = "power-watts.json"
 WALL = "bmc"
 RANKS = (WALL, "scaphandre", "kepler")
 WEIGHT = 0.3  # of a new figure against what was known
+LEAST_SHARE = 0.1  # of a reading that must be left for idling when the model's share of the load is taken off
+MOST_OFF_SHARE = 0.5  # of its idle watts that a machine may draw while it is off
 FORGOTTEN = 7 * 86_400.0
 
 
@@ -62,9 +65,11 @@ def _rank(source: str) -> int:
     return RANKS.index(source) if source in RANKS else len(RANKS)
 
 
-def _awake(before: Metered | None, reading: Reading, now: float) -> Metered:
+def _awake(before: Metered | None, reading: Reading, now: float) -> Metered | None:
     busy = reading.model.at(reading.load) - reading.model.idle
-    idle, off = max(0.0, reading.watts - busy), before.off if before else None
+    idle, off = reading.watts - busy, before.off if before else None
+    if idle < LEAST_SHARE * reading.watts:  # the model does not fit this load: nothing is learned of it
+        return before
     if before:
         idle = before.idle + WEIGHT * (idle - before.idle)
     if reading.source != WALL:
@@ -73,8 +78,8 @@ def _awake(before: Metered | None, reading: Reading, now: float) -> Metered:
 
 
 def _asleep(before: Metered | None, reading: Reading, now: float) -> Metered | None:
-    """Take watts of a machine that is off where they are less than idle: some BMCs repeat the last figure."""
-    if before is None or reading.watts >= before.idle:
+    """Take watts of a machine that is off where they are far below idle: some BMCs repeat the last figure."""
+    if before is None or reading.watts > MOST_OFF_SHARE * before.idle:
         return before
     return Metered(before.source, before.idle, reading.watts, now)
 
@@ -83,9 +88,16 @@ def load(folder: Path) -> dict[int, Metered]:
     """Read what earlier rounds have learned; what cannot be read is learned afresh."""
     try:
         document = json.loads((folder / FILE).read_bytes())
-        return {int(host): Metered(**value) for host, value in document.items()}
+        found = {int(host): Metered(**value) for host, value in document.items()}
+        return {host: one for host, one in found.items() if _plausible(one)}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def _plausible(known: Metered) -> bool:
+    """Whether it may have been measured: earlier versions learned an idle of 0 W, and of 65,535 W."""
+    off = 0.0 if known.off is None else known.off
+    return 0 < known.idle <= HIGHEST and 0 <= off <= known.idle
 
 
 def save(folder: Path, known: Mapping[int, Metered]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hooks.power.commands import orders, report, show, simulation
+from hooks.power.commands import bmc, orders, report, show, simulation
 
 
 @click.group("power")
@@ -25,5 +25,6 @@ for command in (
     simulation.simulate,
     simulation.advise,
     report.report,
+    bmc.bmc,
 ):
     power.add_command(command)

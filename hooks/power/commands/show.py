@@ -152,7 +152,7 @@ def _state(cluster: Cluster, now: float) -> Iterator[Row]:
             "saved_kwh": round(host.joules(now) / JOULES_PER_KWH, 2),
             "idle_w": round(host.curve.idle),
             "by": host.curve.source,
-            "reason": host.claim.reason if host.claim else host.excluded,
+            "reason": (host.claim.reason if host.claim else host.excluded) or host.bmc_error,
         }
 
 

@@ -32,9 +32,3 @@ def draws_all(config: BmcConfig, hosts: Collection[int], deadline: float) -> dic
         for host, answer in client.ask(jobs, deadline).items()
         if "watts" in answer
     }
-
-
-def watts_all(config: BmcConfig, hosts: Collection[int], deadline: float) -> dict[int, float]:
-    """Return the watts of the machines that have a plausible figure."""
-    draws = draws_all(config, hosts, deadline)
-    return {host: draw.watts for host, draw in draws.items() if draw.watts is not None}

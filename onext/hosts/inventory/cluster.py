@@ -110,7 +110,14 @@ def _host(element: Element, about: Surroundings) -> Host:
         number in about.snapshot.sleepers,
         about.due.get(number, float("inf")),
         element.findtext("TEMPLATE/PIN_POLICY", "").upper() == "PINNED",
+        _bmc_error(number, about.snapshot),
     )
+
+
+def _bmc_error(number: int, snapshot: Snapshot) -> str:
+    """Return why the BMC did not answer, empty where it did."""
+    reading = snapshot.readings.get(number)
+    return reading.reason if reading else ""
 
 
 def _bmc(number: int, claim: Claim | None, snapshot: Snapshot) -> Bmc:

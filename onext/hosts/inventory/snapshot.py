@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from onext.hosts.bmc.config import BmcConfig
-from onext.hosts.bmc.protocol import Power
+from onext.hosts.bmc.protocol import Power, Reading
 from onext.hosts.bmc.query import query_all
 from onext.hosts.model import Bmc
 from onext.hosts.watt_model import Metered
@@ -26,6 +26,8 @@ class Snapshot:
     `loads` are shares of each host's CPU that are in use, `metered` what hosts were measured to draw,
     `front_ends` where the zone's servers run.
 
+    `readings` are what the BMCs answered, with the reasons of those that are silent.
+
     `sleepers` are hosts without a BMC, which are suspended. `pins_count` says that a tenant cannot write
     ONEXT_POWER_PIN.
     """
@@ -44,6 +46,7 @@ class Snapshot:
     metered: Mapping[int, Metered] = field(default_factory=dict)
     front_ends: frozenset[str] = frozenset()
     taken: float | None = None
+    readings: Mapping[int, Reading] = field(default_factory=dict)
 
 
 def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
@@ -66,6 +69,7 @@ def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
         any((item.text or "").upper() == PIN for item in restricted),
         loads(monitoring),
         front_ends=frozenset(server.host for server in servers(oned, configuration)),
+        readings=readings,
     )
 
 

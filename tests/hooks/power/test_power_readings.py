@@ -4,6 +4,7 @@ import base64
 import os
 import ssl
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hooks.power import power_readings
 from onext.hosts import watt_model
 from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.watts import Draw
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Bmc
 from onext.part import Context
@@ -32,11 +34,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[frozenset[int]]:
     """Play BMCs and the exporter; give whom the BMCs' reading was asked for."""
     asked: list[frozenset[int]] = []
 
-    def watts_all(_book: BmcConfig, hosts: set[int], _deadline: float) -> dict[int, float]:
+    def draws_all(_book: BmcConfig, hosts: set[int], _deadline: float) -> dict[int, Draw]:
         asked.append(frozenset(hosts))
-        return {0: 175.0}
+        return {0: Draw(175.0, "DCMI")}
 
-    monkeypatch.setattr(power_readings, "watts_all", watts_all)
+    monkeypatch.setattr(power_readings, "draws_all", draws_all)
     monkeypatch.setattr(
         power_readings, "exported", lambda _: {0: ("kepler", 60.0), 3: ("kepler", 45.0), 9: ("kepler", 1.0)}
     )
@@ -58,6 +60,27 @@ def test_the_bmc_counts_where_both_have_a_figure(tmp_path: Path, asked: list[fro
     assert (known[0].source, known[0].idle) == ("bmc", 100.0)
     assert (known[3].source, known[3].idle, known[3].off) == ("kepler", 45.0, 0.0)
     assert set(known) == {0, 3}
+
+
+def test_D1_implausible_figures_are_counted_logged_once_and_leave_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """DCMI's 0 W would override Scaphandre's good figure, and nobody would know that the BMC is to blame."""
+    draw = Draw(implausible=("DCMI: 0 W, and its measurement is deactivated",))
+    monkeypatch.setattr(power_readings, "draws_all", lambda *_: {0: draw})
+    monkeypatch.setattr(power_readings, "exported", lambda _: {0: ("scaphandre", 160.0)})
+    monkeypatch.setattr(power_readings, "_implausible", Counter())
+    monkeypatch.setattr(power_readings, "_left_out", {})
+    for number in range(3):
+        here = context(tmp_path, NOW + 700.0 * number)
+        power_readings.read(here, BmcConfig(Path("bmc.yaml"), {}), SEEN)
+        os.utime(here.paths.state / watt_model.FILE, (NOW + 700.0 * number,) * 2)
+    known = watt_model.load(here.paths.state)
+    assert (known[0].source, round(known[0].idle)) == ("scaphandre", 85)
+    assert power_readings.implausible_family().samples == [({"source": "DCMI"}, 3.0)]
+    assert [record.message for record in caplog.records if "left out" in record.message] == [
+        "host 0: its BMC's figures are left out: DCMI: 0 W, and its measurement is deactivated"
+    ]
 
 
 def test_meters_are_read_rarely(tmp_path: Path, asked: list[frozenset[int]]) -> None:

@@ -86,3 +86,24 @@ def test_people_are_told_where_watts_come_from() -> None:
     """A guess that looks like a measurement."""
     curves = [MODEL, MODEL.measured(90, None, "bmc"), MODEL.measured(95, 7, "bmc")]
     assert sources(curves) == "2 by the BMCs, 1 by the model"
+
+
+def test_D1_a_load_that_the_model_does_not_fit_teaches_nothing() -> None:
+    """An idle of 0 W was learned from a busy host, and nothing was ever switched off again."""
+    assert learn({}, [reading("bmc", 90.0, 0.9)], NOW) == {}
+    known = learn({}, [reading("bmc", 110.0)], NOW)
+    assert learn(known, [reading("bmc", 90.0, 0.9)], NOW + 600) == known
+
+
+@pytest.mark.parametrize("repeated", [97.0, 60.0])
+def test_D1_a_figure_near_idle_while_off_is_a_repeated_one(repeated: float) -> None:
+    """97 W of 99 W idle gave a break-even time of 11,362 s."""
+    known = learn({}, [reading("bmc", 99.0)], NOW)
+    assert learn(known, [reading("bmc", repeated, off=True)], NOW + 600)[7].off is None
+
+
+@pytest.mark.parametrize("stored", [Metered("bmc", 0.0), Metered("bmc", 65535.0), Metered("bmc", 90.0, 97.0)])
+def test_D1_what_an_earlier_version_learned_wrongly_is_forgotten(tmp_path: Path, stored: Metered) -> None:
+    """It would be believed for another week."""
+    save(tmp_path, {7: stored, 8: Metered("bmc", 101.5, 9.0, NOW)})
+    assert set(load(tmp_path)) == {8}

@@ -12,7 +12,8 @@ import pytest
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import Refused, Unreachable, WrongCertificate, WrongMachine, WrongPassword
 from onext.hosts.bmc.protocol import Bmc, Power
-from onext.hosts.bmc.query import watts_all
+from onext.hosts.bmc.query import draws_all
+from onext.hosts.bmc.watts import Draw
 from tests.fixtures_bmc import PASSWORD, RedfishPeer, certificate, confirmed
 from tests.waiting import PATIENCE
 
@@ -218,6 +219,6 @@ def test_all_meters_are_read_in_one_round(hostile: Serve, bmc_config: Books, red
     chassis = {"Links": {"Chassis": [link]}, "EnvironmentMetrics": link, "PowerWatts": {"Reading": 187.5}}
     measured = hostile({"UUID": UUID, "PowerState": "On", **chassis})
     book = bmc_config({7: measured.entry, 8: redfish.entry(1)})
-    assert watts_all(book, {7, 8}, 30.0) == {7: 187.5}
-    assert watts_all(book, {8}, 30.0) == {}
-    assert watts_all(book, (), 30.0) == {}
+    assert draws_all(book, {7, 8}, 30.0) == {7: Draw(187.5, "EnvironmentMetrics"), 8: Draw()}
+    assert draws_all(book, {8}, 30.0) == {8: Draw()}
+    assert draws_all(book, (), 30.0) == {}
