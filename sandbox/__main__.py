@@ -10,6 +10,7 @@ import sandbox.calls
 from sandbox.frontend import FrontEnd, Pace
 from sandbox.layout import Layout
 from sandbox.population import populate
+from sandbox.release import DEFAULT, RELEASES
 from sandbox.rpc.dispatch import Dispatcher
 from sandbox.rpc.server import Server
 
@@ -35,6 +36,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--boot", type=float, default=pace.boot, help="seconds of a boot (%(default)s)")
     parser.add_argument("--hosts", type=int, default=0, help="begin with so many monitored hosts")
     parser.add_argument("--vms", type=int, default=0, help="begin with so many running VMs on them")
+    parser.add_argument(
+        "--release", choices=sorted(RELEASES), default=DEFAULT, help="of OpenNebula (%(default)s)"
+    )
     return parser.parse_args()
 
 
@@ -46,8 +50,9 @@ def main() -> None:
         signal.signal(number, lambda *_: ended.set())
     layout = Layout(options.location.resolve())
     server = Server(options.port)
-    layout.make(server.server_address[1], server.endpoint)
-    front = FrontEnd(layout, Pace(step=options.step, monitor=options.monitor, boot=options.boot))
+    layout.make(server.server_address[1], server.endpoint, options.release)
+    pace = Pace(step=options.step, monitor=options.monitor, boot=options.boot)
+    front = FrontEnd(layout, pace, RELEASES[options.release])
     server.answer = Dispatcher(front, sandbox.calls.CALLS).answer
     if options.hosts:
         populate(front, options.hosts, options.vms)

@@ -40,8 +40,10 @@ class Authentication:
         lock: threading.RLock,
         users: Pool[User],
         groups: Pool[Group],
+        unknown_password: str,
     ) -> None:
         self._remotes, self._configuration, self._env, self._log = remotes, configuration, env, log
+        self._unknown_password = unknown_password
         self._children, self._lock, self._users, self._groups = children, lock, users, groups
         self.session_seconds = configuration.number("SESSION_EXPIRATION_TIME", 900)
 
@@ -95,7 +97,7 @@ class Authentication:
 
     def _external(self, name: str, token: str) -> Caller:
         driver = self._configuration.template.get("DEFAULT_AUTH", "default")
-        answer = self._drive(driver, name, "-", token).split()
+        answer = self._drive(driver, name, self._unknown_password, token).split()
         if len(answer) < 3:  # driver, user, password
             self._refuse(
                 f"Can't create user: Invalid password, it cannot be empty. Driver response: {answer}"
@@ -166,8 +168,12 @@ class Authentication:
 def authn(name: str, password: str, token: str) -> str:
     """Return the document that a driver reads."""
     fields = (("USERNAME", name), ("PASSWORD", password), ("SECRET", token))
-    body = "".join(f"  <{key}>{escape(value).replace(chr(13), '&#13;')}</{key}>\n" for key, value in fields)
-    return f"<AUTHN>\n{body}</AUTHN>"
+    return f"<AUTHN>\n{''.join(_field(key, value) for key, value in fields)}</AUTHN>"
+
+
+def _field(name: str, value: str) -> str:
+    escaped = escape(value).replace("\r", "&#13;")
+    return f"  <{name}>{escaped}</{name}>\n" if value else f"  <{name}/>\n"
 
 
 def _caller(user: User, egid: int, groups: Pool[Group]) -> Caller:

@@ -13,11 +13,13 @@ from sandbox.configuration import Configuration
 from sandbox.errors import InternalError
 from sandbox.hooks import Event, Hooks
 from sandbox.layout import Layout
+from sandbox.life.domains import follow
 from sandbox.life.hosts import HostLife
 from sandbox.life.scheduler import Scheduler
 from sandbox.life.vms import VMLife
 from sandbox.log import OnedLog
 from sandbox.processes import Children
+from sandbox.release import Release
 from sandbox.rpc.dispatch import Raft
 from sandbox.state.host import Host
 from sandbox.state.names import HostState
@@ -55,13 +57,13 @@ class Pace:
 class FrontEnd:
     """One process that answers as oned does. Everything below `lock` belongs to one thread at a time."""
 
-    def __init__(self, layout: Layout, pace: Pace) -> None:
+    def __init__(self, layout: Layout, pace: Pace, release: Release) -> None:
         self.layout, self.pace = layout, pace
         self.started = int(time.time())
         self.lock = threading.RLock()
         self.log = OnedLog(layout.log)
         self.configuration = Configuration(layout.oned_conf)
-        self.world = World(layout.password)
+        self.world = World(layout.password, release)
         self.trouble, self.raft = Trouble(), Raft()
         self.children = Children()
         self.timeline = Timeline(lambda error: self.log.write("E", "ONE", f"sandbox: {error!r}"))
@@ -74,6 +76,7 @@ class FrontEnd:
             lock=self.lock,
             users=self.world.users,
             groups=self.world.groups,
+            unknown_password=release.unknown_password,
         )
         self.hooks = Hooks(
             base=layout.remotes / "hooks",
@@ -136,14 +139,14 @@ class FrontEnd:
     def parse(self, source: str) -> Template:
         """Parse a template that a client sent."""
         try:
-            return Template.parse(source)
+            return Template.parse(source, trim=self.world.release.trims)
         except TemplateError as error:
             raise InternalError(str(error)) from error
 
     def update(self, thing: Thing, source: str, mode: int) -> None:
         """Replace (0) or merge (1) the thing's template, as one.<kind>.update does."""
         try:
-            change = Template.parse(source)
+            change = Template.parse(source, trim=self.world.release.trims)
         except TemplateError as error:
             raise InternalError(f"Cannot update template. {error}") from error
         if mode == 0:
@@ -172,6 +175,7 @@ class FrontEnd:
             key = f"VM/{vm.state.name}/{vm.lcm.name}"
             if self.hooks.wanted(key):
                 self.hooks.happened(Event(key, vm.payload(), vm.stay.hostname if vm.history else ""))
+        follow(self.world.hosts, vm)
         vm.prev_state, vm.prev_lcm = vm.state, vm.lcm
         vm.touch()
 
@@ -191,6 +195,7 @@ class FrontEnd:
             host = self.world.hosts.named(name)
             if host:
                 host.machine.alive = alive
+                host.machine.running.clear()
                 if alive and host.state != HostState.OFFLINE:
                     self.host_life.expect(host)
         if not alive:

@@ -26,8 +26,6 @@ for host; do
 done
 """
 
-_SHIPPED_VERSION = "7.0.2"
-
 
 @dataclass
 class Layout:
@@ -87,7 +85,7 @@ class Layout:
         """Return oneadmin's session."""
         return f"oneadmin:{self.password}"
 
-    def make(self, port: int, endpoint: str) -> None:
+    def make(self, port: int, endpoint: str, version: str) -> None:
         """Make what is not there yet; a second start keeps password and configuration."""
         self.endpoint = endpoint
         for folder in ("hooks", "auth", "vmm/kvm", "vmm/dummy", "im", "tm", "datastore"):
@@ -99,7 +97,7 @@ class Layout:
         self._write_once(self.one_auth, f"oneadmin:{secrets.token_hex(16)}\n", 0o600)
         self.password = self.one_auth.read_text().strip().partition(":")[2]
         self.one_endpoint.write_text(endpoint + "\n")
-        self._write_once(self.remotes / "VERSION", _SHIPPED_VERSION + "\n", 0o644)
+        self._write_once(self.remotes / "VERSION", version + "\n", 0o644)
         self._write_once(self.remotes / "vmm/kvm/migrate", "#!/bin/sh\nexit 0\n", 0o755)
         self._write_once(self.ssh_config, "", 0o644)
         self._write_once(self.bin / "ssh", _SSH.format(ssh=_ssh(), config=self.ssh_config), 0o755)

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox import assembly
+from sandbox.life.domains import follow
 from sandbox.state.cluster import Cluster
 from sandbox.state.history import BY_HAND
 from sandbox.state.host import Host
@@ -45,7 +46,13 @@ def populate(front: "FrontEnd", hosts: int, vms: int) -> None:
 
 
 def _host(front: "FrontEnd", cluster: Cluster, number: int) -> Host:
-    host = Host(name=f"node-{number:04}", im_mad="dummy", vm_mad="dummy", template=reserving())
+    host = Host(
+        name=f"node-{number:04}",
+        im_mad="dummy",
+        vm_mad="dummy",
+        template=reserving(),
+        machine=front.world.machine(),
+    )
     host.template.put("IM_MAD", "dummy")
     host.template.put("VM_MAD", "dummy")
     host.cluster_id, host.cluster = cluster.id, cluster.name
@@ -67,4 +74,5 @@ def _guest(front: "FrontEnd", host: Host, number: int) -> None:
     vm.state = vm.prev_state = VMState.ACTIVE
     vm.lcm = vm.prev_lcm = LCM.RUNNING
     vm.deploy_id = f"{host.name}:{vm.name}:dummy"
+    follow(front.world.hosts, vm)
     vm.measure(front.pace.keep)

@@ -1,6 +1,6 @@
 """OpenNebula's templates: the syntax, the merge rules, the XML form.
 
-Follows src/parsers/template_parser.l and template_syntax.y, src/template/Template.cc of OpenNebula 7.0.2.
+Follows src/parsers/template_parser.l and template_syntax.y, src/template/Template.cc of OpenNebula.
 """
 
 import re
@@ -10,6 +10,8 @@ from xml.etree.ElementTree import Element, ParseError
 from sandbox import markup
 
 Value = str | dict[str, str]
+
+_BLANKS = " \t\n\v\f\r"  # a no-break space is none
 
 _SKIP = re.compile(r"(?:[ \t]*#[^\n]*\n|[ \t\n]+(?![ \t\n]*[=,\]]))*")
 _TOKENS = (
@@ -41,13 +43,20 @@ class Template:
         self.attributes = attributes or {}
 
     @classmethod
-    def parse(cls, source: str) -> "Template":
-        """Read a template in OpenNebula's syntax or, when it begins with `<`, in its XML form."""
+    def parse(cls, source: str, *, trim: bool = False) -> "Template":
+        """Read a template in OpenNebula's syntax or, when it begins with `<`, in its XML form.
+
+        `trim` takes blanks off every value, as 7.4 does with what clients send.
+        """
         if source.startswith("<"):
-            return cls._from_xml(source)
-        template = cls()
-        for name, value in _Parser(source).attributes():
-            template.add(name, value)
+            template = cls._from_xml(source)
+        else:
+            template = cls()
+            for name, value in _Parser(source).attributes():
+                template.add(name, value)
+        if trim:
+            for values in template.attributes.values():
+                values[:] = [_trimmed(value) for value in values]
         return template
 
     @classmethod
@@ -125,6 +134,12 @@ def _value(element: Element) -> Value | None:
     if len(element) == 0:
         return element.text or None
     return {child.tag.upper(): child.text for child in element if child.text}
+
+
+def _trimmed(value: Value) -> Value:
+    if isinstance(value, str):
+        return value.strip(_BLANKS)
+    return {key: text.strip(_BLANKS) for key, text in value.items()}
 
 
 class _Parser:

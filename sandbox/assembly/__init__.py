@@ -45,7 +45,8 @@ def complete(world: World, vm: VM) -> None:
     template = vm.template
     template.put("VMID", vm.id)
     os = template.vectors("OS")[0] if template.vectors("OS") else {}
-    template.put("OS", os | {"UUID": os.get("UUID") or str(uuid.uuid4())})
+    machine = {"MACHINE": world.release.os_machine} if world.release.os_machine else {}
+    template.put("OS", machine | os | {"UUID": os.get("UUID") or str(uuid.uuid4())})
     parts = [disk(world, vm, number, one) for number, one in enumerate(template.vectors("DISK"))]
     cards = nics(world, vm, "NIC", 0)
     aliases = nics(world, vm, "NIC_ALIAS", len(cards))

@@ -8,7 +8,7 @@ from sandbox.template import Template, names
 
 _ETH = names(
     "DNS EXTERNAL GATEWAY IP IP6 IP6_GATEWAY IP6_METHOD IP6_METRIC IP6_PREFIX_LENGTH IP6_ULA MAC MASK "
-    "METHOD METRIC MTU NETWORK SEARCH_DOMAIN VLAN_ID VROUTER_IP VROUTER_IP6 VROUTER_MANAGEMENT"
+    "METHOD METRIC MTU NETWORK ROUTES SEARCH_DOMAIN VLAN_ID VROUTER_IP VROUTER_IP6 VROUTER_MANAGEMENT"
 )
 _OF_NETWORK = {
     "DNS": "DNS",
@@ -70,11 +70,12 @@ def context(world: World, template: Template, disks: int, nics: list[dict[str, s
         if value.startswith("$USER["):
             values[key] = ""
     if values.get("NETWORK", "").upper() == "YES":
+        shown = [name for name in _ETH if name != "ROUTES" or world.release.nic_routes]
         for number, nic in enumerate(nics):
             network = world.vnets.get(int(nic["NETWORK_ID"])).template
-            for name in _ETH:
+            for name in shown:
                 value = (
                     nic.get(_OF_NIC[name], "") if name in _OF_NIC else network.get(_OF_NETWORK.get(name, ""))
                 )
                 values[f"ETH{number}_{name}"] = value
-    values |= {"DISK_ID": str(disks), "TARGET": "hda"}
+    values |= {"DISK_ID": str(disks), "TARGET": world.release.context_target}

@@ -67,8 +67,8 @@ ACTIONS: dict[str, tuple[tuple[State, ...], Do]] = {
     "terminate-hard": ((*_ENDABLE, VMState.UNDEPLOYED, LCM.SHUTDOWN), _terminate(Action.TERMINATE_HARD)),
     "reboot": ((LCM.RUNNING,), _reboot),
     "reboot-hard": ((LCM.RUNNING,), _reboot),
-    "resched": (_RUNNING, _flag(1)),
-    "unresched": (_RUNNING, _flag(0)),
+    "resched": ((*_RUNNING, VMState.POWEROFF), _flag(1)),
+    "unresched": ((*_RUNNING, VMState.POWEROFF), _flag(0)),
 }
 
 
@@ -95,8 +95,10 @@ def recover(front: FrontEnd, caller: Caller, oid: int, operation: int) -> int:
     life = front.vm_life
     if operation == _FAILURE:
         life.fail(vm)
-    elif operation in (_SUCCESS, _RETRY):
+    elif operation == _SUCCESS:
         life.carry_on(vm)
+    elif operation == _RETRY:
+        life.retry(vm)
     elif operation in (_DELETE, _DELETE_DB):
         life.delete(vm, caller)
     elif operation == _RECREATE:

@@ -24,16 +24,18 @@ def host_state(front: FrontEnd, caller: Caller, oid: int, state: str) -> int:
 
 @call("sandbox.host.machine", "is")
 def host_machine(front: FrontEnd, caller: Caller, oid: int, change: str) -> int:
-    """Change the machine behind a host: JSON with any of cpu, memory, alive, measured, static."""
+    """Change the machine behind a host: JSON with any of cpu, memory, alive, running, measured, static."""
     answers.admin(caller)
     host = front.world.hosts.get(oid)
     for name, value in json.loads(change).items():
         if name in ("measured", "static"):
             getattr(host.machine, name).update({key: str(text) for key, text in value.items()})
+        elif name == "running":
+            host.machine.running = set(value)
         elif name in ("cpu", "memory", "alive"):
             setattr(host.machine, name, value)
         else:
-            raise ApiError(f"a machine has no {name}: cpu, memory, alive, measured, static")
+            raise ApiError(f"a machine has no {name}: cpu, memory, alive, running, measured, static")
     return oid
 
 
@@ -75,6 +77,7 @@ def vm_happens(front: FrontEnd, caller: Caller, oid: int, what: str) -> int:
     events = {"crash": life.crash, "lost": life.lost, "found": life.found}
     if what not in events:
         raise ApiError(f"nothing called {what} happens to a VM; there are {', '.join(events)}")
+    vm.lost = what == "lost"
     events[what](vm)
     return oid
 

@@ -3,7 +3,7 @@
 import time
 
 from sandbox.calls.answers import change, info, listing, the
-from sandbox.errors import InternalError
+from sandbox.errors import FAULT_TYPE, FaultError, InternalError
 from sandbox.frontend import FrontEnd
 from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
@@ -11,6 +11,8 @@ from sandbox.state.access import Caller
 from sandbox.state.hook import Hook, HookError
 from sandbox.state.pools import check_name
 from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
+
+_EVERY = (-2, -1, -1)
 
 
 @call("one.hook.allocate", "s")
@@ -72,9 +74,12 @@ def retry(front: FrontEnd, caller: Caller, oid: int, execution: int) -> int:
     return oid
 
 
-@call("one.hookpool.info", "iii", reads=True)
-def pool_info(front: FrontEnd, caller: Caller, whose: int, start: int, end: int) -> Document:
-    """Return all hooks, without their logs; the three range arguments must come."""
+@call("one.hookpool.info", "?iii", reads=True)
+def pool_info(front: FrontEnd, caller: Caller, *given: int) -> Document:
+    """Return all hooks, without their logs; before 7.4 the three range arguments must come."""
+    if len(given) < len(_EVERY) and front.world.release.pool_ranges:
+        raise FaultError(FAULT_TYPE, "Not enough parameters")
+    whose, start, end = (*given, *_EVERY[len(given) :])
     hooks = listing(front, caller, front.world.hooks, whose, (start, end))
     return Document.of(f"<HOOK_POOL>{''.join(hook.listed_xml() for hook in hooks)}</HOOK_POOL>")
 

@@ -29,7 +29,7 @@ def allocate(
     for what, driver in (("IM_MAD", im_mad), ("VMM_MAD", vm_mad)):
         if not driver:
             raise InternalError(f"{what}_NAME cannot be empty.")
-    host = Host(name=name, im_mad=im_mad, vm_mad=vm_mad, template=reserving())
+    host = Host(name=name, im_mad=im_mad, vm_mad=vm_mad, template=reserving(), machine=front.world.machine())
     host.template.put("IM_MAD", im_mad)
     host.template.put("VM_MAD", vm_mad)
     front.world.hosts.add(host)

@@ -95,7 +95,9 @@ def image_allocate(front: FrontEnd, caller: Caller, source: str, ds_id: int, che
     """Make an image of SIZE MiB; it is there at once."""
     name, template = _named(front, caller, "IMAGE", source)
     store = the(front, caller, front.world.datastores, ds_id, USE)
-    image = Image(name=name, template=template, size=int(template.number("SIZE", 1024)), datastore=store)
+    size = int(template.number("SIZE", 1024))
+    kind = front.world.release.image_format
+    image = Image(name=name, template=template, size=size, datastore=store, format=kind)
     store.images.append(front.world.images.add(owned(image, caller)).id)
     store.touch()
     return image.id
@@ -133,7 +135,8 @@ def vn_allocate(front: FrontEnd, caller: Caller, source: str, cluster_id: int = 
         if key not in template.attributes:
             template.put(key, value)
     cluster = front.world.clusters.get(max(cluster_id, 0))
-    network = VNet(name=name, template=template, cluster_ids=[cluster.id])
+    detailed = front.world.release.range_state
+    network = VNet(name=name, template=template, cluster_ids=[cluster.id], detailed=detailed)
     network.ranges = [Range(number, _with_mac(number, one)) for number, one in enumerate(ranges)]
     front.world.vnets.add(owned(network, caller))
     cluster.vnets.append(network.id)

@@ -6,13 +6,11 @@ from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
 
-VERSION = "7.0.2"
-
 
 @call("one.system.version", reads=True)
-def version(_front: FrontEnd, _caller: Caller) -> str:
+def version(front: FrontEnd, _caller: Caller) -> str:
     """Return the version that this plays."""
-    return VERSION
+    return front.world.release.version
 
 
 @call("one.system.config", reads=True)

@@ -2,14 +2,14 @@
 
 from sandbox import assembly
 from sandbox.calls.answers import info, the
+from sandbox.calls.migration import fit, target
 from sandbox.errors import ActionError, ApiError, AuthorizationError, InternalError
 from sandbox.frontend import FrontEnd
 from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
 from sandbox.state.history import BY_HAND
-from sandbox.state.host import Host
-from sandbox.state.names import LCM, HostState, VMState
+from sandbox.state.names import VMState
 from sandbox.state.pools import check_name
 from sandbox.state.schedule import ScheduledAction
 from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
@@ -122,59 +122,6 @@ def deploy(
     fit(vm, host, enforce=enforce)
     front.vm_life.deploy(vm, host, ds_id if ds_id >= 0 else _SYSTEM_DATASTORE, BY_HAND)
     return oid
-
-
-@call("one.vm.migrate", "iib?bii")
-def migrate(
-    front: FrontEnd,
-    caller: Caller,
-    oid: int,
-    host_id: int,
-    live: bool,  # noqa: FBT001
-    enforce: bool = False,  # noqa: FBT001, FBT002
-    ds_id: int = -1,  # noqa: ARG001
-    kind: int = 0,  # noqa: ARG001
-) -> int:
-    """Bring a guest to another host, live or cold."""
-    vm = the(front, caller, front.world.vms, oid, ADMIN)
-    host = target(front, host_id)
-    movable = vm.state in (VMState.POWEROFF, VMState.SUSPENDED) or (
-        vm.state == VMState.ACTIVE and vm.lcm in (LCM.RUNNING, LCM.UNKNOWN)
-    )
-    if not movable:
-        raise ActionError(f"Migrate action is not available for state {vm.said}")
-    if vm.stay.hid == host_id:
-        raise ActionError(f"VM is already running on host [{host_id}] and datastore [{vm.stay.ds_id}]")
-    fit(vm, host, enforce=enforce)
-    assembly.requirements(vm.template, vm.stay.tm_mad)
-    allowed(vm, host)
-    front.vm_life.migrate(vm, host, caller, live=live)
-    return oid
-
-
-def target(front: FrontEnd, host_id: int) -> Host:
-    """Return a host that takes guests."""
-    host = front.world.hosts.get(host_id)
-    if host.state == HostState.OFFLINE:
-        raise ActionError("Host is offline, cannot use it to deploy VM")
-    return host
-
-
-def fit(vm: VM, host: Host, *, enforce: bool) -> None:
-    """Refuse a host that is full, when asked to look."""
-    if enforce and (lacking := host.lacks(vm.cpu, vm.memory)):
-        raise ActionError(f"virtual machine [{vm.id}] does not fit in host [{host.id}]. {lacking}")
-
-
-def allowed(vm: VM, host: Host) -> None:
-    """Refuse another cluster where the VM's images or networks do not belong to it."""
-    vectors = [*vm.template.vectors("DISK"), *vm.template.vectors("NIC")]
-    for vector in vectors:
-        if "CLUSTER_ID" in vector and str(host.cluster_id) not in vector["CLUSTER_ID"].split(","):
-            raise ActionError(
-                f"Cannot migrate to a different cluster. VM running in a host in cluster {vm.stay.cid}, "
-                f"while new host is in cluster {host.cluster_id}"
-            )
 
 
 @call("one.vm.monitoring", "i", reads=True)

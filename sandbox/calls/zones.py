@@ -7,10 +7,13 @@ from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
 
+_NO_GRPC = "127.0.0.1:1"  # a port where nothing listens
+
 
 def zone_xml(front: FrontEnd) -> str:
     """Return the only zone."""
-    endpoint = tag("TEMPLATE", text("ENDPOINT", front.layout.endpoint))
+    grpc = text("ENDPOINT_GRPC", _NO_GRPC) if front.world.release.grpc else ""
+    endpoint = tag("TEMPLATE", text("ENDPOINT", front.layout.endpoint) + grpc)
     head = tag("ID", 0) + tag("NAME", "OpenNebula") + tag("STATE", 0)
     return tag("ZONE", head + endpoint + tag("SERVER_POOL", ""))
 

@@ -28,6 +28,7 @@ FAILURES: dict[LCM, tuple[VMState, LCM]] = {
     LCM.BOOT_MIGRATE: (ACTIVE, LCM.BOOT_MIGRATE_FAILURE),
     LCM.PROLOG_MIGRATE: (ACTIVE, LCM.PROLOG_MIGRATE_FAILURE),
     LCM.PROLOG_MIGRATE_POWEROFF: (ACTIVE, LCM.PROLOG_MIGRATE_POWEROFF_FAILURE),
+    LCM.PROLOG_MIGRATE_UNKNOWN: (ACTIVE, LCM.PROLOG_MIGRATE_UNKNOWN_FAILURE),
     LCM.PROLOG_MIGRATE_SUSPEND: (ACTIVE, LCM.PROLOG_MIGRATE_SUSPEND_FAILURE),
     LCM.PROLOG_RESUME: (ACTIVE, LCM.PROLOG_RESUME_FAILURE),
     LCM.PROLOG_UNDEPLOY: (ACTIVE, LCM.PROLOG_UNDEPLOY_FAILURE),
@@ -52,11 +53,13 @@ class Chains:
         seconds: Callable[[], float],
         lock: threading.RLock,
         changed: Callable[[VM], None],
+        works: Callable[[VM], bool],
         undo: Mapping[LCM, Callable[[VM], None]],
     ) -> None:
         self._timeline, self._seconds, self._lock, self._changed = timeline, seconds, lock, changed
-        self._undo = undo
+        self._works, self._undo = works, undo
         self._rest: dict[int, Sequence[Step]] = {}
+        self._now: dict[int, Step] = {}
 
     def go(self, vm: VM, *steps: Step) -> None:
         """Begin a chain: its first state at once, the others in their time."""
@@ -65,6 +68,7 @@ class Chains:
 
     def _enter(self, vm: VM, steps: Sequence[Step]) -> None:
         step, self._rest[vm.id] = steps[0], steps[1:]
+        self._now[vm.id] = step
         vm.state, vm.lcm = step.state, step.lcm
         if step.entered:
             step.entered(vm)
@@ -76,7 +80,7 @@ class Chains:
         with self._lock:
             if vm.journey != journey:
                 return
-            if vm.lcm.name in vm.faults:
+            if vm.lcm.name in vm.faults or not self._works(vm):
                 self.fail(vm)
             else:
                 self._enter(vm, self._rest[vm.id])
@@ -85,14 +89,22 @@ class Chains:
         """End the present state as a failure."""
         vm.faults.discard(vm.lcm.name)
         state, lcm = FAILURES.get(vm.lcm, (ACTIVE, LCM.RUNNING))
-        rest = self._rest.get(vm.id, ())
+        failed, rest = self._now.get(vm.id), self._rest.get(vm.id, ())
         self.go(vm, Step(state, lcm, self._undo.get(vm.lcm)))
-        self._rest[vm.id] = rest
+        if failed:
+            self._now[vm.id], self._rest[vm.id] = failed, rest
 
     def carry_on(self, vm: VM) -> None:
-        """Go on with the chain that failed, as `recover --success` and `--retry` do."""
-        rest = self._rest.get(vm.id, ())
-        if vm.state != ACTIVE or not rest:
+        """Go on with the chain that failed, as `recover --success` does."""
+        self._again(vm, self._rest.get(vm.id, ()))
+
+    def retry(self, vm: VM) -> None:
+        """Do the step that failed again, as `recover --retry` does."""
+        steps = (self._now[vm.id], *self._rest.get(vm.id, ())) if vm.id in self._now else ()
+        self._again(vm, steps)
+
+    def _again(self, vm: VM, steps: Sequence[Step]) -> None:
+        if vm.state != ACTIVE or not steps or vm.lcm == LCM.RUNNING:
             raise ActionError(f"Could not perform a recover operation on VM {vm.id} in state {vm.said}")
         vm.journey += 1
-        self._enter(vm, rest)
+        self._enter(vm, steps)

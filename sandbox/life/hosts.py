@@ -52,6 +52,7 @@ class HostLife:
         if not known:
             host.learn(self._front.reserved_of(host))
         host.measure(self._front.pace.keep)
+        self._front.vm_life.synchronise(host)
         host.touch_monitoring()
         if not known:
             self._front.host_changed(host)
@@ -61,6 +62,7 @@ class HostLife:
             self._front.log.write("E", "ONE", f"Error monitoring Host {host.name} ({host.id}): ")
             host.fail("")
             self._front.host_changed(host)
+            self._front.vm_life.host_died(host)
 
     def _age(self, host: Host) -> float:
         return time.time() - (host.records[-1][0] if host.records else self._front.started)

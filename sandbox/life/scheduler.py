@@ -4,15 +4,18 @@ import time
 from typing import TYPE_CHECKING
 
 from sandbox.life.requirements import RequirementsError, matches
+from sandbox.life.vms import Move
+from sandbox.state.access import Caller
 from sandbox.state.history import SCHEDULER
 from sandbox.state.host import Host
-from sandbox.state.names import HostState, VMState
+from sandbox.state.names import LCM, HostState, VMState
 from sandbox.state.vm import VM
 
 if TYPE_CHECKING:
     from sandbox.frontend import FrontEnd
 
 _SYSTEM_DATASTORE = 0
+_ONEADMIN = Caller(0, 0, "oneadmin", "oneadmin", frozenset({0}))
 
 
 class Scheduler:
@@ -35,6 +38,18 @@ class Scheduler:
             hosts = [host for host in self._front.world.hosts if host.state == HostState.MONITORED]
             for vm in sorted(waiting, key=lambda vm: vm.id):
                 self._place(vm, hosts)
+            for vm in [vm for vm in self._front.world.vms if vm.resched and not vm.lock]:
+                self._replace(vm, hosts)
+
+    def _replace(self, vm: VM, hosts: list[Host]) -> None:
+        """Migrate a VM whose RESCHED is set: cold, as LIVE_RESCHEDS = 0 has it, and without any proof."""
+        if vm.state != VMState.ACTIVE or vm.lcm not in (LCM.RUNNING, LCM.UNKNOWN):
+            return
+        others = [host for host in hosts if host.id != vm.stay.hid and not host.lacks(vm.cpu, vm.memory)]
+        fitting = [host for host in others if self._wants(vm, host)]
+        if fitting:
+            best = min(fitting, key=lambda host: (host.share.running_vms, host.id))
+            self._front.vm_life.migrate(vm, _ONEADMIN, Move(best, vm.stay.ds_id))
 
     def _place(self, vm: VM, hosts: list[Host]) -> None:
         try:

@@ -44,13 +44,14 @@ class Stays:
         for graphics in vm.template.vectors("GRAPHICS"):
             graphics.setdefault("PORT", str(_FIRST_PORT + vm.id))
 
-    def move(self, vm: VM, host: Host) -> None:
-        """Begin a stay on another host; the old one keeps the guest until it is there."""
+    def move(self, vm: VM, host: Host, ds_id: int) -> None:
+        """Begin a stay on another host or datastore; the old host keeps the VM until it is there."""
         vm.open_stay(
             hostname=host.name,
             hid=host.id,
             cid=host.cluster_id,
             vm_mad=host.vm_mad,
+            ds_id=ds_id,
             stime=int(time.time()),
         )
         host.take(vm.id, vm.cpu, vm.memory)
@@ -58,29 +59,39 @@ class Stays:
 
     def moved(self, vm: VM) -> None:
         """End a migration of a running guest: the old host gives its capacity back."""
-        self._leave_old(vm)
+        self.leave_old(vm)
         vm.stay.rstime = int(time.time())
 
     def moved_off(self, vm: VM) -> None:
         """End a migration of a parked guest."""
-        self._leave_old(vm)
+        self.leave_old(vm)
         vm.stay.pstime = vm.stay.petime = int(time.time())
 
-    def _leave_old(self, vm: VM) -> None:
+    def leave_old(self, vm: VM) -> None:
+        """End the stay before this one."""
         now, old = int(time.time()), vm.history[-2]
         old.etime = now
         old.retime = old.retime or now
-        self._free(vm, old.hid)
+        if old.hid != vm.stay.hid:
+            self._free(vm, old.hid)
 
     def back(self, vm: VM) -> None:
         """Take a failed migration back: the guest runs on where it was."""
         failed = vm.history[-1]
         now = failed.etime = failed.retime = int(time.time())
-        self._free(vm, failed.hid)
         old = vm.history[-2]
+        if old.hid != failed.hid:
+            self._free(vm, failed.hid)
+            self._take(vm, old.hid)
         old.etime = old.retime = now
         vm.open_stay(
-            hostname=old.hostname, hid=old.hid, cid=old.cid, vm_mad=old.vm_mad, stime=now, rstime=now
+            hostname=old.hostname,
+            hid=old.hid,
+            cid=old.cid,
+            vm_mad=old.vm_mad,
+            ds_id=old.ds_id,
+            stime=now,
+            rstime=now,
         )
 
     def gone(self, vm: VM) -> None:
@@ -104,6 +115,12 @@ class Stays:
         """Leave the cloud: addresses, images and groups are given back."""
         vm.etime = int(time.time())
         leave(self._world, vm)
+
+    def _take(self, vm: VM, hid: int) -> None:
+        host = self._world.hosts.find(hid)
+        if host:
+            host.take(vm.id, vm.cpu, vm.memory)
+            host.touch()
 
     def _free(self, vm: VM, hid: int) -> None:
         host = self._world.hosts.find(hid)

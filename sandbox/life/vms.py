@@ -1,9 +1,11 @@
 """The life of VMs: which chain of states each action begins, as src/lcm and src/dm of OpenNebula do it."""
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox.life.chain import ACTIVE, Chains, Step
+from sandbox.life.domains import works
 from sandbox.life.stays import Stays, enter_epilog, enter_running, leave_prolog, leave_running, note
 from sandbox.state.access import Caller
 from sandbox.state.history import Action
@@ -13,6 +15,16 @@ from sandbox.state.vm import VM
 
 if TYPE_CHECKING:
     from sandbox.frontend import FrontEnd
+
+
+@dataclass(frozen=True)
+class Move:
+    """Where one.vm.migrate brings a VM, and how: `cold` is what happens to one that is not moved live."""
+
+    host: Host
+    ds_id: int
+    live: bool = False
+    cold: Action = Action.MIGRATE
 
 
 class VMLife:
@@ -26,7 +38,8 @@ class VMLife:
             seconds=lambda: front.pace.step,
             lock=front.lock,
             changed=front.vm_changed,
-            undo={LCM.MIGRATE: self.stays.back},
+            works=lambda vm: works(front.world.hosts, vm),
+            undo={LCM.MIGRATE: self.stays.back, LCM.SAVE_MIGRATE: self.stays.back},
         )
 
     def start(self) -> None:
@@ -50,12 +63,25 @@ class VMLife:
         self._chains.go(vm, Step(state, LCM.LCM_INIT))
 
     def fail(self, vm: VM) -> None:
-        """End the present state as a failure."""
-        self._chains.fail(vm)
+        """End the present state as a failure, as `recover --failure` does."""
+        if vm.lcm == LCM.UNKNOWN:
+            self.found(vm)
+        elif vm.lcm == LCM.PROLOG_MIGRATE_UNKNOWN_FAILURE:
+            self.stays.back(vm)
+            self._chains.go(vm, *self._restart())
+        else:
+            self._chains.fail(vm)
 
     def carry_on(self, vm: VM) -> None:
-        """Go on after a failure."""
-        self._chains.carry_on(vm)
+        """Take the present step as done, as `recover --success` does."""
+        if vm.lcm == LCM.UNKNOWN:
+            self.found(vm)
+        else:
+            self._chains.carry_on(vm)
+
+    def retry(self, vm: VM) -> None:
+        """Do the step that failed again."""
+        self._chains.retry(vm)
 
     def deploy(self, vm: VM, host: Host, ds_id: int, plan: int) -> None:
         """Bring a VM that has no host to one."""
@@ -142,34 +168,41 @@ class VMLife:
             note(vm, caller, Action.RESUME)
         self._chains.go(vm, Step(ACTIVE, boot), Step(ACTIVE, LCM.RUNNING, enter_running))
 
-    def migrate(self, vm: VM, host: Host, caller: Caller, *, live: bool) -> None:
-        """Bring a guest to another host."""
-        if vm.state == ACTIVE and vm.lcm == LCM.RUNNING:
-            chain = self._live() if live else self._cold()
+    def migrate(self, vm: VM, caller: Caller, move: Move) -> None:
+        """Bring a VM to another host, or another datastore."""
+        running = vm.state == ACTIVE and vm.lcm == LCM.RUNNING
+        note(vm, caller, Action.LIVE_MIGRATE if move.live and running else move.cold)
+        vm.resched = 0
+        self.stays.move(vm, move.host, move.ds_id)
+        if running:
+            self._chains.go(vm, *(self._live() if move.live else self._cold(move.cold)))
+        elif vm.state == ACTIVE:
+            self.stays.leave_old(vm)
+            self._chains.go(vm, *self._restart())
         else:
-            passing, back = {
-                VMState.POWEROFF: (
-                    LCM.PROLOG_MIGRATE_POWEROFF,
-                    Step(VMState.POWEROFF, LCM.LCM_INIT, self.stays.moved_off),
-                ),
-                VMState.SUSPENDED: (
-                    LCM.PROLOG_MIGRATE_SUSPEND,
-                    Step(VMState.SUSPENDED, LCM.LCM_INIT, self.stays.moved_off),
-                ),
-            }.get(vm.state, (LCM.PROLOG_MIGRATE_UNKNOWN, Step(ACTIVE, LCM.RUNNING, self.stays.moved)))
-            chain = (Step(ACTIVE, passing), back)
-        note(vm, caller, Action.LIVE_MIGRATE if live else Action.MIGRATE)
-        self.stays.move(vm, host)
-        self._chains.go(vm, *chain)
+            passing = {
+                VMState.POWEROFF: LCM.PROLOG_MIGRATE_POWEROFF,
+                VMState.SUSPENDED: LCM.PROLOG_MIGRATE_SUSPEND,
+            }[vm.state]
+            self._chains.go(vm, Step(ACTIVE, passing), Step(vm.state, LCM.LCM_INIT, self.stays.moved_off))
+
+    @staticmethod
+    def _restart() -> tuple[Step, ...]:
+        return (
+            Step(ACTIVE, LCM.PROLOG_MIGRATE_UNKNOWN),
+            Step(ACTIVE, LCM.BOOT, leave_prolog),
+            Step(ACTIVE, LCM.RUNNING, enter_running),
+        )
 
     def _live(self) -> tuple[Step, ...]:
         return (Step(ACTIVE, LCM.MIGRATE), Step(ACTIVE, LCM.RUNNING, self.stays.moved))
 
-    def _cold(self) -> tuple[Step, ...]:
+    def _cold(self, action: Action) -> tuple[Step, ...]:
+        boot = LCM.BOOT_MIGRATE if action == Action.MIGRATE else LCM.BOOT
         return (
             Step(ACTIVE, LCM.SAVE_MIGRATE),
             Step(ACTIVE, LCM.PROLOG_MIGRATE),
-            Step(ACTIVE, LCM.BOOT_MIGRATE),
+            Step(ACTIVE, boot),
             Step(ACTIVE, LCM.RUNNING, self.stays.moved),
         )
 
@@ -178,14 +211,43 @@ class VMLife:
         vm.touch()
 
     def crash(self, vm: VM) -> None:
-        """Let monitoring find the guest powered off."""
-        vm.stay.action = Action(Action.POWEROFF)
+        """Let monitoring find the VM powered off."""
+        stay = vm.stay
+        stay.action, stay.uid, stay.gid, stay.request_id, vm.resched = Action.MONITOR, -1, -1, -1, 0
         self._chains.go(vm, Step(VMState.POWEROFF, LCM.LCM_INIT, leave_running))
 
     def lost(self, vm: VM) -> None:
-        """Let monitoring lose the guest."""
+        """Let monitoring lose the VM."""
+        vm.resched = 0
         self._chains.go(vm, Step(ACTIVE, LCM.UNKNOWN))
 
     def found(self, vm: VM) -> None:
-        """Let monitoring find the guest running."""
+        """Let monitoring find the VM running; one that was off begins another stay."""
+        vm.lost = False
+        if vm.state != ACTIVE:
+            now = vm.stay.etime = int(time.time())
+            vm.open_stay(stime=now, rstime=now, plan_id=vm.stay.plan_id)
         self._chains.go(vm, Step(ACTIVE, LCM.RUNNING))
+
+    def host_died(self, host: Host) -> None:
+        """Lose every VM that ran there; those on their way wait for their drivers (trigger_monitor_done)."""
+        for vm in self._of(host):
+            if vm.state == ACTIVE and vm.lcm == LCM.RUNNING:
+                self.lost(vm)
+
+    def synchronise(self, host: Host) -> None:
+        """Take the list of the VMs that run there, as the state probe sends it (MISSING_STATE = POWEROFF)."""
+        for vm in self._of(host):
+            if vm.lost:
+                continue
+            runs = vm.id in host.machine.running
+            believed = vm.state == ACTIVE and vm.lcm in (LCM.RUNNING, LCM.UNKNOWN)
+            if believed and not runs:
+                self.crash(vm)
+            elif runs and (vm.lcm == LCM.UNKNOWN or vm.state in (VMState.POWEROFF, VMState.SUSPENDED)):
+                self.found(vm)
+        host.note_zombies()
+
+    def _of(self, host: Host) -> list[VM]:
+        vms = [self._front.world.vms.find(number) for number in list(host.vms)]
+        return [vm for vm in vms if vm and vm.history and vm.stay.hid == host.id]

@@ -39,9 +39,11 @@ class Machine:
 
     cpu: int = 800
     memory: int = 16777216
-    alive: bool = True  # a dead one sends no monitoring
+    alive: bool = True  # a dead one, or one that the network cut off, sends no monitoring
+    running: set[int] = field(default_factory=set)  # the VMs that it runs, whatever oned believes
     measured: dict[str, str] = field(default_factory=dict)  # overrides and additions, e.g. power
     static: dict[str, str] = field(default_factory=dict)
+    pci_devices: str = ""
 
 
 @dataclass(kw_only=True)
@@ -91,6 +93,15 @@ class Host(Thing):
         self.template.put(
             "ERROR", f"{time.ctime()} : Error monitoring Host {self.name} ({self.id}): {reason}"
         )
+
+    def note_zombies(self) -> None:
+        """Write into the template which VMs run here that oned has elsewhere (Host::update_zombies)."""
+        strangers = sorted(self.machine.running - set(self.vms))
+        for name in ("ZOMBIES", "TOTAL_ZOMBIES"):
+            self.template.remove(name)
+        if strangers:
+            self.template.put("TOTAL_ZOMBIES", len(strangers))
+            self.template.put("ZOMBIES", ", ".join(map(str, strangers)))
 
     def take(self, vm: int, cpu: int, memory: int) -> None:
         """Count a VM's capacity."""
@@ -212,7 +223,7 @@ class Host(Thing):
                 "DATASTORES",
                 text("DISK_USAGE", 0) + "".join(text(name, size) for name, size in disks.items()),
             )
-            + tag("PCI_DEVICES", machine.PCI_DEVICES if self.monitored else "")
+            + tag("PCI_DEVICES", self.machine.pci_devices if self.monitored else "")
             + tag("NUMA_NODES", machine.numa_xml(self.machine.memory) if self.monitored else ""),
         )
 

@@ -1,7 +1,5 @@
 """The machine that a host is: what OpenNebula's dummy probes say of it (recorded), as XML."""
 
-from dataclasses import dataclass
-
 from sandbox import markup
 from sandbox.markup import tag, text
 
@@ -9,69 +7,6 @@ _NODES = 2
 _CORES = 8  # per NUMA node
 _THREADS = 4
 _PAGES = ((2048, 1024), (1048576, 1024))
-
-_SLICES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
-_GPU_SIZES = ["1B", "2B", *(f"{size}Q" for size in _SLICES), *(f"{size}A" for size in _SLICES)]
-_GPU_PROFILES = ",".join(f"{1145 + number} (NVIDIA L40S-{size})" for number, size in enumerate(_GPU_SIZES))
-
-
-@dataclass(frozen=True)
-class Device:
-    """A PCI device of the machine."""
-
-    address: tuple[str, str, str]  # bus, slot, function
-    kind: tuple[str, str, str]  # vendor, device, class
-    names: tuple[str, str, str]
-    numa: int
-    profiles: str = ""
-
-    def xml(self) -> str:
-        """Return the device as HOST_SHARE lists it."""
-        (bus, slot, function), (vendor, device, group) = self.address, self.kind
-        fields = {
-            "ADDRESS": f"0000:{bus}:{slot}:{function}",
-            "BUS": bus,
-            "CLASS": group,
-            "CLASS_NAME": self.names[2],
-            "DEVICE": device,
-            "DEVICE_NAME": self.names[1],
-            "DOMAIN": "0000",
-            "FUNCTION": function,
-            "NUMA_NODE": str(self.numa),
-            "PROFILES": self.profiles,
-            "SHORT_ADDRESS": f"{bus}:{slot}.{function}",
-            "SLOT": slot,
-            "TYPE": f"{vendor}:{device}:{group}",
-            "VENDOR": vendor,
-            "VENDOR_NAME": self.names[0],
-            "VMID": "-1",
-        }
-        return tag("PCI", "".join(text(name, value) for name, value in fields.items() if value))
-
-
-_DEVICES = (
-    Device(
-        ("02", "00", "0"),
-        ("10de", "0863", "0302"),
-        ("NVIDIA Corporation", "C79 [GeForce 9400M]", "3D controller"),
-        1,
-        _GPU_PROFILES,
-    ),
-    Device(
-        ("00", "06", "0"),
-        ("1b21", "0aa7", "0c03"),
-        ("ASMedia Technology Inc.", "MCP79 OHCI USB 1.1 Controller", "USB controller"),
-        1,
-    ),
-    Device(
-        ("00", "06", "1"),
-        ("1022", "0aa9", "0c03"),
-        ("Advanced Micro Devices, Inc.", "MCP79 EHCI USB 2.0 Controller", "USB controller"),
-        0,
-    ),
-)
-
-PCI_DEVICES = "".join(device.xml() for device in _DEVICES)
 
 # What the probes write into a host's template, besides TOTALCPU and TOTALMEMORY.
 STATIC = {

@@ -18,6 +18,7 @@ class Range:
     id: int
     attributes: dict[str, str]
     leases: dict[int, int] = field(default_factory=dict)  # index -> VM
+    next_index: int = 0  # after the last one given
     _tried: int = 0  # where the search for a free one goes on
 
     @property
@@ -59,9 +60,11 @@ class Range:
             if prefix
         }
 
-    def xml(self) -> str:
+    def xml(self, *, detailed: bool) -> str:
         """Return the range as its network shows it."""
         values = self.attributes | {"AR_ID": str(self.id)}
+        if detailed:
+            values = {"SHARED": "NO"} | values | {"NEXT_INDEX": str(self.next_index)}
         if self.leases:
             pairs = (f" {index} {_VM_LEASE + vm}" for index, vm in sorted(self.leases.items()))
             values["ALLOCATED"] = "".join(pairs)
@@ -76,6 +79,7 @@ class VNet(Thing):
 
     ranges: list[Range] = field(default_factory=list)
     cluster_ids: list[int] = field(default_factory=list)
+    detailed: bool = False  # shows what 7.4 added: TEMPLATE_ID, and NEXT_INDEX and SHARED of its ranges
 
     def clusters(self) -> list[int]:
         """Return its clusters."""
@@ -86,7 +90,7 @@ class VNet(Thing):
         for one in self.ranges:
             index = one.find(wanted)
             if index is not None:
-                one.leases[index] = vm
+                one.leases[index], one.next_index = vm, index + 1
                 self.touch()
                 return one.addresses(index)
         raise InternalError(f"Cannot get IP/MAC lease from virtual network {self.id}.")
@@ -117,6 +121,7 @@ class VNet(Thing):
             + text("STATE", 1)
             + text("PREV_STATE", 1)
             + tag("PARENT_NETWORK_ID", "")
+            + (tag("TEMPLATE_ID", "") if self.detailed else "")
             + text("VN_MAD", value("VN_MAD"))
             + "".join(_maybe(name, value(name)) for name in ("PHYDEV", "VLAN_ID", "OUTER_VLAN_ID"))
             + tag("VLAN_ID_AUTOMATIC", 0)
@@ -126,7 +131,7 @@ class VNet(Thing):
             + ids("UPDATED_VMS", self.holders())
             + "".join(ids(name, ()) for name in ("OUTDATED_VMS", "UPDATING_VMS", "ERROR_VMS"))
             + self.template.xml()
-            + tag("AR_POOL", "".join(one.xml() for one in self.ranges)),
+            + tag("AR_POOL", "".join(one.xml(detailed=self.detailed) for one in self.ranges)),
         )
 
 

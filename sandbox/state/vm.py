@@ -44,6 +44,7 @@ class VM(Thing):
     measured: dict[str, str] = field(default_factory=dict)  # what a test says of it
     schedule: list[ScheduledAction] = field(default_factory=list)
     faults: set[str] = field(default_factory=set)  # LCM states that will fail once
+    lost: bool = False  # the probe of its host says FAILURE of it
     journey: int = 0  # the number of its present chain of steps
 
     @property

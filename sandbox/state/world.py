@@ -3,11 +3,12 @@
 import hashlib
 from typing import Any
 
+from sandbox.release import Release
 from sandbox.state.access import Access
 from sandbox.state.cluster import Cluster
 from sandbox.state.document import Document
 from sandbox.state.hook import Hook
-from sandbox.state.host import Host
+from sandbox.state.host import Host, Machine
 from sandbox.state.network import VNet
 from sandbox.state.people import Group, User
 from sandbox.state.pools import Pool
@@ -48,7 +49,8 @@ OWN = 100  # clusters, groups and datastores that people make begin here
 class World:
     """The pools."""
 
-    def __init__(self, password: str) -> None:
+    def __init__(self, password: str, release: Release) -> None:
+        self.release = release
         self.access = Access()
         self.users: Pool[User] = Pool("USER", "USER_POOL")
         self.groups: Pool[Group] = Pool("GROUP", "GROUP_POOL")
@@ -84,6 +86,10 @@ class World:
         }
         return pools[name]
 
+    def machine(self) -> Machine:
+        """Return the machine of a new host, as this release's probes describe it."""
+        return Machine(static=dict(self.release.host_static), pci_devices=self.release.pci_devices)
+
     def _people(self, password: str) -> None:
         self.groups.add(Group(name="oneadmin"))
         self.groups.add(Group(name="users"))
@@ -98,6 +104,8 @@ class World:
         default = self.clusters.get(0)
         for name, kind, sizes, source in _STORES:
             store = Datastore(name=name, type=kind, template=Template.parse(source), cluster_ids=[0])
+            if kind == Datastore.SYSTEM:
+                store.template.merge(Template({k: [v] for k, v in self.release.system_datastore.items()}))
             store.total, store.free, store.used = sizes
             default.datastores.append(self.datastores.add(store).id)
 

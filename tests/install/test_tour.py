@@ -44,7 +44,7 @@ def test_what_is_left_running_can_be_ended(tmp_path: Path) -> None:
     stage = Stage(tmp_path / "kept")
     stage.folder.mkdir()
     stage.start()
-    assert stage.call("system.version") == "7.0.2"
+    assert stage.call("system.version") == "7.4.0"
     script = stage.leave()
     subprocess.run([script], capture_output=True, timeout=PATIENCE, check=True)
     assert not stage.folder.exists()

@@ -66,7 +66,7 @@ def test_sync(sandbox: Sandbox) -> None:
     subprocess.run(["onehost", "sync", "--force", "node-a1"], env=sandbox.env, check=True, timeout=PATIENCE)
     there = sandbox.location / "nodes/node-a1/var/tmp/one"
     assert (there / "vmm/kvm/fresh").read_text() == "new\n"
-    assert (there / "VERSION").read_text() == "7.0.2\n"
+    assert (there / "VERSION").read_text() == "7.4.0\n"
     sandbox.control("node", "node-a1", {"behaves": "refuse"})
     done = subprocess.run(
         ["onehost", "sync", "node-a1"], env=sandbox.env, check=False, timeout=PATIENCE, capture_output=True
