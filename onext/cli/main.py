@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "biscuit": ("onext.biscuit.commands:biscuit", "Tokens instead of passwords."),
     "doctor": ("onext.cli.doctor:doctor", "Is all installed, registered and reachable?"),
     "geo": ("hooks.geolocation.commands:geo", "Where hosts are."),
+    "ha": ("hooks.availability.commands:ha", "Fence failed hosts, restart their VMs elsewhere."),
     "power": ("hooks.power.commands:power", "Pack guests, power hosts off and on."),
     "start": ("onext.cli.switch:start", "Let a stopped part go on."),
     "status": ("onext.cli.status:status", "The worker, its queue, the last results."),

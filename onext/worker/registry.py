@@ -11,6 +11,8 @@ PARTS = {
     "geolocation": "hooks.geolocation.part",
     "targets": "hooks.targets.part",
     "power": "hooks.power.part",
+    "availability": "hooks.availability.part",
+    "events": "hooks.events.part",
 }
 
 

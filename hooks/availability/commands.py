@@ -1,0 +1,252 @@
+"""`onext ha`: what availability sees, would do, and did; confirming a death; pausing a cluster."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from hooks.availability import evidence, gather, observe
+from hooks.availability.evidence import Verdict
+from hooks.availability.model import Incident
+from hooks.availability.part import bmc_config, records, restricted, subject, timeline_folder, vm_groups
+from hooks.availability.placement import without_a_place
+from hooks.availability.policy import TEMPLATE_KEY, read
+from hooks.availability.records import CONFIRMATION, PAUSE, Order
+from onext import bounds
+from onext.cloud.model import Cluster, Host, Vm, scalar
+from onext.cloud.snapshot import Cloud
+from onext.command import front_end, json_option
+from onext.oned.documents import Documents
+from onext.part import Context
+from onext.table import Row, show
+
+HOOK = "host_error.rb"
+_LONGEST_LINE = 1 << 16
+
+
+@click.group("ha")
+def ha() -> None:
+    """Fence failed hosts and restart their VMs elsewhere."""
+
+
+def _host(cloud: Cloud, word: str) -> Host:
+    """Return the host that a word names by id or name; raise UsageError."""
+    for host in cloud.hosts.values():
+        if word in (str(host.id), host.name):
+            return host
+    raise click.UsageError(f"no host {word!r}; see `onehost list`")
+
+
+def _cluster(cloud: Cloud, word: str) -> Cluster:
+    for cluster in cloud.clusters.values():
+        if word in (str(cluster.id), cluster.name):
+            return cluster
+    raise click.UsageError(f"no cluster {word!r}; see `onecluster list`")
+
+
+@ha.command("status")
+@click.argument("host", required=False)
+@json_option
+@front_end
+def status(context: Context, host: str | None, *, as_json: bool) -> None:
+    """List incidents, or show the evidence about one HOST now (id or name)."""
+    if host is not None:
+        _show_evidence(context, host, as_json=as_json)
+        return
+    kept = records(context)
+    rows = [_row(one) for one in sorted(kept.incidents.values(), key=lambda one: one.first)]
+    rows += [{"id": n, "phase": "invalid", "reason": text} for n, text in sorted(kept.invalid.items())]
+    show(rows, ("id", "name", "phase", "since", "vms", "reason"), as_json=as_json)
+    if not rows and not as_json:
+        click.echo("No incident. `onext ha check` reports which losses the cloud can bear.")
+
+
+def _row(incident: Incident) -> Row:
+    settled = sum(entry.stage.value in ("running", "left", "gone") for entry in incident.entries)
+    return {
+        "id": incident.host,
+        "name": incident.name,
+        "phase": incident.phase.value,
+        "since": _stamp(incident.since),
+        "vms": f"{settled}/{len(incident.entries)}",
+        "reason": incident.reason,
+        "proof": incident.proof,
+        "entries": [
+            {"vm": e.vm, "stage": e.stage.value, "target": e.target, "reason": e.reason}
+            for e in incident.entries
+        ],
+    }
+
+
+def _stamp(when: float) -> str:
+    return datetime.fromtimestamp(when, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _show_evidence(context: Context, word: str, *, as_json: bool) -> None:
+    cloud, kept = context.cloud(), records(context)
+    host = _host(cloud, word)
+    found = gather.gather(subject(context, cloud, kept, host.id), bmc_config(context), context.settings)
+    verdict = evidence.judge(found)
+    rows = [
+        {
+            "source": one.source.value,
+            "finding": one.finding.value,
+            "detail": one.detail,
+            "verified": one.verified,
+        }
+        for one in found
+    ]
+    show(rows, ("source", "finding", "detail"), as_json=as_json)
+    if not as_json:
+        click.echo(f"{host.name}: {verdict.verdict.value}")
+
+
+@ha.command("check")
+@json_option
+@front_end
+def check(context: Context, *, as_json: bool) -> None:
+    """Report which single host's loss would leave VMs without a place; exit 1 if any would."""
+    cloud = context.cloud()
+    rows = list(_losses(context, cloud))
+    show(rows, ("cluster", "host", "vms", "without_a_place"), as_json=as_json)
+    if not as_json:
+        for line in _advice(context, cloud):
+            click.echo(line, err=True)
+    if any(row["without_a_place"] for row in rows):
+        raise SystemExit(1)
+
+
+def _losses(context: Context, cloud: Cloud) -> Iterator[Row]:
+    groups, trusted = vm_groups(cloud), restricted(cloud)
+    for number in context.settings.availability.clusters:
+        for host in cloud.hosts.values():
+            if host.cluster_id != number or not cloud.vms_by_host.get(host.id):
+                continue
+            lost = without_a_place(cloud, number, [host.id], groups, lambda vm: _priority(vm, trusted))
+            yield {
+                "cluster": number,
+                "host": host.name,
+                "vms": len(cloud.vms_by_host[host.id]),
+                "without_a_place": ",".join(map(str, lost)),
+            }
+
+
+def _priority(vm: Vm, trusted: bool) -> int:  # noqa: FBT001 - the only choice
+    text = scalar(vm.user_template, observe.PRIORITY) if trusted else ""
+    return bounds.whole(text, 1, 9) or 5
+
+
+def _advice(context: Context, cloud: Cloud) -> Iterator[str]:
+    settings = context.settings.availability
+    if not settings.clusters:
+        yield "no cluster is enabled: name them in `availability: clusters:` of onext.yaml"
+    for number in settings.clusters:
+        policy = read(observe.chosen(cloud, number, TEMPLATE_KEY), settings)
+        yield from policy.complaints
+        if policy.mode.value == "off":
+            yield f"cluster {number}: MODE is off; set {TEMPLATE_KEY} = [ MODE = advise ] in its template"
+    if not restricted(cloud):
+        yield "oned.conf does not restrict ONEXT_HA_*: priorities do not count; ./install.sh --configure"
+    if _competes(context):
+        yield f"{HOOK} is registered: it restarts VMs, too; delete that hook, or leave availability off"
+
+
+def _competes(context: Context) -> bool:
+    """Return whether OpenNebula's own fault tolerance hook is registered."""
+    pool = context.oned.document("hookpool.info", -2, -1, -1)
+    commands = [item.findtext("TEMPLATE/COMMAND", "") for item in pool.iterfind("HOOK")]
+    return any(command.endswith(HOOK) for command in commands)
+
+
+@ha.command("confirm")
+@click.argument("host")
+@click.option("--name", required=True, help="The host's name, typed once more.")
+@front_end
+def confirm(context: Context, host: str, name: str) -> None:
+    """Confirm that HOST is off, so that its VMs may start elsewhere. Its VMs start twice if it is not."""
+    cloud, kept = context.cloud(), records(context)
+    found = _host(cloud, host)
+    incident = kept.incidents.get(found.id)
+    if name != found.name:
+        raise click.UsageError(f"host {found.id} is named {found.name}, not {name}")
+    if incident is None:
+        raise click.ClickException(f"{found.name} has no incident: nothing to confirm")
+    items = gather.gather(subject(context, cloud, kept, found.id), bmc_config(context), context.settings)
+    judgement = evidence.judge(items)
+    if judgement.verdict in (Verdict.ALIVE, Verdict.DEGRADED, Verdict.ISOLATED):
+        raise click.ClickException(f"refused: {found.name} shows life: {judgement.reasons[0]}")
+    documents = Documents(context.oned, CONFIRMATION, context.now)
+    before = documents.get(found.id)
+    order = Order(getpass.getuser(), context.now(), incident.first)
+    documents.put(found.id, order, before.version if before else None)
+    click.echo(f"{found.name}: confirmed; its VMs start elsewhere in the next round (`onext ha status`)")
+
+
+@ha.command("pause")
+@click.argument("cluster")
+@front_end
+def pause(context: Context, cluster: str) -> None:
+    """Do nothing in CLUSTER until `onext ha resume`; what was begun is held."""
+    found = _cluster(context.cloud(), cluster)
+    documents = Documents(context.oned, PAUSE, context.now)
+    before = documents.get(found.id)
+    documents.put(found.id, Order(getpass.getuser(), context.now()), before.version if before else None)
+    click.echo(f"{found.name}: paused")
+
+
+@ha.command("resume")
+@click.argument("cluster")
+@front_end
+def resume(context: Context, cluster: str) -> None:
+    """End a pause of CLUSTER."""
+    found = _cluster(context.cloud(), cluster)
+    documents = Documents(context.oned, PAUSE, context.now)
+    before = documents.get(found.id)
+    if before is None:
+        click.echo(f"{found.name}: was not paused")
+        return
+    documents.remove(found.id, before.version)
+    click.echo(f"{found.name}: resumed")
+
+
+@ha.command("history")
+@click.argument("host", required=False)
+@json_option
+@front_end
+def history(context: Context, host: str | None, *, as_json: bool) -> None:
+    """Print the timelines of incidents on this server, or that of one HOST."""
+    folder = timeline_folder(context)
+    number = _host(context.cloud(), host).id if host else None
+    files = [folder / f"host-{number}.jsonl"] if number is not None else sorted(folder.glob("host-*.jsonl"))
+    rows = [row for file in files for row in _lines(file)]
+    rows.sort(key=lambda row: float(str(row["at"])))
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    shown = [{**row, "at": _stamp(float(str(row["at"]))), "text": "; ".join(_texts(row))} for row in rows]
+    show(shown, ("at", "host", "what", "text"), as_json=False)
+
+
+def _texts(row: Row) -> Sequence[str]:
+    lines = row.get("lines")
+    return [str(line) for line in lines] if isinstance(lines, list) else []
+
+
+def _lines(file: Path) -> Iterable[Row]:
+    """Read a timeline; lines that a full disk cut are left out."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as source:
+            for line in source:
+                try:
+                    found = json.loads(line[:_LONGEST_LINE])
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(found, dict) and isinstance(found.get("at"), int | float):
+                    yield found
+    except OSError:
+        return

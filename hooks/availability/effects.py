@@ -1,0 +1,276 @@
+"""The effects of availability on a real cloud: oned, the host's BMC, `virsh` and `onehost sync` over ssh."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from hooks.availability import observe
+from hooks.availability.evidence import Evidence
+from hooks.availability.gather import Subject, gather
+from hooks.availability.model import Incident, Vm
+from hooks.availability.records import CONFIRMATION, INCIDENT, Order
+from hooks.availability.vm_states import Course
+from hooks.availability.world import Failed
+from onext import log, process, ssh
+from onext.cloud import model, parse
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.errors import BmcError
+from onext.oned import stream
+from onext.oned.documents import Documents, Stored
+from onext.oned.errors import NotFound, OnedError, Refused
+from onext.part import Context
+from onext.xml import MalformedXML
+
+ENABLED, DISABLED = 0, 1  # arguments of one.host.status
+ADMIN = 3  # lock level
+SAVE, POWEROFF_HARD = 0, 2  # migration types
+RECOVER_FAILURE, RECREATE = 0, 4  # operations of one.vm.recover
+NO_DATASTORE = -1
+SSH_TIMEOUT, SYNC_TIMEOUT = 20.0, 120.0
+CLEAN_PAUSE = 5.0  # seconds between the two looks at libvirt
+_VIRSH = ("virsh", "--connect", "qemu:///system")
+_LIST = (*_VIRSH, "--readonly", "list", "--name", "--state-running", "--state-paused")
+_log = log.get("availability")
+T = TypeVar("T")
+
+
+@dataclass
+class Effects:
+    """What one server does, in the Raft term in which its round began."""
+
+    context: Context
+    config: BmcConfig
+    server: int
+    term: int
+    subjects: Callable[[int], Subject]
+    shared: frozenset[int]
+    trusted: bool
+    report: Callable[[int, str], None]
+    wake_host: Callable[[int], None]
+    folder: Path
+    fenced: Callable[[int], None] = lambda _: None
+    _stored: dict[int, Stored[Incident]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.incidents: Documents[Incident] = Documents(self.context.oned, INCIDENT, self.context.now)
+        self.confirmations: Documents[Order] = Documents(self.context.oned, CONFIRMATION, self.context.now)
+
+    def now(self) -> float:
+        """Return the Unix time."""
+        return self.context.now()
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that only advances, also while this machine is suspended."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def stopped(self) -> bool:
+        """Return whether the part is stopped."""
+        return self.context.stopped("availability")
+
+    def evidence(self, host: int) -> Sequence[Evidence]:
+        """Collect evidence now and keep it in the incident's timeline."""
+        found = gather(self.subjects(host), self.config, self.context.settings)
+        lines = [f"{one.source.value}: {one.finding.value} {one.detail}".strip() for one in found]
+        self._record(host, "evidence", lines)
+        return found
+
+    def incident(self, host: int) -> Incident | None:
+        """Read the record of a host's incident afresh; an invalid one authorises nothing."""
+        stored = _tried(lambda: self.incidents.get(host))
+        if stored is None:
+            return None
+        if stored.value is None:
+            raise Failed(stored.problem)
+        self._stored[host] = stored
+        return stored.value
+
+    def write(self, incident: Incident) -> None:
+        """Write a record, unless another server changed it since it was read."""
+        before = self._stored.get(incident.host)
+        if before is None:
+            before = _tried(lambda: self.incidents.get(incident.host))
+        version = before.version if before else None
+        self._stored[incident.host] = _tried(lambda: self.incidents.put(incident.host, incident, version))
+        self._record(incident.host, incident.phase.value, [incident.reason])
+        _log.info("host %d (%s): %s: %s", incident.host, incident.name, incident.phase.value, incident.reason)
+
+    def forget(self, host: int) -> None:
+        """Delete the record; the timeline stays."""
+        for documents in (self.incidents, self.confirmations):
+            stored = _tried(lambda documents=documents: documents.get(host))  # type: ignore[misc]
+            if stored is not None:
+                _tried(lambda d=documents, s=stored: d.remove(host, s.version))  # type: ignore[misc]
+        self._stored.pop(host, None)
+        self._record(host, "closed", [])
+
+    def vm(self, vm: int) -> Vm | None:
+        """Read a VM afresh."""
+        try:
+            element = stream.single(self.context.oned.source, "vm.info", vm, False)
+        except NotFound:
+            return None
+        except OnedError as error:
+            raise Failed(str(error)) from error
+        found = parse.safely(parse.vm, model.Vm, element)
+        if found is None or found.problem:
+            raise Failed(f"VM {vm} cannot be read: {found.problem if found else 'no id'}")
+        return observe.vm_of(found, self.shared, trusted=self.trusted)
+
+    def disable(self, host: int) -> None:
+        """Disable a host."""
+        self._call("host.status", host, DISABLED)
+
+    def enable(self, host: int) -> None:
+        """Enable a host."""
+        self._call("host.status", host, ENABLED)
+
+    def protect(self, vm: int) -> None:
+        """Clear RESCHED while the VM can still be changed, then lock it."""
+        found = self.vm(vm)
+        if found is None:
+            return
+        if found.resched and not found.lock:
+            self._call("vm.action", "unresched", vm)
+        if not found.lock:
+            self._call("vm.lock", vm, ADMIN, False)
+
+    def lock(self, vm: int, level: int) -> None:
+        """Lock a VM."""
+        self._call("vm.lock", vm, level, False)
+
+    def unlock(self, vm: int) -> None:
+        """Unlock a VM; one that is gone needs none."""
+        try:
+            self.context.oned.call("vm.unlock", vm)
+        except NotFound:
+            return
+        except OnedError as error:
+            raise Failed(str(error)) from error
+
+    def drop_plan(self, cluster: int) -> None:
+        """Delete OneDRS's plan; releases without the call have no plan either."""
+        try:
+            self.context.oned.call("cluster.plandelete", cluster)
+        except (NotFound, Refused):
+            return
+        except OnedError as error:
+            raise Failed(str(error)) from error
+
+    def fence(self, host: int, deadline: float) -> None:
+        """Cut the host's power unless the deadline has passed."""
+        if self.monotonic() > deadline:
+            raise Failed(f"host {host}: the order to power it off came too late")
+        settings = self.context.settings
+        timeout = min(settings.power.bmc_timeout, max(1.0, deadline - self.monotonic()))
+        self._record(host, "order", ["power off, hard"])
+        self.fenced(host)
+        try:
+            self.config.bmc(host, timeout=timeout, ssh_config=settings.geolocation.ssh_config).hard_off()
+        except BmcError as error:
+            self._record(host, "order failed", [str(error)])
+            _log.warning("host %d: its BMC did not accept the order: %s", host, error)  # its state decides
+
+    def wake(self, host: int) -> None:
+        """Ask power management to wake a host."""
+        self.wake_host(host)
+
+    def start(self, vm: int, target: int, course: Course) -> None:
+        """Start a VM elsewhere: oned checks capacity, and the disks stay in their datastore."""
+        if course is Course.RECREATE:
+            self._call("vm.recover", vm, RECREATE)
+            return
+        found = self.vm(vm)
+        kind = POWEROFF_HARD if found is not None and found.pci else SAVE
+        self._call("vm.migrate", vm, target, False, True, NO_DATASTORE, kind)
+
+    def recover(self, vm: int) -> None:
+        """Report the VM's last step to oned as failed."""
+        self._call("vm.recover", vm, RECOVER_FAILURE)
+
+    def resume(self, vm: int) -> None:
+        """Resume a VM on its host."""
+        self._call("vm.action", "resume", vm)
+
+    def clean(self, host: int) -> bool:
+        """Look at libvirt twice; destroy VMs that oned has RUNNING elsewhere; then sync the drivers."""
+        for turn in range(2):
+            if turn:
+                time.sleep(CLEAN_PAUSE)
+            foreign = [vm for vm in self._running(host) if self._elsewhere(vm, host)]
+            for vm in foreign:
+                self._destroy(host, vm)
+            if foreign:
+                return False
+        self._sync(host)
+        return True
+
+    def _running(self, host: int) -> list[int]:
+        name = self.subjects(host).name
+        try:
+            done = ssh.run(
+                name, _LIST, timeout=SSH_TIMEOUT, config=self.context.settings.geolocation.ssh_config
+            )
+        except (process.CommandError, ValueError) as error:
+            raise Failed(f"host {host}: its libvirt could not be asked: {error}") from error
+        names = done.stdout.decode("utf-8", "replace").split()
+        numbers = [word.removeprefix("one-") for word in names if word.startswith("one-")]
+        return [
+            int(number) for number in numbers if number.isascii() and number.isdecimal() and len(number) < 10
+        ]
+
+    def _elsewhere(self, vm: int, host: int) -> bool:
+        """Return whether oned has a VM on another host; raise Failed where a person has to decide."""
+        found = self.vm(vm)
+        if found is None or found.host == host:
+            return False
+        if (found.state, found.lcm) != (3, 3):
+            raise Failed(f"VM {vm} runs on host {host}, and oned has it on host {found.host}, not RUNNING")
+        return True
+
+    def _destroy(self, host: int, vm: int) -> None:
+        self._record(host, "stale VM", [f"VM {vm} runs elsewhere and is destroyed here"])
+        _log.warning("host %d: VM %d runs elsewhere: its old instance is destroyed", host, vm)
+        words = [*_VIRSH, "destroy", f"one-{vm}"]
+        try:
+            name = self.subjects(host).name
+            ssh.run(name, words, timeout=SSH_TIMEOUT, config=self.context.settings.geolocation.ssh_config)
+        except (process.CommandError, ValueError) as error:
+            raise Failed(f"host {host}: VM {vm} was not destroyed: {error}") from error
+
+    def _sync(self, host: int) -> None:
+        tool = self.context.paths.bin / "onehost"
+        argv = [str(tool) if tool.exists() else "onehost", "sync", "--force", self.subjects(host).name]
+        try:
+            process.run(argv, timeout=SYNC_TIMEOUT)
+        except process.CommandError as error:
+            raise Failed(f"host {host}: its drivers were not synced: {error}") from error
+
+    def alarm(self, host: int, text: str) -> None:
+        """Report to people."""
+        self._record(host, "alarm", [text])
+        self.report(host, text)
+
+    def _call(self, method: str, *arguments: object) -> None:
+        _tried(lambda: self.context.oned.call(method, *arguments))
+
+    def _record(self, host: int, what: str, lines: Sequence[str]) -> None:
+        """Append to the timeline; a full disk never stops a fencing."""
+        entry = {"at": self.now(), "host": host, "what": what, "lines": [line[:400] for line in lines]}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / f"host-{host}.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            _log.warning("the timeline of host %d was not written: %s", host, error)
+
+
+def _tried(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except (OnedError, MalformedXML) as error:
+        raise Failed(str(error)) from error

@@ -1,0 +1,71 @@
+"""The light probe tells hosts whose sshd greets from those that are silent, all within one deadline."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hooks.availability import probe
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def servers() -> Iterator[dict[str, tuple[str, int]]]:
+    """Listen as an sshd, as a hung process, as another protocol, and nowhere."""
+    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in ("ssh", "hung", "http")}
+    greetings = {"ssh": b"SSH-2.0-OpenSSH_9.2\r\n", "http": b"HTTP/1.1 400\r\n"}
+    held: list[socket.socket] = []
+
+    def serve(name: str) -> None:
+        try:
+            while True:
+                connection, _ = sockets[name].accept()
+                connection.sendall(greetings[name])
+                held.append(connection)
+        except OSError:
+            return
+
+    threads = [threading.Thread(target=serve, args=(name,), daemon=True) for name in greetings]
+    for thread in threads:
+        thread.start()
+    closed = socket.create_server(("127.0.0.1", 0))
+    nowhere = closed.getsockname()[1]
+    closed.close()
+    yield {name: ("127.0.0.1", one.getsockname()[1]) for name, one in sockets.items()} | {
+        "closed": ("127.0.0.1", nowhere)
+    }
+    for one in (*sockets.values(), *held):
+        one.shutdown(socket.SHUT_RDWR) if one in held else None
+        one.close()
+
+
+def test_only_a_greeting_of_sshd_shows_life(servers: dict[str, tuple[str, int]]) -> None:
+    """A hung host accepts connections in its kernel and answers nothing."""
+    names = list(servers)
+    began = time.monotonic()
+    found = probe.greetings({n: servers[name] for n, name in enumerate(names)}, timeout=1.0)
+    assert {name: found[n] for n, name in enumerate(names)} == {
+        "ssh": True,
+        "hung": False,
+        "http": False,
+        "closed": False,
+    }
+    assert time.monotonic() - began < 30.0  # ends at all
+
+
+def test_silence_is_counted_by_a_clock_that_only_advances() -> None:
+    """A jump of the time of day must not make every host suspect."""
+    clock = [100.0]
+    heard = probe.Heard(lambda: clock[0])
+    heard.note({1: False, 2: True})
+    assert heard.silent(1) == 0.0, "a host is not suspected by the first probe of a new process"
+    clock[0] = 150.0
+    heard.note({1: False, 2: True})
+    assert (heard.silent(1), heard.silent(2)) == (50.0, 0.0)
+    heard.note({2: True})
+    assert heard.silent(1) == 0.0
