@@ -49,6 +49,11 @@ class Guest:
         """Return the file behind the serial port."""
         return self.folder / f"{self.name}.serial"
 
+    @property
+    def number(self) -> str:
+        """Return OpenNebula's id of the VM, which names its folder in a datastore."""
+        return self.name.partition("-")[2]
+
     def xml(self) -> str:
         """Return libvirt's definition.
 

@@ -12,9 +12,32 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 DRIVER = HERE.parent.parent / "drivers" / "vmm" / "migrate"
+STOCK = Path(os.environ["ONEXT_LAB_MIGRATE"]) if os.environ.get("ONEXT_LAB_MIGRATE") else None
+RUBYLIB = "RUBYLIB=/var/tmp/one/ruby"
 UID = 9869
 PATH = "/usr/local/bin:/usr/bin:/bin"
 ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def real_scripts(folder: Path, to: Path) -> None:
+    """Place a release's own scripts as on a node: `folder` holds /var/tmp/one, or the source tree's remotes."""
+    for name in ("vmm", "DriverLogger.rb", "scripts_common.sh"):
+        part = folder / name
+        if part.is_dir():
+            shutil.copytree(part, to / name, dirs_exist_ok=True)
+        elif part.exists():
+            shutil.copy(part, to / name)
+    if (folder / "kvm").is_dir():  # src/vmm_mad/remotes
+        shutil.copytree(folder / "kvm", to / "vmm/kvm", dirs_exist_ok=True)
+        shutil.copytree(folder / "lib", to / "vmm/lib", dirs_exist_ok=True)
+        shutil.copy(folder / "lib/kvm/opennebula_vm.rb", to / "vmm/kvm")
+        logger = folder.parents[1] / "mad/ruby/DriverLogger.rb"
+        if logger.exists():
+            shutil.copy(logger, to)
+    # Packages replace this line by the paths of their gems, of which migrate needs none
+    paths = to / "ruby/load_opennebula_paths.rb"
+    paths.parent.mkdir(exist_ok=True)
+    paths.write_text("# nothing: see tests/lab/node.py\n")
 
 
 def until(true: Callable[[], object], seconds: float, what: str) -> None:
@@ -58,6 +81,7 @@ class Node:
             "USER=oneadmin",
             f"PATH={PATH}",
             "LANG=C",
+            RUBYLIB,
         ]
         return [*enter, *as_user, *home, *_pairs(env), *words]
 
@@ -162,12 +186,36 @@ class Node:
         shutil.copytree(
             DRIVER / "onext_migrate", kvm / "onext_migrate", ignore=shutil.ignore_patterns("__pycache__")
         )
+        if STOCK:
+            real_scripts(STOCK, self.folder / "vartmp/one")
+            (kvm / "migrate").rename(kvm / "migrate_default")
+        else:
+            shutil.copy(HERE / "bin/migrate_default", kvm / "migrate_default")
         shutil.copy(DRIVER / "migrate", kvm / "migrate")
-        shutil.copy(HERE / "bin/migrate_default", kvm / "migrate_default")
         probes = self.folder / "vartmp/one/im/kvm-probes.d/host/system"
         shutil.copytree(DRIVER / "probe", probes)
         self.configure()
         _own(self.folder / "vartmp/one")
+
+    @property
+    def stock(self) -> Path:
+        """Return OpenNebula's own migrate, or what stands in for it."""
+        return self.folder / "vartmp/one/vmm/kvm/migrate_default"
+
+    def call_virsh_by_path(self, domain: str = "") -> None:
+        """Let OpenNebula's own migrate call virsh by its path, for one domain or for all."""
+        if STOCK:
+            library = self.stock.with_name("opennebula_vm.rb")
+            path = f"#{{@domain == '{domain}' ? '/usr/bin/' : ''}}" if domain else "/usr/bin/"
+            command = 'capture3("#{virsh} #{cmd}'
+            text = library.read_text()
+            assert command in text
+            library.write_text(text.replace(command, command.replace("#{virsh}", path + "#{virsh}")))
+            return
+        text = self.stock.read_text()
+        condition = f'if [ "$domain" = {domain or "$domain"} ]; then here="/usr/bin/$here"; fi\ndisks= extra='
+        assert "disks= extra=" in text
+        self.stock.write_text(text.replace("disks= extra=", condition))
 
     def configure(self, conf: str = "", kvmrc: str = "", clusters: str = "") -> None:
         """Write onext-migrate.conf, kvmrc and the map of clusters."""
@@ -186,6 +234,7 @@ class Node:
         raw.write_bytes((marker.encode() + os.urandom(16)).ljust(512, b".") * (2048 * megabytes))
         image = self.on_host(path)
         image.parent.mkdir(parents=True, exist_ok=True)
+        (image.parent / "vm.xml").write_text("<VM/>\n")  # OpenNebula copies *.xml, and fails without one
         subprocess.run(
             ["qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", str(raw), str(image)], check=True
         )
@@ -257,7 +306,7 @@ class Node:
         shutil.rmtree(etc / "ssh/sshd_config.d", ignore_errors=True)
         (etc / "ssh/sshd_config").write_text(
             "PermitRootLogin no\nUsePAM no\nUseDNS no\nPidFile /run/sshd.pid\nMaxStartups 50\nSubsystem sftp internal-sftp\n"
-            "HostKey /etc/ssh/ssh_host_ed25519_key\n"
+            f"HostKey /etc/ssh/ssh_host_ed25519_key\nSetEnv {RUBYLIB}\n"
         )
         for old in (etc / "ssh").glob("ssh_host_*"):
             old.unlink()

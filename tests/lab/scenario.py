@@ -11,14 +11,17 @@ from tests.lab.node import Done, Node
 DRIVER = "/var/tmp/one/vmm/kvm/migrate"
 
 
-def action_xml(guest: Guest, cluster: str = "100") -> bytes:
+def action_xml(vm: Guest, cluster: str = "100", *, datastore: str = "0", features: str = "") -> bytes:
     """Return what OpenNebula gives the driver on standard input, as far as anybody reads it."""
-    shared = "NO" if guest.disk else "YES"
+    shared = "NO" if vm.disk else "YES"
+    folder = "/var/lib/one/datastores"
     return (
-        f"<VMM_DRIVER_ACTION_DATA><DEPLOY_ID>{guest.name}</DEPLOY_ID>"
-        f"<DISK_TARGET_PATH>/var/lib/one/datastores/0/{guest.name}</DISK_TARGET_PATH>"
-        f"<VM><HISTORY_RECORDS><HISTORY><CID>{cluster}</CID></HISTORY></HISTORY_RECORDS></VM>"
-        f"<DATASTORE><TEMPLATE><SHARED>{shared}</SHARED></TEMPLATE></DATASTORE></VMM_DRIVER_ACTION_DATA>"
+        f"<VMM_DRIVER_ACTION_DATA><DEPLOY_ID>{vm.name}</DEPLOY_ID>"
+        f"<DISK_TARGET_PATH>{folder}/{datastore}/{vm.number}</DISK_TARGET_PATH>"
+        f"<VM><TEMPLATE><FEATURES>{features}</FEATURES></TEMPLATE>"
+        f"<HISTORY_RECORDS><HISTORY><CID>{cluster}</CID></HISTORY></HISTORY_RECORDS></VM>"
+        f"<DATASTORE><BASE_PATH>{folder}/0</BASE_PATH><TEMPLATE><SHARED>{shared}</SHARED></TEMPLATE>"
+        "</DATASTORE></VMM_DRIVER_ACTION_DATA>"
     ).encode()
 
 
@@ -43,7 +46,7 @@ class Result:
 
 def arguments(guest: Guest, source: Node, destination: str) -> list[str]:
     """Return the driver's command line."""
-    return [DRIVER, guest.name, destination, source.name, "1", source.name]
+    return [DRIVER, guest.name, destination, source.name, guest.number, source.name]
 
 
 def migrate(

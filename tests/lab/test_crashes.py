@@ -260,7 +260,7 @@ def test_destination_dies_in_mid_stream(lab: Laboratory, guest: Guest) -> None:
 
 def test_destination_out_of_space(lab: Laboratory) -> None:
     """A copy of local disks that does not fit ends with the guest, and its disk, where they were."""
-    disk = "/var/lib/one/datastores/0/one-1/disk.0"
+    disk = "/var/lib/one/datastores/0/1/disk.0"
     guest = lab.guest("one-1", disk=disk)
     lab.a.marked_disk(disk, guest.marker)
     lab.boot(guest, lab.a)

@@ -106,8 +106,7 @@ def test_kvmrc_does_not_lead_around_the_tunnel(lab: Laboratory, guest: Guest) ->
 def test_a_bypass_is_an_error_in_the_log(lab: Laboratory, guest: Guest) -> None:
     """A migration beside the tunnel must never look like one through it."""
     # A script that calls virsh by its path is beyond our reach, and must not be beyond our sight
-    stock = lab.a.folder / "vartmp/one/vmm/kvm/migrate_default"
-    stock.write_text(stock.read_text().replace("$here migrate", "/usr/bin/$here migrate"))
+    lab.a.call_virsh_by_path()
     result = migrate(guest, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert re.search(r"ERROR: migrate: BYPASS: \d+\.\d MB", result.log)
@@ -115,9 +114,8 @@ def test_a_bypass_is_an_error_in_the_log(lab: Laboratory, guest: Guest) -> None:
 
 def test_the_truth_beats_the_exit_code(lab: Laboratory, guest: Guest) -> None:
     """OpenNebula's own migrate returns 1 after a success when its time synchronisation fails."""
-    after = lab.a.folder / "vartmp/one/vmm/kvm/after_virsh"
-    after.write_text("#!/bin/sh\nexit 1\n")
-    after.chmod(0o755)
+    with lab.a.stock.open("a") as file:
+        file.write("\nexit 1\n")  # both Ruby and a shell
     result = migrate(guest, lab.a, lab.b)
     assert result.done.exit_code == 0
     assert "though OpenNebula's own migrate ended with 1" in result.log
@@ -142,9 +140,7 @@ def test_a_bypass_cannot_hide_behind_another_migration(lab: Laboratory, guest: G
     lab.boot(other, lab.a)
     for node in lab.nodes:
         node.configure(conf='BANDWIDTH="40"\n')
-    stock = lab.a.folder / "vartmp/one/vmm/kvm/migrate_default"
-    beside = 'if [ "$domain" = one-2 ]; then here="/usr/bin/$here"; fi\ndisks= extra='
-    stock.write_text(stock.read_text().replace("disks= extra=", beside))
+    lab.a.call_virsh_by_path("one-2")
     running = [start(one, lab.a, lab.b) for one in (guest, other)]
     results = [finish(process) for process in running]
     assert [one.done.exit_code for one in results] == [0, 0], results

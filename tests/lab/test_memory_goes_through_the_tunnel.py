@@ -38,7 +38,7 @@ def test_there_and_back(combination: tuple[bool, bool, int, bool], use_lab: Open
     lab = use_lab(Network(ovs=ovs, mtu=mtu))
     for node in lab.nodes:
         node.configure(conf='ON_TUNNEL_FAILURE="refuse"\n')
-    disk = "/var/lib/one/datastores/0/one-1/disk.0" if local else ""
+    disk = "/var/lib/one/datastores/0/1/disk.0" if local else ""
     guest = lab.guest("one-1", disk=disk)
     if local:
         lab.a.marked_disk(disk, guest.marker)

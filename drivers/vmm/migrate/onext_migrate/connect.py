@@ -4,8 +4,8 @@ import os
 import time
 from typing import List, NamedTuple, Optional, Tuple
 
-from . import echo, log, tunnel_ovs, underlay
-from .errors import TakenError, TunnelError
+from . import echo, lease, log, tunnel_ovs, underlay
+from .errors import TakenError, TunnelError, UnsafeError
 from .held import End, FarEnd, NearEnd
 from .hold import PROTOCOL
 from .identity import SALTS, Identity, identify
@@ -73,16 +73,20 @@ class Tunnel:
 
 def open_tunnel(destination: str, domain: str, settings: Settings, folder: str, uri: str) -> Tunnel:
     """Open a tunnel to another host; raise TunnelError with the reason when none of the datapaths works."""
-    to_far = os.pipe()
-    near = NearEnd(uri, to_far)  # forked first, so that it inherits nothing else of ssh's
-    ends: List[End] = [near]
+    ends: List[End] = []
     try:
+        lease.ensure_folder(lease.FOLDER)
+        to_far = os.pipe()
+        near = NearEnd(uri, to_far)  # forked first, so that it inherits nothing else of ssh's
+        ends.append(near)
         far = FarEnd(destination, folder, to_far)  # all that follows is done while ssh connects
         ends.append(far)
         return _try_datapaths(near, far, underlay.way_to(destination, settings.underlay), domain, settings)
-    except BaseException:
+    except BaseException as error:
         for end in ends:
             end.hang_up()
+        if isinstance(error, OSError):  # no process, no descriptor, no room on the disk
+            raise TunnelError(f"{os.uname()[1]}: {error}") from error
         raise
 
 
@@ -91,7 +95,7 @@ def _try_datapaths(near: End, far: End, way: Underlay, domain: str, settings: Se
     for kind in _kinds(settings):
         try:
             return _try_salts(near, far, way, kind, domain, settings)
-        except Closed:
+        except (Closed, UnsafeError):
             raise
         except TunnelError as error:
             log.info(f"no {kind} tunnel: {error}")

@@ -15,6 +15,10 @@ class TunnelError(MigrateError):
     """The tunnel cannot be had: migrate directly or refuse, as ON_TUNNEL_FAILURE says."""
 
 
+class UnsafeError(TunnelError):
+    """What guards tunnels on a host is not as it must be: refuse, whatever ON_TUNNEL_FAILURE says."""
+
+
 class TakenError(TunnelError):
     """Name, VNI or address are taken on this host: another salt may do."""
 

@@ -24,7 +24,10 @@ def guard(group: int, domain: str, uri: str = virsh.URI, reap: Callable[[], obje
         reap()
         if not alive(group):
             return
-        if virsh.state(domain, uri).postcopy:
+        state = virsh.state(domain, uri)
+        if state.name == "absent":
+            return  # it has arrived: OpenNebula's script copies snapshots and resumes it
+        if state.postcopy:
             end = time.monotonic() + _GRACE
             time.sleep(0.5)
             continue

@@ -4,11 +4,11 @@ import os
 import select
 import signal
 import subprocess
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Type
 
 from . import hold
 from .door import environment
-from .errors import TakenError, TunnelError
+from .errors import TakenError, TunnelError, UnsafeError
 from .lines import Closed, Lines, Message
 from .ssh import SSH, quick_key_exchange
 from .waiting import until
@@ -50,9 +50,7 @@ class End:
             self._gone = True  # a late answer would be taken for the next question's
             raise Closed(f"{self.where}: no answer within {seconds:g} s")
         if "error" in answer:
-            kind = TakenError if answer.get("taken") else TunnelError
-            said = answer["error"]
-            raise kind(f"{self.where}: {said}")
+            raise _error(answer)(f"{self.where}: {answer['error']}")
         return answer
 
     @property
@@ -135,6 +133,12 @@ class FarEnd(End):
         self._process.wait()
         if self._process.stderr:
             self._process.stderr.close()
+
+
+def _error(answer: Message) -> Type[TunnelError]:
+    if answer.get("unsafe"):
+        return UnsafeError
+    return TakenError if answer.get("taken") else TunnelError
 
 
 def far_command(host: str, folder: str, words: Sequence[str]) -> List[str]:

@@ -16,7 +16,7 @@ import time
 from typing import Callable, Dict, List, Optional
 
 from . import device, echo, ledger, log, place, proof, tunnel, underlay, virsh
-from .errors import MigrateError, TakenError, TunnelError
+from .errors import MigrateError, TakenError, TunnelError, UnsafeError
 from .guard import guard
 from .identity import SALTS, identify
 from .lease import Lease
@@ -41,9 +41,11 @@ def serve(lines: Lines, uri: str = virsh.URI) -> int:
             exit_code = Holder(lines, plan, str(request.get("domain", "")), uri, wish).run()
         except Closed:
             return exit_code
+        except OSError as error:  # no room for locks, no descriptors
+            lines.send({"error": str(error)})
         except (TunnelError, ValueError) as error:
-            taken = isinstance(error, TakenError)
-            lines.send({"error": str(error), "taken": taken, "speaks": [PROTOCOL, PREVIOUS]})
+            kinds = {"taken": isinstance(error, TakenError), "unsafe": isinstance(error, UnsafeError)}
+            lines.send({"error": str(error), "speaks": [PROTOCOL, PREVIOUS], **kinds})
 
 
 def read_request(request: Message) -> Plan:

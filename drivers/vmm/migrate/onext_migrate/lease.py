@@ -12,7 +12,7 @@ import os
 import stat
 from typing import Callable, Iterator, Optional
 
-from .errors import TunnelError
+from .errors import TunnelError, UnsafeError
 from .waiting import until
 
 FOLDER = "/var/tmp/onext-migrate"  # noqa: S108 (checked before use: ensure_folder); of this host (a home may be on NFS), not below what onehost sync deletes
@@ -77,12 +77,14 @@ def users(name: str, folder: str = FOLDER) -> bool:
 
 
 def ensure_folder(folder: str) -> None:
-    """Make the folder of locks, or refuse one that somebody else made to mislead us."""
+    """Make the folder of locks; raise UnsafeError for one that another account made."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise TunnelError(f"{folder}: must be a folder of our own user with mode 0700: remove it")
+        owner = f"uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}"
+        wanted = f"it must be a folder of uid {os.geteuid()} with mode 0700"
+        raise UnsafeError(f"{folder} ({owner}): {wanted}: remove it as root on {os.uname()[1]}")
 
 
 @contextlib.contextmanager

@@ -1,8 +1,10 @@
-"""The commands: `migrate` for OpenNebula, `hold` for the other end, the rest for `onext tunnel` over ssh.
+"""The commands: `migrate` for OpenNebula, `virsh` for its script, `hold` for the far end, others for people.
 
 Each command's room is imported when it is asked for: the far end waits for every millisecond of a start.
 """
 
+import os
+import pwd
 from importlib import import_module
 from typing import List
 
@@ -11,6 +13,7 @@ from .errors import MigrateError
 
 _COMMANDS = {
     "migrate": "opennebula",
+    "virsh": "virsh_wrapper",
     "hold": "hold",
     "list": "node_commands",
     "reap": "node_commands",
@@ -27,8 +30,22 @@ def main(arguments: List[str]) -> int:
         log.error(f"{command!r}: one of {', '.join(sorted(_COMMANDS))} is expected")
         return 2
     try:
-        room = import_module("." + _COMMANDS[command], __package__)
-        return int(getattr(room, command)(arguments[1:]))
-    except (MigrateError, OSError) as error:
+        _become_owner()
+        module = import_module("." + _COMMANDS[command], __package__)
+        name = "virsh_command" if command == "virsh" else command
+        return int(getattr(module, name)(arguments[1:]))
+    except (MigrateError, OSError, KeyError) as error:
         log.error(str(error))
         return 1
+
+
+def _become_owner() -> None:
+    """Work as the owner of this folder where root calls: root's locks and keys would be in oneadmin's way."""
+    owner = os.stat(os.path.dirname(os.path.abspath(__file__))).st_uid
+    if os.geteuid() != 0 or owner == 0:
+        return
+    account = pwd.getpwuid(owner)
+    os.initgroups(account.pw_name, account.pw_gid)
+    os.setgid(account.pw_gid)
+    os.setuid(owner)
+    os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)

@@ -6,9 +6,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from typing import List, Optional, Tuple
+from typing import IO, Iterator, List, Optional, Tuple
 
-from . import device, guard, log, outcome, proof, virsh
+from . import device, guard, log, outcome, processes, proof, virsh, virsh_options, wrapper_files
 from . import settings as conf
 from .action import Action
 from .connect import Tunnel
@@ -18,18 +18,18 @@ from .settings import Settings
 from .ssh import SSH
 from .virsh import Job, State
 from .watchdog import ABORT, MEND, Sight, Watchdog
+from .wrapper_files import Order, Report
 
 _LOOK = 1.0  # seconds between two looks of the watchdog
 _PATIENCE = 60.0  # seconds for OpenNebula's own migrate to end after its job was aborted
+_PATIENCE_BEFORE = 5.0  # the same where there was no job: files are copied, or virsh hangs in connecting
 
 
 def directly(action_xml: bytes, arguments: List[str], here: Node) -> int:
     """Become OpenNebula's own migrate: as if we were not there. Returns only when that cannot be."""
-    with tempfile.TemporaryFile() as file:
-        file.write(action_xml)
-        file.seek(0)
-        os.dup2(file.fileno(), 0)
     try:
+        with payload(action_xml) as file:
+            os.dup2(file.fileno(), 0)
         os.execv(  # noqa: S606 (no shell is wanted)
             here.stock, [here.stock, *arguments]
         )
@@ -38,19 +38,50 @@ def directly(action_xml: bytes, arguments: List[str], here: Node) -> int:
     return 1
 
 
+@contextlib.contextmanager
+def payload(xml: bytes) -> Iterator[IO[bytes]]:
+    """Give a file that holds the action's XML, in memory where no disk has room for it; raise OSError."""
+    try:
+        file = _filled(xml, None)
+    except OSError:
+        file = _filled(xml, "/dev/shm")  # noqa: S108 (a file without a name)
+    with file:
+        yield file
+
+
+def _filled(xml: bytes, folder: Optional[str]) -> IO[bytes]:
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the caller closes it)
+    try:
+        file.write(xml)
+        file.seek(0)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
 class Migration:
     """A migration through an open tunnel."""
 
     def __init__(self, action: Action, settings: Settings, tunnel: Tunnel, here: Node) -> None:
         self._action, self._settings, self._tunnel, self._node = action, settings, tunnel, here
+        self._told = False  # a signal asked for an end
         self._stopped = ""  # why the migration is being ended, "" while it is not
-        self._present = here.kvmrc.get("MIGRATE_OPTIONS", os.environ.get("MIGRATE_OPTIONS", ""))
-        self._postcopy_after = conf.postcopy_after(settings, self._present)  # 0: not, or not any more
+        self._kvmrc = here.kvmrc.get("MIGRATE_OPTIONS", os.environ.get("MIGRATE_OPTIONS", ""))
+        self._postcopy_after = conf.postcopy_after(settings, self._kvmrc)  # 0: not, or not any more
+        self._folder = ""  # what the driver and the virsh wrapper share
+        self._report = Report()
+        self._seen_job = self._warned = False
 
     def run(self) -> int:
-        """Run it to its end; return the exit code that tells the truth about the guest."""
+        """Run it to its end; return the exit code that tells the truth about the VM.
+
+        Raise TunnelError when it could not be started.
+        """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._stop("the driver was told to end"))
+            signal.signal(number, lambda *_: self._tell_to_end())
+        if self._obstacle():
+            return 1
         sent, started = device.sent_bytes(self._tunnel.name), time.monotonic()
         process = self._start()
         try:
@@ -59,35 +90,49 @@ class Migration:
             guard.guard(process.pid, self._action.domain, self._node.uri, process.poll)
             raise
         seconds = time.monotonic() - started
+        self._read_report()
         truth = self._settle(process.returncode)
-        self._report(process.returncode, truth)
+        wrapper_files.remove(self._folder)
+        self._log_outcome(process.returncode, truth)
         if truth.migrated:
             self._prove(sent, seconds)
         return truth.exit_code
 
+    def _obstacle(self) -> bool:
+        """Log why nothing may be started: OpenNebula's script would remove a VM of this name there."""
+        there = self._state_there()
+        where = self._action.destination
+        if there.name == "unknown":
+            log.error(f"libvirt on {where} does not answer: not migrated ({there.reason})")
+        elif there.name != "absent":
+            log.error(f"{where} has a VM {self._action.domain} already ({there.name}): not migrated")
+        return there.name != "absent"
+
     def _start(self) -> "subprocess.Popen[bytes]":
         shim = os.path.join(self._node.folder, "bin")
-        options = conf.virsh_options(self._settings, self._action.destination, self._present)
-        options += ["--migrateuri", self._tunnel.migrate_uri, "--listen-address", self._tunnel.listen_address]
-        path = os.pathsep.join([shim, os.environ.get("PATH", "/usr/bin:/bin")])
-        environment = dict(
-            os.environ,
-            PATH=path,
-            ONEXT_SHIM=shim,
-            ONEXT_DRIVER=str(os.getpid()),
-            ONEXT_OPTIONS=" ".join(options),
-        )
-        with tempfile.TemporaryFile() as file:
-            file.write(self._action.xml)
-            file.seek(0)
-            process = subprocess.Popen(
-                [self._node.stock, *list(self._action.arguments)],
-                stdin=file,
-                env=environment,
-                start_new_session=True,
-            )
+        try:
+            self._folder = wrapper_files.create(self._order())
+            path = os.pathsep.join([shim, os.environ.get("PATH", "/usr/bin:/bin")])
+            environment = dict(os.environ, PATH=path, ONEXT_SHIM=shim)
+            environment[wrapper_files.VARIABLE] = self._folder
+            with payload(self._action.xml) as file:
+                process = subprocess.Popen(
+                    [self._node.stock, *list(self._action.arguments)],
+                    stdin=file,
+                    env=environment,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            wrapper_files.remove(self._folder)
+            raise TunnelError(f"{self._node.stock} cannot be started: {error}") from error
         self._tunnel.near.ask({"do": "guard", "group": process.pid})
         return process
+
+    def _order(self) -> Order:
+        tunnel, wishes = self._tunnel, conf.wishes(self._settings)
+        ends = virsh_options.Tunnel(tunnel.migrate_uri, tunnel.listen_address, self._action.destination)
+        start = wrapper_files.process_start(os.getpid())
+        return Order(os.getpid(), start, self._node.uri, self._action.shared, self._kvmrc, wishes, ends)
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         watchdog = Watchdog(self._settings.no_progress, self._settings.dead_tunnel)
@@ -95,24 +140,61 @@ class Migration:
         look = time.monotonic() + _LOOK
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.25)
+                process.wait(0.25 if self._report.called or not self._settings.refuse else 0.05)
                 return
             now = time.monotonic()
+            self._check_wrapper(process.pid)
             if now >= look:
-                self._look(watchdog)
+                self._look(watchdog, process.pid)
                 look = time.monotonic() + _LOOK
+            if self._told and not self._stopped:
+                self._end_as_told()
             if self._stopped:
-                end = end or now + _PATIENCE
+                end = end or now + (_PATIENCE if self._seen_job else _PATIENCE_BEFORE)
                 self._abort(process, now > end)
 
-    def _look(self, watchdog: Watchdog) -> None:
+    def _check_wrapper(self, process: int) -> None:
+        """Notice a script that calls another virsh than the wrapper: it migrates beside the tunnel."""
+        if not self._report.called:
+            self._read_report()
+        if not self._report.called and processes.runs_virsh_migrate(process):
+            self._bypassed(process)
+
+    def _bypassed(self, process: int) -> None:
+        if self._stopped or self._warned:
+            return
+        why = "OpenNebula's migrate called another virsh than the driver's wrapper (a PATH in kvmrc?)"
+        if self._settings.refuse:
+            self._stop(why)
+            virsh.abort(self._action.domain, self._node.uri)
+            guard.stop(process)
+            return
+        self._warned = True
+        log.warning(f"{why}: the migration goes beside the tunnel")
+
+    def _read_report(self) -> None:
+        notes = len(self._report.notes)
+        self._report = wrapper_files.read_report(self._folder)
+        for note in self._report.notes[notes:]:
+            log.warning(note)
+        if self._report.called and not self._report.postcopy:
+            self._postcopy_after = 0
+
+    def _look(self, watchdog: Watchdog, process: int) -> None:
         job = virsh.job(self._action.domain, self._node.uri)
         active = bool(job and job.active)
+        if active and not self._report.called:
+            self._bypassed(process)
+        self._seen_job = self._seen_job or active
         self._tunnel.asker.ask()
         answered = bool(self._tunnel.asker.answers(0.1))
         received = device.received_packets(self._tunnel.name)
         figures = (job.processed, job.remaining) if job else None
-        verdict = watchdog.look(Sight(time.monotonic(), active, self._postcopy, figures, received, answered))
+        starting = self._report.called and not self._seen_job
+        now = time.monotonic()
+        verdict = watchdog.look(
+            Sight(now, active, self._postcopy, figures, received, answered, starting=starting)
+        )
         if verdict.what == ABORT:
             self._stop(verdict.why)
         elif verdict.what == MEND or self._tunnel.far.gone:
@@ -127,10 +209,10 @@ class Migration:
             return
         if virsh.postcopy(self._action.domain, self._node.uri):
             self._postcopy_after = 0
-            log.info(f"post-copy after {seconds} s: the guest goes on at {self._action.destination}")
+            log.info(f"post-copy after {seconds} s: the VM goes on at {self._action.destination}")
 
     def _postcopy(self) -> bool:
-        """Tell whether the guest may be in post-copy: where libvirt does not say, it may."""
+        """Tell whether the VM may be in post-copy: where libvirt does not say, it may."""
         state = virsh.state(self._action.domain, self._node.uri)
         return state.postcopy or state.name == "unknown"
 
@@ -138,16 +220,34 @@ class Migration:
         try:
             self._tunnel.mend(self._node.folder)
         except TunnelError as error:
-            log.warning("{}; it cannot be mended: {}".format(why or "the far end is gone", error))
+            log.warning("{}; it cannot be repaired: {}".format(why or "the far end is gone", error))
+
+    def _tell_to_end(self) -> None:
+        self._told = True
+
+    def _end_as_told(self) -> None:
+        """End the migration, unless the VM has left: then OpenNebula's script has to finish its work."""
+        state = virsh.state(self._action.domain, self._node.uri)
+        if state.name == "unknown":
+            return  # asked again
+        if state.name == "absent" or state.postcopy:
+            self._told = False
+            where = self._action.destination
+            log.warning(
+                f"told to end, but the VM is on {where} already: OpenNebula's script finishes its work"
+            )
+            return
+        self._stop("the driver was told to end")
 
     def _stop(self, why: str) -> None:
         if not self._stopped:
             self._stopped = why
-            log.error(f"{why}: the migration is ended, the guest stays on {self._action.source}")
+            log.error(f"{why}: the migration is ended, the VM stays on {self._action.source}")
 
     def _abort(self, process: "subprocess.Popen[bytes]", overdue: bool) -> None:
         domain, uri = self._action.domain, self._node.uri
-        if virsh.state(domain, uri).postcopy:
+        state = virsh.state(domain, uri)
+        if state.postcopy or state.name == "absent":
             return
         if overdue:
             guard.stop(process.pid)
@@ -157,30 +257,51 @@ class Migration:
             virsh.abort(domain, uri)
 
     def _settle(self, stock: int) -> outcome.Outcome:
-        """Ask both ends where the guest is until their answers are final."""
+        """Ask both ends where the VM is until their answers are final."""
+        run = outcome.Run(
+            stock,
+            self._action.source,
+            self._action.destination,
+            local=not self._action.shared,
+            snapshots=self._report.snapshots is not False,
+        )
         end = time.monotonic() + 30
         while True:
             here, there = self._states()
-            truth = outcome.judge(here, there, stock, self._action.source, self._action.destination)
-            if truth.remedy == outcome.NOTHING or time.monotonic() > end:
+            truth = outcome.judge(here, there, run)
+            postcopy = here.postcopy or there.postcopy
+            if truth.remedy == outcome.NOTHING or (time.monotonic() > end and not postcopy):
                 return truth
-            if truth.remedy == outcome.RESUME_THERE:
-                self._tunnel.far.ask({"do": "resume", "domain": self._action.domain})
-            elif truth.remedy == outcome.RESUME_HERE:
-                virsh.resume(self._action.domain, self._node.uri)
+            self._apply(truth.remedy)
             time.sleep(0.3)
 
-    def _states(self) -> Tuple[State, State]:
+    def _apply(self, remedy: str) -> None:
         domain = self._action.domain
-        there = None
-        try:
-            self._tunnel.far.say({"ask": "state", "domain": domain})
-            here = virsh.state(domain, self._node.uri)
-            there = State(**self._tunnel.far.hear(20))
-        except TunnelError:
-            here = virsh.state(domain, self._node.uri)
-            there = virsh.state(domain, self._far_uri, 30)
-        return here, there
+        if remedy == outcome.RESUME_THERE:
+            with contextlib.suppress(TunnelError):
+                self._tunnel.far.ask({"do": "resume", "domain": domain})
+        elif remedy == outcome.RESUME_HERE:
+            virsh.resume(domain, self._node.uri)
+        elif remedy == outcome.REMOVE_HERE:
+            source, destination = self._action.source, self._action.destination
+            log.warning(f"the VM is on {destination}: what virsh left of it on {source} is removed")
+            virsh.destroy(domain, self._node.uri)
+
+    def _states(self) -> Tuple[State, State]:
+        with contextlib.suppress(TunnelError):
+            self._tunnel.far.say({"ask": "state", "domain": self._action.domain})
+            here = virsh.state(self._action.domain, self._node.uri)
+            return here, State(**self._tunnel.far.hear(20))
+        return virsh.state(self._action.domain, self._node.uri), self._state_there()
+
+    def _state_there(self) -> State:
+        """Ask the destination's libvirt, by the tunnel's far end or over ssh."""
+        domain = self._action.domain
+        with contextlib.suppress(TunnelError):
+            found = State(**self._tunnel.far.ask({"ask": "state", "domain": domain}, 25))
+            if found.name != "unknown":
+                return found
+        return virsh.state(domain, self._far_uri, 30)
 
     @property
     def _far_uri(self) -> str:
@@ -188,11 +309,10 @@ class Migration:
             self._node.kvmrc.get("QEMU_PROTOCOL") or "qemu+ssh", self._action.destination
         )
 
-    def _report(self, stock: int, truth: outcome.Outcome) -> None:
+    def _log_outcome(self, stock: int, truth: outcome.Outcome) -> None:
+        reasons = [one for one in (self._stopped, self._report.refused, self._report.unsettled) if one]
         if truth.exit_code:
-            log.error(
-                "not migrated: {}{}".format(truth.message, ": " + self._stopped if self._stopped else "")
-            )
+            log.error(": ".join([f"not migrated: {truth.message}", *reasons]))
         elif stock:
             log.warning(f"{truth.message}, though OpenNebula's own migrate ended with {stock}: see above")
 

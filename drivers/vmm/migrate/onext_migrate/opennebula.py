@@ -5,8 +5,20 @@ import sys
 import time
 from typing import List
 
-from . import action, connect, device, log, migration, place, policy, settings, switch
-from .errors import TunnelError
+from . import (
+    action,
+    connect,
+    device,
+    last_settings,
+    log,
+    migration,
+    place,
+    policy,
+    settings,
+    switch,
+    wrapper_files,
+)
+from .errors import BadInputError, TunnelError, UnsafeError
 from .identity import NAME
 from .reaping import reap
 
@@ -15,22 +27,37 @@ def migrate(arguments: List[str]) -> int:
     """Migrate as OpenNebula asks."""
     here = place.node()
     asked = action.read(arguments, sys.stdin.buffer.read())
-    conf = settings.load(here.etc)
     if asked.local:
-        return _forward(asked, conf)
+        return _forward(asked, here.etc)
+    if asked.source == asked.destination:  # disks move between datastores (since OpenNebula 7.2)
+        return migration.directly(asked.xml, list(asked.arguments), here)
+    conf = last_settings.load(here.etc)
     if switch.is_off():
         return _without(asked, conf, here, "tunnels are switched off on this host (onext tunnel on)")
-    choice = policy.choose(asked, conf, settings.clusters(here.etc))
-    if not choice.tunnelled:
+    if not policy.choose(asked, conf, settings.clusters(here.etc)).tunnelled:
         return migration.directly(asked.xml, list(asked.arguments), here)
+    return _tunnelled(asked, conf, here)
+
+
+def _tunnelled(asked: action.Action, conf: settings.Settings, here: place.Node) -> int:
+    if "PATH" in here.kvmrc:
+        return _without(asked, conf, here, "kvmrc sets PATH, so the driver's virsh is not found: remove PATH")
     try:
-        tunnel = _open(asked, conf, here)
+        return _through_tunnel(asked, conf, here)
+    except UnsafeError as error:
+        log.error(f"{error}: not migrated")
+        return 1
     except TunnelError as error:
         return _without(asked, conf, here, f"no tunnel to {asked.destination}: {error}")
+
+
+def _through_tunnel(asked: action.Action, conf: settings.Settings, here: place.Node) -> int:
+    tunnel = _open(asked, conf, here)
     try:
         return migration.Migration(asked, conf, tunnel, here).run()
     finally:
         tunnel.close()
+        wrapper_files.reap()
         if any(NAME.match(name) for name in device.names()):
             reap()  # what crashes left; the others' tunnels are in use, and stay
 
@@ -53,7 +80,14 @@ def _without(asked: action.Action, conf: settings.Settings, here: place.Node, wh
     return migration.directly(asked.xml, list(asked.arguments), here)
 
 
-def _forward(asked: action.Action, conf: settings.Settings) -> int:
-    """Hand over to the source, where the guest is: this is a local action on the front-end."""
-    words = ["exec", conf.remotes + "/vmm/kvm/migrate"] + [shlex.quote(word) for word in asked.arguments]
-    return migration.forward(asked.source, " ".join(words), asked.xml)
+def _forward(asked: action.Action, etc: str) -> int:
+    """Hand over to the source, where the VM is and whose settings count: this is a local action."""
+    try:
+        remotes = settings.load(etc).remotes
+    except BadInputError:
+        remotes = settings.Settings().remotes
+    words = ["exec", remotes + "/vmm/kvm/migrate"] + [shlex.quote(word) for word in asked.arguments]
+    try:
+        return migration.forward(asked.source, " ".join(words), asked.xml)
+    except TunnelError as error:
+        raise BadInputError(f"{asked.source} cannot be asked to migrate: {error}") from error

@@ -1,15 +1,16 @@
-"""Where the guest is after the migration, whatever any exit code says: both ends' word made the truth."""
+"""Where the VM is after the migration and what OpenNebula is told: both hosts are asked."""
 
 from typing import NamedTuple
 
+from .location import RUNNING
 from .virsh import State
 
-NOTHING, RESUME_THERE, RESUME_HERE, ASK_AGAIN = "nothing", "resume there", "resume here", "ask again"
-_RUNNING = ("running", "idle", "in shutdown", "pmsuspended")
+NOTHING, ASK_AGAIN = "nothing", "ask again"
+RESUME_THERE, RESUME_HERE, REMOVE_HERE = "resume there", "resume here", "remove here"
 
 
 class Outcome(NamedTuple):
-    """The driver's exit code, what is to be said, and what is to be done before both are asked again."""
+    """The driver's exit code, what is logged, and what is done before both are asked again."""
 
     exit_code: int
     message: str
@@ -17,36 +18,78 @@ class Outcome(NamedTuple):
 
     @property
     def migrated(self) -> bool:
-        """Tell whether the guest is on the destination."""
+        """Tell whether the VM is on the destination, complete."""
         return self.exit_code == 0
 
 
-def judge(here: State, there: State, stock: int, source: str, destination: str) -> Outcome:
-    """Return the truth, from both ends' states and the exit code of OpenNebula's own migrate."""
-    failed = stock if stock > 0 else 1
-    if here.name in _RUNNING:
-        return _stayed(there, failed, source, destination)
-    if there.name in _RUNNING:
-        return Outcome(0, f"the guest runs on {destination}")
+class Run(NamedTuple):
+    """How OpenNebula's own migrate ended, and what it had to do after virsh."""
+
+    stock: int  # its exit code
+    source: str
+    destination: str
+    local: bool = False  # the disks are copied: it resumes the VM at the end
+    snapshots: bool = False  # before that it copies disks with snapshots again
+
+
+def judge(here: State, there: State, run: Run) -> Outcome:
+    """Return the truth, from both ends' states."""
+    failed = run.stock if run.stock > 0 else 1
+    if here.postcopy or there.postcopy:
+        return _in_postcopy(here, there, failed)
+    if here.name in RUNNING:
+        return _stayed(there, failed, run)
+    if there.name in RUNNING:
+        return Outcome(0, f"the VM runs on {run.destination}", _leftover(here))
     if there.name == "paused":
-        # OpenNebula's own migrate moves a guest with local disks paused, and resumes it last
-        remedy = RESUME_THERE if here.name == "absent" else ASK_AGAIN
-        return Outcome(0, f"the guest is on {destination}, paused", remedy)
-    if here.name == "paused":
-        remedy = RESUME_HERE if there.name == "absent" and "user" not in here.reason else NOTHING
-        return Outcome(failed, f"the guest is on {source}, paused ({here.reason})", remedy)
-    return _gone(here, there, failed, source, destination)
+        return _paused_there(here, there, failed, run)
+    return (
+        _paused_here(here, there, failed, run) if here.name == "paused" else _gone(here, there, failed, run)
+    )
 
 
-def _stayed(there: State, failed: int, source: str, destination: str) -> Outcome:
-    if there.name in _RUNNING:
-        both = f"the guest runs on {source} AND on {destination}: stop one of them by hand"
+def _in_postcopy(here: State, there: State, failed: int) -> Outcome:
+    if here.failed_postcopy or there.failed_postcopy:
+        return Outcome(failed, "post-copy broke off: a part of the VM's memory is on either host")
+    return Outcome(failed, "the VM is in post-copy", ASK_AGAIN)
+
+
+def _stayed(there: State, failed: int, run: Run) -> Outcome:
+    if there.name in RUNNING:
+        both = f"the VM runs on {run.source} AND on {run.destination}: stop one of them by hand"
         return Outcome(failed, both)
-    return Outcome(failed, f"the guest goes on at {source}", ASK_AGAIN if there.name == "paused" else NOTHING)
+    return Outcome(failed, f"the VM stays on {run.source}", ASK_AGAIN if there.name == "paused" else NOTHING)
 
 
-def _gone(here: State, there: State, failed: int, source: str, destination: str) -> Outcome:
+def _paused_there(here: State, there: State, failed: int, run: Run) -> Outcome:
+    message = f"the VM is on {run.destination}, paused ({there.reason})"
+    if there.incoming or here.name == "unknown":
+        return Outcome(failed, message, ASK_AGAIN)
+    if not run.local:  # OpenNebula leaves a VM paused that was paused before
+        return Outcome(0, message, _leftover(here))
+    if run.stock and run.snapshots:
+        advice = (
+            f"{message}, and its disks' snapshots were not copied: {run.source} has the complete disks."
+            f" Copy them to {run.destination} (see the rsync above), then `virsh resume` the VM there"
+        )
+        return Outcome(failed, advice)
+    return Outcome(0, message, RESUME_THERE if here.name == "absent" else _leftover(here))
+
+
+def _paused_here(here: State, there: State, failed: int, run: Run) -> Outcome:
+    remedy = RESUME_HERE if there.name == "absent" and not here.paused_by_a_person else NOTHING
+    return Outcome(failed, f"the VM is on {run.source}, paused ({here.reason})", remedy)
+
+
+def _leftover(here: State) -> str:
+    """Tell what to do with a source that libvirt would have removed: virsh died before it could."""
+    return REMOVE_HERE if here.name == "paused" else NOTHING
+
+
+def _gone(here: State, there: State, failed: int, run: Run) -> Outcome:
     if there.name == "unknown":
-        return Outcome(failed, f"{destination} does not say whether the guest is there: {there.reason}")
+        return Outcome(
+            failed, f"{run.destination} does not answer whether the VM is there: {there.reason}", ASK_AGAIN
+        )
     why = here.reason or "gone"
-    return Outcome(failed, f"the guest is neither on {source} ({why}) nor on {destination}")
+    return Outcome(failed, f"the VM is neither on {run.source} ({why}) nor on {run.destination}")

@@ -6,11 +6,13 @@ The files are written like kvmrc (KEY="VALUE", one to a line) and are read, neve
 import os
 import re
 import shlex
-from typing import Callable, Dict, List, NamedTuple, Set, Tuple
+from typing import Callable, Dict, NamedTuple, Set, Tuple
 
+from . import virsh_options
 from .errors import BadInputError
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z")
+LONGEST = 1 << 20  # characters of a file: a map of 10,000 hosts takes a third of that
 Exceptions = Tuple[Tuple[str, str, str], ...]
 
 
@@ -40,10 +42,10 @@ class Settings(NamedTuple):
         return self.require or self.on_failure == "refuse"
 
 
-def parse(text: str, origin: str = "onext-migrate.conf") -> Settings:
+def parse(content: str, origin: str = "onext-migrate.conf") -> Settings:
     """Return the settings of a file's text; raise BadInputError naming the first wrong line."""
     values: Dict[str, object] = {}
-    for key, value in assignments(text, origin, strict=True).items():
+    for key, value in assignments(content, origin, strict=True).items():
         if key not in _KEYS:
             known = ", ".join(sorted(_KEYS))
             raise BadInputError(f"{origin}: {key} is no setting (known: {known})")
@@ -52,12 +54,22 @@ def parse(text: str, origin: str = "onext-migrate.conf") -> Settings:
             values[name] = reader(value)
         except ValueError as error:
             raise BadInputError(f'{origin}: {key}="{value}": {error}') from error
-    return Settings(**values)  # type: ignore[arg-type]
+    settings = Settings(**values)  # type: ignore[arg-type]
+    if settings.parallel and settings.postcopy_after:
+        raise BadInputError(
+            f"{origin}: PARALLEL and POSTCOPY_AFTER together lose the VM: set one of them to 0"
+        )
+    return settings
 
 
 def load(folder: str) -> Settings:
     """Return the settings of the folder etc/vmm/kvm; the defaults where the file is not there."""
-    return parse(_text(os.path.join(folder, "onext-migrate.conf")))
+    return parse(text(folder))
+
+
+def text(folder: str) -> str:
+    """Return onext-migrate.conf's text, "" without the file; raise BadInputError when it cannot be read."""
+    return _text(os.path.join(folder, "onext-migrate.conf"))
 
 
 def clusters(folder: str) -> Dict[str, str]:
@@ -75,10 +87,10 @@ def kvmrc(folder: str) -> Dict[str, str]:
     return assignments(_text(os.path.join(folder, "kvmrc")), "kvmrc", strict=False)
 
 
-def assignments(text: str, origin: str, strict: bool) -> Dict[str, str]:
+def assignments(content: str, origin: str, strict: bool) -> Dict[str, str]:
     """Return the KEY=VALUE lines of a shell-like file; `strict` refuses every other line."""
     found = {}
-    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+    for number, line in enumerate(map(str.strip, content.splitlines()), 1):
         if not line or line.startswith("#"):
             continue
         match = _LINE.match(line)
@@ -93,24 +105,15 @@ def assignments(text: str, origin: str, strict: bool) -> Dict[str, str]:
     return found
 
 
-def virsh_options(settings: Settings, destination: str, present: str) -> List[str]:
-    """Return the `virsh migrate` options that the settings ask for and kvmrc's own do not give."""
-    wanted: List[List[str]] = []
-    if settings.auto_converge:
-        wanted.append(["--auto-converge"])
-    if settings.bandwidth:
-        wanted.append(["--bandwidth", str(settings.bandwidth)])
-    if settings.parallel:
-        wanted += [["--parallel"], ["--parallel-connections", str(settings.parallel)]]
-    if settings.postcopy_after:
-        wanted.append(["--postcopy"])
-    if settings.tls:
-        wanted.append(["--tls"])
-    given = _names(present)
-    chosen = [word for option in wanted if option[0] not in given for word in option]
-    if settings.tls or "--tls" in given:
-        chosen += ["--tls-destination", destination]
-    return chosen
+def wishes(settings: Settings) -> virsh_options.Wishes:
+    """Return what the settings ask `virsh migrate` for."""
+    return virsh_options.Wishes(
+        settings.auto_converge,
+        settings.bandwidth,
+        settings.parallel,
+        bool(settings.postcopy_after),
+        settings.tls,
+    )
 
 
 def postcopy_after(settings: Settings, present: str) -> int:
@@ -125,11 +128,14 @@ def _names(options: str) -> Set[str]:
 def _text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+            found = file.read(LONGEST + 1)
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}") from error
+    if len(found) > LONGEST:
+        raise BadInputError(f"{path}: longer than {LONGEST} characters")
+    return found
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -144,7 +150,7 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 def _number(least: int, most: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        if not (value.isdigit() and least <= int(value) <= most):
+        if not (re.match(r"[0-9]{1,9}\Z", value) and least <= int(value) <= most):
             raise ValueError(f"a whole number from {least} to {most} is expected")
         return int(value)
 

@@ -22,6 +22,21 @@ class State(NamedTuple):
         """Tell whether a part of the guest's memory is on either side: nothing may be taken away now."""
         return "post-copy" in self.reason
 
+    @property
+    def failed_postcopy(self) -> bool:
+        """Tell whether post-copy broke: a part of the memory is on either side, and libvirt cannot go on."""
+        return "post-copy failed" in self.reason
+
+    @property
+    def incoming(self) -> bool:
+        """Tell whether this is a destination whose memory is still arriving (or a source at its very end)."""
+        return self.name == "paused" and self.reason in ("migrating", "starting up")
+
+    @property
+    def paused_by_a_person(self) -> bool:
+        """Tell whether somebody suspended the VM (libvirt's word for an arrival with --suspend, too)."""
+        return self.name == "paused" and self.reason == "user"
+
 
 class Job(NamedTuple):
     """`virsh domjobinfo`, in bytes and milliseconds; None where it says nothing."""
@@ -30,7 +45,7 @@ class Job(NamedTuple):
     processed: Optional[int] = None
     remaining: Optional[int] = None
     elapsed: Optional[int] = None
-    downtime: Optional[int] = None
+    downtime: Optional[int] = None  # without what the hosts' clocks differ by
 
 
 def state(domain: str, uri: str = URI, timeout: float = 15.0) -> State:
@@ -75,7 +90,7 @@ def read_job(text: str) -> Job:
         _figure(rows.get("data processed")),
         _figure(rows.get("data remaining")),
         _figure(rows.get("time elapsed")),
-        _figure(rows.get("total downtime")),
+        _figure(rows.get("downtime w/o network", rows.get("total downtime"))),
     )
 
 
@@ -100,6 +115,14 @@ def resume(domain: str, uri: str = URI) -> bool:
     """Let a paused guest go on. Return whether libvirt said yes."""
     try:
         return run(["virsh", "--connect", uri, "resume", domain], timeout=15, check=False).exit_code == 0
+    except CommandError:
+        return False
+
+
+def destroy(domain: str, uri: str = URI) -> bool:
+    """End the domain. Return whether libvirt said yes."""
+    try:
+        return run(["virsh", "--connect", uri, "destroy", domain], timeout=30, check=False).exit_code == 0
     except CommandError:
         return False
 

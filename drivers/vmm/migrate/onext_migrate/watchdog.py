@@ -20,6 +20,7 @@ class Sight(NamedTuple):
     figures: object  # the job's figures; any change is progress
     received: Optional[int]  # packets that came out of the tunnel, None without a device
     answered: bool  # the far end's reflector answered since the last look
+    starting: bool = False  # virsh runs, and there was no job yet: it may hang in connecting
 
 
 class Verdict(NamedTuple):
@@ -42,7 +43,7 @@ class Watchdog:
     def look(self, sight: Sight) -> Verdict:
         """Judge one moment."""
         if (
-            not sight.active
+            not (sight.active or sight.starting)
             or self._progress is None
             or self._alive is None
             or sight.figures != self._figures
@@ -56,8 +57,9 @@ class Watchdog:
         if silent >= self._dead_tunnel:
             why = f"nothing came through the tunnel for {silent:.0f} s"
         elif still >= self._no_progress:
-            why = f"no progress for {still:.0f} s"
-        if why and sight.active and not sight.postcopy():
+            doing = "progress" if sight.active else "migration job"
+            why = f"no {doing} for {still:.0f} s"
+        if why and (sight.active or sight.starting) and not sight.postcopy():
             return Verdict(ABORT, why)
         if silent >= self._dead_tunnel / 3:
             return Verdict(MEND, f"nothing came through the tunnel for {silent:.0f} s")

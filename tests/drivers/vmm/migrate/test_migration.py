@@ -18,7 +18,7 @@ RUNNING, POSTCOPY, SILENT = State("running", ""), State("paused", "post-copy"), 
 @pytest.fixture
 def migration() -> Migration:
     """Return a migration of one-1, whose tunnel nobody asks."""
-    action: Any = SimpleNamespace(domain="one-1", source="node-a", destination="node-b")
+    action: Any = SimpleNamespace(domain="one-1", source="node-a", destination="node-b", shared=True)
     tunnel: Any = None
     node: Any = SimpleNamespace(uri="qemu:///system", kvmrc={})
     return Migration(action, Settings(postcopy_after=3), tunnel, node)
@@ -88,6 +88,7 @@ def test_a_fault_of_ours_ends_the_driver(migration: Migration, monkeypatch: pyte
 
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(migration, "_tunnel", SimpleNamespace(name="oxt"))
+    monkeypatch.setattr(migration, "_obstacle", lambda: False)
     monkeypatch.setattr(migration, "_start", lambda: child)
     monkeypatch.setattr(migration, "_watch", fail)
     monkeypatch.setattr(virsh, "state", lambda *_: RUNNING)

@@ -1,6 +1,5 @@
 """The shell around the driver: what OpenNebula starts, and the virsh that its own migrate finds."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -93,18 +92,77 @@ def test_bad_input_gets_one_line(node: Path, words: tuple[str, ...], stdin: byte
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_without_python(node: Path, tmp_path: Path) -> None:
-    """A node without python3 migrates as it always did, and says so."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
+def tools_without_python(folder: Path) -> str:
+    """Return a PATH on which there is no python3."""
+    folder.mkdir(exist_ok=True)
     for name in ("sh", "dirname", "uname", "cat"):
-        (tools / name).symlink_to(shutil.which(name) or name)
-    if Path("/usr/libexec/platform-python").exists():
-        pytest.skip("this machine has a platform-python")
-    done = migrate(node, "one-1", "node-b", "node-a", path=str(tools))
-    if shutil.which("python3", path="/usr/sbin:/sbin") is None:
-        assert done.returncode == 7
-        assert b"no python3" in done.stderr
+        if not (folder / name).exists():
+            (folder / name).symlink_to(shutil.which(name) or name)
+    if Path("/usr/libexec/platform-python").exists() or shutil.which("python3", path="/usr/sbin:/sbin"):
+        pytest.skip("this machine has another python")
+    return str(folder)
+
+
+def test_without_python(node: Path, tmp_path: Path) -> None:
+    """A node without python3 migrates as it always did, and reports it."""
+    done = migrate(node, "one-1", "node-b", "node-a", path=tools_without_python(tmp_path / "tools"))
+    assert done.returncode == 7
+    assert b"WARNING: migrate: no python3" in done.stderr
+
+
+RULES = [
+    ('REQUIRE_TUNNEL="YES"', True),
+    ("  export REQUIRE_TUNNEL=yes", True),
+    ('REQUIRE_TUNNEL="YES"  # not NO', True),
+    ('REQUIRE_TUNNEL="sure"', True),
+    ('ON_TUNNEL_FAILURE="refuse"', True),
+    ('#REQUIRE_TUNNEL="YES"', False),
+    ('REQUIRE_TUNNEL="NO"\nON_TUNNEL_FAILURE="direct"', False),
+    ('TUNNEL="always"', False),
+]
+
+
+@pytest.mark.parametrize(("rule", "refused"), RULES)
+@pytest.mark.parametrize("fault", ["no python", "no driver", "half a driver"])
+def test_B1_a_required_tunnel_is_required_without_the_driver(
+    node: Path, tmp_path: Path, rule: str, refused: bool, fault: str
+) -> None:
+    """The memory went in the clear, with exit code 0, because the program that reads the rule was missing."""
+    configure(node, rule)
+    path = tools_without_python(tmp_path / "tools") if fault == "no python" else "/usr/bin:/bin"
+    if fault == "no driver":
+        shutil.rmtree(node / "vmm/kvm/onext_migrate")
+    elif fault == "half a driver":
+        (node / "vmm/kvm/onext_migrate/main.py").unlink()
+    done = migrate(node, "one-1", "node-b", "node-a", path=path)
+    assert done.returncode == (1 if refused else 7)
+    assert (b"requires the tunnel" in done.stderr) == refused
+    assert (b"migrating without a tunnel" in done.stderr) == (not refused)
+
+
+@pytest.mark.parametrize("conf", ['REQUIRE_TUNNEL="YES"', 'TUNEL="never"', 'TUNNEL="always"'])
+@pytest.mark.parametrize("fault", ["", "no python", "no driver"])
+def test_a_move_between_datastores_is_opennebulas_own(
+    node: Path, tmp_path: Path, conf: str, fault: str
+) -> None:
+    """Since 7.2 the same script copies disks on one host: it was refused, or waited for a tunnel to itself."""
+    configure(node, conf)
+    path = tools_without_python(tmp_path / "tools") if fault == "no python" else "/usr/bin:/bin"
+    if fault == "no driver":
+        shutil.rmtree(node / "vmm/kvm/onext_migrate")
+    done = migrate(node, "one-1", "node-a", "node-a", "1", "node-a", path=path)
+    assert (done.returncode, done.stderr) == (7, b"")
+    assert done.stdout == b"stock: one-1 node-a node-a 1 node-a " + XML + b"\n"
+
+
+@pytest.mark.parametrize(("required", "code"), [("NO", 7), ("YES", 1)])
+def test_B1_kvmrc_that_sets_path_is_noticed_before(node: Path, required: str, code: int) -> None:
+    """`export PATH=/usr/bin:/bin` in kvmrc hides the driver's virsh: a line in the log came after the memory."""
+    (node / "etc/vmm/kvm/kvmrc").write_text("export PATH=/usr/bin:/bin\n")
+    configure(node, f'REQUIRE_TUNNEL="{required}"')
+    done = migrate(node, "one-1", "node-b.invalid", "node-a")
+    assert done.returncode == code
+    assert b"kvmrc sets PATH" in done.stderr
 
 
 def test_half_a_sync(node: Path) -> None:
@@ -140,51 +198,3 @@ def test_as_a_local_action(node: Path, tmp_path: Path) -> None:
         done.stdout
         == b"ssh: -- node-a exec /var/tmp/one/vmm/kvm/migrate one-1 node-b node-a 1 node-a " + XML + b"\n"
     )
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["-c", "x", "domstate", "one-1"], ["-c", "x", "domstate", "one-1"]),
-        (["migrate", "--live", "d", "u"], ["migrate", "--live", "d", "u", "--ours", "1"]),
-        (
-            ["migrate", "--live", "--unsafe", "--migrateuri", "tcp://x", "--listen-address=0", "d", "u"],
-            ["migrate", "--live", "--unsafe", "d", "u", "--ours", "1"],
-        ),
-        (["migrate", "--live", "a b", "u"], ["migrate", "--live", "a b", "u", "--ours", "1"]),
-    ],
-)
-def test_the_virsh_in_front(node: Path, tmp_path: Path, words: list[str], expected: list[str]) -> None:
-    """A --migrateuri in kvmrc led around the tunnel; a word with a blank must stay one word."""
-    real = tmp_path / "real"
-    real.mkdir()
-    (real / "virsh").write_text('#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n')
-    (real / "virsh").chmod(0o755)
-    shim = node / "vmm/kvm/onext_migrate/bin"
-    env = {
-        "PATH": f"{shim}:{real}:/usr/bin:/bin",
-        "ONEXT_SHIM": str(shim),
-        "ONEXT_DRIVER": str(os.getpid()),
-        "ONEXT_OPTIONS": "--ours 1",
-    }
-    done = subprocess.run(
-        ["virsh", *words], env=env, capture_output=True, text=True, timeout=PATIENCE, check=True
-    )
-    assert done.stdout.splitlines() == expected
-
-
-def test_no_migration_begins_after_the_driver_died(node: Path) -> None:
-    """An orphan that went on would move the guest to where OpenNebula does not look for it."""
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait()
-    shim = node / "vmm/kvm/onext_migrate/bin"
-    env = {"PATH": f"{shim}:/usr/bin:/bin", "ONEXT_SHIM": str(shim), "ONEXT_DRIVER": str(gone.pid)}
-    done = subprocess.run(
-        [str(shim / "virsh"), "migrate", "--live", "d", "u"],
-        env=env,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert b"the migrate driver is gone" in done.stderr
