@@ -11,7 +11,7 @@ import click
 from onext.command import front_end, json_option
 from onext.part import Context
 from onext.table import Row, show
-from onext.tunnel import clusters, drivers, nodes
+from onext.tunnel import clusters, drivers, nodes, validation
 from onext.tunnel.nodes import Node, Reply
 
 _CHECK_TIME = 90.0  # seconds: set-up, two seconds of traffic, tear-down, over a slow line
@@ -82,6 +82,15 @@ def sync(context: Context) -> None:
         click.echo(f"{clusters.path(context.paths.remotes)}: up to date ({len(known)} hosts)")
 
 
+@tunnel.command("validate")
+@front_end
+def validate(context: Context) -> None:
+    """Check remotes/etc/vmm/kvm/onext-migrate.conf before a sync. Exit code 1 when it is invalid."""
+    found = validation.problem(context.paths.remotes)
+    click.echo(found or f"{context.paths.remotes / validation.CONF}: valid")
+    sys.exit(bool(found))
+
+
 @tunnel.command("reap")
 @click.argument("hosts", nargs=-1)
 @front_end
@@ -134,7 +143,8 @@ def missing(reply: Reply, want: str) -> list[str]:
     stale = (
         [f"{name}: an old driver or old settings: {drivers.SYNC} {name}"] if drivers.old(reply, want) else []
     )
-    return [*stale, *(f"{name}: {one} is missing" for one in _strings(reply.answer.get("missing")))]
+    absent = [f"{name}: {one} is missing" for one in _strings(reply.answer.get("missing"))]
+    return [*stale, *absent, *(f"{name}: {one}" for one in nodes.problems(reply))]
 
 
 def sentence(reply: Reply, destination: Node) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from onext import atomic, process
 from onext.part import Check, Context
-from onext.tunnel import nodes
+from onext.tunnel import nodes, validation
 from onext.tunnel.nodes import Reply
 
 _PLACES = (
@@ -33,6 +33,7 @@ class Standing:
     old: Sequence[str]
     offline: Sequence[str]
     silent: Sequence[Reply]
+    problems: Sequence[tuple[str, str]] = ()  # what makes migrations from or to a host fail
 
 
 def wanted(remotes: Path) -> str:
@@ -63,14 +64,17 @@ def look(context: Context) -> Standing:
         [reply.node.name for reply in told if old(reply, want)],
         [node.name for node in known if node.offline and seen.get(node.name) != want],
         [reply for reply in replies if reply not in told],
+        [(reply.node.name, one) for reply in replies for one in nodes.problems(reply)],
     )
 
 
 def sync(context: Context) -> str:
-    """Run `onehost sync --force` for all hosts and return what it said; raise onext.process.CommandError.
+    """Run `onehost sync --force` for all hosts and return what it said.
 
-    It refuses root: `onext tunnel` runs as OpenNebula's own user. Its exit code says less than its hosts do.
+    Raise InvalidSettingsError for an onext-migrate.conf that is invalid, and onext.process.CommandError.
+    `onehost` refuses root: `onext tunnel` runs as OpenNebula's own user.
     """
+    validation.require(context.paths.remotes)
     tool = context.paths.bin / "onehost"
     argv = [str(tool) if tool.exists() else "onehost", *SYNC.split()[1:]]
     done = process.run(argv, timeout=_SYNC_TIMEOUT, check=False)
@@ -81,6 +85,9 @@ def checks(context: Context) -> Iterator[Check]:
     """Return a line for each kind of host, for `onext doctor` and `install.sh --check`."""
     if not (context.paths.remotes / "vmm/kvm/onext_migrate").is_dir():
         return
+    if invalid := validation.problem(context.paths.remotes):
+        remedy = f"correct {context.paths.remotes / validation.CONF}, then {SYNC}"
+        yield Check("settings", "fail", invalid, remedy)
     found = look(context)
     if found.old:
         yield Check("driver", "warn", f"old driver or settings on {_names(found.old)}", SYNC)
@@ -91,6 +98,8 @@ def checks(context: Context) -> Iterator[Check]:
         first = found.silent[0]
         message = f"not reached: {_names([reply.node.name for reply in found.silent])} ({first.problem})"
         yield Check("driver", "warn", message, f"ssh {first.node.name}; then {SYNC}")
+    for name, problem in found.problems:
+        yield Check("node", "fail", f"{name}: {problem}", f"onext tunnel list {name}")
     if found.current:
         yield Check("driver", "ok", f"the one of remotes/ on {len(found.current)} hosts")
 

@@ -18,6 +18,7 @@ _KNOWN = "tunnel-nodes.json"  # in the state folder: the nodes as last seen, for
 _REMOTE_DIR = re.compile(r"^\s*SCRIPTS_REMOTE_DIR\s*=\s*\"?([^\s\"#]+)", re.MULTILINE)
 _NOT_SYNCED = 127  # the shell's exit code for a program that is not there
 _AT_ONCE = 16
+_MOST, _LONGEST = 8, 400  # problems of a node, characters of each
 NO_DRIVER = "no driver there"  # how such a problem begins
 
 Answer = dict[str, object]
@@ -108,6 +109,12 @@ def read(node: Node, stdout: bytes) -> Reply:
     except (ValueError, IndexError):
         pass
     return Reply(node, {}, "an answer that is none of ours: onehost sync --force " + node.name)
+
+
+def problems(reply: Reply) -> list[str]:
+    """Return what the node's driver reports about itself: invalid settings, a folder of another account."""
+    found = reply.answer.get("problems")
+    return [str(one)[:_LONGEST] for one in found[:_MOST]] if isinstance(found, list) else []
 
 
 def reason(node: Node, exit_code: int, stderr: str) -> str:

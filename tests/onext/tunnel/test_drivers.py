@@ -14,7 +14,7 @@ from onext import process, ssh
 from onext.oned.objects import Host, HostState
 from onext.part import Context
 from onext.paths import Paths
-from onext.tunnel import drivers
+from onext.tunnel import drivers, validation
 from onext.tunnel.commands import tunnel
 
 
@@ -50,6 +50,12 @@ def remotes(tmp_path: Path) -> Path:
         (remotes / name).parent.mkdir(parents=True, exist_ok=True)
         (remotes / name).write_text(text)
     return remotes
+
+
+@pytest.fixture(autouse=True)
+def valid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have settings that are valid: this driver is none (test_validation.py)."""
+    monkeypatch.setattr(validation, "problem", lambda _: "")
 
 
 @pytest.fixture

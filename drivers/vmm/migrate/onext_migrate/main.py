@@ -18,6 +18,7 @@ _COMMANDS = {
     "list": "node_commands",
     "reap": "node_commands",
     "check": "node_commands",
+    "validate": "node_commands",
     "off": "node_commands",
     "on": "node_commands",
 }

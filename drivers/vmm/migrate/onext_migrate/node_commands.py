@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Dict, List
 
-from . import action, connect, place, settings, switch, throughput, tunnel_ovs, version
+from . import action, connect, lease, place, settings, switch, throughput, tunnel_ovs, version
 from .door import environment
-from .errors import TunnelError
+from .errors import BadInputError, TunnelError
 from .hold import PROTOCOL
 from .reaping import reap as reap_now
 from .reaping import tunnels
@@ -29,6 +29,7 @@ def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
             "ovs": tunnel_ovs.works(),
             "off": switch.is_off(),
             "missing": _missing(here),
+            "problems": _problems(here),
             "tunnels": [one._asdict() for one in tunnels()],
         }
     )
@@ -60,6 +61,12 @@ def check(arguments: List[str]) -> int:
     return _say(found)
 
 
+def validate(arguments: List[str]) -> int:
+    """Tell what is wrong with a file of settings; this is what the front-end asks before a sync."""
+    (path,) = arguments
+    return _say({"problem": _invalid(path)})
+
+
 def off(_: List[str]) -> int:
     """Switch tunnels off on this node, from the next migration on."""
     switch.turn(off=True)
@@ -87,6 +94,26 @@ def _missing(here: place.Node) -> List[str]:
         name for name in _NEEDED if not any(os.access(os.path.join(one, name), os.X_OK) for one in folders)
     ]
     return lacking + ([] if os.access(here.stock, os.X_OK) else [here.stock])
+
+
+def _problems(here: place.Node) -> List[str]:
+    """Tell what makes migrations from this node fail, or go without a tunnel."""
+    found = [_invalid(os.path.join(here.etc, "onext-migrate.conf"))]
+    if "PATH" in here.kvmrc:
+        found.append("kvmrc sets PATH, so migrations go without a tunnel: remove PATH")
+    try:
+        lease.ensure_folder(lease.FOLDER)
+    except (TunnelError, OSError) as error:
+        found.append(str(error))
+    return [one for one in found if one]
+
+
+def _invalid(path: str) -> str:
+    try:
+        settings.parse(settings.read(path), path)
+    except BadInputError as error:
+        return str(error)
+    return ""
 
 
 def _say(message: Dict[str, object]) -> int:

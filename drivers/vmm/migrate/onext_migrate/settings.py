@@ -69,13 +69,13 @@ def load(folder: str) -> Settings:
 
 def text(folder: str) -> str:
     """Return onext-migrate.conf's text, "" without the file; raise BadInputError when it cannot be read."""
-    return _text(os.path.join(folder, "onext-migrate.conf"))
+    return read(os.path.join(folder, "onext-migrate.conf"))
 
 
 def clusters(folder: str) -> Dict[str, str]:
     """Return host -> cluster id from the file that `onext tunnel sync` writes ("HOST ID" lines)."""
     found = {}
-    for line in _text(os.path.join(folder, "onext-clusters.conf")).splitlines():
+    for line in read(os.path.join(folder, "onext-clusters.conf")).splitlines():
         words = line.split("#")[0].split()
         if len(words) == 2:
             found[words[0]] = words[1]
@@ -84,7 +84,7 @@ def clusters(folder: str) -> Dict[str, str]:
 
 def kvmrc(folder: str) -> Dict[str, str]:
     """Return what the node's kvmrc sets, as OpenNebula's own drivers read it."""
-    return assignments(_text(os.path.join(folder, "kvmrc")), "kvmrc", strict=False)
+    return assignments(read(os.path.join(folder, "kvmrc")), "kvmrc", strict=False)
 
 
 def assignments(content: str, origin: str, strict: bool) -> Dict[str, str]:
@@ -125,7 +125,8 @@ def _names(options: str) -> Set[str]:
     return {word.split("=")[0] for word in options.split()}
 
 
-def _text(path: str) -> str:
+def read(path: str) -> str:
+    """Return a file's text, "" where it is not there; raise BadInputError when it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             found = file.read(LONGEST + 1)
