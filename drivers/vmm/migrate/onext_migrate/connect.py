@@ -1,20 +1,23 @@
 """A whole tunnel: both ends built, sized, tried with full-size packets, and closed again."""
 
+import contextlib
 import os
 import time
 from typing import List, NamedTuple, Optional, Tuple
 
 from . import echo, lease, log, tunnel_ovs, underlay
+from .door import run
 from .errors import TakenError, TunnelError, UnsafeError
-from .held import End, FarEnd, NearEnd
+from .held import End, FarEnd, NearEnd, far_command
 from .hold import PROTOCOL
 from .identity import SALTS, Identity, identify
 from .lines import Closed, Message
-from .plan import KERNEL, OVS
+from .plan import KERNEL, OVS, PORT_SETTINGS
 from .settings import Settings
 from .underlay import Underlay
 
 _PROBE = 3.0  # seconds for the full-size probe
+_SILENCE = 60.0  # seconds after which the far end takes the driver's host for dead
 _PATIENCE = 40.0  # seconds for an end to be built, the far one's ssh included
 
 
@@ -26,14 +29,22 @@ class Offer(NamedTuple):
     request: Message  # the far end's; the near end's has the addresses turned round
 
 
+class Echoes(NamedTuple):
+    """What probes through the tunnel showed."""
+
+    asker: echo.Asker
+    mtu: int
+    round_trip_ms: float
+
+
 class Tunnel:
     """A tunnel that works, from `open_tunnel` to `close`."""
 
-    def __init__(
-        self, near: End, far: End, offer: Offer, mtu: int, asker: echo.Asker, answer: echo.Answer
-    ) -> None:
-        self.near, self.far, self.offer, self.mtu = near, far, offer, mtu
-        self.asker, self.round_trip_ms = asker, answer.round_trip_ms
+    def __init__(self, near: End, far: End, offer: Offer, echoes: Echoes) -> None:
+        self.near, self.far, self.offer = near, far, offer
+        self.asker, self.mtu, self.round_trip_ms = echoes.asker, echoes.mtu, echoes.round_trip_ms
+        self._group = 0
+        self._asked = time.monotonic()
 
     @property
     def name(self) -> str:
@@ -50,25 +61,69 @@ class Tunnel:
         """Return where the destination is to listen: nowhere but in the tunnel."""
         return f"{self.offer.identity.far.inside}%{self.name}"
 
-    def mend(self, folder: str) -> None:
-        """Make a silent tunnel whole again, with a new connection to the far end where that is gone."""
-        self.near.ask({"do": "mend"})
-        if self.far.gone:
-            host = self.far.where
-            self.far.hang_up()
-            self.far = FarEnd(host, folder)
-            ready = self.far.ask(self.offer.request, 30)
-            self.asker.close()
-            ident = self.offer.identity
-            self.asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(ready["echo"]))
-            log.warning(f"{host}: connected again to the far end of the tunnel")
-        else:
-            self.far.ask({"do": "mend"})
+    def guard(self, group: int) -> None:
+        """Let the near end stop a process group when the driver dies."""
+        self._group = group
+        self.near.ask({"do": "guard", "group": group})
+
+    def keep_alive(self) -> None:
+        """Tell the far end from time to time that the driver lives: its sshd notices no dead host."""
+        if time.monotonic() - self._asked > _SILENCE / 6:
+            self._asked = time.monotonic()
+            with contextlib.suppress(TunnelError):
+                self.far.ask({"ask": "alive"})
+
+    def mend(self) -> None:
+        """Make a silent tunnel whole again, with new helpers where they are gone; raise TunnelError."""
+        problem = None
+        for gone, repair, end in (
+            (self.near.gone, self._replace_near, self.near),
+            (self.far.gone, self._replace_far, self.far),
+        ):
+            try:
+                if gone:
+                    repair()
+                else:
+                    end.ask({"do": "mend"})
+            except OSError as error:
+                problem = TunnelError(f"{end.where}: {error}")
+            except TunnelError as error:
+                problem = error
+        if problem:
+            raise problem
+
+    def _replace_near(self) -> None:
+        self.near.hang_up()
+        self.near = NearEnd(self.near.uri)
+        ready = self.near.ask(_near_request(self.offer.request), 30)
+        self._set_mtu(self.near, ready)
+        if self._group:
+            self.guard(self._group)
+        log.warning("the helper of the tunnel's near end was started again")
+
+    def _replace_far(self) -> None:
+        host = self.far.where
+        self.far.hang_up()
+        self.far = FarEnd(host, self.far.folder)
+        ready = self.far.ask(self.offer.request, 30)
+        self._set_mtu(self.far, ready)
+        self.asker.close()
+        ident = self.offer.identity
+        self.asker = echo.Asker(ident.near.inside, ident.name, ident.far.inside, int(ready["echo"]))
+        log.warning(f"{host}: connected again to the far end of the tunnel")
+
+    def _set_mtu(self, end: End, ready: Message) -> None:
+        if int(ready["mtu"]) != self.mtu:
+            end.ask({"do": "mtu", "mtu": self.mtu})
 
     def close(self) -> None:
-        """Take both ends away at the same time; say which one could not be."""
+        """Take both ends away at the same time; log which one could not be."""
         self.asker.close()
+        far_gone = self.far.gone
         close([self.near, self.far])
+        if far_gone:
+            with contextlib.suppress(TunnelError):
+                run(far_command(self.far.where, self.far.folder, ["reap"]), timeout=20)
 
 
 def open_tunnel(destination: str, domain: str, settings: Settings, folder: str, uri: str) -> Tunnel:
@@ -81,13 +136,27 @@ def open_tunnel(destination: str, domain: str, settings: Settings, folder: str, 
         ends.append(near)
         far = FarEnd(destination, folder, to_far)  # all that follows is done while ssh connects
         ends.append(far)
-        return _try_datapaths(near, far, underlay.way_to(destination, settings.underlay), domain, settings)
+        return _try_addresses(near, far, underlay.ways_to(destination, settings.underlay), domain, settings)
     except BaseException as error:
         for end in ends:
             end.hang_up()
         if isinstance(error, OSError):  # no process, no descriptor, no room on the disk
             raise TunnelError(f"{os.uname()[1]}: {error}") from error
         raise
+
+
+def _try_addresses(near: End, far: End, ways: List[Underlay], domain: str, settings: Settings) -> Tunnel:
+    problems = []
+    for way in ways:
+        try:
+            return _try_datapaths(near, far, way, domain, settings)
+        except (Closed, UnsafeError):
+            raise
+        except TunnelError as error:
+            if len(ways) > 1:
+                log.info(f"no tunnel to {way.remote}: {error}")
+            problems.append(str(error))
+    raise TunnelError("; ".join(sorted(set(problems), key=problems.index)))
 
 
 def _try_datapaths(near: End, far: End, way: Underlay, domain: str, settings: Settings) -> Tunnel:
@@ -115,18 +184,22 @@ def _try_salts(near: End, far: End, way: Underlay, kind: str, domain: str, setti
         identity = identify(way.local, way.remote, kind, port, salt)
         request = {"protocol": PROTOCOL, "kind": kind, "local": way.remote, "remote": way.local}
         request.update({"port": port, "salt": salt, "mtu": way.mtu, "domain": domain, "echo": echo.wish()})
+        request["silence"] = _SILENCE
         try:
             return _build(near, far, Offer(kind, identity, request))
         except TakenError as error:
             log.info(f"{identity.name}: taken, trying another: {error}")
-    raise TunnelError(f"all {SALTS} names and VNIs for this pair of hosts are taken")
+    raise TunnelError(
+        f"all {SALTS} names and VNIs for this pair of hosts are taken on UDP port {port}:"
+        f" set another {PORT_SETTINGS[kind]}"
+    )
 
 
 def _build(near: End, far: End, offer: Offer) -> Tunnel:
     """Have both ends built at the same time; when one fails, the other is taken away again."""
     request = offer.request
     far.say(request)
-    near.say(dict(request, local=request["remote"], remote=request["local"], echo=0))
+    near.say(_near_request(request))
     asker = None
     here, there = {}, {}  # type: Message, Message
     try:
@@ -145,6 +218,11 @@ def _build(near: End, far: End, offer: Offer) -> Tunnel:
             if ready and not isinstance(error, Closed):
                 end.ask({"do": "close"})
         raise
+
+
+def _near_request(request: Message) -> Message:
+    """Return the far end's request with the addresses turned round; its driver cannot die unnoticed."""
+    return dict(request, local=request["remote"], remote=request["local"], echo=0, silence=0)
 
 
 def _answer(end: End, seconds: float) -> Tuple[Message, Optional[TunnelError]]:
@@ -177,7 +255,8 @@ def _try_out(near: End, far: End, offer: Offer, asker: echo.Asker, here: Message
     answer = asker.measure(mtu, _PROBE)
     if answer is None:
         why = tunnel_ovs.trouble(ident.name) if offer.kind == OVS else ""
-        why = why or "is UDP port {} open between the hosts?".format(offer.request["port"])
+        port = "UDP port {} ({})".format(offer.request["port"], PORT_SETTINGS[offer.kind])
+        why = why or f"is {port} open between {ident.near.underlay} and {ident.far.underlay}?"
         raise TunnelError(f"nothing comes back through the tunnel: {why}")
     if answer.mtu < mtu:
         outer = underlay.overhead(ident.near.underlay)
@@ -186,7 +265,7 @@ def _try_out(near: End, far: End, offer: Offer, asker: echo.Asker, here: Message
     for end, reply in ((near, here), (far, there)):
         if int(reply["mtu"]) != answer.mtu:
             end.ask({"do": "mtu", "mtu": answer.mtu})
-    return Tunnel(near, far, offer, answer.mtu, asker, answer)
+    return Tunnel(near, far, offer, Echoes(asker, answer.mtu, answer.round_trip_ms))
 
 
 def close(ends: List[End]) -> None:

@@ -17,7 +17,9 @@ Pipe = Tuple[int, int]  # its read end and its write end
 
 
 class End:
-    """One end that somebody holds for us."""
+    """One end that a helper process holds."""
+
+    uri = folder = ""
 
     def __init__(self, where: str, lines: Lines) -> None:
         self.where = where
@@ -79,11 +81,13 @@ class NearEnd(End):
     that connects through a tunnel whose far end is gone hangs for two minutes.
     """
 
-    def __init__(self, uri: str, to_far: Pipe) -> None:
+    def __init__(self, uri: str, to_far: Optional[Pipe] = None) -> None:
         to_child, to_driver = os.pipe(), os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            os._exit(_child(to_child[0], to_driver[1], (to_child[1], to_driver[0], to_far[0]), uri))
+            others = (to_child[1], to_driver[0]) + (to_far[:1] if to_far else ())
+            os._exit(_child(to_child[0], to_driver[1], others, uri))
+        self.uri = uri
         os.close(to_child[0])
         os.close(to_driver[1])
         super().__init__(os.uname()[1], Lines(to_driver[0], to_child[1]))
@@ -99,6 +103,7 @@ class FarEnd(End):
 
     def __init__(self, host: str, folder: str, pipe: Optional[Pipe] = None) -> None:
         inward, outward = pipe or os.pipe()
+        self.folder = folder
         self._errors = b""
         self._process = subprocess.Popen(
             far_command(host, folder, ["hold"]),

@@ -5,7 +5,8 @@ away again, unless others use it. So whatever dies, whoever is left cleans up.
 
 Protocol 2: {"protocol": 2, "kind", "local", "remote", "port", "salt", "mtu", "domain"} is answered with
 {"ready": true, "mtu", "echo", "built"} or {"error", "taken"}; then {"ask"/"do": …}, one answer each. "echo"
-in the request is a wish for the reflector's port.
+in the request is a wish for the reflector's port, "silence" the seconds after which the driver's host is
+taken for dead: it asks "alive" more often than that.
 Protocol 1 had no port, mtu, domain and no questions: it is still served.
 """
 
@@ -38,7 +39,8 @@ def serve(lines: Lines, uri: str = virsh.URI) -> int:
             if request is None:
                 return 1
             plan, wish = read_request(request), int(request.get("echo", 0))
-            exit_code = Holder(lines, plan, str(request.get("domain", "")), uri, wish).run()
+            silence = float(request.get("silence", 0)) or None
+            exit_code = Holder(lines, plan, str(request.get("domain", "")), uri, wish, silence).run()
         except Closed:
             return exit_code
         except OSError as error:  # no room for locks, no descriptors
@@ -71,11 +73,20 @@ def read_request(request: Message) -> Plan:
 class Holder:
     """The end that is held, and the conversation about it."""
 
-    def __init__(self, lines: Lines, plan: Plan, domain: str, uri: str, wish: int = 0) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        plan: Plan,
+        domain: str,
+        uri: str,
+        wish: int = 0,
+        silence: Optional[float] = None,
+    ) -> None:
         self._lines, self._plan, self._domain, self._uri = lines, plan, domain, uri
         self._lease = Lease(plan.identity.name)
         self._echo: Optional[socket.socket] = None
         self._wish = wish  # the reflector's port, if it is free
+        self._silence = silence  # seconds after which a driver that neither asks nor probes is gone
         self._guarded = 0  # the process group of OpenNebula's own migrate, on the source only
         self._answers: Dict[str, Callable[[Message], Message]] = {
             "state": self._state,
@@ -85,6 +96,7 @@ class Holder:
             "mend": self._mend,
             "account": self._account,
             "guard": self._guard,
+            "alive": lambda _: {"alive": True},
             "receive": lambda _: receive(self._plan.identity, self._lines),
         }
 
@@ -119,7 +131,10 @@ class Holder:
         """Answer until told to close (True) or left alone (False)."""
         while True:
             watched = [self._lines.inward] + ([self._echo] if self._echo else [])
-            ready = select.select(watched, [], [])[0]
+            ready = select.select(watched, [], [], self._silence)[0]
+            if not ready:
+                log.warning(f"the driver was silent for {self._silence:g} s: its host may be down")
+                return False
             if self._echo in ready and self._echo:
                 echo.reflect(self._echo, self._plan.identity.far.inside)
             if self._lines.inward not in ready:
@@ -189,7 +204,7 @@ class Holder:
         sent, jobs = device.sent_bytes(name), ledger.take(name)
         tunnel.tear_down(name)
         found = proof.prove(sent, sum(jobs))
-        if len(jobs) > 1 and not found.proved:
+        if len(jobs) > 1 and found.bypassed:
             log.error(f"{len(jobs)} migrations shared the tunnel: {found.message}")
 
     def _close(self, told: bool) -> int:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from .identity import Identity
 
 KERNEL, OVS = "kernel", "ovs"
+PORT_SETTINGS = {KERNEL: "KERNEL_PORT", OVS: "OVS_PORT"}  # in onext-migrate.conf
 
 
 class Plan(NamedTuple):

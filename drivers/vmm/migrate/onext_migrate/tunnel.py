@@ -11,7 +11,7 @@ from . import tunnel_kernel, tunnel_ovs
 from .device import address_follows_mac, exists, is_vxlan
 from .door import as_root, as_root_together
 from .errors import CommandError, TunnelError
-from .plan import OVS, Plan
+from .plan import OVS, PORT_SETTINGS, Plan
 from .waiting import until
 
 
@@ -27,8 +27,13 @@ def build(plan: Plan) -> None:
     try:
         (tunnel_ovs if plan.kind == OVS else tunnel_kernel).build(plan)
         _raise_link(plan)
-    except TunnelError:
+    except TunnelError as error:
         tear_down(name)
+        if isinstance(error, CommandError) and "Address already in use" in error.output:
+            setting = PORT_SETTINGS[plan.kind]
+            raise TunnelError(
+                f"UDP port {plan.port} is used by another program or VXLAN device: set another {setting}"
+            ) from error
         raise
 
 

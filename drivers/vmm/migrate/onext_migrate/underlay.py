@@ -14,6 +14,7 @@ from .errors import CommandError, TunnelError
 
 # What VXLAN adds: outer IP, UDP 8, VXLAN 8, inner Ethernet 14
 OVERHEAD = {4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14}
+_ADDRESSES = 4  # of a host's are tried, at some seconds each
 LEAST_MTU = 1280  # IPv6 does not run on less
 _FAMILIES = {"auto": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
@@ -40,16 +41,21 @@ def resolve(host: str, family: str) -> List[str]:
     return usable
 
 
-def way_to(host: str, family: str) -> Underlay:
-    """Return the way to a host by name; raise TunnelError when none of its addresses has a route."""
-    problems = []
-    for address in resolve(host, family):
+def ways_to(host: str, family: str) -> List[Underlay]:
+    """Return the ways to a host by name, the resolver's first address first.
+
+    Raise TunnelError when none of its addresses has a route.
+    """
+    ways, problems = [], []
+    for address in resolve(host, family)[:_ADDRESSES]:
         try:
-            return route(address)
+            ways.append(route(address))
         except TunnelError as error:
             problems.append(str(error))
-    said = "; ".join(problems)
-    raise TunnelError(f"no route to {host}: {said}")
+    if not ways:
+        said = "; ".join(problems)
+        raise TunnelError(f"no route to {host}: {said}")
+    return ways
 
 
 def route(remote: str, local: str = "") -> Underlay:

@@ -117,7 +117,7 @@ def test_the_near_address_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nothing_comes_back() -> None:
     """A firewall: both ends are closed, and the port is named."""
     near, far = Played("a", READY), Played("b", READY)
-    with pytest.raises(TunnelError, match="UDP port 4790 open"):
+    with pytest.raises(TunnelError, match=r"UDP port 4790 \(KERNEL_PORT\) open"):
         connect._build(near, far, OFFER)
     assert near.closed
     assert far.closed
