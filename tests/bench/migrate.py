@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +51,7 @@ def main() -> None:
     if reason:
         print(f"left out: {reason}")
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the laboratory is taken down on the way out
     with tempfile.TemporaryDirectory(prefix="onext-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -81,9 +84,18 @@ def _receive_buffers(size: int) -> Iterator[None]:
         setting.write_text(before)
 
 
-def _set_up(lab: Laboratory, delay: int) -> None:
-    lab.up()
+@contextmanager
+def _up(lab: Laboratory) -> Iterator[None]:
+    """Bring a laboratory up, and take down what came up of it."""
     try:
+        lab.up()
+        yield
+    finally:
+        lab.down()
+
+
+def _set_up(lab: Laboratory, delay: int) -> None:
+    with _up(lab):
         for node in lab.nodes:
             (node.folder / "etc/sudoers.d/reference").write_text(
                 "oneadmin ALL=(ALL:ALL) NOPASSWD: /usr/sbin/ip address *\n"
@@ -94,8 +106,6 @@ def _set_up(lab: Laboratory, delay: int) -> None:
             "ovs": lambda: _said(lab, "python3", "-I", "-S", "-c", OURS.format("ovs")),
         }
         medians = _interleaved(run)
-    finally:
-        lab.down()
     for kind, bound in (("kernel", 0.5), ("ovs", 0.6)):
         ratio = medians[kind] / medians["reference"]
         print(
@@ -106,8 +116,7 @@ def _set_up(lab: Laboratory, delay: int) -> None:
 
 
 def _migrations(lab: Laboratory, kind: str, delay: int) -> None:
-    lab.up()
-    try:
+    with _up(lab):
         guest = lab.guest("one-1", memory=256, fill=100, dirty=0)
         lab.boot(guest, lab.a)
         streams: list[float] = []
@@ -117,8 +126,6 @@ def _migrations(lab: Laboratory, kind: str, delay: int) -> None:
                 "whole": lambda: _move(lab, guest, "migrate", streams),
             }
         )
-    finally:
-        lab.down()
     stream = statistics.median(streams[1:])
     print(
         f"migration, {kind:10}, round trip {delay // 500:2d} ms: direct {medians['direct']:.2f} s, stream in the tunnel"

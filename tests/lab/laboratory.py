@@ -112,6 +112,11 @@ class Laboratory:
         assert self._relay is not None
         self._relay.send_signal(signal.SIGUSR1 if lost else signal.SIGUSR2)
 
+    def cut(self, node: Node, *, off: bool) -> None:
+        """Take a node's cable out, or put it in again."""
+        device = "wa" if node is self.a else "wb"
+        _ip("-n", self._wan, "link", "set", device, "down" if off else "up")
+
     def shrink(self, mtu: int) -> None:
         """Let the way between the nodes drop larger packets, silently; TCP alone is told, as many routers do (MSS)."""
         for device in ("wa", "wb"):
@@ -173,7 +178,8 @@ class Laboratory:
         if not binary.exists():
             subprocess.run(["gcc", "-O2", "-o", str(binary), str(HERE / "relay.c")], check=True)
         figures = [str(network.delay_us), str(network.loss_permille), str(network.rate_mbit)]
-        self._relay = subprocess.Popen(self.in_wan(str(binary), "wa", "wb", *figures))
+        dies_with_us = ["setpriv", "--pdeathsig", "KILL"]
+        self._relay = subprocess.Popen([*dies_with_us, *self.in_wan(str(binary), "wa", "wb", *figures)])
 
     def _address(self, node: Node) -> None:
         device = "br-phy" if "br-phy" in node.devices() else "ul0"

@@ -145,12 +145,16 @@ class Node:
         self._write_etc(peers)
         self._write_homes(key, host_keys)
         self.sync()
-        unshare = ["unshare", "-m", "-u", "-p", "-f", "--propagation", "private"]
+        unshare = ["unshare", "-m", "-u", "-p", "-f", "--kill-child", "--propagation", "private"]
         enter = ["nsenter", f"--net=/run/netns/{self.namespace}", *unshare]
         init = [str(HERE / "node_init.sh"), self.name, str(self.folder), str(HERE / "bin")]
         with (self.folder / "init.log").open("wb") as log:
             self._outer = subprocess.Popen(
-                [*enter, *init], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                ["setpriv", "--pdeathsig", "KILL", *enter, *init],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         until((self.folder / "ready").exists, 60, f"{self.name}: {self.folder / 'init.log'}")
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")

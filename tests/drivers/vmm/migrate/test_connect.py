@@ -1,15 +1,21 @@
 """Two ends, one of which refuses: the other must not be left standing, nor its answer be taken for the next one's."""
 
+import errno
+import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import connect, echo
-from drivers.vmm.migrate.onext_migrate.errors import TakenError, TunnelError
+from drivers.vmm.migrate.onext_migrate import connect, echo, lease
+from drivers.vmm.migrate.onext_migrate.errors import TakenError, TunnelError, UnsafeError
 from drivers.vmm.migrate.onext_migrate.held import End
 from drivers.vmm.migrate.onext_migrate.identity import identify
-from drivers.vmm.migrate.onext_migrate.lines import Message
+from drivers.vmm.migrate.onext_migrate.lines import Closed, Message
 from drivers.vmm.migrate.onext_migrate.plan import KERNEL
+from drivers.vmm.migrate.onext_migrate.settings import Settings
+from drivers.vmm.migrate.onext_migrate.underlay import Underlay
 
 READY = {"ready": True, "mtu": 1450, "echo": 20001}
 REQUEST = {"kind": KERNEL, "local": "10.0.0.2", "remote": "10.0.0.1", "port": 4790, "echo": 20000}
@@ -121,3 +127,103 @@ def test_nothing_comes_back() -> None:
         connect._build(near, far, OFFER)
     assert near.closed
     assert far.closed
+
+
+def test_C4_no_process_is_no_tunnel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """OSError from fork ended the migration, where ON_TUNNEL_FAILURE=direct wants it without a tunnel."""
+
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(lease, "FOLDER", str(tmp_path / "locks"))
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(TunnelError, match="Resource temporarily unavailable"):
+        connect.open_tunnel("node-b", "one-1", Settings(), "/x", "qemu:///system")
+
+
+def test_B2_locks_of_another_account_are_no_reason_to_go_direct(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Root's folder of locks: oneadmin's migrations went in the clear."""
+    monkeypatch.setattr(lease, "FOLDER", str(tmp_path / "locks"))
+    (tmp_path / "locks").mkdir(mode=0o755)
+    with pytest.raises(UnsafeError, match="with mode 0700: remove it as root on"):
+        connect.open_tunnel("node-b", "one-1", Settings(), "/x", "qemu:///system")
+
+
+WAYS = [Underlay("10.0.0.1", far, "eth0", 1450) for far in ("10.0.0.3", "10.0.0.2")]
+
+
+def test_B5_each_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address was unreachable: no tunnel, though the second works."""
+    tried = []
+
+    def open_one(_near: End, _far: End, way: Underlay, *_: object) -> str:
+        tried.append(way.remote)
+        if way is WAYS[0]:
+            raise TunnelError("nothing comes back")
+        return "a tunnel"
+
+    monkeypatch.setattr(connect, "_try_datapaths", open_one)
+    near, far = Played("a", READY), Played("b", READY)
+    found: object = connect._try_addresses(near, far, WAYS, "one-1", Settings())
+    assert (found, tried) == ("a tunnel", ["10.0.0.3", "10.0.0.2"])
+
+
+@pytest.mark.parametrize("error", [Closed("b is gone"), UnsafeError("locks")])
+def test_B5_what_another_address_cannot_change_ends_it(
+    monkeypatch: pytest.MonkeyPatch, error: TunnelError
+) -> None:
+    """A guard that fails on the first address must not be asked until it gives in."""
+    tried = []
+
+    def refuse(*words: object) -> None:
+        tried.append(words)
+        raise error
+
+    monkeypatch.setattr(connect, "_try_datapaths", refuse)
+    with pytest.raises(type(error)):
+        connect._try_addresses(Played("a", READY), Played("b", READY), WAYS, "one-1", Settings())
+    assert len(tried) == 1
+
+
+class Helper(Played):
+    """A helper that may be gone, and its successor."""
+
+    def __init__(self, where: str, *, gone: bool) -> None:
+        super().__init__(where, {"ready": True, "mtu": 1450, "echo": 20002})
+        self._answers = [dict(self._answers[0]), {"mtu": 1400}, {}, {}]  # type: ignore[arg-type]
+        self._gone = gone
+        self.uri, self.folder = "qemu:///system", "/x"
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether it was killed."""
+        return self._gone
+
+    def hang_up(self) -> None:
+        """Have nothing to let go."""
+
+
+@pytest.mark.parametrize(("near_gone", "far_gone"), [(True, True), (True, False), (False, True)])
+def test_B5_each_helper_is_replaced_by_itself(
+    monkeypatch: pytest.MonkeyPatch, near_gone: bool, far_gone: bool
+) -> None:
+    """With both killed the first's absence hid the second's, and the destination's device stayed."""
+    new_near, new_far = Helper("a", gone=False), Helper("b", gone=False)
+    monkeypatch.setattr(connect, "NearEnd", lambda _: new_near)
+    monkeypatch.setattr(connect, "FarEnd", lambda *_: new_far)
+    near, far = Helper("a", gone=near_gone), Helper("b", gone=far_gone)
+    asker: Any = Asker()
+    tunnel = connect.Tunnel(near, far, OFFER, connect.Echoes(asker, 1400, 1.0))
+    tunnel._group = 77
+    tunnel.mend()
+    assert (tunnel.near is new_near, tunnel.far is new_far) == (near_gone, far_gone)
+    for gone, old, new in ((near_gone, near, new_near), (far_gone, far, new_far)):
+        if gone:
+            assert [one.get("do") for one in new.said[:2]] == [None, "mtu"], (
+                "the size that was measured counts"
+            )
+        else:
+            assert old.said == [{"do": "mend"}]
+    assert ({"do": "guard", "group": 77} in new_near.said) == near_gone

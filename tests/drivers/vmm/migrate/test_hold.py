@@ -1,10 +1,17 @@
 """What the far end accepts."""
 
+import errno
+import json
+import os
+import threading
+
 import pytest
 
 from drivers.vmm.migrate.onext_migrate import hold, underlay
-from drivers.vmm.migrate.onext_migrate.errors import TunnelError
+from drivers.vmm.migrate.onext_migrate.errors import TakenError, TunnelError, UnsafeError
 from drivers.vmm.migrate.onext_migrate.identity import identify
+from drivers.vmm.migrate.onext_migrate.lines import Lines
+from tests.waiting import PATIENCE
 
 REQUEST = {
     "protocol": 2,
@@ -61,3 +68,53 @@ def test_refused(change: dict[str, object], why: str) -> None:
     """Whatever comes over the wire is checked before anything is touched."""
     with pytest.raises((TunnelError, ValueError), match=why):
         hold.read_request({**REQUEST, **change})
+
+
+@pytest.mark.parametrize("silence", [0.2, None])
+def test_B5_a_silent_driver_is_taken_for_dead(monkeypatch: pytest.MonkeyPatch, silence: float | None) -> None:
+    """Its host died: sshd keeps the connection, and the helper and its device stayed for ever."""
+    (inward, to_helper), (from_helper, outward) = os.pipe(), os.pipe()
+    holder = hold.Holder(Lines(inward, outward), hold.read_request(REQUEST), "", "qemu:///system", 0, silence)
+    torn_down: list[str] = []
+    monkeypatch.setattr(holder, "_open", lambda: None)
+
+    def close(told: bool) -> int:
+        torn_down.append(f"told: {told}")
+        return 0
+
+    monkeypatch.setattr(holder, "_close", close)
+    thread = threading.Thread(target=holder.run, daemon=True)
+    thread.start()
+    if silence is None:  # an older driver, which asks nothing: only its end counts
+        thread.join(0.5)
+        assert torn_down == []
+        os.close(to_helper)
+    thread.join(PATIENCE)
+    assert torn_down == ["told: False"]
+    os.close(from_helper)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UnsafeError("locks"), {"taken": False, "unsafe": True}),
+        (TakenError("VNI"), {"taken": True, "unsafe": False}),
+        (OSError(errno.ENOSPC, "No space left on device"), {}),
+    ],
+)
+def test_a_refusal_says_of_which_kind_it_is(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, kind: dict[str, bool]
+) -> None:
+    """The driver refuses, tries another name, or migrates directly, by that."""
+    (inward, to_helper), (from_helper, outward) = os.pipe(), os.pipe()
+
+    def refuse(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(hold, "read_request", refuse)
+    os.write(to_helper, b"{}\n")
+    os.close(to_helper)
+    hold.serve(Lines(inward, outward))
+    answer = json.loads(os.read(from_helper, 65536))
+    assert str(error) in answer["error"]
+    assert {key: answer[key] for key in kind} == kind

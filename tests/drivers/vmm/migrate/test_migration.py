@@ -1,16 +1,21 @@
 """How a migration is ended: through libvirt where it answers, by force after a while, and never in post-copy."""
 
+import errno
+import os
 import signal
 import subprocess
+import tempfile
+import time
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import guard, virsh
-from drivers.vmm.migrate.onext_migrate.migration import Migration
+from drivers.vmm.migrate.onext_migrate import guard, processes, virsh
+from drivers.vmm.migrate.onext_migrate.migration import Migration, _downtime, payload
 from drivers.vmm.migrate.onext_migrate.settings import Settings
 from drivers.vmm.migrate.onext_migrate.virsh import Job, State
+from tests.waiting import PATIENCE
 
 RUNNING, POSTCOPY, SILENT = State("running", ""), State("paused", "post-copy"), State("unknown", "time-out")
 
@@ -96,3 +101,109 @@ def test_a_fault_of_ours_ends_the_driver(migration: Migration, monkeypatch: pyte
     with pytest.raises(RuntimeError, match="a fault of ours"):
         migration.run()
     assert child.returncode == 0
+
+
+THERE = State("running", "migrated")
+ABSENT = State("absent", "")
+
+
+@pytest.mark.parametrize(
+    ("state", "ends"), [(RUNNING, True), (ABSENT, False), (POSTCOPY, False), (SILENT, False)]
+)
+def test_A3_told_to_end(
+    migration: Migration, monkeypatch: pytest.MonkeyPatch, state: State, ends: bool
+) -> None:
+    """After the VM has left, OpenNebula's script copies its snapshots: "stays on A" was false then."""
+    monkeypatch.setattr(virsh, "state", lambda *_: state)
+    migration._tell_to_end()
+    migration._end_as_told()
+    assert bool(migration._stopped) == ends
+
+
+def test_A3_nothing_is_killed_after_the_vm_has_left(
+    migration: Migration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenNebula's script is at work, for as long as its copies take."""
+    monkeypatch.setattr(virsh, "state", lambda *_: ABSENT)
+    monkeypatch.setattr(guard, "stop", lambda _: pytest.fail("the script was killed"))
+    process: Any = SimpleNamespace(pid=1)
+    migration._abort(process, overdue=True)
+    stopped: list[int] = []
+    monkeypatch.setattr(guard, "stop", stopped.append)
+    guard.guard(os.getpgrp(), "one-1")
+    assert stopped == []
+
+
+@pytest.mark.parametrize(
+    ("there", "obstacle", "line"),
+    [
+        (ABSENT, False, ""),
+        (THERE, True, "node-b has a VM one-1 already (running)"),
+        (SILENT, True, "libvirt on node-b does not answer"),
+    ],
+)
+def test_A2_what_is_on_the_destination_before(
+    migration: Migration,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    there: State,
+    obstacle: bool,
+    line: str,
+) -> None:
+    """A VM that was there before is not the one that arrives: OpenNebula's script would destroy it."""
+    monkeypatch.setattr(migration, "_state_there", lambda: there)
+    assert migration._obstacle() is obstacle
+    assert line in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("refuse", [True, False])
+def test_B1_a_job_without_our_virsh(
+    migration: Migration, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], refuse: bool
+) -> None:
+    """Where the tunnel is required, a migration beside it ends at once, and else it is reported once."""
+    stopped: list[int] = []
+    monkeypatch.setattr(guard, "stop", stopped.append)
+    monkeypatch.setattr(virsh, "abort", lambda *_: True)
+    monkeypatch.setattr(processes, "runs_virsh_migrate", lambda _: True)
+    migration._settings = Settings(require=refuse)
+    for _ in range(3):
+        migration._check_wrapper(77)
+    assert stopped == ([77] if refuse else [])
+    assert capfd.readouterr().err.count("called another virsh") == 1
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(341, "down-time 341 ms"), (3600341, "down-time unknown"), (None, "down-time unknown")],
+)
+def test_B4_downtime(milliseconds: int | None, text: str) -> None:
+    """No VM stands still for longer than its migration took: the hosts' clocks differ."""
+    assert _downtime(milliseconds, 3.0) == text
+
+
+@pytest.mark.process
+def test_B1_a_virsh_beside_the_wrapper_is_seen() -> None:
+    """By its name among what OpenNebula's script started; the wrapper is an interpreter."""
+    assert not processes.runs_virsh_migrate(os.getpid())
+    with subprocess.Popen(
+        ["bash", "-c", "exec -a /usr/bin/virsh bash -c 'sleep 9; :' migrate"]
+    ) as virsh_itself:
+        until = time.monotonic() + PATIENCE
+        while not processes.runs_virsh_migrate(os.getpid()) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert processes.runs_virsh_migrate(os.getpid())
+        virsh_itself.kill()
+
+
+def test_a_full_disk_is_no_reason_not_to_migrate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The action's XML takes a file without a name: in memory where the disk has no room."""
+    real = tempfile.TemporaryFile
+
+    def full(dir: str | None = None) -> IO[bytes]:  # noqa: A002
+        if dir is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with payload(b"<X/>") as file:
+        assert file.read() == b"<X/>"

@@ -50,9 +50,16 @@ def test_before_the_stream_nothing_is_aborted() -> None:
     assert last(*(sight(now, active=False, figures=None) for now in range(500))).what == GOOD
 
 
+def test_B5_a_virsh_that_hangs_in_connecting_is_given_up() -> None:
+    """The destination's libvirt was frozen: no job, so nothing was watched, and silence for 200 s."""
+    hanging = [sight(now, active=False, starting=True, figures=None) for now in range(70)]
+    assert last(*hanging[:59]).what == GOOD
+    assert last(*hanging) == Verdict(ABORT, "no migration job for 69 s")
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 3)), min_size=1, max_size=60))
 def test_never_in_post_copy(moments: "list[tuple[bool, bool, int]]") -> None:
-    """Half of the guest's memory is on the other side: an abort would be its end."""
+    """Half of the VM's memory is on the other side: an abort would be its end."""
     watchdog = Watchdog(5, 3)
     for now, (active, answered, figures) in enumerate(moments):
         seen = Sight(
