@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.conftest import KERNEL, why_not
-from tests.lab.guest import Guest, build_initrd
 from tests.lab.laboratory import Laboratory, Network
 from tests.lab.scenario import action_xml
+from tests.lab.vm import VM, build_initrd
 
 RUNS = 5
 ROOMY = 8 << 20  # bytes
@@ -37,10 +37,10 @@ echo $((($(date +%s%N) - start) / 1000000))
 OURS = """
 import sys, time
 sys.path.insert(0, "/var/tmp/one/vmm/kvm")
-from onext_migrate import connect, place, settings
-here, conf = place.node(), settings.parse('DATAPATH="{}"')
+from onext_migrate import node, settings, tunnel
+here, conf = node.node(), settings.parse('DATAPATH="{}"')
 start = time.monotonic()
-connect.open_tunnel("lab-b", "one-1", conf, here.folder, here.uri).close()
+tunnel.open_tunnel("lab-b", "one-1", conf, here.folder, here.uri).close()
 print(round((time.monotonic() - start) * 1000))
 """
 
@@ -117,13 +117,13 @@ def _set_up(lab: Laboratory, delay: int) -> None:
 
 def _migrations(lab: Laboratory, kind: str, delay: int) -> None:
     with _up(lab):
-        guest = lab.guest("one-1", memory=256, fill=100, dirty=0)
-        lab.boot(guest, lab.a)
+        vm = lab.vm("one-1", memory=256, fill=100, dirty=0)
+        lab.boot(vm, lab.a)
         streams: list[float] = []
         medians = _interleaved(
             {
-                "direct": lambda: _move(lab, guest, "migrate_default", []),
-                "whole": lambda: _move(lab, guest, "migrate", streams),
+                "direct": lambda: _move(lab, vm, "migrate_default", []),
+                "whole": lambda: _move(lab, vm, "migrate", streams),
             }
         )
     stream = statistics.median(streams[1:])
@@ -148,11 +148,11 @@ def _said(lab: Laboratory, *words: str) -> float:
     return float(lab.a.run(*words, user="oneadmin").stdout)
 
 
-def _move(lab: Laboratory, guest: Guest, script: str, streams: list[float]) -> float:
+def _move(lab: Laboratory, vm: VM, script: str, streams: list[float]) -> float:
     """Migrate there and back; return the mean of the two, in seconds."""
     started = time.monotonic()
     for source, destination in ((lab.a, lab.b), (lab.b, lab.a)):
-        words = [f"/var/tmp/one/vmm/kvm/{script}", guest.name, destination.name, source.name, "1"]
-        done = source.run(*words, user="oneadmin", stdin=action_xml(guest), timeout=120)
+        words = [f"/var/tmp/one/vmm/kvm/{script}", vm.name, destination.name, source.name, "1"]
+        done = source.run(*words, user="oneadmin", stdin=action_xml(vm), timeout=120)
         streams += [float(found) for found in re.findall(r"after ([0-9.]+) s", done.stderr)]
     return (time.monotonic() - started) / 2

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.guest import Guest, build_initrd
 from tests.lab.laboratory import Laboratory, Network
+from tests.lab.vm import VM, build_initrd
 
 KERNEL = Path(".cache/lab/vmlinuz")
 PROGRAMS = [
@@ -51,7 +51,7 @@ def why_not() -> str:
     missing = [name for name in PROGRAMS if not shutil.which(name, path=path)]
     if missing:
         return f"not installed (sh tests/packages.sh): {', '.join(missing)}"
-    return "" if KERNEL.exists() else f"no guest kernel {KERNEL} (sh tests/packages.sh)"
+    return "" if KERNEL.exists() else f"no VM kernel {KERNEL} (sh tests/packages.sh)"
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
     reason = why_not()
     if reason:
         pytest.skip(reason)
-    initrd = build_initrd(tmp_path_factory.mktemp("guest"))
+    initrd = build_initrd(tmp_path_factory.mktemp("VM"))
     for folder in (initrd.parent, initrd.parent.parent, initrd.parent.parent.parent):
         folder.chmod(0o755)  # oneadmin's QEMU reads it
     kernel = Path(
@@ -87,7 +87,7 @@ def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
 
 @pytest.fixture
 def use_lab(open_lab: OpenLab) -> Iterator[OpenLab]:
-    """Return the same, with nodes that are as after a fresh `onehost sync`, and no guests."""
+    """Return the same, with nodes that are as after a fresh `onehost sync`, and no VMs."""
     used: list[Laboratory] = []
 
     def use(network: Network) -> Laboratory:
@@ -111,8 +111,8 @@ def lab(use_lab: OpenLab) -> Laboratory:
 
 
 @pytest.fixture
-def guest(lab: Laboratory) -> Guest:
-    """Return a guest that runs on node a, its memory full."""
-    guest = lab.guest("one-1")
-    lab.boot(guest, lab.a)
-    return guest
+def vm(lab: Laboratory) -> VM:
+    """Return a VM that runs on node a, its memory full."""
+    vm = lab.vm("one-1")
+    lab.boot(vm, lab.a)
+    return vm

@@ -6,8 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.guest import Guest
 from tests.lab.node import HERE, Node, until
+from tests.lab.vm import VM
 
 
 @dataclass(frozen=True)
@@ -85,23 +85,23 @@ class Laboratory:
         """Return both nodes."""
         return self.a, self.b
 
-    def guest(self, name: str, **what: object) -> Guest:
-        """Return a guest that is not started yet."""
-        return Guest(name, self.folder, self.kernel, self.initrd, **what)  # type: ignore[arg-type]
+    def vm(self, name: str, **what: object) -> VM:
+        """Return a VM that is not started yet."""
+        return VM(name, self.folder, self.kernel, self.initrd, **what)  # type: ignore[arg-type]
 
-    def boot(self, guest: Guest, node: Node) -> None:
-        """Have a guest on a node, its memory full and its clock running: booted once, then restored from a file."""
-        saved = self.folder / f"{guest.name}-{guest.fill}-{guest.dirty}-{bool(guest.disk)}.saved"
+    def boot(self, vm: VM, node: Node) -> None:
+        """Have a VM on a node, its memory full and its clock running: booted once, then restored from a file."""
+        saved = self.folder / f"{vm.name}-{vm.fill}-{vm.dirty}-{bool(vm.disk)}.saved"
         if not saved.exists():
-            path = self.folder / f"{guest.name}.xml"
-            path.write_text(guest.xml())
-            guest.serial.unlink(missing_ok=True)
+            path = self.folder / f"{vm.name}.xml"
+            path.write_text(vm.xml())
+            vm.serial.unlink(missing_ok=True)
             node.virsh("create", str(path))
-            until(lambda: guest.ticks() > 2, 120, f"{guest.name} boots")
-            node.virsh("save", guest.name, str(saved))
-        guest.serial.unlink(missing_ok=True)
+            until(lambda: vm.ticks() > 2, 120, f"{vm.name} boots")
+            node.virsh("save", vm.name, str(saved))
+        vm.serial.unlink(missing_ok=True)
         node.virsh("restore", str(saved))
-        until(lambda: guest.ticks() > 2, 60, f"{guest.name} is restored")
+        until(lambda: vm.ticks() > 2, 60, f"{vm.name} is restored")
 
     def in_wan(self, *words: str) -> list[str]:
         """Return the command that runs something between the nodes, where all of the underlay passes."""

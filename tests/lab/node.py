@@ -172,7 +172,7 @@ class Node:
         return bool(self._init) and self._outer.poll() is None
 
     def clean(self) -> None:
-        """Destroy all guests and tunnels, whatever a test left."""
+        """Destroy all VMs and tunnels, whatever a test left."""
         for name in self.virsh("list", "--name", check=False).split():
             self.virsh("destroy", name, check=False)
         for name in self.tunnels():

@@ -4,14 +4,14 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-from tests.lab.guest import Guest
 from tests.lab.laboratory import Laboratory
 from tests.lab.node import Done, Node
+from tests.lab.vm import VM
 
 DRIVER = "/var/tmp/one/vmm/kvm/migrate"
 
 
-def action_xml(vm: Guest, cluster: str = "100", *, datastore: str = "0", features: str = "") -> bytes:
+def action_xml(vm: VM, cluster: str = "100", *, datastore: str = "0", features: str = "") -> bytes:
     """Return what OpenNebula gives the driver on standard input, as far as anybody reads it."""
     shared = "NO" if vm.disk else "YES"
     folder = "/var/lib/one/datastores"
@@ -44,31 +44,31 @@ class Result:
         return int(found.group(1)) / 1000
 
 
-def arguments(guest: Guest, source: Node, destination: str) -> list[str]:
+def arguments(vm: VM, source: Node, destination: str) -> list[str]:
     """Return the driver's command line."""
-    return [DRIVER, guest.name, destination, source.name, guest.number, source.name]
+    return [DRIVER, vm.name, destination, source.name, vm.number, source.name]
 
 
 def migrate(
-    guest: Guest, source: Node, destination: Node, *, name: str = "", timeout: float = 110, xml: bytes = b""
+    vm: VM, source: Node, destination: Node, *, name: str = "", timeout: float = 110, xml: bytes = b""
 ) -> Result:
     """Run the driver to its end on the source, as oneadmin."""
-    words = arguments(guest, source, name or destination.name)
+    words = arguments(vm, source, name or destination.name)
     return Result(
-        source.run(*words, user="oneadmin", stdin=xml or action_xml(guest), check=False, timeout=timeout)
+        source.run(*words, user="oneadmin", stdin=xml or action_xml(vm), check=False, timeout=timeout)
     )
 
 
-def start(guest: Guest, source: Node, destination: Node) -> "subprocess.Popen[bytes]":
+def start(vm: VM, source: Node, destination: Node) -> "subprocess.Popen[bytes]":
     """Start the driver on the source, as oneadmin."""
     process = subprocess.Popen(
-        source.command(*arguments(guest, source, destination.name)),
+        source.command(*arguments(vm, source, destination.name)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     assert process.stdin is not None
-    process.stdin.write(action_xml(guest))
+    process.stdin.write(action_xml(vm))
     process.stdin.close()
     process.stdin = None
     return process
@@ -80,20 +80,20 @@ def finish(process: "subprocess.Popen[bytes]", timeout: float = 110) -> Result:
     return Result(Done(process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")))
 
 
-def runs_on(lab: Laboratory, guest: Guest) -> list[str]:
-    """Return the nodes on which the guest is, one of which it should be."""
-    return [node.name for node in lab.nodes if lab_state(node, guest) not in ("absent", "shut off")]
+def runs_on(lab: Laboratory, vm: VM) -> list[str]:
+    """Return the nodes on which the VM is, one of which it should be."""
+    return [node.name for node in lab.nodes if lab_state(node, vm) not in ("absent", "shut off")]
 
 
-def lab_state(node: Node, guest: Guest) -> str:
-    """Return the guest's state on a node."""
-    return node.state(guest.name)
+def lab_state(node: Node, vm: VM) -> str:
+    """Return the VM's state on a node."""
+    return node.state(vm.name)
 
 
-def ticking(guest: Guest) -> bool:
-    """Tell whether the guest's clock moves."""
-    before = guest.ticks()
-    return any(_wait(0.1) or guest.ticks() > before for _ in range(300))
+def ticking(vm: VM) -> bool:
+    """Tell whether the VM's clock moves."""
+    before = vm.ticks()
+    return any(_wait(0.1) or vm.ticks() > before for _ in range(300))
 
 
 def _wait(seconds: float) -> bool:

@@ -8,19 +8,19 @@ import pytest
 
 from tests.lab.capture import Capture
 from tests.lab.conftest import OpenLab
-from tests.lab.guest import Guest
 from tests.lab.laboratory import Laboratory, Network
 from tests.lab.node import until
 from tests.lab.scenario import finish, leftovers, migrate, runs_on, start
 from tests.lab.test_crashes import hurry, parent, start_slow, whole
 from tests.lab.test_lost_vms import DISK, configure
+from tests.lab.vm import VM
 
 REQUIRED = 'REQUIRE_TUNNEL="YES"\n'
 RUN = "/var/tmp/one/vmm/kvm/onext_migrate/run"
 
 
 @pytest.mark.parametrize("fault", ["no driver", "PATH in kvmrc", "by path", "no python"])
-def test_B1_required_is_required(lab: Laboratory, guest: Guest, fault: str) -> None:
+def test_B1_required_is_required(lab: Laboratory, vm: VM, fault: str) -> None:
     """Exit code 0, and 35,000 markers of the VM's memory on the wire in the clear."""
     kvmrc = "export PATH=/usr/bin:/bin\n" if fault == "PATH in kvmrc" else ""
     configure(lab, REQUIRED, kvmrc)
@@ -31,44 +31,44 @@ def test_B1_required_is_required(lab: Laboratory, guest: Guest, fault: str) -> N
     if fault == "no python":
         lab.a.sh("mount --bind /etc/hostname /usr/bin/python3")
     try:
-        with Capture(lab, guest.marker) as capture:
-            result = migrate(guest, lab.a, lab.b)
+        with Capture(lab, vm.marker) as capture:
+            result = migrate(vm, lab.a, lab.b)
     finally:
         if fault == "no python":
             lab.a.sh("umount /usr/bin/python3")
     assert result.done.exit_code == 1, result.log
     assert "ERROR" in result.log
-    assert whole(lab, guest) == "lab-a"
+    assert whole(lab, vm) == "lab-a"
     assert capture.markers == {"vxlan": 0, "ssh": 0, "other": 0}
 
 
-def test_B2_a_folder_of_another_account(lab: Laboratory, guest: Guest) -> None:
+def test_B2_a_folder_of_another_account(lab: Laboratory, vm: VM) -> None:
     """Root's folder of locks: oneadmin's migrations went in the clear."""
     lab.a.sh("rm -rf /var/tmp/onext-migrate; mkdir -m 700 /var/tmp/onext-migrate")
     try:
-        with Capture(lab, guest.marker) as capture:
-            result = migrate(guest, lab.a, lab.b)
+        with Capture(lab, vm.marker) as capture:
+            result = migrate(vm, lab.a, lab.b)
     finally:
         lab.a.sh("rm -rf /var/tmp/onext-migrate")
     assert result.done.exit_code == 1
     assert "remove it as root on lab-a" in result.log
-    assert whole(lab, guest) == "lab-a"
+    assert whole(lab, vm) == "lab-a"
     assert capture.markers["other"] == 0
 
 
-def test_B2_root_works_as_oneadmin(lab: Laboratory, guest: Guest) -> None:
+def test_B2_root_works_as_oneadmin(lab: Laboratory, vm: VM) -> None:
     """Someone ran the check as root: its folder stood in the way of every migration afterwards."""
     lab.a.sh("rm -rf /var/tmp/onext-migrate")
     lab.a.run("sh", RUN, "check", "lab-b")
     lab.a.run("sh", RUN, "list")
-    result = migrate(guest, lab.a, lab.b)
+    result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert "went through the tunnel" in result.log
 
 
 def test_B3_postcopy_with_local_disks(lab: Laboratory) -> None:
     """OpenNebula adds --suspend for them, which excludes post-copy: every migration failed."""
-    vm = lab.guest("one-1", disk=DISK)
+    vm = lab.vm("one-1", disk=DISK)
     lab.a.marked_disk(DISK, vm.marker)
     lab.boot(vm, lab.a)
     configure(lab, 'POSTCOPY_AFTER="1"\n')
@@ -78,16 +78,16 @@ def test_B3_postcopy_with_local_disks(lab: Laboratory) -> None:
     assert whole(lab, vm) == "lab-b"
 
 
-def test_B3_tunnelled_in_kvmrc(lab: Laboratory, guest: Guest) -> None:
+def test_B3_tunnelled_in_kvmrc(lab: Laboratory, vm: VM) -> None:
     """It excludes --migrateuri: every migration failed."""
     configure(lab, REQUIRED, 'MIGRATE_OPTIONS="--p2p --tunnelled"\n')
-    with Capture(lab, guest.marker) as capture:
-        result = migrate(guest, lab.a, lab.b)
+    with Capture(lab, vm.marker) as capture:
+        result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert "--tunnelled of kvmrc is dropped" in result.log
     assert capture.markers["vxlan"] > 1000
     assert capture.markers["other"] == 0
-    assert whole(lab, guest) == "lab-b"
+    assert whole(lab, vm) == "lab-b"
 
 
 @pytest.mark.parametrize(
@@ -98,37 +98,37 @@ def test_B3_tunnelled_in_kvmrc(lab: Laboratory, guest: Guest) -> None:
     ],
     ids=["parallel", "postcopy"],
 )
-def test_A1_all_that_may_be_combined(lab: Laboratory, guest: Guest, conf: str) -> None:
+def test_A1_all_that_may_be_combined(lab: Laboratory, vm: VM, conf: str) -> None:
     """A combination that was never tried is one that may lose VMs."""
     configure(lab, conf, 'MIGRATE_OPTIONS="--unsafe"\n')
-    result = migrate(guest, lab.a, lab.b)
+    result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert "dropped" not in result.log
-    assert whole(lab, guest) == "lab-b"
+    assert whole(lab, vm) == "lab-b"
 
 
-def test_B4_postcopy_logs_no_error(lab: Laboratory, guest: Guest) -> None:
+def test_B4_postcopy_logs_no_error(lab: Laboratory, vm: VM) -> None:
     """Every post-copy run logged "ERROR … no counters"."""
     configure(lab, 'POSTCOPY_AFTER="1"\nBANDWIDTH="10"\n')
-    result = migrate(guest, lab.a, lab.b)
+    result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert "post-copy after 1 s" in result.log
     assert "ERROR" not in result.log
     assert re.search(r"(at least )?\d+\.\d MB of memory and disks went through the tunnel", result.log)
 
 
-def test_B4_each_log_has_its_own_figure(lab: Laboratory, guest: Guest) -> None:
+def test_B4_each_log_has_its_own_figure(lab: Laboratory, vm: VM) -> None:
     """Three at once: 359 MB for 119."""
-    other = lab.guest("one-2", fill=8)
+    other = lab.vm("one-2", fill=8)
     lab.boot(other, lab.a)
     configure(lab, 'BANDWIDTH="20"\n')
-    results = [finish(process) for process in [start(one, lab.a, lab.b) for one in (guest, other)]]
+    results = [finish(process) for process in [start(one, lab.a, lab.b) for one in (vm, other)]]
     figures = [float(re.findall(r"(\d+\.\d) MB of memory", one.log)[0]) for one in results]
     assert figures[0] > figures[1] + 20, figures
     assert leftovers(lab) == []
 
 
-def test_B5_the_first_address_is_unreachable(lab: Laboratory, guest: Guest) -> None:
+def test_B5_the_first_address_is_unreachable(lab: Laboratory, vm: VM) -> None:
     """No tunnel, and the UDP port was blamed."""
     hosts, known = lab.a.folder / "etc/hosts", lab.a.folder / "home/.ssh/known_hosts"
     before = hosts.read_text(), known.read_text()
@@ -136,7 +136,7 @@ def test_B5_the_first_address_is_unreachable(lab: Laboratory, guest: Guest) -> N
     known.write_text(before[1] + f"lab-two,10.99.0.2 {lab.b.host_key}\n")
     configure(lab, REQUIRED)
     try:
-        result = migrate(guest, lab.a, lab.b, name="lab-two")
+        result = migrate(vm, lab.a, lab.b, name="lab-two")
     finally:
         hosts.write_text(before[0])
         known.write_text(before[1])
@@ -146,7 +146,7 @@ def test_B5_the_first_address_is_unreachable(lab: Laboratory, guest: Guest) -> N
 
 
 @pytest.mark.parametrize("user", ["program", "external VXLAN"])
-def test_B5_the_port_is_used_by_something_else(lab: Laboratory, guest: Guest, user: str) -> None:
+def test_B5_the_port_is_used_by_something_else(lab: Laboratory, vm: VM, user: str) -> None:
     """The message did not name the setting."""
     configure(lab, REQUIRED)
     if user == "program":
@@ -155,7 +155,7 @@ def test_B5_the_port_is_used_by_something_else(lab: Laboratory, guest: Guest, us
     else:
         lab.b.sh("ip link add ext0 type vxlan external dstport 4790 && ip link set ext0 up")
     try:
-        result = migrate(guest, lab.a, lab.b)
+        result = migrate(vm, lab.a, lab.b)
     finally:
         lab.b.sh("ip link delete ext0 2>/dev/null; rm -f /run/bound", check=False)
         for pid in lab.b.processes(r"s\.bind"):
@@ -163,25 +163,25 @@ def test_B5_the_port_is_used_by_something_else(lab: Laboratory, guest: Guest, us
     assert result.done.exit_code == 1
     assert "KERNEL_PORT" in result.log
     assert "lab-b" in result.log
-    assert whole(lab, guest) == "lab-a"
+    assert whole(lab, vm) == "lab-a"
 
 
-def test_B5_the_destinations_libvirt_is_frozen(lab: Laboratory, guest: Guest) -> None:
+def test_B5_the_destinations_libvirt_is_frozen(lab: Laboratory, vm: VM) -> None:
     """Silent for 200 s: the watchdog waited for a job that never began."""
     frozen = lab.b.processes(r"^/usr/sbin/libvirtd")
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
     try:
-        result = migrate(guest, lab.a, lab.b)
+        result = migrate(vm, lab.a, lab.b)
     finally:
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
     assert result.done.exit_code == 1
     assert "libvirt on lab-b does not answer" in result.log
-    assert whole(lab, guest) == "lab-a"
+    assert whole(lab, vm) == "lab-a"
 
 
-def test_B5_libvirt_freezes_when_virsh_begins(lab: Laboratory, guest: Guest) -> None:
+def test_B5_libvirt_freezes_when_virsh_begins(lab: Laboratory, vm: VM) -> None:
     """It answered before, and virsh hangs in connecting to it: no job, so nothing was watched."""
     configure(lab, 'NO_PROGRESS="5"\n')
     stock = lab.a.stock
@@ -190,7 +190,7 @@ def test_B5_libvirt_freezes_when_virsh_begins(lab: Laboratory, guest: Guest) -> 
     command = wait if first == "set -u\n" else "sleep 0.1 until File.exist?('/var/lib/one/go')\n"
     stock.write_text(stock.read_text().replace(first, first + command, 1))
     frozen = lab.b.processes(r"^/usr/sbin/libvirtd")
-    process = start(guest, lab.a, lab.b)
+    process = start(vm, lab.a, lab.b)
     try:
         until(lambda: lab.a.processes(r"migrate_default"), 60, "OpenNebula's script")
         for pid in frozen:
@@ -205,12 +205,12 @@ def test_B5_libvirt_freezes_when_virsh_begins(lab: Laboratory, guest: Guest) -> 
     result = finish(process)
     assert "no migration job for" in said
     assert result.done.exit_code == 1
-    assert whole(lab, guest) == "lab-a"
+    assert whole(lab, vm) == "lab-a"
 
 
-def test_B5_the_source_host_dies(lab: Laboratory, guest: Guest) -> None:
+def test_B5_the_source_host_dies(lab: Laboratory, vm: VM) -> None:
     """The helper and its device stayed on the destination for ever, and were shown as in use."""
-    process = start_slow(lab, guest)
+    process = start_slow(lab, vm)
     lab.cut(lab.a, off=True)
     try:
         for pid in lab.a.processes(r"onext_migrate|migrate_default|^virsh|^ssh "):
@@ -221,9 +221,9 @@ def test_B5_the_source_host_dies(lab: Laboratory, guest: Guest) -> None:
         lab.cut(lab.a, off=False)
 
 
-def test_B5_both_helpers_are_killed(lab: Laboratory, guest: Guest) -> None:
+def test_B5_both_helpers_are_killed(lab: Laboratory, vm: VM) -> None:
     """The destination's device stayed."""
-    process = start_slow(lab, guest)
+    process = start_slow(lab, vm)
     helpers = {**lab.b.processes(r"onext_migrate.main import main.* hold")}
     ours = lab.a.processes(r"from onext_migrate.main import main.* migrate one-1 ")
     helpers.update({pid: "" for pid in ours if parent(pid) in ours})
@@ -234,17 +234,17 @@ def test_B5_both_helpers_are_killed(lab: Laboratory, guest: Guest) -> None:
     for line in process.stderr:
         if b"connected again" in line:
             break
-    hurry(guest, lab.a)
+    hurry(vm, lab.a)
     result = finish(process)
     assert result.done.exit_code == 0, result.log
-    assert whole(lab, guest) == "lab-b"
+    assert whole(lab, vm) == "lab-b"
 
 
 def test_a_move_between_datastores_needs_no_tunnel(use_lab: OpenLab) -> None:
     """Since OpenNebula 7.2 the same script moves disks on one host: it is its own business, whatever is set."""
     lab = use_lab(Network())
     configure(lab, REQUIRED, "export PATH=/usr/bin:/bin\n")
-    vm = lab.guest("one-1")
+    vm = lab.vm("one-1")
     lab.boot(vm, lab.a)
     lab.a.stock.write_text('#!/bin/sh\necho "called: $*" >&2; cat >/dev/null\n')
     result = migrate(vm, lab.a, lab.a)

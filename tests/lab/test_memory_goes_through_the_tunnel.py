@@ -1,4 +1,4 @@
-"""The main job: a running guest moves there and back, and its memory is on the underlay in VXLAN only."""
+"""The main job: a running VM moves there and back, and its memory is on the underlay in VXLAN only."""
 
 import itertools
 
@@ -6,9 +6,9 @@ import pytest
 
 from tests.lab.capture import Capture
 from tests.lab.conftest import OpenLab
-from tests.lab.guest import ClockWatch
 from tests.lab.laboratory import Network
 from tests.lab.scenario import leftovers, migrate, runs_on
+from tests.lab.vm import ClockWatch
 
 ALL = list(itertools.product((False, True), (False, True), (1500, 1450), (False, True)))
 # Every pair of values of two factors at least once
@@ -33,33 +33,33 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_there_and_back(combination: tuple[bool, bool, int, bool], use_lab: OpenLab) -> None:
-    """Without it a guest's memory and disks may cross the underlay in the clear, as the reference's do."""
+    """Without it a VM's memory and disks may cross the underlay in the clear, as the reference's do."""
     ovs, ipv6, mtu, local = combination
     lab = use_lab(Network(ovs=ovs, mtu=mtu))
     for node in lab.nodes:
         node.configure(conf='ON_TUNNEL_FAILURE="refuse"\n')
     disk = "/var/lib/one/datastores/0/1/disk.0" if local else ""
-    guest = lab.guest("one-1", disk=disk)
+    vm = lab.vm("one-1", disk=disk)
     if local:
-        lab.a.marked_disk(disk, guest.marker)
-    lab.boot(guest, lab.a)
+        lab.a.marked_disk(disk, vm.marker)
+    lab.boot(vm, lab.a)
     for source, destination in ((lab.a, lab.b), (lab.b, lab.a)):
         name = destination.name + ("-six" if ipv6 else "")
-        with Capture(lab, guest.marker) as capture, ClockWatch(guest) as clock:
-            result = migrate(guest, source, destination, name=name)
+        with Capture(lab, vm.marker) as capture, ClockWatch(vm) as clock:
+            result = migrate(vm, source, destination, name=name)
         assert result.done.exit_code == 0, result.log
-        assert runs_on(lab, guest) == [destination.name]
+        assert runs_on(lab, vm) == [destination.name]
         assert "went through the tunnel" in result.log
         assert ("(ovs, MTU" if ovs else "(kernel, MTU") in result.log
-        assert capture.markers["vxlan"] > 1000, "the capture saw the guest's memory"
+        assert capture.markers["vxlan"] > 1000, "the capture saw the VM's memory"
         assert capture.markers["other"] == capture.markers["ssh"] == 0
         assert capture.bytes["other"] < 100_000, capture.bytes
         assert capture.largest == mtu, "full-size packets, none larger"
         if (
             not local
-        ):  # with local disks OpenNebula itself keeps the guest suspended until its last rsync is through
+        ):  # with local disks OpenNebula itself keeps the VM suspended until its last rsync is through
             assert clock.longest < result.downtime + 0.5 + clock.blind, result.log
         assert leftovers(lab) == []
         if local:
-            assert destination.disk_markers(disk, guest.marker) > 1000
+            assert destination.disk_markers(disk, vm.marker) > 1000
             source.remove_disk(disk)

@@ -9,10 +9,10 @@ import pytest
 from tests.lab.capture import Capture
 from tests.lab.certificates import issue
 from tests.lab.conftest import OpenLab
-from tests.lab.guest import Guest
 from tests.lab.laboratory import Laboratory, Network
 from tests.lab.node import Node
 from tests.lab.scenario import action_xml, arguments, leftovers, migrate, runs_on
+from tests.lab.vm import VM
 
 RUN = "/var/tmp/one/vmm/kvm/onext_migrate/run"
 
@@ -30,41 +30,41 @@ def configure(lab: Laboratory, conf: str = "", kvmrc: str = "", clusters: str = 
         node.configure(conf, kvmrc, clusters)
 
 
-def test_between_clusters(lab: Laboratory, guest: Guest) -> None:
+def test_between_clusters(lab: Laboratory, vm: VM) -> None:
     """Within a cluster no time is spent on a tunnel; to another one it is not forgotten."""
     configure(lab, 'TUNNEL="between-clusters"\n', clusters="lab-a 100\nlab-b 101\n")
-    to_cluster = migrate(guest, lab.a, lab.b, xml=action_xml(guest, "101"))
+    to_cluster = migrate(vm, lab.a, lab.b, xml=action_xml(vm, "101"))
     assert to_cluster.done.exit_code == 0
     assert "went through the tunnel" in to_cluster.log
     configure(lab, 'TUNNEL="between-clusters"\n', clusters="lab-a 101\nlab-b 101\n")
-    within = migrate(guest, lab.b, lab.a, xml=action_xml(guest, "101"))
+    within = migrate(vm, lab.b, lab.a, xml=action_xml(vm, "101"))
     assert within.done.exit_code == 0
     assert "migrate:" not in within.log
 
 
-def test_off_and_on(lab: Laboratory, guest: Guest) -> None:
+def test_off_and_on(lab: Laboratory, vm: VM) -> None:
     """Whatever tunnels do wrong, one command takes them out of the way from the next migration on."""
     assert ask(lab.a, "off") == {"off": True}
-    without = migrate(guest, lab.a, lab.b)
+    without = migrate(vm, lab.a, lab.b)
     assert without.done.exit_code == 0
     assert "switched off on this host" in without.log
     assert ask(lab.a, "list")["off"] is True
     ask(lab.a, "on")
     ask(lab.b, "off")  # the destination's mark is the destination's: it is asked when it is a source
-    assert "switched off" in migrate(guest, lab.b, lab.a).log
-    assert "went through the tunnel" in migrate(guest, lab.a, lab.b).log
+    assert "switched off" in migrate(vm, lab.b, lab.a).log
+    assert "went through the tunnel" in migrate(vm, lab.a, lab.b).log
 
 
-def test_a_node_that_was_not_synced(lab: Laboratory, guest: Guest) -> None:
+def test_a_node_that_was_not_synced(lab: Laboratory, vm: VM) -> None:
     """A flush of a failing host must not end because its neighbour has an old driver; a requirement must."""
     lab.b.run("rm", "-rf", "/var/tmp/one/vmm/kvm/onext_migrate")
     configure(lab, 'REQUIRE_TUNNEL="YES"\n')
-    refused = migrate(guest, lab.a, lab.b)
+    refused = migrate(vm, lab.a, lab.b)
     assert refused.done.exit_code == 1
     assert "REQUIRE_TUNNEL=YES: not migrated" in refused.log
-    assert runs_on(lab, guest) == ["lab-a"]
+    assert runs_on(lab, vm) == ["lab-a"]
     configure(lab)
-    direct = migrate(guest, lab.a, lab.b)
+    direct = migrate(vm, lab.a, lab.b)
     assert direct.done.exit_code == 0
     assert "onehost sync --force lab-b" in direct.log
     assert leftovers(lab) == []
@@ -86,17 +86,17 @@ def test_ovs_on_one_node_only(use_lab: OpenLab, on_b: str) -> None:
     lab = use_lab(Network(ovs=True, on_b=on_b))
     configure(lab, 'ON_TUNNEL_FAILURE="refuse"\n')
     assert (ask(lab.a, "list")["ovs"], ask(lab.b, "list")["ovs"]) == (True, False)
-    guest = lab.guest("one-1")
-    lab.boot(guest, lab.a)
-    there = migrate(guest, lab.a, lab.b)
+    vm = lab.vm("one-1")
+    lab.boot(vm, lab.a)
+    there = migrate(vm, lab.a, lab.b)
     assert there.done.exit_code == 0, there.log
     assert "no ovs tunnel: lab-b: no Open vSwitch that works on this host" in there.log
-    back = migrate(guest, lab.b, lab.a)
+    back = migrate(vm, lab.b, lab.a)
     assert back.done.exit_code == 0, back.log
     for one in (there, back):
         assert "(kernel, MTU" in one.log
         assert "went through the tunnel" in one.log
-    assert runs_on(lab, guest) == ["lab-a"]
+    assert runs_on(lab, vm) == ["lab-a"]
     assert leftovers(lab) == []
 
 
@@ -105,10 +105,10 @@ def test_leftovers_are_reaped(use_lab: OpenLab, ovs: bool) -> None:
     """Both ends' helpers are killed at once: what they held is taken away by the probe, and what is used is not."""
     lab = use_lab(Network(ovs=ovs))
     code = (
-        "import sys, os; sys.path.insert(0, '/var/tmp/one/vmm/kvm'); from onext_migrate import tunnel;"
-        "from onext_migrate.identity import identify; from onext_migrate.plan import Plan;"
+        "import sys, os; sys.path.insert(0, '/var/tmp/one/vmm/kvm'); from onext_migrate import endpoint_device;"
+        "from onext_migrate.identity import identify; from onext_migrate.endpoint_spec import EndpointSpec;"
         f"kind, port, device = {('ovs', 4789, 'br-phy') if ovs else ('kernel', 4790, 'ul0')!r};"
-        "tunnel.build(Plan(kind, identify('10.99.0.1', '10.99.0.2', kind, port), device, 1450, port))"
+        "endpoint_device.build(EndpointSpec(kind, identify('10.99.0.1', '10.99.0.2', kind, port), device, 1450, port))"
     )
     lab.a.run("python3", "-c", code, user="oneadmin")
     assert lab.a.tunnels()
@@ -119,11 +119,11 @@ def test_leftovers_are_reaped(use_lab: OpenLab, ovs: bool) -> None:
     assert lab.a.tunnels() == set()
 
 
-def test_the_next_migration_reaps(lab: Laboratory, guest: Guest) -> None:
+def test_the_next_migration_reaps(lab: Laboratory, vm: VM) -> None:
     """Both ends crashed long ago, towards a host that is gone: whoever comes next cleans up."""
     add = ["ip", "link", "add", "oxt0123456789a", "type", "vxlan", "id", "5", "dev", "ul0", "dstport", "4799"]
     lab.a.run(*add, "remote", "10.99.0.77")
-    assert migrate(guest, lab.a, lab.b).done.exit_code == 0
+    assert migrate(vm, lab.a, lab.b).done.exit_code == 0
     assert leftovers(lab) == []
 
 
@@ -142,26 +142,26 @@ def test_the_previous_protocol(lab: Laboratory) -> None:
     assert leftovers(lab) == []
 
 
-def test_as_a_local_action(lab: Laboratory, guest: Guest) -> None:
+def test_as_a_local_action(lab: Laboratory, vm: VM) -> None:
     """With `-l migrate` OpenNebula calls the driver on the front-end, in base64: the source does the work."""
     front_end = lab.b  # it reaches node a over ssh, as a front-end does
-    encoded = base64.b64encode(action_xml(guest))
-    done = front_end.run(*arguments(guest, lab.a, "lab-b"), user="oneadmin", stdin=encoded)
+    encoded = base64.b64encode(action_xml(vm))
+    done = front_end.run(*arguments(vm, lab.a, "lab-b"), user="oneadmin", stdin=encoded)
     assert "went through the tunnel" in done.stderr
-    assert runs_on(lab, guest) == ["lab-b"]
-    refused = front_end.run(*arguments(guest, lab.a, "nobody"), user="oneadmin", stdin=encoded, check=False)
+    assert runs_on(lab, vm) == ["lab-b"]
+    refused = front_end.run(*arguments(vm, lab.a, "nobody"), user="oneadmin", stdin=encoded, check=False)
     assert refused.exit_code == 1
     assert leftovers(lab) == []
 
 
-def test_hosts_with_another_way_to_make_addresses(lab: Laboratory, guest: Guest) -> None:
+def test_hosts_with_another_way_to_make_addresses(lab: Laboratory, vm: VM) -> None:
     """A hardened host's devices get no address of their MAC: its tunnels would have none, and all go direct."""
     default = "/proc/sys/net/ipv6/conf/default/addr_gen_mode"
     configure(lab, 'ON_TUNNEL_FAILURE="refuse"\n')
     for node in lab.nodes:
         node.sh(f"echo 1 >{default}")
     try:
-        result = migrate(guest, lab.a, lab.b)
+        result = migrate(vm, lab.a, lab.b)
     finally:
         for node in lab.nodes:
             node.sh(f"echo 0 >{default}")
@@ -174,7 +174,7 @@ def test_the_probe(lab: Laboratory) -> None:
     assert said.stdout == "ONEXT_TUNNELS=0\n"
 
 
-def test_taken_names_give_way(lab: Laboratory, guest: Guest) -> None:
+def test_taken_names_give_way(lab: Laboratory, vm: VM) -> None:
     """A VNI that somebody else uses on the same port is no reason to go without a tunnel."""
     vni = lab.a.run(
         "python3",
@@ -201,7 +201,7 @@ def test_taken_names_give_way(lab: Laboratory, guest: Guest) -> None:
         "4790",
     )
     try:
-        result = migrate(guest, lab.a, lab.b)
+        result = migrate(vm, lab.a, lab.b)
         assert "theirs" in lab.b.devices()
     finally:
         lab.b.run("ip", "link", "delete", "theirs")
@@ -211,15 +211,15 @@ def test_taken_names_give_way(lab: Laboratory, guest: Guest) -> None:
     assert leftovers(lab) == []
 
 
-def test_tls(lab: Laboratory, guest: Guest) -> None:
-    """VXLAN encrypts nothing: with TLS the guest's memory cannot be read in the tunnel either."""
+def test_tls(lab: Laboratory, vm: VM) -> None:
+    """VXLAN encrypts nothing: with TLS the VM's memory cannot be read in the tunnel either."""
     for node in lab.nodes:
         issue(lab.folder / "ca", node.name, node.folder / "etc/pki/qemu")
         node.stop_libvirt()
         node.start_libvirt()
     configure(lab, 'TLS="YES"\n')
-    with Capture(lab, guest.marker) as capture:
-        result = migrate(guest, lab.a, lab.b)
+    with Capture(lab, vm.marker) as capture:
+        result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert capture.bytes["vxlan"] > 50_000_000
     assert capture.markers == {"vxlan": 0, "ssh": 0, "other": 0}
@@ -228,12 +228,12 @@ def test_tls(lab: Laboratory, guest: Guest) -> None:
 @pytest.mark.parametrize(
     "option", ['AUTO_CONVERGE="YES"', 'BANDWIDTH="500"', 'PARALLEL="2"', 'POSTCOPY_AFTER="1"\nBANDWIDTH="10"']
 )
-def test_options_for_slow_lines(lab: Laboratory, guest: Guest, option: str) -> None:
+def test_options_for_slow_lines(lab: Laboratory, vm: VM, option: str) -> None:
     """Each of them works through the tunnel, merged with the node's own kvmrc."""
     configure(lab, option + "\n", kvmrc='MIGRATE_OPTIONS="--unsafe"\n')
-    result = migrate(guest, lab.a, lab.b)
+    result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert "went through the tunnel" in result.log
     assert ("post-copy after 1 s" in result.log) == ("POSTCOPY" in option)
-    assert runs_on(lab, guest) == ["lab-b"]
+    assert runs_on(lab, vm) == ["lab-b"]
     assert leftovers(lab) == []

@@ -8,7 +8,7 @@ class MigrateError(Exception):
 
 
 class BadInputError(MigrateError):
-    """Arguments, action XML or configuration are wrong: exit 1, the guest untouched."""
+    """Arguments, action XML or configuration are wrong: exit 1, the VM untouched."""
 
 
 class TunnelError(MigrateError):

@@ -8,12 +8,12 @@ import hashlib
 import os
 from typing import Optional
 
-from . import lease, log, settings
+from . import log, refcount, settings
 from .errors import BadInputError, TunnelError
 from .settings import Settings
 
 
-def load(etc: str, folder: str = lease.FOLDER) -> Settings:
+def load(etc: str, folder: str = refcount.FOLDER) -> Settings:
     """Return the settings of the folder etc/vmm/kvm; raise BadInputError when none were ever valid here."""
     try:
         text = settings.text(etc)
@@ -34,7 +34,7 @@ def _path(etc: str, folder: str) -> str:
 
 def _last(path: str) -> Optional[Settings]:
     try:
-        lease.ensure_folder(os.path.dirname(path))
+        refcount.ensure_folder(os.path.dirname(path))
         with open(path, encoding="utf-8") as file:
             return settings.parse(file.read(settings.LONGEST), path)
     except (OSError, ValueError, BadInputError, TunnelError):
@@ -44,7 +44,7 @@ def _last(path: str) -> Optional[Settings]:
 def _keep(text: str, path: str) -> None:
     """Remember valid settings; what cannot be written is not needed for this migration."""
     with contextlib.suppress(OSError, TunnelError, ValueError):
-        lease.ensure_folder(os.path.dirname(path))
+        refcount.ensure_folder(os.path.dirname(path))
         if os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 if file.read(settings.LONGEST) == text:

@@ -4,9 +4,9 @@ import sys
 
 
 def _say(level: str, message: str) -> None:
-    lines = "".join(f"{level}: migrate: {line}\n" for line in message.splitlines())
+    json_lines = "".join(f"{level}: migrate: {line}\n" for line in message.splitlines())
     try:
-        sys.stderr.write(lines)
+        sys.stderr.write(json_lines)
         sys.stderr.flush()
     except OSError:
         pass  # nobody listens any more (the front-end's ssh is gone): the migration goes on

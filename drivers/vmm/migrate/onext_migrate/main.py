@@ -12,9 +12,9 @@ from . import log
 from .errors import MigrateError
 
 _COMMANDS = {
-    "migrate": "opennebula",
+    "migrate": "migrate_command",
     "virsh": "virsh_wrapper",
-    "hold": "hold",
+    "hold": "endpoint_server",
     "list": "node_commands",
     "reap": "node_commands",
     "check": "node_commands",
@@ -35,9 +35,20 @@ def main(arguments: List[str]) -> int:
         module = import_module("." + _COMMANDS[command], __package__)
         name = "virsh_command" if command == "virsh" else command
         return int(getattr(module, name)(arguments[1:]))
+    except ImportError as error:
+        if command != "migrate":
+            raise
+        return _without_driver(f"the driver cannot be loaded ({error})", arguments[1:])
     except (MigrateError, OSError, KeyError) as error:
         log.error(str(error))
         return 1
+
+
+def _without_driver(why: str, arguments: List[str]) -> int:
+    """Leave the migration to the shell wrapper, which checks whether a tunnel is required."""
+    script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "migrate")
+    os.execv("/bin/sh", ["sh", script, "--without-driver", why, *arguments])  # noqa: S606
+    return 1
 
 
 def _become_owner() -> None:

@@ -8,19 +8,29 @@ import tempfile
 import time
 from typing import IO, Iterator, List, Optional, Tuple
 
-from . import device, guard, log, outcome, processes, proof, virsh, virsh_options, wrapper_files
+from . import (
+    log,
+    net_devices,
+    orphan_guard,
+    outcome,
+    processes,
+    traffic_check,
+    virsh,
+    virsh_options,
+    wrapper_files,
+)
 from . import settings as conf
 from .action import Action
-from .connect import Tunnel
 from .errors import TunnelError
-from .place import Node
+from .node import Node
 from .settings import Settings
 from .ssh import SSH
+from .tunnel import Tunnel
 from .virsh import Job, State
-from .watchdog import ABORT, MEND, Sight, Watchdog
+from .watchdog import ABORT, REPAIR, Observation, Watchdog
 from .wrapper_files import Order, Report
 
-_LOOK = 1.0  # seconds between two looks of the watchdog
+_OBSERVE = 1.0  # seconds between two looks of the watchdog
 _PATIENCE = 60.0  # seconds for OpenNebula's own migrate to end after its job was aborted
 _PATIENCE_BEFORE = 5.0  # the same where there was no job: files are copied, or virsh hangs in connecting
 
@@ -83,12 +93,12 @@ class Migration:
             signal.signal(number, lambda *_: self._tell_to_end())
         if self._obstacle():
             return 1
-        sent, started = device.sent_bytes(self._tunnel.name), time.monotonic()
+        sent, started = net_devices.sent_bytes(self._tunnel.name), time.monotonic()
         process = self._start()
         try:
             self._watch(process)
         except BaseException:
-            guard.guard(process.pid, self._action.domain, self._node.uri, process.poll)
+            orphan_guard.guard(process.pid, self._action.domain, self._node.uri, process.poll)
             raise
         seconds = time.monotonic() - started
         self._read_report()
@@ -96,7 +106,7 @@ class Migration:
         wrapper_files.remove(self._folder)
         self._log_outcome(process.returncode, truth)
         if truth.migrated:
-            self._prove(sent, seconds)
+            self._check_traffic(sent, seconds)
         return truth.exit_code
 
     def _obstacle(self) -> bool:
@@ -138,7 +148,7 @@ class Migration:
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         watchdog = Watchdog(self._settings.no_progress, self._settings.dead_tunnel)
         end = None
-        look = time.monotonic() + _LOOK
+        look = time.monotonic() + _OBSERVE
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.25 if self._report.called or not self._settings.refuse else 0.05)
@@ -146,8 +156,8 @@ class Migration:
             now = time.monotonic()
             self._check_wrapper(process.pid)
             if now >= look:
-                self._look(watchdog, process.pid)
-                look = time.monotonic() + _LOOK
+                self._observe(watchdog, process.pid)
+                look = time.monotonic() + _OBSERVE
             if self._told and not self._stopped:
                 self._end_as_told()
             if self._stopped:
@@ -168,7 +178,7 @@ class Migration:
         if self._settings.refuse:
             self._stop(why)
             virsh.abort(self._action.domain, self._node.uri)
-            guard.stop(process)
+            orphan_guard.stop(process)
             return
         self._warned = True
         log.warning(f"{why}: the migration goes beside the tunnel")
@@ -181,7 +191,7 @@ class Migration:
         if self._report.called and not self._report.postcopy:
             self._postcopy_after = 0
 
-    def _look(self, watchdog: Watchdog, process: int) -> None:
+    def _observe(self, watchdog: Watchdog, process: int) -> None:
         job = virsh.job(self._action.domain, self._node.uri)
         active = bool(job and job.active)
         if active and not self._report.called:
@@ -189,23 +199,23 @@ class Migration:
         self._seen_job = self._seen_job or active
         self._processed = max(self._processed, job.processed or 0) if job else self._processed
         self._tunnel.keep_alive()
-        self._tunnel.asker.ask()
-        answered = bool(self._tunnel.asker.answers(0.1))
-        received = device.received_packets(self._tunnel.name)
+        self._tunnel.prober.ask()
+        answered = bool(self._tunnel.prober.answers(0.1))
+        received = net_devices.received_packets(self._tunnel.name)
         figures = (job.processed, job.remaining) if job else None
         starting = self._report.called and not self._seen_job
         now = time.monotonic()
         verdict = watchdog.look(
-            Sight(now, active, self._postcopy, figures, received, answered, starting=starting)
+            Observation(now, active, self._postcopy, figures, received, answered, starting=starting)
         )
         if verdict.what == ABORT:
             self._stop(verdict.why)
-        elif verdict.what == MEND or self._tunnel.near.gone or self._tunnel.far.gone:
-            self._mend(verdict.why)
+        elif verdict.what == REPAIR or self._tunnel.near.gone or self._tunnel.far.gone:
+            self._repair(verdict.why)
         elif job and job.active:
-            self._hurry(job)
+            self._start_postcopy_when_due(job)
 
-    def _hurry(self, job: Job) -> None:
+    def _start_postcopy_when_due(self, job: Job) -> None:
         """Start post-copy when it is due: libvirt says no before the stream has begun, and is asked again."""
         seconds = self._postcopy_after
         if not seconds or (job.elapsed or 0) < seconds * 1000:
@@ -219,9 +229,9 @@ class Migration:
         state = virsh.state(self._action.domain, self._node.uri)
         return state.postcopy or state.name == "unknown"
 
-    def _mend(self, why: str) -> None:
+    def _repair(self, why: str) -> None:
         try:
-            self._tunnel.mend()
+            self._tunnel.repair()
         except TunnelError as error:
             log.warning("{}; it cannot be repaired: {}".format(why or "an end of the tunnel is gone", error))
 
@@ -253,7 +263,7 @@ class Migration:
         if state.postcopy or state.name == "absent":
             return
         if overdue:
-            guard.stop(process.pid)
+            orphan_guard.stop(process.pid)
             return
         job = virsh.job(domain, uri)
         if job and job.active:
@@ -292,9 +302,9 @@ class Migration:
 
     def _states(self) -> Tuple[State, State]:
         with contextlib.suppress(TunnelError):
-            self._tunnel.far.say({"ask": "state", "domain": self._action.domain})
+            self._tunnel.far.send({"ask": "state", "domain": self._action.domain})
             here = virsh.state(self._action.domain, self._node.uri)
-            return here, State(**self._tunnel.far.hear(20))
+            return here, State(**self._tunnel.far.receive(20))
         return virsh.state(self._action.domain, self._node.uri), self._state_there()
 
     def _state_there(self) -> State:
@@ -319,16 +329,18 @@ class Migration:
         elif stock:
             log.warning(f"{truth.message}, though OpenNebula's own migrate ended with {stock}: see above")
 
-    def _prove(self, sent: Optional[int], seconds: float) -> None:
+    def _check_traffic(self, sent: Optional[int], seconds: float) -> None:
         """Compare what the VM took with what went through the tunnel, and log it."""
         job = self._completed_job()
-        after = device.sent_bytes(self._tunnel.name)
+        after = net_devices.sent_bytes(self._tunnel.name)
         through = None if sent is None or after is None or after < sent else after - sent
         if self._report.called:
-            found = proof.prove(through, job.processed or self._processed, job.processed is not None)
+            found = traffic_check.check_traffic(
+                through, job.processed or self._processed, job.processed is not None
+            )
             (log.error if found.bypassed else log.info)(found.message)
         else:
-            log.error(proof.bypass(proof.megabytes(job.processed or self._processed)))
+            log.error(traffic_check.bypass(traffic_check.megabytes(job.processed or self._processed)))
         log.info(
             f"{self._action.domain} is on {self._action.destination} after {seconds:.1f} s,"
             f" {_downtime(job.downtime, seconds)}"

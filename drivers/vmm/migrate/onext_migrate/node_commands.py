@@ -6,12 +6,13 @@ import sys
 import time
 from typing import Dict, List
 
-from . import action, connect, lease, place, settings, switch, throughput, tunnel_ovs, version
-from .door import environment
+from . import action, endpoint_ovs, node, off_switch, refcount, settings, throughput, version
+from .commands import environment
+from .endpoint_server import PROTOCOL
 from .errors import BadInputError, TunnelError
-from .hold import PROTOCOL
 from .reaping import reap as reap_now
 from .reaping import tunnels
+from .tunnel import Tunnel, open_tunnel
 
 _NEEDED = ("ip", "sudo", "ssh", "virsh")
 _SECONDS = 2.0  # of traffic for the throughput
@@ -19,15 +20,15 @@ _SECONDS = 2.0  # of traffic for the throughput
 
 def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
     """Say what is on this node: its tunnels, what it lacks, whether it is switched off."""
-    here = place.node()
+    here = node.node()
     return _say(
         {
             "node": os.uname()[1],
             "protocol": PROTOCOL,
             "driver": version.digest(os.path.normpath(os.path.join(here.folder, "..", "..", ".."))),
             "python": ".".join(str(part) for part in sys.version_info[:3]),
-            "ovs": tunnel_ovs.works(),
-            "off": switch.is_off(),
+            "ovs": endpoint_ovs.works(),
+            "off": off_switch.is_off(),
             "missing": _missing(here),
             "problems": _problems(here),
             "tunnels": [one._asdict() for one in tunnels()],
@@ -48,9 +49,9 @@ def check(arguments: List[str]) -> int:
     """Open a tunnel to another host, measure it, close it; nothing else is touched."""
     (host,) = arguments
     action.check_host("destination", host)
-    here = place.node()
+    here = node.node()
     started = time.monotonic()
-    tunnel = connect.open_tunnel(host, "", settings.load(here.etc), here.folder, here.uri)
+    tunnel = open_tunnel(host, "", settings.load(here.etc), here.folder, here.uri)
     up = time.monotonic() - started
     try:
         found: Dict[str, object] = {"tunnel": tunnel.name, "datapath": tunnel.offer.kind, "mtu": tunnel.mtu}
@@ -69,26 +70,26 @@ def validate(arguments: List[str]) -> int:
 
 def off(_: List[str]) -> int:
     """Switch tunnels off on this node, from the next migration on."""
-    switch.turn(off=True)
+    off_switch.turn(off=True)
     return _say({"off": True})
 
 
 def on(_: List[str]) -> int:
     """Switch tunnels on again."""
-    switch.turn(off=False)
+    off_switch.turn(off=False)
     return _say({"off": False})
 
 
-def _throughput(tunnel: connect.Tunnel) -> float:
+def _throughput(tunnel: Tunnel) -> float:
     port = int(tunnel.far.ask({"do": "receive"})["port"])
     throughput.send(tunnel.offer.identity, port, _SECONDS)
-    answer = tunnel.far.hear(20)
+    answer = tunnel.far.receive(20)
     if not answer.get("seconds"):
         raise TunnelError("the tunnel is too quick to be measured")
     return round(float(answer["bytes"]) * 8 / float(answer["seconds"]) / 1e6, 1)
 
 
-def _missing(here: place.Node) -> List[str]:
+def _missing(here: node.Node) -> List[str]:
     folders = environment()["PATH"].split(":")
     lacking = [
         name for name in _NEEDED if not any(os.access(os.path.join(one, name), os.X_OK) for one in folders)
@@ -96,13 +97,13 @@ def _missing(here: place.Node) -> List[str]:
     return lacking + ([] if os.access(here.stock, os.X_OK) else [here.stock])
 
 
-def _problems(here: place.Node) -> List[str]:
+def _problems(here: node.Node) -> List[str]:
     """Tell what makes migrations from this node fail, or go without a tunnel."""
     found = [_invalid(os.path.join(here.etc, "onext-migrate.conf"))]
     if "PATH" in here.kvmrc:
         found.append("kvmrc sets PATH, so migrations go without a tunnel: remove PATH")
     try:
-        lease.ensure_folder(lease.FOLDER)
+        refcount.ensure_folder(refcount.FOLDER)
     except (TunnelError, OSError) as error:
         found.append(str(error))
     return [one for one in found if one]

@@ -3,12 +3,12 @@
 import json
 from typing import List, NamedTuple
 
-from . import device, log, tunnel, tunnel_ovs
-from .door import run
+from . import endpoint_device, endpoint_ovs, log, net_devices
+from .commands import run
+from .endpoint_spec import KERNEL, OVS
 from .errors import MigrateError
 from .identity import NAME
-from .lease import Lease, users
-from .plan import KERNEL, OVS
+from .refcount import Refcount, users
 
 
 class Found(NamedTuple):
@@ -24,31 +24,31 @@ class Found(NamedTuple):
 
 def tunnels() -> List[Found]:
     """Return our tunnels: devices that bear our kind of name, and bridges that bear our mark."""
-    bridges = tunnel_ovs.bridges()
-    names = {one for one in device.names() if NAME.match(one) and device.is_vxlan(one)}
-    return [_look(one, one in bridges) for one in sorted(names.union(bridges))]
+    bridges = endpoint_ovs.bridges()
+    names = {one for one in net_devices.names() if NAME.match(one) and net_devices.is_vxlan(one)}
+    return [_observe(one, one in bridges) for one in sorted(names.union(bridges))]
 
 
 def reap() -> List[str]:
     """Take away what nobody uses; return the names."""
     gone = []
     for found in tunnels():
-        lease = Lease(found.name)
+        lease = Refcount(found.name)
         if found.used:
             continue
         try:
-            lease.take(lambda: None)
-            if lease.give_back(lambda name=found.name: tunnel.tear_down(name)):  # type: ignore[misc]
+            lease.acquire(lambda: None)
+            if lease.release(lambda name=found.name: endpoint_device.tear_down(name)):  # type: ignore[misc]
                 gone.append(found.name)
         except MigrateError as error:
             log.warning(f"{found.name}: nobody uses it, and it cannot be taken away: {error}")
     return gone
 
 
-def _look(name: str, bridge: bool) -> Found:
-    remote = tunnel_ovs.remote(name) if bridge else _remote(name)
+def _observe(name: str, bridge: bool) -> Found:
+    remote = endpoint_ovs.remote(name) if bridge else _remote(name)
     kind = OVS if bridge else KERNEL
-    return Found(name, kind, device.mtu(name), remote, users(name), device.sent_bytes(name) or 0)
+    return Found(name, kind, net_devices.mtu(name), remote, users(name), net_devices.sent_bytes(name) or 0)
 
 
 def _remote(name: str) -> str:

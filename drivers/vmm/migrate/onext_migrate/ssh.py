@@ -2,7 +2,7 @@
 
 from typing import List
 
-from .door import run
+from .commands import run
 from .errors import CommandError
 
 SSH = [

@@ -5,18 +5,18 @@ import socket
 import time
 
 from .identity import Identity
-from .lines import Lines, Message
+from .json_lines import JsonLines, Message
 
 _CHUNK = 1 << 16
 
 
-def receive(identity: Identity, lines: Lines) -> Message:
+def receive(identity: Identity, json_lines: JsonLines) -> Message:
     """Take one connection in the tunnel and read it to its end; tell the port first, then the figures."""
     with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as server:
         server.bind((identity.near.inside, 0, 0, socket.if_nametoindex(identity.name)))
         server.listen(1)
         server.settimeout(15)
-        lines.send({"port": server.getsockname()[1]})
+        json_lines.send({"port": server.getsockname()[1]})
         connection, _ = server.accept()
         with connection:
             connection.settimeout(15)

@@ -1,97 +1,304 @@
-"""One end of a tunnel as a network device: what is asked of any datapath, and which one does it.
+"""A whole tunnel: both ends built, sized, tried with full-size packets, and closed again."""
 
-A device never gets a configured address: sudo's rules do not allow `ip address`, and need not. Its IPv6
-link-local address follows from its MAC; ARP is off, so the address is usable at once, and the far end is a
-permanent neighbour, so that nothing on the wire can claim to be it.
-"""
+import contextlib
+import os
+import time
+from typing import List, NamedTuple, Optional, Tuple
 
-import ipaddress
+from . import endpoint_ovs, log, path_probe, refcount, underlay
+from .commands import run
+from .endpoint_client import Endpoint, FarEndpoint, NearEndpoint, far_command
+from .endpoint_server import PROTOCOL
+from .endpoint_spec import KERNEL, OVS, PORT_SETTINGS
+from .errors import TakenError, TunnelError, UnsafeError
+from .identity import SALTS, Identity, identify
+from .json_lines import Closed, Message
+from .settings import Settings
+from .underlay import Underlay
 
-from . import tunnel_kernel, tunnel_ovs
-from .device import address_follows_mac, exists, is_vxlan
-from .door import as_root, as_root_together
-from .errors import CommandError, TunnelError
-from .plan import OVS, PORT_SETTINGS, Plan
-from .waiting import until
+_PROBE = 3.0  # seconds for the full-size probe
+_SILENCE = 60.0  # seconds after which the far end takes the driver's host for dead
+_PATIENCE = 40.0  # seconds for an end to be built, the far one's ssh included
 
 
-def build(plan: Plan) -> None:
-    """Build this end, or take over one that a crash left: its name says that it is the same."""
-    name = plan.identity.name
-    if exists(name) and _has_address(name, plan.identity.near.inside):
-        mend(plan)
-        set_mtu(plan, plan.mtu)
-        return
-    if exists(name):
-        tear_down(name)
+class Offer(NamedTuple):
+    """What both ends are asked to build."""
+
+    kind: str
+    identity: Identity
+    request: Message  # the far end's; the near end's has the addresses turned round
+
+
+class Echoes(NamedTuple):
+    """What probes through the tunnel showed."""
+
+    prober: path_probe.Prober
+    mtu: int
+    round_trip_ms: float
+
+
+class Tunnel:
+    """A tunnel that works, from `open_tunnel` to `close`."""
+
+    def __init__(self, near: Endpoint, far: Endpoint, offer: Offer, echoes: Echoes) -> None:
+        self.near, self.far, self.offer = near, far, offer
+        self.prober, self.mtu, self.round_trip_ms = echoes.prober, echoes.mtu, echoes.round_trip_ms
+        self._group = 0
+        self._asked = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """Return the device's name."""
+        return self.offer.identity.name
+
+    @property
+    def migrate_uri(self) -> str:
+        """Return where the bulk stream is to go."""
+        return f"tcp://[{self.offer.identity.far.inside}%{self.name}]"
+
+    @property
+    def listen_address(self) -> str:
+        """Return where the destination is to listen: nowhere but in the tunnel."""
+        return f"{self.offer.identity.far.inside}%{self.name}"
+
+    def guard(self, group: int) -> None:
+        """Let the near end stop a process group when the driver dies."""
+        self._group = group
+        self.near.ask({"do": "guard", "group": group})
+
+    def keep_alive(self) -> None:
+        """Tell the far end from time to time that the driver lives: its sshd notices no dead host."""
+        if time.monotonic() - self._asked > _SILENCE / 6:
+            self._asked = time.monotonic()
+            with contextlib.suppress(TunnelError):
+                self.far.ask({"ask": "alive"})
+
+    def repair(self) -> None:
+        """Make a silent tunnel whole again, with new helpers where they are gone; raise TunnelError."""
+        problem = None
+        for gone, repair, end in (
+            (self.near.gone, self._replace_near, self.near),
+            (self.far.gone, self._replace_far, self.far),
+        ):
+            try:
+                if gone:
+                    repair()
+                else:
+                    end.ask({"do": "mend"})
+            except OSError as error:
+                problem = TunnelError(f"{end.where}: {error}")
+            except TunnelError as error:
+                problem = error
+        if problem:
+            raise problem
+
+    def _replace_near(self) -> None:
+        self.near.disconnect()
+        self.near = NearEndpoint(self.near.uri)
+        ready = self.near.ask(_near_request(self.offer.request), 30)
+        self._set_mtu(self.near, ready)
+        if self._group:
+            self.guard(self._group)
+        log.warning("the helper of the tunnel's near end was started again")
+
+    def _replace_far(self) -> None:
+        host = self.far.where
+        self.far.disconnect()
+        self.far = FarEndpoint(host, self.far.folder)
+        ready = self.far.ask(self.offer.request, 30)
+        self._set_mtu(self.far, ready)
+        self.prober.close()
+        ident = self.offer.identity
+        self.prober = path_probe.Prober(ident.near.inside, ident.name, ident.far.inside, int(ready["echo"]))
+        log.warning(f"{host}: connected again to the far end of the tunnel")
+
+    def _set_mtu(self, end: Endpoint, ready: Message) -> None:
+        if int(ready["mtu"]) != self.mtu:
+            end.ask({"do": "mtu", "mtu": self.mtu})
+
+    def close(self) -> None:
+        """Take both ends away at the same time; log which one could not be."""
+        self.prober.close()
+        far_gone = self.far.gone
+        close([self.near, self.far])
+        if far_gone:
+            with contextlib.suppress(TunnelError):
+                run(far_command(self.far.where, self.far.folder, ["reap"]), timeout=20)
+
+
+def open_tunnel(destination: str, domain: str, settings: Settings, folder: str, uri: str) -> Tunnel:
+    """Open a tunnel to another host; raise TunnelError with the reason when none of the datapaths works."""
+    ends: List[Endpoint] = []
     try:
-        (tunnel_ovs if plan.kind == OVS else tunnel_kernel).build(plan)
-        _raise_link(plan)
-    except TunnelError as error:
-        tear_down(name)
-        if isinstance(error, CommandError) and "Address already in use" in error.output:
-            setting = PORT_SETTINGS[plan.kind]
-            raise TunnelError(
-                f"UDP port {plan.port} is used by another program or VXLAN device: set another {setting}"
-            ) from error
+        refcount.ensure_folder(refcount.FOLDER)
+        to_far = os.pipe()
+        near = NearEndpoint(uri, to_far)  # forked first, so that it inherits nothing else of ssh's
+        ends.append(near)
+        far = FarEndpoint(destination, folder, to_far)  # all that follows is done while ssh connects
+        ends.append(far)
+        return _try_addresses(near, far, underlay.ways_to(destination, settings.underlay), domain, settings)
+    except BaseException as error:
+        for end in ends:
+            end.disconnect()
+        if isinstance(error, OSError):  # no process, no descriptor, no room on the disk
+            raise TunnelError(f"{os.uname()[1]}: {error}") from error
         raise
 
 
-def tear_down(name: str) -> None:
-    """Take this end away, whichever datapath it is on. Nothing there is no error."""
-    if is_vxlan(name):
-        done = as_root(["ip", "link", "delete", "dev", name], check=False)
-        if done.exit_code and exists(name):
-            raise CommandError(["ip", "link", "delete", "dev", name], done.exit_code, done.stderr)
-    elif exists(name) or tunnel_ovs.knows(name):
-        tunnel_ovs.tear_down(name)
+def _try_addresses(
+    near: Endpoint, far: Endpoint, ways: List[Underlay], domain: str, settings: Settings
+) -> Tunnel:
+    problems = []
+    for way in ways:
+        try:
+            return _try_datapaths(near, far, way, domain, settings)
+        except (Closed, UnsafeError):
+            raise
+        except TunnelError as error:
+            if len(ways) > 1:
+                log.info(f"no tunnel to {way.remote}: {error}")
+            problems.append(str(error))
+    raise TunnelError("; ".join(sorted(set(problems), key=problems.index)))
 
 
-def set_mtu(plan: Plan, mtu: int) -> None:
-    """Make the device's MTU smaller (or larger) in place."""
-    if plan.kind == OVS:
-        tunnel_ovs.set_mtu(plan.identity.name, mtu)
-    else:
-        as_root(["ip", "link", "set", "dev", plan.identity.name, "mtu", str(mtu)])
+def _try_datapaths(near: Endpoint, far: Endpoint, way: Underlay, domain: str, settings: Settings) -> Tunnel:
+    problem: Optional[TunnelError] = None
+    for kind in _kinds(settings):
+        try:
+            return _try_salts(near, far, way, kind, domain, settings)
+        except (Closed, UnsafeError):
+            raise
+        except TunnelError as error:
+            log.info(f"no {kind} tunnel: {error}")
+            problem = error
+    raise problem or TunnelError("no datapath is allowed")
 
 
-def _raise_link(plan: Plan) -> None:
-    """Start the device: address detection takes a second, unless ARP was off *before* it started."""
-    name, inside, far = plan.identity.name, plan.identity.near.inside, plan.identity.far
-    change = ["ip", "link", "set", "dev", name]
-    if plan.kind == OVS:
-        as_root([*change, "arp", "off"])
-    if not address_follows_mac(name):
-        as_root([*change, "addrgenmode", "eui64"])
-    neighbour = ["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"]
-    as_root_together([[*change, "up"], neighbour])
-    if not until(lambda: _has_address(name, inside), 2.0, 0.001):
-        raise TunnelError(
-            f"{name} has no address {inside}: is IPv6 switched off on this host (disable_ipv6)?"
+def _kinds(settings: Settings) -> List[str]:
+    if settings.datapath == "auto":
+        return [OVS, KERNEL] if endpoint_ovs.works() else [KERNEL]
+    return [settings.datapath]
+
+
+def _try_salts(
+    near: Endpoint, far: Endpoint, way: Underlay, kind: str, domain: str, settings: Settings
+) -> Tunnel:
+    port = settings.ovs_port if kind == OVS else settings.kernel_port
+    for salt in range(SALTS):
+        identity = identify(way.local, way.remote, kind, port, salt)
+        request = {"protocol": PROTOCOL, "kind": kind, "local": way.remote, "remote": way.local}
+        request.update(
+            {
+                "port": port,
+                "salt": salt,
+                "mtu": way.mtu,
+                "domain": domain,
+                "echo": path_probe.preferred_port(),
+            }
         )
+        request["silence"] = _SILENCE
+        try:
+            return _build(near, far, Offer(kind, identity, request))
+        except TakenError as error:
+            log.info(f"{identity.name}: taken, trying another: {error}")
+    raise TunnelError(
+        f"all {SALTS} names and VNIs for this pair of hosts are taken on UDP port {port}:"
+        f" set another {PORT_SETTINGS[kind]}"
+    )
 
 
-def _has_address(name: str, inside: str) -> bool:
-    wanted = ipaddress.IPv6Address(inside).packed.hex()
+def _build(near: Endpoint, far: Endpoint, offer: Offer) -> Tunnel:
+    """Have both ends built at the same time; when one fails, the other is taken away again."""
+    request = offer.request
+    far.send(request)
+    near.send(_near_request(request))
+    prober = None
+    here, there = {}, {}  # type: Message, Message
     try:
-        with open("/proc/net/if_inet6") as file:
-            lines = [line.split() for line in file]
-    except OSError:
-        return False
-    tentative = 0x40
-    return any(one[0] == wanted and one[5] == name and not int(one[4], 16) & tentative for one in lines)
+        here, problem = _answer(near, _PATIENCE)
+        if here:
+            prober, problem = _probe_until_ready(far, offer, int(here["mtu"]))
+        there, refused = _answer(far, 1 if prober else _PATIENCE)  # the knocks have waited already
+        if prober is None or refused:
+            raise problem or refused or TunnelError("no end could be built")
+        prober.use_port(int(there["echo"]))
+        return _try_out(near, far, offer, prober, here, there)
+    except TunnelError as error:
+        if prober:
+            prober.close()
+        for end, ready in ((near, here), (far, there)):
+            if ready and not isinstance(error, Closed):
+                end.ask({"do": "close"})
+        raise
 
 
-def mend(plan: Plan) -> bool:
-    """Make this end whole again: build it where it is gone, with the index that its sockets know; raise it.
+def _near_request(request: Message) -> Message:
+    """Return the far end's request with the addresses turned round; its driver cannot die unnoticed."""
+    return dict(request, local=request["remote"], remote=request["local"], echo=0, silence=0)
 
-    Return whether there was anything to mend.
-    """
-    name = plan.identity.name
-    if not exists(name):
-        build(plan)
-        return True
-    lowered = not _has_address(name, plan.identity.near.inside)  # a device that is set down loses it
-    if lowered:
-        _raise_link(plan)
-    return (plan.kind == OVS and tunnel_ovs.mend(plan)) or lowered
+
+def _answer(end: Endpoint, seconds: float) -> Tuple[Message, Optional[TunnelError]]:
+    """Hear whether an end is ready; a refusal is no reason to leave the other end unheard."""
+    try:
+        return end.receive(seconds), None
+    except Closed:
+        raise
+    except TunnelError as error:
+        return {}, error
+
+
+def _probe_until_ready(
+    far: Endpoint, offer: Offer, mtu: int
+) -> Tuple[Optional[path_probe.Prober], Optional[TunnelError]]:
+    """Send full-size probes until the far end speaks: it answers one the moment it is there."""
+    ident = offer.identity
+    try:
+        prober = path_probe.Prober(
+            ident.near.inside, ident.name, ident.far.inside, int(offer.request["echo"])
+        )
+    except TunnelError as error:
+        return None, error
+    end = time.monotonic() + _PATIENCE
+    while not far.json_lines.has_message(0.01) and time.monotonic() < end:
+        prober.probe_once(mtu)
+    return prober, None
+
+
+def _try_out(
+    near: Endpoint, far: Endpoint, offer: Offer, prober: path_probe.Prober, here: Message, there: Message
+) -> Tunnel:
+    """Find the size that passes whole in both directions and set it on both ends."""
+    ident = offer.identity
+    mtu = min(int(here["mtu"]), int(there["mtu"]))
+    answer = prober.measure(mtu, _PROBE)
+    if answer is None:
+        why = endpoint_ovs.trouble(ident.name) if offer.kind == OVS else ""
+        port = "UDP port {} ({})".format(offer.request["port"], PORT_SETTINGS[offer.kind])
+        why = why or f"is {port} open between {ident.near.underlay} and {ident.far.underlay}?"
+        raise TunnelError(f"nothing comes back through the tunnel: {why}")
+    if answer.mtu < mtu:
+        outer = underlay.overhead(ident.near.underlay)
+        says = f"the way takes packets of {answer.mtu + outer} bytes, its MTU says {mtu + outer}"
+        log.warning(f"{says}: using {answer.mtu} in the tunnel")
+    for end, reply in ((near, here), (far, there)):
+        if int(reply["mtu"]) != answer.mtu:
+            end.ask({"do": "mtu", "mtu": answer.mtu})
+    return Tunnel(near, far, offer, Echoes(prober, answer.mtu, answer.round_trip_ms))
+
+
+def close(ends: List[Endpoint]) -> None:
+    """Have all ends taken away at the same time and wait for it; log what stays."""
+    said = []
+    for end in ends:
+        try:
+            end.send({"do": "close"})
+            said.append(end)
+        except Closed as error:
+            log.warning(f"{error}: it is taken away by itself or by the next migration")
+    for end in said:
+        try:
+            end.receive(20)
+        except TunnelError as error:
+            log.warning(f"{error}: what is left there is reaped by the next migration")
+    for end in ends:
+        end.disconnect()

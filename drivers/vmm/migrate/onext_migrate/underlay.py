@@ -8,8 +8,8 @@ import json
 import socket
 from typing import List, NamedTuple
 
-from . import device
-from .door import run
+from . import net_devices
+from .commands import run
 from .errors import CommandError, TunnelError
 
 # What VXLAN adds: outer IP, UDP 8, VXLAN 8, inner Ethernet 14
@@ -72,7 +72,7 @@ def route(remote: str, local: str = "") -> Underlay:
             f"no route to {remote}{local and f' from {local}'}: {error.output.strip()}"
         ) from error
     answer = read_route(said, remote, local)
-    return answer._replace(mtu=min(answer.mtu or 65535, device.mtu(answer.device)) - overhead(remote))
+    return answer._replace(mtu=min(answer.mtu or 65535, net_devices.mtu(answer.device)) - overhead(remote))
 
 
 def read_route(text: str, remote: str, local: str = "") -> Underlay:

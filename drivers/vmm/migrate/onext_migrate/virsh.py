@@ -1,9 +1,9 @@
-"""libvirt's word on a guest, through virsh: its state, its migration job, an end to the job."""
+"""libvirt's word on a VM, through virsh: its state, its migration job, an end to the job."""
 
 import re
 from typing import Dict, NamedTuple, Optional
 
-from .door import run
+from .commands import run
 from .errors import CommandError
 
 URI = "qemu:///system"
@@ -19,7 +19,7 @@ class State(NamedTuple):
 
     @property
     def postcopy(self) -> bool:
-        """Tell whether a part of the guest's memory is on either side: nothing may be taken away now."""
+        """Tell whether a part of the VM's memory is on either side: nothing may be taken away now."""
         return "post-copy" in self.reason
 
     @property
@@ -95,7 +95,7 @@ def read_job(text: str) -> Job:
 
 
 def abort(domain: str, uri: str = URI) -> bool:
-    """End the domain's job; the guest stays where it is. Return whether libvirt said yes."""
+    """End the domain's job; the VM stays where it is. Return whether libvirt said yes."""
     try:
         return run(["virsh", "--connect", uri, "domjobabort", domain], timeout=10, check=False).exit_code == 0
     except CommandError:
@@ -103,7 +103,7 @@ def abort(domain: str, uri: str = URI) -> bool:
 
 
 def postcopy(domain: str, uri: str = URI) -> bool:
-    """Let the guest go on at the destination, its memory follows. Return whether libvirt said yes."""
+    """Let the VM go on at the destination, its memory follows. Return whether libvirt said yes."""
     argv = ["virsh", "--connect", uri, "migrate-postcopy", domain]
     try:
         return run(argv, timeout=10, check=False).exit_code == 0
@@ -112,7 +112,7 @@ def postcopy(domain: str, uri: str = URI) -> bool:
 
 
 def resume(domain: str, uri: str = URI) -> bool:
-    """Let a paused guest go on. Return whether libvirt said yes."""
+    """Let a paused VM go on. Return whether libvirt said yes."""
     try:
         return run(["virsh", "--connect", uri, "resume", domain], timeout=15, check=False).exit_code == 0
     except CommandError:

@@ -14,7 +14,7 @@ import sys
 from typing import List, NamedTuple, Tuple
 
 from . import location, virsh, virsh_options, wrapper_files
-from .door import run
+from .commands import run
 from .errors import BadInputError, CommandError
 from .virsh import State
 from .wrapper_files import Report

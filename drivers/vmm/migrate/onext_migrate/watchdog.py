@@ -1,22 +1,20 @@
 """Whether a running migration still gets anywhere: decided from what was seen, second by second.
 
 A tunnel that dies in mid-stream hangs virsh for ever, so somebody has to look. In post-copy nothing is ever
-aborted: half of the guest's memory is on the other side.
+aborted: half of the VM's memory is on the other side.
 """
 
 from typing import Callable, NamedTuple, Optional
 
-GOOD, MEND, ABORT = "good", "mend", "abort"
+GOOD, REPAIR, ABORT = "good", "mend", "abort"
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """What is to be seen at one moment (seconds on a monotonic clock)."""
 
     now: float
-    active: bool  # libvirt has a migration job for the guest
-    postcopy: Callable[
-        [], bool
-    ]  # asked only where a migration would be aborted: it costs the guest's machine
+    active: bool  # libvirt has a migration job for the VM
+    postcopy: Callable[[], bool]  # asked only where a migration would be aborted: it costs the VM's machine
     figures: object  # the job's figures; any change is progress
     received: Optional[int]  # packets that came out of the tunnel, None without a device
     answered: bool  # the far end's reflector answered since the last look
@@ -40,7 +38,7 @@ class Watchdog:
         self._progress: Optional[float] = None
         self._alive: Optional[float] = None
 
-    def look(self, sight: Sight) -> Verdict:
+    def look(self, sight: Observation) -> Verdict:
         """Judge one moment."""
         if (
             not (sight.active or sight.starting)
@@ -62,5 +60,5 @@ class Watchdog:
         if why and (sight.active or sight.starting) and not sight.postcopy():
             return Verdict(ABORT, why)
         if silent >= self._dead_tunnel / 3:
-            return Verdict(MEND, f"nothing came through the tunnel for {silent:.0f} s")
+            return Verdict(REPAIR, f"nothing came through the tunnel for {silent:.0f} s")
         return Verdict(GOOD)

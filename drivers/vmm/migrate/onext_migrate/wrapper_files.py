@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from typing import Any, Dict, NamedTuple, Optional, Sequence
 
-from . import lease
+from . import refcount
 from .virsh_options import Tunnel, Wishes
 
 VARIABLE = "ONEXT_MIGRATION"  # the environment variable that names the folder
@@ -43,8 +43,8 @@ class Report(NamedTuple):
 
 def create(order: Order) -> str:
     """Write the order to a new folder and return its path; raise OSError or TunnelError."""
-    lease.ensure_folder(lease.FOLDER)
-    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{order.driver}-", dir=lease.FOLDER)
+    refcount.ensure_folder(refcount.FOLDER)
+    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{order.driver}-", dir=refcount.FOLDER)
     _write(
         folder, "order", {**dict(order._asdict()), "wishes": list(order.wishes), "tunnel": list(order.tunnel)}
     )
@@ -81,10 +81,10 @@ def remove(folder: str) -> None:
 def reap() -> None:
     """Remove what killed drivers left."""
     with contextlib.suppress(OSError):
-        for name in os.listdir(lease.FOLDER):
+        for name in os.listdir(refcount.FOLDER):
             process = name[len(PREFIX) :].partition("-")[0]
             if name.startswith(PREFIX) and not (process.isdigit() and os.path.exists("/proc/" + process)):
-                remove(os.path.join(lease.FOLDER, name))
+                remove(os.path.join(refcount.FOLDER, name))
 
 
 def process_start(process: int) -> str:

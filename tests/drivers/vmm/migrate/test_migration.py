@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import guard, processes, virsh
+from drivers.vmm.migrate.onext_migrate import orphan_guard, processes, virsh
 from drivers.vmm.migrate.onext_migrate.migration import Migration, _downtime, payload
 from drivers.vmm.migrate.onext_migrate.settings import Settings
 from drivers.vmm.migrate.onext_migrate.virsh import Job, State
@@ -50,12 +50,12 @@ def test_ending(
     overdue: bool,
     done: str,
 ) -> None:
-    """A virsh that is killed too early leaves a guest behind on the destination; in post-copy it loses the guest."""
+    """A virsh that is killed too early leaves a VM behind on the destination; in post-copy it loses the VM."""
     did: list[str] = []
     monkeypatch.setattr(virsh, "state", lambda *_: state)
     monkeypatch.setattr(virsh, "job", lambda *_: job)
     monkeypatch.setattr(virsh, "abort", lambda *_: did.append("abort"))
-    monkeypatch.setattr(guard, "stop", lambda _: did.append("stop"))
+    monkeypatch.setattr(orphan_guard, "stop", lambda _: did.append("stop"))
     process: Any = SimpleNamespace(pid=1)
     migration._abort(process, overdue)
     assert did == ([done] if done else [])
@@ -65,7 +65,7 @@ def test_ending(
 def test_doubt_is_taken_for_post_copy(
     migration: Migration, monkeypatch: pytest.MonkeyPatch, state: State, maybe: bool
 ) -> None:
-    """A libvirt that does not answer is no licence to end what may be the guest's only memory."""
+    """A libvirt that does not answer is no licence to end what may be the VM's only memory."""
     monkeypatch.setattr(virsh, "state", lambda *_: state)
     assert migration._postcopy() is maybe
 
@@ -78,7 +78,7 @@ def test_post_copy_is_asked_for_until_libvirt_says_yes(
     monkeypatch.setattr(virsh, "postcopy", lambda *_: answers.pop(0))
     left = []
     for elapsed in (None, 2900, 3000, 4000, 5000):
-        migration._hurry(Job(active=True, elapsed=elapsed))
+        migration._start_postcopy_when_due(Job(active=True, elapsed=elapsed))
         left.append(len(answers))
     assert left == [2, 2, 1, 0, 0]
 
@@ -125,12 +125,12 @@ def test_A3_nothing_is_killed_after_the_vm_has_left(
 ) -> None:
     """OpenNebula's script is at work, for as long as its copies take."""
     monkeypatch.setattr(virsh, "state", lambda *_: ABSENT)
-    monkeypatch.setattr(guard, "stop", lambda _: pytest.fail("the script was killed"))
+    monkeypatch.setattr(orphan_guard, "stop", lambda _: pytest.fail("the script was killed"))
     process: Any = SimpleNamespace(pid=1)
     migration._abort(process, overdue=True)
     stopped: list[int] = []
-    monkeypatch.setattr(guard, "stop", stopped.append)
-    guard.guard(os.getpgrp(), "one-1")
+    monkeypatch.setattr(orphan_guard, "stop", stopped.append)
+    orphan_guard.guard(os.getpgrp(), "one-1")
     assert stopped == []
 
 
@@ -162,7 +162,7 @@ def test_B1_a_job_without_our_virsh(
 ) -> None:
     """Where the tunnel is required, a migration beside it ends at once, and else it is reported once."""
     stopped: list[int] = []
-    monkeypatch.setattr(guard, "stop", stopped.append)
+    monkeypatch.setattr(orphan_guard, "stop", stopped.append)
     monkeypatch.setattr(virsh, "abort", lambda *_: True)
     monkeypatch.setattr(processes, "runs_virsh_migrate", lambda _: True)
     migration._settings = Settings(require=refuse)

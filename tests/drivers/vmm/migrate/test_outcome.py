@@ -1,4 +1,4 @@
-"""Where the guest is, and what OpenNebula is told."""
+"""Where the VM is, and what OpenNebula is told."""
 
 import pytest
 from hypothesis import given

@@ -31,6 +31,6 @@ def asked(source: str, destination: str, cluster: str = "") -> action.Action:
     ],
 )
 def test_choice(conf: str, source: str, destination: str, cluster: str, tunnelled: bool) -> None:
-    """A wrong choice sends a guest in the clear, or slows a cluster down for nothing."""
+    """A wrong choice sends a VM in the clear, or slows a cluster down for nothing."""
     found = policy.choose(asked(source, destination, cluster), settings.parse(conf), MAP)
     assert found.tunnelled is tunnelled, found.reason

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import tunnel, tunnel_kernel, tunnel_ovs
+from drivers.vmm.migrate.onext_migrate import endpoint_device, endpoint_kernel, endpoint_ovs
+from drivers.vmm.migrate.onext_migrate.endpoint_spec import KERNEL, OVS, EndpointSpec
 from drivers.vmm.migrate.onext_migrate.identity import identify
-from drivers.vmm.migrate.onext_migrate.plan import KERNEL, OVS, Plan
 
 SUDOERS = Path(__file__).parents[3] / "lab/sudoers"
 
@@ -36,21 +36,21 @@ def test_stock_sudoers(
     def as_root_together(commands: list[list[str]]) -> None:
         seen.extend(map(list, commands))
 
-    monkeypatch.setattr(tunnel, "as_root_together", as_root_together)
+    monkeypatch.setattr(endpoint_device, "as_root_together", as_root_together)
     present = {"there": False}
-    for room in (tunnel, tunnel_kernel, tunnel_ovs):
+    for room in (endpoint_device, endpoint_kernel, endpoint_ovs):
         monkeypatch.setattr(room, "as_root", as_root)
-    monkeypatch.setattr(tunnel, "exists", lambda _: present["there"])
-    monkeypatch.setattr(tunnel_ovs, "exists", lambda _: True)
-    monkeypatch.setattr(tunnel_ovs, "works", lambda: True)
-    monkeypatch.setattr(tunnel, "address_follows_mac", lambda _: follows)
-    monkeypatch.setattr(tunnel, "_has_address", lambda *_: True)
-    monkeypatch.setattr(tunnel, "is_vxlan", lambda _: kind == KERNEL)
-    plan = Plan(kind, identify(*family, kind, 4790), "eth0", 1450, 4790)
-    tunnel.build(plan)
-    tunnel.set_mtu(plan, 1400)
+    monkeypatch.setattr(endpoint_device, "exists", lambda _: present["there"])
+    monkeypatch.setattr(endpoint_ovs, "exists", lambda _: True)
+    monkeypatch.setattr(endpoint_ovs, "works", lambda: True)
+    monkeypatch.setattr(endpoint_device, "address_follows_mac", lambda _: follows)
+    monkeypatch.setattr(endpoint_device, "_has_address", lambda *_: True)
+    monkeypatch.setattr(endpoint_device, "is_vxlan", lambda _: kind == KERNEL)
+    plan = EndpointSpec(kind, identify(*family, kind, 4790), "eth0", 1450, 4790)
+    endpoint_device.build(plan)
+    endpoint_device.set_mtu(plan, 1400)
     present["there"] = True
-    tunnel.tear_down(plan.identity.name)
+    endpoint_device.tear_down(plan.identity.name)
     assert len(seen) >= 4
     for argv in seen:
         assert allowed(argv), argv
@@ -60,8 +60,8 @@ def test_stock_sudoers(
 def test_kernel_command() -> None:
     """One remote, its device named (else the kernel guesses an MTU), nothing learnt, nothing fragmented."""
     command = " ".join(
-        tunnel_kernel.command(
-            Plan(KERNEL, identify("10.0.0.1", "10.0.0.2", KERNEL, 4790), "eth0", 1450, 4790)
+        endpoint_kernel.command(
+            EndpointSpec(KERNEL, identify("10.0.0.1", "10.0.0.2", KERNEL, 4790), "eth0", 1450, 4790)
         )
     )
     assert "local 10.0.0.1 remote 10.0.0.2 dev eth0 dstport 4790 nolearning df set" in command

@@ -84,7 +84,7 @@ def test_or_not_at_all(node: Path, rule: str) -> None:
     ],
 )
 def test_bad_input_gets_one_line(node: Path, words: tuple[str, ...], stdin: bytes, conf: str) -> None:
-    """A clear line and exit code 1, the guest untouched."""
+    """A clear line and exit code 1, the VM untouched."""
     configure(node, conf)
     done = migrate(node, *words, stdin=stdin)
     assert (done.returncode, done.stdout) == (1, b"")
@@ -123,7 +123,7 @@ RULES = [
 
 
 @pytest.mark.parametrize(("rule", "refused"), RULES)
-@pytest.mark.parametrize("fault", ["no python", "no driver", "half a driver"])
+@pytest.mark.parametrize("fault", ["no python", "no driver", "half a driver", "another half"])
 def test_B1_a_required_tunnel_is_required_without_the_driver(
     node: Path, tmp_path: Path, rule: str, refused: bool, fault: str
 ) -> None:
@@ -134,6 +134,8 @@ def test_B1_a_required_tunnel_is_required_without_the_driver(
         shutil.rmtree(node / "vmm/kvm/onext_migrate")
     elif fault == "half a driver":
         (node / "vmm/kvm/onext_migrate/main.py").unlink()
+    elif fault == "another half":
+        (node / "vmm/kvm/onext_migrate/refcount.py").unlink()
     done = migrate(node, "one-1", "node-b", "node-a", path=path)
     assert done.returncode == (1 if refused else 7)
     assert (b"requires the tunnel" in done.stderr) == refused

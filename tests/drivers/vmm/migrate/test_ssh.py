@@ -3,7 +3,7 @@
 import pytest
 
 from drivers.vmm.migrate.onext_migrate import ssh
-from drivers.vmm.migrate.onext_migrate.door import Completed, run
+from drivers.vmm.migrate.onext_migrate.commands import Completed, run
 from drivers.vmm.migrate.onext_migrate.errors import CommandError
 
 PQ, CURVE, NIST = "sntrup761x25519-sha512@openssh.com", "curve25519-sha256", "ecdh-sha2-nistp256"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import lease, wrapper_files
+from drivers.vmm.migrate.onext_migrate import refcount, wrapper_files
 from drivers.vmm.migrate.onext_migrate.virsh_options import Tunnel, Wishes
 from drivers.vmm.migrate.onext_migrate.wrapper_files import Order, Report
 from tests.waiting import PATIENCE
@@ -98,7 +98,7 @@ class Node:
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     """Return a node, with a folder of locks of its own."""
-    monkeypatch.setattr(lease, "FOLDER", str(tmp_path / "locks"))
+    monkeypatch.setattr(refcount, "FOLDER", str(tmp_path / "locks"))
     yield Node(tmp_path)
     shutil.rmtree(tmp_path / "locks", ignore_errors=True)
 

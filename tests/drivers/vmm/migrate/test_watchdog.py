@@ -3,18 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.vmm.migrate.onext_migrate.watchdog import ABORT, GOOD, MEND, Sight, Verdict, Watchdog
+from drivers.vmm.migrate.onext_migrate.watchdog import ABORT, GOOD, REPAIR, Observation, Verdict, Watchdog
 
 
-def sight(now: float, **what: object) -> Sight:
+def sight(now: float, **what: object) -> Observation:
     """Return a healthy moment, but for `what`."""
-    healthy = Sight(
+    healthy = Observation(
         now, active=True, postcopy=lambda: False, figures=now, received=int(now * 10), answered=True
     )
     return healthy._replace(**what)  # type: ignore[arg-type]
 
 
-def last(*sights: Sight) -> Verdict:
+def last(*sights: Observation) -> Verdict:
     """Show moments to a watchdog (no progress: 60 s, dead tunnel: 15 s); return its last verdict."""
     watchdog = Watchdog(60, 15)
     return [watchdog.look(one) for one in sights][-1]
@@ -29,7 +29,7 @@ def test_a_dead_tunnel() -> None:
     """The migration would hang for ever."""
     dead = [sight(now, answered=False, received=7) for now in range(30)]
     assert last(*dead[:4]).what == GOOD
-    assert last(*dead[:8]).what == MEND
+    assert last(*dead[:8]).what == REPAIR
     assert last(*dead[:16]) == Verdict(ABORT, "nothing came through the tunnel for 15 s")
 
 
@@ -62,7 +62,7 @@ def test_never_in_post_copy(moments: "list[tuple[bool, bool, int]]") -> None:
     """Half of the VM's memory is on the other side: an abort would be its end."""
     watchdog = Watchdog(5, 3)
     for now, (active, answered, figures) in enumerate(moments):
-        seen = Sight(
+        seen = Observation(
             float(now * 2), active, postcopy=lambda: True, figures=figures, received=0, answered=answered
         )
         assert watchdog.look(seen).what != ABORT

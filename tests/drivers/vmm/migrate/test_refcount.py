@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drivers.vmm.migrate.onext_migrate.errors import TunnelError
-from drivers.vmm.migrate.onext_migrate.lease import Lease, users
+from drivers.vmm.migrate.onext_migrate.refcount import Refcount, users
 
 
 @pytest.fixture
@@ -17,12 +17,12 @@ def folder(tmp_path: Path) -> str:
 def test_first_builds_last_tears_down(folder: str) -> None:
     """The reference's second migration deleted the tunnel under its first."""
     done: list[str] = []
-    first, second = Lease("oxt0", folder), Lease("oxt0", folder)
-    assert first.take(lambda: done.append("built"))
-    assert not second.take(lambda: done.append("built twice"))
+    first, second = Refcount("oxt0", folder), Refcount("oxt0", folder)
+    assert first.acquire(lambda: done.append("built"))
+    assert not second.acquire(lambda: done.append("built twice"))
     assert users("oxt0", folder)
-    assert not first.give_back(lambda: done.append("gone too early"))
-    assert second.give_back(lambda: done.append("gone"))
+    assert not first.release(lambda: done.append("gone too early"))
+    assert second.release(lambda: done.append("gone"))
     assert done == ["built", "gone"]
     assert not users("oxt0", folder)
     assert [path.name for path in Path(folder).iterdir()] == ["mutex"]
@@ -35,18 +35,18 @@ def test_a_failed_build_leaves_no_lease(folder: str) -> None:
         raise TunnelError("no")
 
     with pytest.raises(TunnelError, match="no"):
-        Lease("oxt0", folder).take(fail)
+        Refcount("oxt0", folder).acquire(fail)
     assert not users("oxt0", folder)
-    assert Lease("oxt0", folder).take(lambda: None)
+    assert Refcount("oxt0", folder).acquire(lambda: None)
 
 
 def test_giving_back_twice(folder: str) -> None:
     """Error paths meet."""
-    lease = Lease("oxt0", folder)
-    assert not lease.give_back(lambda: None)
-    lease.take(lambda: None)
-    assert lease.give_back(lambda: None)
-    assert not lease.give_back(lambda: None)
+    lease = Refcount("oxt0", folder)
+    assert not lease.release(lambda: None)
+    lease.acquire(lambda: None)
+    assert lease.release(lambda: None)
+    assert not lease.release(lambda: None)
 
 
 @pytest.mark.parametrize("trap", ["open to all", "a link"])
@@ -59,4 +59,4 @@ def test_a_folder_that_somebody_else_made(tmp_path: Path, folder: str, trap: str
         (tmp_path / "locks").mkdir()
         (tmp_path / "locks").chmod(0o777)
     with pytest.raises(TunnelError, match="mode 0700"):
-        Lease("oxt0", folder).take(lambda: None)
+        Refcount("oxt0", folder).acquire(lambda: None)

@@ -6,48 +6,48 @@ import signal
 import subprocess
 from typing import List, Optional, Sequence, Tuple, Type
 
-from . import hold
-from .door import environment
+from . import endpoint_server
+from .commands import environment
 from .errors import TakenError, TunnelError, UnsafeError
-from .lines import Closed, Lines, Message
+from .json_lines import Closed, JsonLines, Message
 from .ssh import SSH, quick_key_exchange
 from .waiting import until
 
 Pipe = Tuple[int, int]  # its read end and its write end
 
 
-class End:
+class Endpoint:
     """One end that a helper process holds."""
 
     uri = folder = ""
 
-    def __init__(self, where: str, lines: Lines) -> None:
+    def __init__(self, where: str, json_lines: JsonLines) -> None:
         self.where = where
-        self.lines = lines
+        self.json_lines = json_lines
         self._gone = False
 
     def ask(self, message: Message, seconds: float = 20.0) -> Message:
         """Ask one question; raise TunnelError for an error, for silence and for an end that is gone."""
         if self._gone:
             raise Closed(f"{self.where}: the helper is gone")
-        self.say(message)
-        return self.hear(seconds)
+        self.send(message)
+        return self.receive(seconds)
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Send a question whose answer is heard later."""
         try:
-            self.lines.send(message)
+            self.json_lines.send(message)
         except Closed:
             self._gone = True
-            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}") from None
+            raise Closed(f"{self.where}: the helper is gone{self.reason()}") from None
 
-    def hear(self, seconds: float = 20.0) -> Message:
+    def receive(self, seconds: float = 20.0) -> Message:
         """Return the answer; raise TunnelError for an error, for silence and for an end that is gone."""
         try:
-            answer = self.lines.receive(seconds)
+            answer = self.json_lines.receive(seconds)
         except Closed:
             self._gone = True
-            raise Closed(f"{self.where}: the helper is gone{self.why_gone()}") from None
+            raise Closed(f"{self.where}: the helper is gone{self.reason()}") from None
         if answer is None:
             self._gone = True  # a late answer would be taken for the next question's
             raise Closed(f"{self.where}: no answer within {seconds:g} s")
@@ -58,15 +58,15 @@ class End:
     @property
     def gone(self) -> bool:
         """Tell whether the holder has left (it never speaks unasked, so anything to read is the end)."""
-        return self._gone or bool(select.select([self.lines.inward], [], [], 0)[0])
+        return self._gone or bool(select.select([self.json_lines.inward], [], [], 0)[0])
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """End the conversation; a holder that still has an end takes it away by itself."""
         self._gone = True
-        self.lines.close()
+        self.json_lines.close()
         self._end()
 
-    def why_gone(self) -> str:
+    def reason(self) -> str:
         """Return what is known of the reason, for a message."""
         return ""
 
@@ -74,7 +74,7 @@ class End:
         """Leave no process behind."""
 
 
-class NearEnd(End):
+class NearEndpoint(Endpoint):
     """Our own end, held by a child that outlives the driver when the driver is killed.
 
     It keeps `to_far`, the way to the far end's ssh, open until it has ended what the driver began: a libvirt
@@ -90,7 +90,7 @@ class NearEnd(End):
         self.uri = uri
         os.close(to_child[0])
         os.close(to_driver[1])
-        super().__init__(os.uname()[1], Lines(to_driver[0], to_child[1]))
+        super().__init__(os.uname()[1], JsonLines(to_driver[0], to_child[1]))
 
     def _end(self) -> None:
         if not until(lambda: os.waitpid(self._pid, os.WNOHANG)[0] == self._pid, 5, 0.001):
@@ -98,7 +98,7 @@ class NearEnd(End):
             os.waitpid(self._pid, 0)
 
 
-class FarEnd(End):
+class FarEndpoint(Endpoint):
     """The destination's end: our own program there, found where OpenNebula's drivers are on every node."""
 
     def __init__(self, host: str, folder: str, pipe: Optional[Pipe] = None) -> None:
@@ -117,10 +117,10 @@ class FarEnd(End):
         stdout = self._process.stdout
         if stdout is None:
             raise TunnelError(f"{host}: no pipe from ssh")
-        super().__init__(host, Lines(os.dup(stdout.fileno()), outward))
+        super().__init__(host, JsonLines(os.dup(stdout.fileno()), outward))
         stdout.close()
 
-    def why_gone(self) -> str:
+    def reason(self) -> str:
         """Return ssh's last words."""
         try:
             self._process.wait(2)
@@ -163,7 +163,7 @@ def _child(inward: int, outward: int, others: Sequence[int], uri: str) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        return hold.serve(Lines(inward, outward), uri)
+        return endpoint_server.serve(JsonLines(inward, outward), uri)
     except BaseException as error:  # noqa: BLE001 (the edge of a process: it must end here, not in the driver's code)
         os.write(2, f"ERROR: migrate: the tunnel's holder failed: {error!r}\n".encode())
         return 1

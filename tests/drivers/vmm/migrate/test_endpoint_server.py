@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import hold, underlay
+from drivers.vmm.migrate.onext_migrate import endpoint_server, underlay
 from drivers.vmm.migrate.onext_migrate.errors import TakenError, TunnelError, UnsafeError
 from drivers.vmm.migrate.onext_migrate.identity import identify
-from drivers.vmm.migrate.onext_migrate.lines import Lines
+from drivers.vmm.migrate.onext_migrate.json_lines import JsonLines
 from tests.waiting import PATIENCE
 
 REQUEST = {
@@ -38,14 +38,14 @@ def node(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_this_protocol() -> None:
     """The smaller of both sides' rooms counts."""
-    plan = hold.read_request(REQUEST)
+    plan = endpoint_server.read_request(REQUEST)
     assert (plan.kind, plan.mtu, plan.port, plan.device) == ("ovs", 1400, 4789, "eth0")
     assert plan.identity == identify("10.0.0.2", "10.0.0.1", "ovs", 4789, 3)
 
 
 def test_the_previous_protocol() -> None:
     """Nodes are synced one after the other: an old source must still find its tunnel."""
-    plan = hold.read_request(
+    plan = endpoint_server.read_request(
         {"protocol": 1, "kind": "kernel", "local": "10.0.0.2", "remote": "10.0.0.1", "salt": 0}
     )
     assert (plan.mtu, plan.port) == (1450, 4790)
@@ -67,14 +67,16 @@ def test_the_previous_protocol() -> None:
 def test_refused(change: dict[str, object], why: str) -> None:
     """Whatever comes over the wire is checked before anything is touched."""
     with pytest.raises((TunnelError, ValueError), match=why):
-        hold.read_request({**REQUEST, **change})
+        endpoint_server.read_request({**REQUEST, **change})
 
 
 @pytest.mark.parametrize("silence", [0.2, None])
 def test_B5_a_silent_driver_is_taken_for_dead(monkeypatch: pytest.MonkeyPatch, silence: float | None) -> None:
     """Its host died: sshd keeps the connection, and the helper and its device stayed for ever."""
     (inward, to_helper), (from_helper, outward) = os.pipe(), os.pipe()
-    holder = hold.Holder(Lines(inward, outward), hold.read_request(REQUEST), "", "qemu:///system", 0, silence)
+    holder = endpoint_server.EndpointServer(
+        JsonLines(inward, outward), endpoint_server.read_request(REQUEST), "", "qemu:///system", 0, silence
+    )
     torn_down: list[str] = []
     monkeypatch.setattr(holder, "_open", lambda: None)
 
@@ -111,10 +113,10 @@ def test_a_refusal_says_of_which_kind_it_is(
     def refuse(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(hold, "read_request", refuse)
+    monkeypatch.setattr(endpoint_server, "read_request", refuse)
     os.write(to_helper, b"{}\n")
     os.close(to_helper)
-    hold.serve(Lines(inward, outward))
+    endpoint_server.serve(JsonLines(inward, outward))
     answer = json.loads(os.read(from_helper, 65536))
     assert str(error) in answer["error"]
     assert {key: answer[key] for key in kind} == kind

@@ -24,7 +24,7 @@ class Answer(NamedTuple):
     round_trip_ms: float
 
 
-def listen(inside: str, device: str, wish: int = 0) -> socket.socket:
+def listen(inside: str, device: str, preferred_port: int = 0) -> socket.socket:
     """Return a UDP socket on the tunnel's own address, on the port `wish` or one that the kernel picks.
 
     Raise TunnelError when there is no such address or device.
@@ -34,7 +34,7 @@ def listen(inside: str, device: str, wish: int = 0) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_IPV6, _DONTFRAG, 1)
         index = socket.if_nametoindex(device)
         try:
-            sock.bind((inside, wish, 0, index))
+            sock.bind((inside, preferred_port, 0, index))
         except OSError:
             sock.bind((inside, 0, 0, index))
     except OSError as error:
@@ -44,7 +44,7 @@ def listen(inside: str, device: str, wish: int = 0) -> socket.socket:
     return sock
 
 
-def wish() -> int:
+def preferred_port() -> int:
     """Return a port that the far end's reflector may take: no other service's, seldom another migration's."""
     return 20000 + int.from_bytes(os.urandom(2), "big") % 10000
 
@@ -59,7 +59,7 @@ def reflect(sock: socket.socket, far: str) -> None:
         pass  # nothing there after all, or the tunnel is gone: the asker will notice
 
 
-class Asker:
+class Prober:
     """Asks the far end's reflector."""
 
     def __init__(self, inside: str, device: str, far: str, port: int) -> None:
@@ -68,11 +68,11 @@ class Asker:
         self._key = os.urandom(8)
         self._quickest = 0.0  # milliseconds
 
-    def turn_to(self, port: int) -> None:
+    def use_port(self, port: int) -> None:
         """Ask at another port: the far end could not have the one that was wished for."""
         self._to = (self._to[0], port, *self._to[2:])
 
-    def knock(self, mtu: int) -> None:
+    def probe_once(self, mtu: int) -> None:
         """Send one packet of the full size to a far end that may not be there yet."""
         self._ask(mtu)
 

@@ -7,39 +7,39 @@ from typing import List
 
 from . import (
     action,
-    connect,
-    device,
     last_settings,
     log,
     migration,
-    place,
+    net_devices,
+    node,
+    off_switch,
     policy,
     settings,
-    switch,
     wrapper_files,
 )
 from .errors import BadInputError, TunnelError, UnsafeError
 from .identity import NAME
 from .reaping import reap
+from .tunnel import Tunnel, open_tunnel
 
 
 def migrate(arguments: List[str]) -> int:
     """Migrate as OpenNebula asks."""
-    here = place.node()
+    here = node.node()
     asked = action.read(arguments, sys.stdin.buffer.read())
     if asked.local:
         return _forward(asked, here.etc)
     if asked.source == asked.destination:  # disks move between datastores (since OpenNebula 7.2)
         return migration.directly(asked.xml, list(asked.arguments), here)
     conf = last_settings.load(here.etc)
-    if switch.is_off():
+    if off_switch.is_off():
         return _without(asked, conf, here, "tunnels are switched off on this host (onext tunnel on)")
     if not policy.choose(asked, conf, settings.clusters(here.etc)).tunnelled:
         return migration.directly(asked.xml, list(asked.arguments), here)
     return _tunnelled(asked, conf, here)
 
 
-def _tunnelled(asked: action.Action, conf: settings.Settings, here: place.Node) -> int:
+def _tunnelled(asked: action.Action, conf: settings.Settings, here: node.Node) -> int:
     if "PATH" in here.kvmrc:
         return _without(asked, conf, here, "kvmrc sets PATH, so the driver's virsh is not found: remove PATH")
     try:
@@ -51,27 +51,27 @@ def _tunnelled(asked: action.Action, conf: settings.Settings, here: place.Node) 
         return _without(asked, conf, here, f"no tunnel to {asked.destination}: {error}")
 
 
-def _through_tunnel(asked: action.Action, conf: settings.Settings, here: place.Node) -> int:
+def _through_tunnel(asked: action.Action, conf: settings.Settings, here: node.Node) -> int:
     tunnel = _open(asked, conf, here)
     try:
         return migration.Migration(asked, conf, tunnel, here).run()
     finally:
         tunnel.close()
         wrapper_files.reap()
-        if any(NAME.match(name) for name in device.names()):
+        if any(NAME.match(name) for name in net_devices.names()):
             reap()  # what crashes left; the others' tunnels are in use, and stay
 
 
-def _open(asked: action.Action, conf: settings.Settings, here: place.Node) -> connect.Tunnel:
+def _open(asked: action.Action, conf: settings.Settings, here: node.Node) -> Tunnel:
     started = time.monotonic()
-    tunnel = connect.open_tunnel(asked.destination, asked.domain, conf, here.folder, here.uri)
+    tunnel = open_tunnel(asked.destination, asked.domain, conf, here.folder, here.uri)
     took = (time.monotonic() - started) * 1000
     figures = f"{tunnel.offer.kind}, MTU {tunnel.mtu}, round trip {tunnel.round_trip_ms:.1f} ms"
     log.info(f"tunnel {tunnel.name} to {asked.destination} up in {took:.0f} ms ({figures})")
     return tunnel
 
 
-def _without(asked: action.Action, conf: settings.Settings, here: place.Node, why: str) -> int:
+def _without(asked: action.Action, conf: settings.Settings, here: node.Node, why: str) -> int:
     if conf.refuse:
         rule = "REQUIRE_TUNNEL=YES" if conf.require else "ON_TUNNEL_FAILURE=refuse"
         log.error(f"{why}; {rule}: not migrated")

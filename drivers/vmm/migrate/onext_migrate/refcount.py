@@ -19,14 +19,14 @@ FOLDER = "/var/tmp/onext-migrate"  # noqa: S108 (checked before use: ensure_fold
 _PATIENCE = 20.0  # seconds for the lock around building and tearing down, which takes well under one
 
 
-class Lease:
-    """A shared hold on one tunnel's end, from `take` to `give_back` or the end of the process."""
+class Refcount:
+    """A shared hold on one tunnel's end, from `acquire` to `release` or the end of the process."""
 
     def __init__(self, name: str, folder: str = FOLDER) -> None:
         self._name, self._folder = name, folder
         self._descriptor: Optional[int] = None
 
-    def take(self, build: Callable[[], None]) -> bool:
+    def acquire(self, build: Callable[[], None]) -> bool:
         """Become a user; the first one builds. Return whether it was us."""
         with _mutex(self._folder):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -44,7 +44,7 @@ class Lease:
             self._descriptor = descriptor
             return alone
 
-    def give_back(self, tear_down: Callable[[], None]) -> bool:
+    def release(self, tear_down: Callable[[], None]) -> bool:
         """Be a user no more; the last one tears down. Return whether it was us."""
         if self._descriptor is None:
             return False

@@ -16,13 +16,23 @@ import socket
 import time
 from typing import Callable, Dict, List, Optional
 
-from . import device, echo, ledger, log, place, proof, tunnel, underlay, virsh
+from . import (
+    endpoint_device,
+    log,
+    net_devices,
+    node,
+    path_probe,
+    shared_bytes,
+    traffic_check,
+    underlay,
+    virsh,
+)
+from .endpoint_spec import KERNEL, OVS, EndpointSpec
 from .errors import MigrateError, TakenError, TunnelError, UnsafeError
-from .guard import guard
 from .identity import SALTS, identify
-from .lease import Lease
-from .lines import Closed, Lines, Message
-from .plan import KERNEL, OVS, Plan
+from .json_lines import Closed, JsonLines, Message
+from .orphan_guard import guard
+from .refcount import Refcount
 from .throughput import receive
 
 PROTOCOL, PREVIOUS = 2, 1
@@ -30,27 +40,29 @@ _LINGER = 30.0  # seconds
 _PORTS = {KERNEL: 4790, OVS: 4789}
 
 
-def serve(lines: Lines, uri: str = virsh.URI) -> int:
+def serve(json_lines: JsonLines, uri: str = virsh.URI) -> int:
     """Hold one end after the other for whoever is on the other side of `lines`; return the exit code."""
     exit_code = 0
     while True:
         try:
-            request = lines.receive(3600)
+            request = json_lines.receive(3600)
             if request is None:
                 return 1
-            plan, wish = read_request(request), int(request.get("echo", 0))
+            plan, preferred_port = read_request(request), int(request.get("echo", 0))
             silence = float(request.get("silence", 0)) or None
-            exit_code = Holder(lines, plan, str(request.get("domain", "")), uri, wish, silence).run()
+            exit_code = EndpointServer(
+                json_lines, plan, str(request.get("domain", "")), uri, preferred_port, silence
+            ).run()
         except Closed:
             return exit_code
         except OSError as error:  # no room for locks, no descriptors
-            lines.send({"error": str(error)})
+            json_lines.send({"error": str(error)})
         except (TunnelError, ValueError) as error:
             kinds = {"taken": isinstance(error, TakenError), "unsafe": isinstance(error, UnsafeError)}
-            lines.send({"error": str(error), "speaks": [PROTOCOL, PREVIOUS], **kinds})
+            json_lines.send({"error": str(error), "speaks": [PROTOCOL, PREVIOUS], **kinds})
 
 
-def read_request(request: Message) -> Plan:
+def read_request(request: Message) -> EndpointSpec:
     """Check the opening request and find the way to the other end. Raise TunnelError or ValueError."""
     protocol = request.get("protocol")
     if protocol not in (PROTOCOL, PREVIOUS):
@@ -67,25 +79,25 @@ def read_request(request: Message) -> Plan:
         raise TunnelError(
             f"the way to {remote} leaves {mtu} bytes for the tunnel, it needs {underlay.LEAST_MTU}"
         )
-    return Plan(kind, identity, way.device, mtu, port)
+    return EndpointSpec(kind, identity, way.device, mtu, port)
 
 
-class Holder:
+class EndpointServer:
     """The end that is held, and the conversation about it."""
 
     def __init__(
         self,
-        lines: Lines,
-        plan: Plan,
+        json_lines: JsonLines,
+        plan: EndpointSpec,
         domain: str,
         uri: str,
-        wish: int = 0,
+        preferred_port: int = 0,
         silence: Optional[float] = None,
     ) -> None:
-        self._lines, self._plan, self._domain, self._uri = lines, plan, domain, uri
-        self._lease = Lease(plan.identity.name)
+        self._json_lines, self._plan, self._domain, self._uri = json_lines, plan, domain, uri
+        self._refcount = Refcount(plan.identity.name)
         self._echo: Optional[socket.socket] = None
-        self._wish = wish  # the reflector's port, if it is free
+        self._wish = preferred_port  # the reflector's port, if it is free
         self._silence = silence  # seconds after which a driver that neither asks nor probes is gone
         self._guarded = 0  # the process group of OpenNebula's own migrate, on the source only
         self._answers: Dict[str, Callable[[Message], Message]] = {
@@ -93,11 +105,11 @@ class Holder:
             "job": self._job,
             "resume": self._resume,
             "mtu": self._mtu,
-            "mend": self._mend,
+            "mend": self._repair,
             "account": self._account,
             "guard": self._guard,
             "alive": lambda _: {"alive": True},
-            "receive": lambda _: receive(self._plan.identity, self._lines),
+            "receive": lambda _: receive(self._plan.identity, self._json_lines),
         }
 
     def run(self) -> int:
@@ -105,47 +117,49 @@ class Holder:
         try:
             self._open()
         except BaseException:
-            self._lease.give_back(self._tear_down)
+            self._refcount.release(self._tear_down)
             raise
         try:
             told = self._talk()
         except Closed:
             told = False
         if not told:
-            self._wait_alone()
+            self._linger()
         return self._close(told)
 
     def _open(self) -> None:
         started = time.monotonic()
         name = self._plan.identity.name
-        built = self._lease.take(self._build)
+        built = self._refcount.acquire(self._build)
         if not built:
-            tunnel.mend(self._plan)
-        self._echo = echo.listen(self._plan.identity.near.inside, name, self._wish)
-        self._plan = self._plan._replace(ifindex=device.index(name))
+            endpoint_device.repair(self._plan)
+        self._echo = path_probe.listen(self._plan.identity.near.inside, name, self._wish)
+        self._plan = self._plan._replace(ifindex=net_devices.index(name))
         took = round((time.monotonic() - started) * 1000)
         port = self._echo.getsockname()[1]
-        self._lines.send({"ready": True, "mtu": device.mtu(name), "echo": port, "built": built, "ms": took})
+        self._json_lines.send(
+            {"ready": True, "mtu": net_devices.mtu(name), "echo": port, "built": built, "ms": took}
+        )
 
     def _talk(self) -> bool:
         """Answer until told to close (True) or left alone (False)."""
         while True:
-            watched = [self._lines.inward] + ([self._echo] if self._echo else [])
+            watched = [self._json_lines.inward] + ([self._echo] if self._echo else [])
             ready = select.select(watched, [], [], self._silence)[0]
             if not ready:
                 log.warning(f"the driver was silent for {self._silence:g} s: its host may be down")
                 return False
             if self._echo in ready and self._echo:
-                echo.reflect(self._echo, self._plan.identity.far.inside)
-            if self._lines.inward not in ready:
+                path_probe.reflect(self._echo, self._plan.identity.far.inside)
+            if self._json_lines.inward not in ready:
                 continue
-            message = self._lines.receive(0)
+            message = self._json_lines.receive(0)
             while message is not None:
                 what = str(message.get("do") or message.get("ask"))
                 if what == "close":
                     return True
-                self._lines.send(self._answer(what, message))
-                message = self._lines.receive(0)
+                self._json_lines.send(self._answer(what, message))
+                message = self._json_lines.receive(0)
 
     def _answer(self, what: str, message: Message) -> Message:
         if what not in self._answers:
@@ -167,22 +181,22 @@ class Holder:
 
     def _mtu(self, message: Message) -> Message:
         self._plan = self._plan._replace(mtu=int(message["mtu"]))
-        tunnel.set_mtu(self._plan, self._plan.mtu)
+        endpoint_device.set_mtu(self._plan, self._plan.mtu)
         return {"mtu": self._plan.mtu}
 
-    def _mend(self, _: Message) -> Message:
-        return {"mended": tunnel.mend(self._plan)}
+    def _repair(self, _: Message) -> Message:
+        return {"mended": endpoint_device.repair(self._plan)}
 
     def _account(self, message: Message) -> Message:
-        ledger.add(self._plan.identity.name, int(message["bytes"]))
+        shared_bytes.add(self._plan.identity.name, int(message["bytes"]))
         return {"accounted": message["bytes"]}
 
     def _guard(self, message: Message) -> Message:
         self._guarded = int(message["group"])
         return {"guarded": self._guarded}
 
-    def _wait_alone(self) -> None:
-        """Nobody is left to be told: stop what was started here, and give a guest that is arriving some time.
+    def _linger(self) -> None:
+        """Nobody is left to be told: stop what was started here, and give a VM that is arriving some time.
 
         The driver may come back over a new connection, and in post-copy nothing is taken away at all.
         """
@@ -196,14 +210,14 @@ class Holder:
             time.sleep(0.5)
 
     def _build(self) -> None:
-        ledger.take(self._plan.identity.name)
-        tunnel.build(self._plan)
+        shared_bytes.take(self._plan.identity.name)
+        endpoint_device.build(self._plan)
 
     def _tear_down(self) -> None:
         name = self._plan.identity.name
-        sent, jobs = device.sent_bytes(name), ledger.take(name)
-        tunnel.tear_down(name)
-        found = proof.prove(sent, sum(jobs))
+        sent, jobs = net_devices.sent_bytes(name), shared_bytes.take(name)
+        endpoint_device.tear_down(name)
+        found = traffic_check.check_traffic(sent, sum(jobs))
         if len(jobs) > 1 and found.bypassed:
             log.error(f"{len(jobs)} migrations shared the tunnel: {found.message}")
 
@@ -211,9 +225,9 @@ class Holder:
         if self._echo:
             self._echo.close()
         try:
-            last = self._lease.give_back(self._tear_down)
+            last = self._refcount.release(self._tear_down)
             if told:
-                self._lines.send({"closed": True, "last": last})
+                self._json_lines.send({"closed": True, "last": last})
         except Closed:
             pass
         except TunnelError as error:
@@ -224,4 +238,4 @@ class Holder:
 
 def hold(_: List[str]) -> int:
     """Hold an end for the driver on the other side of standard input and output."""
-    return serve(Lines(0, 1), place.node().uri)
+    return serve(JsonLines(0, 1), node.node().uri)

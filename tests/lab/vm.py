@@ -1,4 +1,4 @@
-"""The laboratory's guest: a Linux kernel and one static program, its memory full of a marker, its clock on the serial port."""
+"""The laboratory's VM: a Linux kernel and one static program, its memory full of a marker, its clock on the serial port."""
 
 import gzip
 import re
@@ -14,9 +14,9 @@ HERE = Path(__file__).parent
 
 
 def build_initrd(folder: Path) -> Path:
-    """Compile the guest's program and pack it as an initramfs (cpio, newc)."""
+    """Compile the VM's program and pack it as an initramfs (cpio, newc)."""
     binary = folder / "init"
-    subprocess.run(["gcc", "-O2", "-static", "-o", str(binary), str(HERE / "guest_init.c")], check=True)
+    subprocess.run(["gcc", "-O2", "-static", "-o", str(binary), str(HERE / "vm_init.c")], check=True)
     archive = _entry("dev", 0o040755) + _entry("dev/ttyS0", 0o020600, device=(4, 64))
     archive += _entry("init", 0o100755, binary.read_bytes()) + _entry("TRAILER!!!", 0)
     initrd = folder / "initrd.gz"
@@ -31,7 +31,7 @@ def _entry(name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0
 
 
 @dataclass
-class Guest:
+class VM:
     """One virtual machine; its serial port is a file that both nodes see."""
 
     name: str
@@ -57,7 +57,7 @@ class Guest:
     def xml(self) -> str:
         """Return libvirt's definition.
 
-        Nehalem: under emulation a Linux guest on QEMU's default model loses itself in long migrations, tunnel or not.
+        Nehalem: under emulation a Linux VM on QEMU's default model loses itself in long migrations, tunnel or not.
         """
         arguments = f"console=ttyS0 quiet panic=-1 clocksource=acpi_pm fill={self.fill} dirty={self.dirty} marker={self.marker}"
         disk = (
@@ -74,7 +74,7 @@ class Guest:
 <controller type='usb' model='none'/><memballoon model='none'/></devices></domain>"""
 
     def ticks(self) -> int:
-        """Return the last counter that the guest wrote, 0 before the first."""
+        """Return the last counter that the VM wrote, 0 before the first."""
         try:
             with self.serial.open("rb") as file:
                 file.seek(max(0, self.serial.stat().st_size - 200))
@@ -86,9 +86,9 @@ class Guest:
 
 @dataclass
 class ClockWatch:
-    """Watches from outside how long the guest's clock stands still at most."""
+    """Watches from outside how long the VM's clock stands still at most."""
 
-    guest: Guest
+    vm: VM
     longest: float = 0.0
     blind: float = 0.0  # the watcher's own longest pause: a busy machine starves it too
     _end: threading.Event = field(default_factory=threading.Event)
@@ -105,10 +105,10 @@ class ClockWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        last, moved = self.guest.ticks(), time.monotonic()
+        last, moved = self.vm.ticks(), time.monotonic()
         seen = moved
         while not self._end.wait(0.01):
-            now, tick = time.monotonic(), self.guest.ticks()
+            now, tick = time.monotonic(), self.vm.ticks()
             self.longest, self.blind = max(self.longest, now - moved), max(self.blind, now - seen)
             seen = now
             if tick != last:

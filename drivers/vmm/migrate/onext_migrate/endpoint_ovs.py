@@ -6,10 +6,10 @@ The bridge bears the tunnel's name, and a mark in external_ids: OVS keeps bridge
 import os
 from typing import List
 
-from .device import exists
-from .door import as_root, environment
+from .commands import as_root, environment
+from .endpoint_spec import EndpointSpec
 from .errors import CommandError, TunnelError
-from .plan import Plan
+from .net_devices import exists
 from .waiting import until
 
 MARK = "onext-migrate"
@@ -34,7 +34,7 @@ def works() -> bool:
         return True  # not to be seen from here: building will tell
 
 
-def build(plan: Plan) -> None:
+def build(plan: EndpointSpec) -> None:
     """Create bridge and port in one transaction; look in /sys, as ovs-vsctl exits 0 without a bridge."""
     if not works():
         raise TunnelError("no Open vSwitch that works on this host")
@@ -43,7 +43,7 @@ def build(plan: Plan) -> None:
         raise TunnelError(f"ovs-vsctl made no bridge {plan.identity.name}: is ovs-vswitchd running?")
 
 
-def command(plan: Plan) -> List[str]:
+def command(plan: EndpointSpec) -> List[str]:
     """Return the one transaction that makes the whole end."""
     ident = plan.identity
     options = {
@@ -102,7 +102,7 @@ def knows(name: str) -> bool:
     return installed() and as_root([*_VSCTL, "br-exists", name], check=False).exit_code == 0
 
 
-def mend(plan: Plan) -> bool:
+def repair(plan: EndpointSpec) -> bool:
     """Put the VXLAN port back into the bridge where it is gone; return whether it was."""
     listed = as_root([*_VSCTL, "list-ports", plan.identity.name]).stdout.split()
     if plan.identity.port_name in listed:

@@ -2,12 +2,12 @@
 
 from typing import List
 
-from .door import as_root
+from .commands import as_root
+from .endpoint_spec import EndpointSpec
 from .errors import CommandError, TakenError
-from .plan import Plan
 
 
-def build(plan: Plan) -> None:
+def build(plan: EndpointSpec) -> None:
     """Create the device, up, with its MAC and MTU. Raise TakenError when its VNI or UDP port is another's."""
     try:
         try:
@@ -24,7 +24,7 @@ def build(plan: Plan) -> None:
         raise
 
 
-def command(plan: Plan) -> List[str]:
+def command(plan: EndpointSpec) -> List[str]:
     """Return the command: one remote, nothing learnt from the wire, too large outer packets refused (df)."""
     ident = plan.identity
     add = ["ip", "link", "add", "dev", ident.name]

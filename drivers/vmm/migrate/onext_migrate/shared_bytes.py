@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import List
 
-from .lease import FOLDER
+from .refcount import FOLDER
 
 
 def add(name: str, count: int, folder: str = FOLDER) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import guard, virsh
+from drivers.vmm.migrate.onext_migrate import orphan_guard, virsh
 from drivers.vmm.migrate.onext_migrate.virsh import Job, State
 
 RUNNING, POSTCOPY = State("running", ""), State("paused", "post-copy")
@@ -25,13 +25,13 @@ class Clock:
 def guarded(monkeypatch: pytest.MonkeyPatch, states: list[State], job: Job | None, until: float) -> list[str]:
     """Guard a group whose job never heeds an abort, for so long; return what was done in the end."""
     clock, did = Clock(), list[str]()
-    monkeypatch.setattr(guard, "time", clock)
-    monkeypatch.setattr(guard, "alive", lambda _: "stop" not in did and clock.now < until)
-    monkeypatch.setattr(guard, "stop", lambda _: did.append("stop"))
+    monkeypatch.setattr(orphan_guard, "time", clock)
+    monkeypatch.setattr(orphan_guard, "alive", lambda _: "stop" not in did and clock.now < until)
+    monkeypatch.setattr(orphan_guard, "stop", lambda _: did.append("stop"))
     monkeypatch.setattr(virsh, "state", lambda *_: states.pop(0) if len(states) > 1 else states[0])
     monkeypatch.setattr(virsh, "job", lambda *_: job)
     monkeypatch.setattr(virsh, "abort", lambda *_: did.append("abort"))
-    guard.guard(1, "one-1")
+    orphan_guard.guard(1, "one-1")
     return did
 
 
@@ -44,7 +44,7 @@ def test_an_end_by_force(monkeypatch: pytest.MonkeyPatch, job: Job | None) -> No
 
 
 def test_never_in_post_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the guest's memory is on either side: an end by force would be the guest's."""
+    """Half of the VM's memory is on either side: an end by force would be the VM's."""
     assert guarded(monkeypatch, [POSTCOPY], Job(active=True), 1000) == []
 
 

@@ -1,7 +1,7 @@
-"""What is done on the source when the driver itself was killed: the migration ends, the guest stays.
+"""What is done on the source when the driver itself was killed: the migration ends, the VM stays.
 
 OpenNebula takes a driver that died for a failed migration, so a migration that went on alone would leave its
-guest on a host where OpenNebula does not look for it.
+VM on a host where OpenNebula does not look for it.
 """
 
 import os

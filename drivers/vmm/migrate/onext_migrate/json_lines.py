@@ -16,7 +16,7 @@ class Closed(TunnelError):
     """The other side is gone."""
 
 
-class Lines:
+class JsonLines:
     """One side of the conversation."""
 
     def __init__(self, inward: int, outward: int) -> None:
@@ -46,7 +46,7 @@ class Lines:
             self._read()
         return _parse(self._waiting.pop(0))
 
-    def speaks(self, seconds: float) -> bool:
+    def has_message(self, seconds: float) -> bool:
         """Wait for at most so long; return whether there is anything to receive."""
         return bool(self._waiting or select.select([self.inward], [], [], seconds)[0])
 

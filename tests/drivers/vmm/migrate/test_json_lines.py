@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.vmm.migrate.onext_migrate.lines import Closed, Lines
+from drivers.vmm.migrate.onext_migrate.json_lines import Closed, JsonLines
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[Lines, int]]:
+def pair() -> Iterator[tuple[JsonLines, int]]:
     """Return one side, and where the other side writes."""
     inward, theirs = os.pipe()
     nothing, outward = os.pipe()
-    yield Lines(inward, outward), theirs
+    yield JsonLines(inward, outward), theirs
     for descriptor in (inward, theirs, nothing, outward):
         try:
             os.close(descriptor)
@@ -27,7 +27,7 @@ def pair() -> Iterator[tuple[Lines, int]]:
 def test_however_the_bytes_come(cuts: list[int]) -> None:
     """A stream may be cut anywhere."""
     inward, theirs = os.pipe()
-    lines = Lines(inward, theirs)
+    lines = JsonLines(inward, theirs)
     data = b'{"a": 1}\n{"b": "\\u00e9"}\n\n{"c": [1, 2]}\n'
     try:
         for cut in [*cuts, len(data)]:
@@ -40,7 +40,7 @@ def test_however_the_bytes_come(cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("said", [b"Last login: today\n", b"[1]\n", b"\xff\xfe\n"])
-def test_another_language(pair: tuple[Lines, int], said: bytes) -> None:
+def test_another_language(pair: tuple[JsonLines, int], said: bytes) -> None:
     """A login script that greets must not be taken for an answer."""
     lines, theirs = pair
     os.write(theirs, said)
@@ -48,7 +48,7 @@ def test_another_language(pair: tuple[Lines, int], said: bytes) -> None:
         lines.receive(1)
 
 
-def test_a_line_without_an_end(pair: tuple[Lines, int]) -> None:
+def test_a_line_without_an_end(pair: tuple[JsonLines, int]) -> None:
     """Whatever floods us must not fill the memory."""
     lines, theirs = pair
     os.write(theirs, b"x" * 65536)
@@ -61,14 +61,14 @@ def test_a_line_without_an_end(pair: tuple[Lines, int]) -> None:
 def test_over_is_over() -> None:
     """Error paths meet: a second close must not hit a descriptor that has become another file."""
     inward, outward = os.pipe()
-    lines = Lines(inward, outward)
+    lines = JsonLines(inward, outward)
     lines.close()
     lines.close()
     with pytest.raises(Closed, match="over"):
         lines.send({})
 
 
-def test_the_end(pair: tuple[Lines, int]) -> None:
+def test_the_end(pair: tuple[JsonLines, int]) -> None:
     """Whoever is left must notice."""
     lines, theirs = pair
     os.close(theirs)

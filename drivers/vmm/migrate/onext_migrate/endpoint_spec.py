@@ -8,7 +8,7 @@ KERNEL, OVS = "kernel", "ovs"
 PORT_SETTINGS = {KERNEL: "KERNEL_PORT", OVS: "OVS_PORT"}  # in onext-migrate.conf
 
 
-class Plan(NamedTuple):
+class EndpointSpec(NamedTuple):
     """Everything that is needed to build this host's end."""
 
     kind: str

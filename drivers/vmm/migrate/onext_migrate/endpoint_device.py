@@ -1,0 +1,97 @@
+"""One end of a tunnel as a network device: what is asked of any datapath, and which one does it.
+
+A device never gets a configured address: sudo's rules do not allow `ip address`, and need not. Its IPv6
+link-local address follows from its MAC; ARP is off, so the address is usable at once, and the far end is a
+permanent neighbour, so that nothing on the wire can claim to be it.
+"""
+
+import ipaddress
+
+from . import endpoint_kernel, endpoint_ovs
+from .commands import as_root, as_root_together
+from .endpoint_spec import OVS, PORT_SETTINGS, EndpointSpec
+from .errors import CommandError, TunnelError
+from .net_devices import address_follows_mac, exists, is_vxlan
+from .waiting import until
+
+
+def build(plan: EndpointSpec) -> None:
+    """Build this end, or take over one that a crash left: its name says that it is the same."""
+    name = plan.identity.name
+    if exists(name) and _has_address(name, plan.identity.near.inside):
+        repair(plan)
+        set_mtu(plan, plan.mtu)
+        return
+    if exists(name):
+        tear_down(name)
+    try:
+        (endpoint_ovs if plan.kind == OVS else endpoint_kernel).build(plan)
+        _raise_link(plan)
+    except TunnelError as error:
+        tear_down(name)
+        if isinstance(error, CommandError) and "Address already in use" in error.output:
+            setting = PORT_SETTINGS[plan.kind]
+            raise TunnelError(
+                f"UDP port {plan.port} is used by another program or VXLAN device: set another {setting}"
+            ) from error
+        raise
+
+
+def tear_down(name: str) -> None:
+    """Take this end away, whichever datapath it is on. Nothing there is no error."""
+    if is_vxlan(name):
+        done = as_root(["ip", "link", "delete", "dev", name], check=False)
+        if done.exit_code and exists(name):
+            raise CommandError(["ip", "link", "delete", "dev", name], done.exit_code, done.stderr)
+    elif exists(name) or endpoint_ovs.knows(name):
+        endpoint_ovs.tear_down(name)
+
+
+def set_mtu(plan: EndpointSpec, mtu: int) -> None:
+    """Make the device's MTU smaller (or larger) in place."""
+    if plan.kind == OVS:
+        endpoint_ovs.set_mtu(plan.identity.name, mtu)
+    else:
+        as_root(["ip", "link", "set", "dev", plan.identity.name, "mtu", str(mtu)])
+
+
+def _raise_link(plan: EndpointSpec) -> None:
+    """Start the device: address detection takes a second, unless ARP was off *before* it started."""
+    name, inside, far = plan.identity.name, plan.identity.near.inside, plan.identity.far
+    change = ["ip", "link", "set", "dev", name]
+    if plan.kind == OVS:
+        as_root([*change, "arp", "off"])
+    if not address_follows_mac(name):
+        as_root([*change, "addrgenmode", "eui64"])
+    neighbour = ["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"]
+    as_root_together([[*change, "up"], neighbour])
+    if not until(lambda: _has_address(name, inside), 2.0, 0.001):
+        raise TunnelError(
+            f"{name} has no address {inside}: is IPv6 switched off on this host (disable_ipv6)?"
+        )
+
+
+def _has_address(name: str, inside: str) -> bool:
+    wanted = ipaddress.IPv6Address(inside).packed.hex()
+    try:
+        with open("/proc/net/if_inet6") as file:
+            json_lines = [line.split() for line in file]
+    except OSError:
+        return False
+    tentative = 0x40
+    return any(one[0] == wanted and one[5] == name and not int(one[4], 16) & tentative for one in json_lines)
+
+
+def repair(plan: EndpointSpec) -> bool:
+    """Make this end whole again: build it where it is gone, with the index that its sockets know; raise it.
+
+    Return whether there was anything to mend.
+    """
+    name = plan.identity.name
+    if not exists(name):
+        build(plan)
+        return True
+    lowered = not _has_address(name, plan.identity.near.inside)  # a device that is set down loses it
+    if lowered:
+        _raise_link(plan)
+    return (plan.kind == OVS and endpoint_ovs.repair(plan)) or lowered
