@@ -95,14 +95,14 @@ def validate(context: Context) -> None:
 @click.argument("hosts", nargs=-1)
 @front_end
 def reap(context: Context, hosts: Sequence[str]) -> None:
-    """Take away tunnels that nobody uses (what a crash left) on all HOSTS, or on some."""
+    """Remove tunnels that are not in use (what a crash left) on all HOSTS, or on some."""
     replies = nodes.ask_all(context, _online(_chosen(context, hosts)), ["reap"])
     gone = [
         f"{reply.node.name}: {name}" for reply in replies for name in _strings(reply.answer.get("reaped"))
     ]
     for line in gone:
         click.echo(line)
-    click.echo(f"{len(gone)} taken away on {len(replies) - len(_failed(replies))} hosts")
+    click.echo(f"{len(gone)} removed on {len(replies) - len(_failed(replies))} hosts")
     _complain(replies)
 
 

@@ -108,7 +108,7 @@ def read(node: Node, stdout: bytes) -> Reply:
             return Reply(node, answer)
     except (ValueError, IndexError):
         pass
-    return Reply(node, {}, "an answer that is none of ours: onehost sync --force " + node.name)
+    return Reply(node, {}, "an unknown answer: onehost sync --force " + node.name)
 
 
 def problems(reply: Reply) -> list[str]:

@@ -43,7 +43,7 @@ def write(context: Context, text: str) -> None:
     ("text", "problem"),
     [
         ('TUNNEL="never"', ""),
-        ('TUNEL="never"', "TUNEL is no setting"),
+        ('TUNEL="never"', "TUNEL is not a setting"),
         ('PARALLEL="2"\nPOSTCOPY_AFTER="1"', "together lose the VM"),
         ("\x00", "line 1"),
     ],
@@ -98,5 +98,5 @@ def test_E2_doctor_and_check_name_it(context: Context, monkeypatch: pytest.Monke
     monkeypatch.setattr(drivers, "look", lambda _: Standing(["node-a"], [], [], [], trouble))
     found = {check.name: check for check in drivers.checks(context)}
     assert (found["settings"].level, found["node"].level) == ("fail", "fail")
-    assert "TUNEL is no setting" in found["settings"].message
+    assert "TUNEL is not a setting" in found["settings"].message
     assert found["node"].message == "node-b: kvmrc sets PATH"

@@ -28,7 +28,7 @@ class Action(NamedTuple):
 
 
 def read(arguments: Sequence[str], payload: bytes) -> Action:
-    """Check everything that came from outside; raise BadInputError with a line that says what is wrong."""
+    """Check everything that came from outside; raise BadInputError, which states what is wrong."""
     if len(arguments) < 3:
         raise BadInputError(
             f"arguments: deploy_id destination source [vm_id host] are expected, got {len(arguments)}"
@@ -54,13 +54,13 @@ def read(arguments: Sequence[str], payload: bytes) -> Action:
 
 
 def check_host(what: str, name: str) -> None:
-    """Refuse what is no host name; raise BadInputError."""
+    """Refuse what is not a host name; raise BadInputError."""
     _check(what, name, _HOST)
 
 
 def _check(what: str, value: str, allowed: Pattern[str]) -> None:
     if not allowed.match(value):
-        raise BadInputError(f"{what}: {value!r} is no name that OpenNebula gives")
+        raise BadInputError(f"{what}: {value!r} is not a name that OpenNebula gives")
 
 
 def _decode(payload: bytes) -> Tuple[bytes, bool]:

@@ -1,4 +1,4 @@
-"""The one door to other programs: an argument list, a time-out, an error that says what was run."""
+"""Run other programs: an argument list, a timeout, an error that states what was run."""
 
 import os
 import subprocess

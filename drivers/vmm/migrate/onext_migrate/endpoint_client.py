@@ -1,4 +1,4 @@
-"""The two ends as the driver sees them: our own in a child process, the far one over one ssh connection."""
+"""The driver's side of a tunnel's endpoints: the near one in a child process, the far one over ssh."""
 
 import os
 import select
@@ -17,7 +17,7 @@ Pipe = Tuple[int, int]  # its read end and its write end
 
 
 class Endpoint:
-    """One end that a helper process holds."""
+    """One endpoint, which a helper process builds and removes."""
 
     uri = folder = ""
 
@@ -34,7 +34,7 @@ class Endpoint:
         return self.receive(seconds)
 
     def send(self, message: Message) -> None:
-        """Send a question whose answer is heard later."""
+        """Send a question whose answer is received later."""
         try:
             self.json_lines.send(message)
         except Closed:
@@ -57,11 +57,11 @@ class Endpoint:
 
     @property
     def gone(self) -> bool:
-        """Tell whether the holder has left (it never speaks unasked, so anything to read is the end)."""
+        """Tell whether the helper has ended (it sends nothing unasked, so anything to read is its end)."""
         return self._gone or bool(select.select([self.json_lines.inward], [], [], 0)[0])
 
     def disconnect(self) -> None:
-        """End the conversation; a holder that still has an end takes it away by itself."""
+        """Close the connection; a helper that still has an endpoint removes it by itself."""
         self._gone = True
         self.json_lines.close()
         self._end()
@@ -152,7 +152,7 @@ def far_command(host: str, folder: str, words: Sequence[str]) -> List[str]:
 
 
 def _child(inward: int, outward: int, others: Sequence[int], uri: str) -> int:
-    """Be the holder of our own end: a session of its own, no part of the driver's streams but its log."""
+    """Be the near endpoint's helper: a session of its own, without the driver's streams except its log."""
     try:
         os.setsid()
         for descriptor in others:
@@ -165,5 +165,5 @@ def _child(inward: int, outward: int, others: Sequence[int], uri: str) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         return endpoint_server.serve(JsonLines(inward, outward), uri)
     except BaseException as error:  # noqa: BLE001 (the edge of a process: it must end here, not in the driver's code)
-        os.write(2, f"ERROR: migrate: the tunnel's holder failed: {error!r}\n".encode())
+        os.write(2, f"ERROR: migrate: the tunnel's helper failed: {error!r}\n".encode())
         return 1

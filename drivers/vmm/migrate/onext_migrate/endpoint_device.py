@@ -16,7 +16,7 @@ from .waiting import until
 
 
 def build(plan: EndpointSpec) -> None:
-    """Build this end, or take over one that a crash left: its name says that it is the same."""
+    """Build this end, or take over one that a crash left: its name shows that it is the same."""
     name = plan.identity.name
     if exists(name) and _has_address(name, plan.identity.near.inside):
         repair(plan)
@@ -38,7 +38,7 @@ def build(plan: EndpointSpec) -> None:
 
 
 def tear_down(name: str) -> None:
-    """Take this end away, whichever datapath it is on. Nothing there is no error."""
+    """Take this end away, whichever datapath it is on. A missing device is not an error."""
     if is_vxlan(name):
         done = as_root(["ip", "link", "delete", "dev", name], check=False)
         if done.exit_code and exists(name):
@@ -85,7 +85,7 @@ def _has_address(name: str, inside: str) -> bool:
 def repair(plan: EndpointSpec) -> bool:
     """Make this end whole again: build it where it is gone, with the index that its sockets know; raise it.
 
-    Return whether there was anything to mend.
+    Return whether there was anything to repair.
     """
     name = plan.identity.name
     if not exists(name):

@@ -72,7 +72,7 @@ def set_mtu(name: str, mtu: int) -> None:
 
 
 def trouble(name: str) -> str:
-    """Return what OVS says is wrong with the VXLAN port, "" when it says nothing."""
+    """Return the error that OVS reports for the VXLAN port, "" without one."""
     port = "oxp" + name[3:]
     try:
         return (

@@ -1,7 +1,7 @@
-"""Holds one end of a tunnel while somebody listens: the far end over ssh, our own end in a child process.
+"""The helper process of one tunnel endpoint: the far one runs over ssh, the near one in a child process.
 
-It builds, says "ready", answers questions and reflects probes; "close" or the end of its input takes the end
-away again, unless others use it. So whatever dies, whoever is left cleans up.
+It builds the endpoint, answers "ready", answers questions and reflects probes. "close", or the end of its
+input, removes the endpoint unless other migrations use it: whichever process dies, the others clean up.
 
 Protocol 2: {"protocol": 2, "kind", "local", "remote", "port", "salt", "mtu", "domain"} is answered with
 {"ready": true, "mtu", "echo", "built"} or {"error", "taken"}; then {"ask"/"do": …}, one answer each. "echo"
@@ -41,7 +41,7 @@ _PORTS = {KERNEL: 4790, OVS: 4789}
 
 
 def serve(json_lines: JsonLines, uri: str = virsh.URI) -> int:
-    """Hold one end after the other for whoever is on the other side of `lines`; return the exit code."""
+    """Serve one endpoint after the other to the driver that is connected; return the exit code."""
     exit_code = 0
     while True:
         try:
@@ -196,7 +196,7 @@ class EndpointServer:
         return {"guarded": self._guarded}
 
     def _linger(self) -> None:
-        """Nobody is left to be told: stop what was started here, and give a VM that is arriving some time.
+        """Stop what the driver started here, now that it is gone, and give a VM that is arriving some time.
 
         The driver may come back over a new connection, and in post-copy nothing is taken away at all.
         """

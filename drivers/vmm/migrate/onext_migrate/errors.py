@@ -12,11 +12,11 @@ class BadInputError(MigrateError):
 
 
 class TunnelError(MigrateError):
-    """The tunnel cannot be had: migrate directly or refuse, as ON_TUNNEL_FAILURE says."""
+    """The tunnel cannot be opened: migrate directly or refuse, as ON_TUNNEL_FAILURE asks."""
 
 
 class UnsafeError(TunnelError):
-    """What guards tunnels on a host is not as it must be: refuse, whatever ON_TUNNEL_FAILURE says."""
+    """What guards tunnels on a host is not as it must be: refuse, whatever ON_TUNNEL_FAILURE asks."""
 
 
 class TakenError(TunnelError):

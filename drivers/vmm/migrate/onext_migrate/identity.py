@@ -1,7 +1,7 @@
 """Who a tunnel is: name, VNI, MAC and IPv6 link-local addresses, all from the pair of underlay addresses.
 
 Both ends work it out alone and come to the same. Link-local addresses need no address plan and collide with
-nobody's: they mean something on this device only, and never cloud metadata's 169.254.169.254.
+no other: they are valid on this device only, and never cloud metadata's 169.254.169.254.
 """
 
 import hashlib

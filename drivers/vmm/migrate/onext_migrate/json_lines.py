@@ -1,4 +1,4 @@
-"""JSON, one object to a line, over two file descriptors: how the driver talks to whoever holds an end."""
+"""JSON, one object to a line, over two file descriptors: how the driver talks to an endpoint's helper."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class JsonLines:
         self._closed = False
 
     def send(self, message: Message) -> None:
-        """Write one message; raise Closed when nobody reads any more."""
+        """Write one message; raise Closed when the reader is gone."""
         data = json.dumps(message).encode() + b"\n"
         if self._closed:
             raise Closed("the conversation is over")
@@ -64,7 +64,7 @@ class JsonLines:
         self._waiting += [line for line in lines if line.strip()]
 
     def close(self) -> None:
-        """Say that there is no more; once is enough."""
+        """Close both descriptors; a second call does nothing."""
         if not self._closed:
             self._closed = True
             for descriptor in {self.inward, self._outward}:

@@ -9,19 +9,19 @@ def _say(level: str, message: str) -> None:
         sys.stderr.write(json_lines)
         sys.stderr.flush()
     except OSError:
-        pass  # nobody listens any more (the front-end's ssh is gone): the migration goes on
+        pass  # the reader is gone (the front-end's ssh): the migration continues
 
 
 def info(message: str) -> None:
-    """Say what happened."""
+    """Log what happened."""
     _say("INFO", message)
 
 
 def warning(message: str) -> None:
-    """Say what is not as it should be, where the migration goes on."""
+    """Log a problem in spite of which the migration continues."""
     _say("WARNING", message)
 
 
 def error(message: str) -> None:
-    """Say why the migration failed, or what came to light about it."""
+    """Log why the migration failed, or what went wrong with it."""
     _say("ERROR", message)

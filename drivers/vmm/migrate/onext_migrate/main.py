@@ -1,6 +1,6 @@
 """The commands: `migrate` for OpenNebula, `virsh` for its script, `hold` for the far end, others for people.
 
-Each command's room is imported when it is asked for: the far end waits for every millisecond of a start.
+Each command's module is imported when it is asked for: the far end waits for every millisecond of a start.
 """
 
 import os

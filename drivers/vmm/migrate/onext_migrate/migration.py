@@ -216,13 +216,13 @@ class Migration:
             self._start_postcopy_when_due(job)
 
     def _start_postcopy_when_due(self, job: Job) -> None:
-        """Start post-copy when it is due: libvirt says no before the stream has begun, and is asked again."""
+        """Start post-copy when it is due: libvirt refuses before the stream has begun, and is asked again."""
         seconds = self._postcopy_after
         if not seconds or (job.elapsed or 0) < seconds * 1000:
             return
         if virsh.postcopy(self._action.domain, self._node.uri):
             self._postcopy_after = 0
-            log.info(f"post-copy after {seconds} s: the VM goes on at {self._action.destination}")
+            log.info(f"post-copy after {seconds} s: the VM runs on {self._action.destination}")
 
     def _postcopy(self) -> bool:
         """Tell whether the VM may be in post-copy: where libvirt does not say, it may."""

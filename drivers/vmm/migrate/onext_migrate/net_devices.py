@@ -1,4 +1,4 @@
-"""Network devices as /sys shows them: the kernel's own word, asked without any right."""
+"""Network devices as /sys shows them, which takes no privilege."""
 
 import os
 from typing import List, Optional
@@ -20,12 +20,12 @@ def is_vxlan(name: str) -> bool:
 
 
 def mtu(name: str) -> int:
-    """Return the MTU in bytes, 0 when there is no such device."""
+    """Return the MTU in bytes, 0 without such a device."""
     return int(_read(name, "mtu") or 0)
 
 
 def index(name: str) -> int:
-    """Return the interface index, 0 when there is no such device."""
+    """Return the interface index, 0 without such a device."""
     return int(_read(name, "ifindex") or 0)
 
 

@@ -22,12 +22,12 @@ class Node(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """Return libvirt's address on this node, as its kvmrc says."""
+        """Return libvirt's address on this node, as its kvmrc sets it."""
         return self.kvmrc.get("LIBVIRT_URI") or virsh.URI
 
 
 def node() -> Node:
-    """Return the node that this program stands on."""
+    """Return the node that this program runs on."""
     folder = os.path.dirname(os.path.abspath(__file__))
     etc = os.path.normpath(os.path.join(folder, "..", "..", "..", "etc", "vmm", "kvm"))
     return Node(folder, etc, settings.kvmrc(etc))

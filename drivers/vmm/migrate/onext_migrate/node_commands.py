@@ -19,9 +19,9 @@ _SECONDS = 2.0  # of traffic for the throughput
 
 
 def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
-    """Say what is on this node: its tunnels, what it lacks, whether it is switched off."""
+    """Report this node's tunnels, what it lacks, whether tunnels are switched off."""
     here = node.node()
-    return _say(
+    return _print(
         {
             "node": os.uname()[1],
             "protocol": PROTOCOL,
@@ -37,12 +37,12 @@ def list(_: List[str]) -> int:  # noqa: A001 (the command's name)
 
 
 def reap(arguments: List[str]) -> int:
-    """Take away tunnels that nobody uses: what a crash left. With `probe`, answer as a monitoring probe."""
+    """Remove tunnels that are not in use: what a crash left. With `probe`, answer as a monitoring probe."""
     gone = reap_now()
     if arguments == ["probe"]:
         sys.stdout.write(f"ONEXT_TUNNELS={len(tunnels())}\n")
         return 0
-    return _say({"reaped": gone})
+    return _print({"reaped": gone})
 
 
 def check(arguments: List[str]) -> int:
@@ -59,25 +59,25 @@ def check(arguments: List[str]) -> int:
         found["mbit_s"] = _throughput(tunnel)
     finally:
         tunnel.close()
-    return _say(found)
+    return _print(found)
 
 
 def validate(arguments: List[str]) -> int:
     """Tell what is wrong with a file of settings; this is what the front-end asks before a sync."""
     (path,) = arguments
-    return _say({"problem": _invalid(path)})
+    return _print({"problem": _invalid(path)})
 
 
 def off(_: List[str]) -> int:
     """Switch tunnels off on this node, from the next migration on."""
     off_switch.turn(off=True)
-    return _say({"off": True})
+    return _print({"off": True})
 
 
 def on(_: List[str]) -> int:
     """Switch tunnels on again."""
     off_switch.turn(off=False)
-    return _say({"off": False})
+    return _print({"off": False})
 
 
 def _throughput(tunnel: Tunnel) -> float:
@@ -117,6 +117,6 @@ def _invalid(path: str) -> str:
     return ""
 
 
-def _say(message: Dict[str, object]) -> int:
+def _print(message: Dict[str, object]) -> int:
     sys.stdout.write(json.dumps(message) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""What a crash left: tunnels of ours that nobody holds."""
+"""What a crash left: this driver's tunnels that are not in use."""
 
 import json
 from typing import List, NamedTuple
@@ -30,18 +30,18 @@ def tunnels() -> List[Found]:
 
 
 def reap() -> List[str]:
-    """Take away what nobody uses; return the names."""
+    """Remove what is not in use; return the names."""
     gone = []
     for found in tunnels():
-        lease = Refcount(found.name)
+        count = Refcount(found.name)
         if found.used:
             continue
         try:
-            lease.acquire(lambda: None)
-            if lease.release(lambda name=found.name: endpoint_device.tear_down(name)):  # type: ignore[misc]
+            count.acquire(lambda: None)
+            if count.recount(lambda name=found.name: endpoint_device.tear_down(name)):  # type: ignore[misc]
                 gone.append(found.name)
         except MigrateError as error:
-            log.warning(f"{found.name}: nobody uses it, and it cannot be taken away: {error}")
+            log.warning(f"{found.name}: it is not in use and cannot be removed: {error}")
     return gone
 
 

@@ -1,6 +1,6 @@
-"""Who uses this host's end of a tunnel: locks that the kernel lets go of when their holder dies.
+"""Which migrations use this host's end of a tunnel: locks that the kernel releases when a process dies.
 
-One file per tunnel holds a shared lock of every user; whoever finds itself alone builds, or tears down. A
+One file per tunnel holds a shared lock of every user; a process that is alone builds, or tears down. A
 second lock makes "am I alone?" and what follows from it one step. No lock is ever held while another host is
 waited for.
 """
@@ -20,7 +20,7 @@ _PATIENCE = 20.0  # seconds for the lock around building and tearing down, which
 
 
 class Refcount:
-    """A shared hold on one tunnel's end, from `acquire` to `release` or the end of the process."""
+    """A shared use of one tunnel's end, from `acquire` to `release` or the end of the process."""
 
     def __init__(self, name: str, folder: str = FOLDER) -> None:
         self._name, self._folder = name, folder
@@ -65,7 +65,7 @@ class Refcount:
 
 
 def users(name: str, folder: str = FOLDER) -> bool:
-    """Tell whether anybody uses this tunnel now."""
+    """Tell whether this tunnel is in use now."""
     try:
         descriptor = os.open(os.path.join(folder, name + ".users"), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The administrator's say: onext-migrate.conf, the map of hosts to clusters, and what kvmrc holds already.
+"""The administrator's settings: onext-migrate.conf, the map of hosts to clusters, and the node's kvmrc.
 
 The files are written like kvmrc (KEY="VALUE", one to a line) and are read, never executed.
 """
@@ -48,7 +48,7 @@ def parse(content: str, origin: str = "onext-migrate.conf") -> Settings:
     for key, value in assignments(content, origin, strict=True).items():
         if key not in _KEYS:
             known = ", ".join(sorted(_KEYS))
-            raise BadInputError(f"{origin}: {key} is no setting (known: {known})")
+            raise BadInputError(f"{origin}: {key} is not a setting (known: {known})")
         name, reader = _KEYS[key]
         try:
             values[name] = reader(value)

@@ -1,6 +1,6 @@
-"""What migrations that share a tunnel say they sent: one alone cannot be told from the device's one counter.
+"""The bytes that each of the migrations that share a tunnel has sent: the device has one counter for all.
 
-Each adds its bytes; whoever tears the tunnel down compares the sum with the counter.
+Each adds its bytes; the process that tears the tunnel down compares the sum with the counter.
 """
 
 import contextlib

@@ -238,7 +238,7 @@ def _near_request(request: Message) -> Message:
 
 
 def _answer(end: Endpoint, seconds: float) -> Tuple[Message, Optional[TunnelError]]:
-    """Hear whether an end is ready; a refusal is no reason to leave the other end unheard."""
+    """Return an end's answer, or its refusal: the other end's answer has to be read in any case."""
     try:
         return end.receive(seconds), None
     except Closed:
@@ -278,8 +278,8 @@ def _try_out(
         raise TunnelError(f"nothing comes back through the tunnel: {why}")
     if answer.mtu < mtu:
         outer = underlay.overhead(ident.near.underlay)
-        says = f"the way takes packets of {answer.mtu + outer} bytes, its MTU says {mtu + outer}"
-        log.warning(f"{says}: using {answer.mtu} in the tunnel")
+        path = f"the way takes packets of {answer.mtu + outer} bytes, its MTU is {mtu + outer}"
+        log.warning(f"{path}: using {answer.mtu} in the tunnel")
     for end, reply in ((near, here), (far, there)):
         if int(reply["mtu"]) != answer.mtu:
             end.ask({"do": "mtu", "mtu": answer.mtu})

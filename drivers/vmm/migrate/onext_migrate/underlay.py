@@ -1,6 +1,6 @@
 """The way to the other host: addresses, device and MTU, all from the routing table.
 
-Nobody's own name is looked up: Debian's /etc/hosts says 127.0.1.1 to that.
+A host's own name is never looked up: Debian's /etc/hosts has 127.0.1.1 for it.
 """
 
 import ipaddress
@@ -61,7 +61,7 @@ def ways_to(host: str, family: str) -> List[Underlay]:
 def route(remote: str, local: str = "") -> Underlay:
     """Return the way to an address, from our address `local` where that is given, asked of the kernel.
 
-    Raise TunnelError without a way, and when `local` is no address of this host.
+    Raise TunnelError without a way, and when `local` is not an address of this host.
     """
     try:
         said = run(

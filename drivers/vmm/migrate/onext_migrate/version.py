@@ -1,4 +1,4 @@
-"""Which driver stands here: a digest of its files and settings, for the front-end to compare."""
+"""Which driver is installed here: a digest of its files and settings, for the front-end to compare."""
 
 import hashlib
 import os

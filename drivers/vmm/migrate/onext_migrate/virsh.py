@@ -1,4 +1,4 @@
-"""libvirt's word on a VM, through virsh: its state, its migration job, an end to the job."""
+"""What libvirt reports about a VM, through virsh: its state and its migration job."""
 
 import re
 from typing import Dict, NamedTuple, Optional
@@ -34,12 +34,12 @@ class State(NamedTuple):
 
     @property
     def paused_by_a_person(self) -> bool:
-        """Tell whether somebody suspended the VM (libvirt's word for an arrival with --suspend, too)."""
+        """Tell whether a person suspended the VM (libvirt reports an arrival with --suspend alike)."""
         return self.name == "paused" and self.reason == "user"
 
 
 class Job(NamedTuple):
-    """`virsh domjobinfo`, in bytes and milliseconds; None where it says nothing."""
+    """`virsh domjobinfo`, in bytes and milliseconds; None where it has no value."""
 
     active: bool
     processed: Optional[int] = None
@@ -95,7 +95,7 @@ def read_job(text: str) -> Job:
 
 
 def abort(domain: str, uri: str = URI) -> bool:
-    """End the domain's job; the VM stays where it is. Return whether libvirt said yes."""
+    """End the domain's job; the VM stays where it is. Return whether libvirt agreed."""
     try:
         return run(["virsh", "--connect", uri, "domjobabort", domain], timeout=10, check=False).exit_code == 0
     except CommandError:
@@ -103,7 +103,7 @@ def abort(domain: str, uri: str = URI) -> bool:
 
 
 def postcopy(domain: str, uri: str = URI) -> bool:
-    """Let the VM go on at the destination, its memory follows. Return whether libvirt said yes."""
+    """Let the VM run on the destination, its memory follows. Return whether libvirt agreed."""
     argv = ["virsh", "--connect", uri, "migrate-postcopy", domain]
     try:
         return run(argv, timeout=10, check=False).exit_code == 0
@@ -112,7 +112,7 @@ def postcopy(domain: str, uri: str = URI) -> bool:
 
 
 def resume(domain: str, uri: str = URI) -> bool:
-    """Let a paused VM go on. Return whether libvirt said yes."""
+    """Resume a paused VM. Return whether libvirt agreed."""
     try:
         return run(["virsh", "--connect", uri, "resume", domain], timeout=15, check=False).exit_code == 0
     except CommandError:
@@ -120,7 +120,7 @@ def resume(domain: str, uri: str = URI) -> bool:
 
 
 def destroy(domain: str, uri: str = URI) -> bool:
-    """End the domain. Return whether libvirt said yes."""
+    """End the domain. Return whether libvirt agreed."""
     try:
         return run(["virsh", "--connect", uri, "destroy", domain], timeout=30, check=False).exit_code == 0
     except CommandError:

@@ -1,7 +1,7 @@
-"""Whether a running migration still gets anywhere: decided from what was seen, second by second.
+"""Whether a running migration makes progress: decided from what is observed each second.
 
-A tunnel that dies in mid-stream hangs virsh for ever, so somebody has to look. In post-copy nothing is ever
-aborted: half of the VM's memory is on the other side.
+A tunnel that dies in mid-stream hangs virsh without an end, so it has to be watched. In post-copy nothing
+is ever aborted: half of the VM's memory is on the other side.
 """
 
 from typing import Callable, NamedTuple, Optional

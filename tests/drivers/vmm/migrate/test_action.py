@@ -39,7 +39,7 @@ def test_names_that_are_options_or_shell(place: int, name: str) -> None:
     """A name becomes a word of ssh and virsh command lines: it must not become more."""
     words = list(ARGUMENTS)
     words[place] = name
-    with pytest.raises(BadInputError, match="is no name"):
+    with pytest.raises(BadInputError, match="is not a name"):
         action.read(words, XML)
 
 

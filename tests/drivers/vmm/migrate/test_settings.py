@@ -28,7 +28,7 @@ def test_the_shipped_file_says_the_defaults() -> None:
     [
         ('TUNNEL="sometimes"', "one of always, between-clusters, never"),
         ('REQUIRE_TUNNEL="maybe"', "YES or NO"),
-        ('REQUIRE_TUNEL="YES"', "no setting"),
+        ('REQUIRE_TUNEL="YES"', "not a setting"),
         ('DEAD_TUNNEL="0"', "whole number from 3"),
         ('KERNEL_PORT="99999"', "whole number from 1 to 65535"),
         ('TUNNEL_EXCEPTIONS="a=never"', "HOST,HOST=always"),
@@ -94,7 +94,7 @@ def test_E2_invalid_settings_leave_the_last_valid_ones(
     valid = last_settings.load(str(tmp_path), str(locks))
     conf.write_text('TUNEL="never"\n')
     assert last_settings.load(str(tmp_path), str(locks)) == valid
-    assert "ERROR: migrate: onext-migrate.conf: TUNEL is no setting" in capfd.readouterr().err
+    assert "ERROR: migrate: onext-migrate.conf: TUNEL is not a setting" in capfd.readouterr().err
     conf.write_text('TUNNEL="never"\n')
     assert last_settings.load(str(tmp_path), str(locks)).tunnel == "never"
 
