@@ -13,6 +13,7 @@ from . import (
     net_devices,
     node,
     off_switch,
+    opennebula_script,
     policy,
     settings,
     wrapper_files,
@@ -30,12 +31,12 @@ def migrate(arguments: List[str]) -> int:
     if asked.local:
         return _forward(asked, here.etc)
     if asked.source == asked.destination:  # disks move between datastores (since OpenNebula 7.2)
-        return migration.directly(asked.xml, list(asked.arguments), here)
+        return opennebula_script.directly(asked.xml, list(asked.arguments), here)
     conf = last_settings.load(here.etc)
     if off_switch.is_off():
         return _without(asked, conf, here, "tunnels are switched off on this host (onext tunnel on)")
     if not policy.choose(asked, conf, settings.clusters(here.etc)).tunnelled:
-        return migration.directly(asked.xml, list(asked.arguments), here)
+        return opennebula_script.directly(asked.xml, list(asked.arguments), here)
     return _tunnelled(asked, conf, here)
 
 
@@ -77,7 +78,7 @@ def _without(asked: action.Action, conf: settings.Settings, here: node.Node, why
         log.error(f"{why}; {rule}: not migrated")
         return 1
     log.warning(f"{why}: migrating without a tunnel")
-    return migration.directly(asked.xml, list(asked.arguments), here)
+    return opennebula_script.directly(asked.xml, list(asked.arguments), here)
 
 
 def _forward(asked: action.Action, etc: str) -> int:
@@ -88,6 +89,6 @@ def _forward(asked: action.Action, etc: str) -> int:
         remotes = settings.Settings().remotes
     words = ["exec", remotes + "/vmm/kvm/migrate"] + [shlex.quote(word) for word in asked.arguments]
     try:
-        return migration.forward(asked.source, " ".join(words), asked.xml)
+        return opennebula_script.forward(asked.source, " ".join(words), asked.xml)
     except TunnelError as error:
         raise BadInputError(f"{asked.source} cannot be asked to migrate: {error}") from error

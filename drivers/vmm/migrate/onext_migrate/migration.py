@@ -4,9 +4,8 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import time
-from typing import IO, Iterator, List, Optional, Tuple
+from typing import Optional, Tuple
 
 from . import (
     log,
@@ -23,8 +22,8 @@ from . import settings as conf
 from .action import Action
 from .errors import TunnelError
 from .node import Node
+from .opennebula_script import payload
 from .settings import Settings
-from .ssh import SSH
 from .tunnel import Tunnel
 from .virsh import Job, State
 from .watchdog import ABORT, REPAIR, Observation, Watchdog
@@ -33,41 +32,6 @@ from .wrapper_files import Order, Report
 _OBSERVE = 1.0  # seconds between two looks of the watchdog
 _PATIENCE = 60.0  # seconds for OpenNebula's own migrate to end after its job was aborted
 _PATIENCE_BEFORE = 5.0  # the same where there was no job: files are copied, or virsh hangs in connecting
-
-
-def directly(action_xml: bytes, arguments: List[str], here: Node) -> int:
-    """Become OpenNebula's own migrate: as if we were not there. Returns only when that cannot be."""
-    try:
-        with payload(action_xml) as file:
-            os.dup2(file.fileno(), 0)
-        os.execv(  # noqa: S606 (no shell is wanted)
-            here.stock, [here.stock, *arguments]
-        )
-    except OSError as error:
-        log.error(f"{here.stock}: {error.strerror} (install.sh --check on the front-end)")
-    return 1
-
-
-@contextlib.contextmanager
-def payload(xml: bytes) -> Iterator[IO[bytes]]:
-    """Give a file that holds the action's XML, in memory where no disk has room for it; raise OSError."""
-    try:
-        file = _filled(xml, None)
-    except OSError:
-        file = _filled(xml, "/dev/shm")  # noqa: S108 (a file without a name)
-    with file:
-        yield file
-
-
-def _filled(xml: bytes, folder: Optional[str]) -> IO[bytes]:
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the caller closes it)
-    try:
-        file.write(xml)
-        file.seek(0)
-    except OSError:
-        file.close()
-        raise
-    return file
 
 
 class Migration:
@@ -362,13 +326,3 @@ def _downtime(milliseconds: Optional[int], seconds: float) -> str:
     if milliseconds is None or milliseconds > seconds * 1000:
         return "down-time unknown"
     return f"down-time {milliseconds} ms"
-
-
-def forward(source: str, command: str, xml: bytes) -> int:
-    """Run the migration on the source hypervisor over ssh; its output and exit code are ours."""
-    try:
-        process = subprocess.Popen([*SSH, "--", source, command], stdin=subprocess.PIPE)
-    except OSError as error:
-        raise TunnelError(f"ssh: {error}") from error
-    process.communicate(xml)
-    return process.returncode

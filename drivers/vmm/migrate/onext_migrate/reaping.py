@@ -38,7 +38,7 @@ def reap() -> List[str]:
             continue
         try:
             count.acquire(lambda: None)
-            if count.recount(lambda name=found.name: endpoint_device.tear_down(name)):  # type: ignore[misc]
+            if count.release(lambda name=found.name: endpoint_device.tear_down(name)):  # type: ignore[misc]
                 gone.append(found.name)
         except MigrateError as error:
             log.warning(f"{found.name}: it is not in use and cannot be removed: {error}")

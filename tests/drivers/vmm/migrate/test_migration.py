@@ -12,7 +12,8 @@ from typing import IO, Any
 import pytest
 
 from drivers.vmm.migrate.onext_migrate import orphan_guard, processes, virsh
-from drivers.vmm.migrate.onext_migrate.migration import Migration, _downtime, payload
+from drivers.vmm.migrate.onext_migrate.migration import Migration, _downtime
+from drivers.vmm.migrate.onext_migrate.opennebula_script import payload
 from drivers.vmm.migrate.onext_migrate.settings import Settings
 from drivers.vmm.migrate.onext_migrate.virsh import Job, State
 from tests.waiting import PATIENCE
