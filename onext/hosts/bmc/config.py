@@ -28,6 +28,7 @@ Version = tuple[int, int, int, int, int]  # of a file: device, inode, size, time
 _NO_FILE: Version = (0, 0, 0, 0, 0)
 _LARGEST = 4 << 20  # bytes: 10,000 entries
 _TOO_WIDE = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+_KINDS = ("ipmi", "redfish", "suspend", "agent")  # pydantic names them after the host
 _ENTRIES: TypeAdapter[dict[int, Entry]] = TypeAdapter(dict[int, Entry])
 
 
@@ -143,7 +144,8 @@ def _marked(error: MarkedYAMLError) -> int:
 
 def _complaints(document: object, error: ValidationError) -> Iterator[str]:
     for found in error.errors(include_url=False, include_context=False, include_input=False):
-        where = [key for key in found["loc"] if key not in ("ipmi", "redfish", "suspend", "agent", "[key]")]
+        loc = found["loc"]
+        where = [key for n, key in enumerate(loc) if key != "[key]" and not (n == 1 and key in _KINDS)]
         message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "string_type":
             message = "text was expected: put it in quotes"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from onext.hosts.bmc.config import BmcConfig
-from onext.hosts.bmc.entry import Ipmi, Redfish
-from onext.hosts.bmc.errors import ConfigError, NotConfigured, UnsafeFile
+from onext.hosts.bmc.entry import Agent, Ipmi, Redfish
+from onext.hosts.bmc.errors import ConfigChanged, ConfigError, NotConfigured, UnsafeFile
+from onext.hosts.bmc.protocol import Power
 
 SECRET = "s3cret"
 UUID = "4c4c4544-0042-3510-8053-b4c04f564433"
@@ -131,3 +132,118 @@ def test_all_complaints_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         BmcConfig.load(written(tmp_path, text))
     assert str(caught.value).count(".address: ") == 2
+
+
+REDFISH_SERIAL = REDFISH + "  serial: a1\n"
+AGENT = "12:\n  kind: agent\n  agent: fence_apc_snmp\n  options:\n    ip: 192.0.2.12\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (REDFISH_SERIAL + "  tls: old\n", r":7: 12.tls: Input should be 'modern' or 'legacy'"),
+        (REDFISH_SERIAL + "  ca_file: ca.pem\n", r":1: 12: ca_file must be an absolute path"),
+        (
+            REDFISH_SERIAL + f"  ca_file: /ca.pem\n  certificate: {'a' * 64}\n",
+            r":1: 12: ca_file and certificate_name",
+        ),
+        (REDFISH_SERIAL + "  shutdown: ssh\n", r":1: 12: shutdown: ssh needs `host`"),
+        (REDFISH_SERIAL + "  host: -oProxyCommand=x\n", r":7: 12.host: String should match"),
+        (REDFISH_SERIAL + "  watts_min: 500\n  watts_max: 20\n", r":1: 12: watts_min must be less"),
+        (REDFISH_SERIAL + "  watts_max: .nan\n", r":7: 12.watts_max: "),
+        (AGENT.replace("fence_apc_snmp", "../../bin/sh"), r":3: 12.agent: String should match"),
+        (AGENT + "    action: off\n", r":6: 12.options.action: this option is set by onext"),
+        (AGENT + "    password-script: /tmp/x\n", r":6: 12.options.password-script: this option is set"),
+        (AGENT + "    debug_file: /tmp/x\n", r":6: 12.options.debug_file: this option is set"),
+        (AGENT + "    ipmitool_path: /tmp/x\n", r":6: 12.options.ipmitool_path: this option is set"),
+        (AGENT + '    plug: "1\\naction=on"\n', r":1: 12: an option has to be one line"),
+        (AGENT + "    plug: [1, 2]\n", r":6: 12.options.plug: text was expected"),
+        (AGENT + AGENT.replace("12:", "13:"), r":6: 13: names the same machine as 12"),
+    ],
+)
+def test_settings_of_an_entry_that_cannot_be_used_are_named(tmp_path: Path, text: str, message: str) -> None:
+    """A wrong key would be found when a host has to be fenced."""
+    with pytest.raises(ConfigError, match=message):
+        BmcConfig.load(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12: 2001-99-99\n",
+        "12: \x07\n",
+        "[" * 2000,
+        f"12: {'9' * 5000}\n",
+        "12: !!python/none\n",
+        "? [1]\n: 2\n",
+    ],
+)
+def test_S10_no_text_of_the_file_ends_the_worker(tmp_path: Path, text: str) -> None:
+    """A worker that ends without a line in the log is started again, and ends again."""
+    with pytest.raises(ConfigError, match=r"bmc.yaml:\d+: "):
+        BmcConfig.load(written(tmp_path, text))
+
+
+def test_an_agent_s_options_are_not_printed(tmp_path: Path) -> None:
+    """SNMP's community is a password under another name."""
+    config = BmcConfig.load(
+        written(tmp_path, AGENT + f"    community: {SECRET}\n    plug: 7\n    ssl: true\n")
+    )
+    entry = config.entries[12]
+    assert isinstance(entry, Agent)
+    assert {name: value.get_secret_value() for name, value in entry.options.items()} == {
+        "ip": "192.0.2.12",
+        "community": SECRET,
+        "plug": "7",
+        "ssl": "1",
+    }
+    assert SECRET not in f"{config!r} {entry}"
+
+
+@pytest.mark.parametrize(
+    ("after", "changed"),
+    [
+        (GOOD, False),
+        (GOOD + GOOD.replace("12", "13").replace(UUID, UUID.replace("4c", "5c")), False),
+        (GOOD.replace("192.0.2.12", "192.0.2.99"), True),
+        (GOOD.replace(UUID, UUID.replace("4c", "5c")), True),
+        (GOOD.replace(SECRET, "another"), True),
+        (GOOD.replace("12:", "13:"), True),
+        (GOOD + "  nonsense: 1\n", True),
+        ("", True),
+    ],
+)
+def test_S13_an_entry_that_changes_during_an_action_ends_it(
+    tmp_path: Path, after: str, changed: bool
+) -> None:
+    """A host would be fenced by the word of another machine's BMC, which an administrator just corrected."""
+    config = BmcConfig.load(written(tmp_path))
+    config.unchanged(12)
+    written(tmp_path, after)
+    bmc = config.bmc(12)
+    if not changed:
+        config.unchanged(12)
+        return
+    for order in (bmc.hard_off, bmc.soft_off, bmc.switch_on, bmc.identity):
+        with pytest.raises(ConfigChanged, match=r"bmc.yaml.*changed meanwhile"):
+            order()
+    reading = bmc.power()
+    assert reading.power is Power.UNKNOWN
+    assert isinstance(reading.failure, ConfigChanged)
+
+
+def test_S13_a_file_that_is_gone_has_changed(tmp_path: Path) -> None:
+    """Nobody would know any more whose BMC it was."""
+    config = BmcConfig.load(written(tmp_path))
+    (tmp_path / "bmc.yaml").unlink()
+    with pytest.raises(ConfigChanged):
+        config.unchanged(12)
+
+
+def test_S13_a_fingerprint_tells_another_machine(tmp_path: Path) -> None:
+    """An action of several rounds would go on with another BMC, under the same claim."""
+    first = BmcConfig.load(written(tmp_path)).fingerprint(12)
+    assert BmcConfig.load(written(tmp_path, GOOD.replace(SECRET, "another"))).fingerprint(12) == first
+    for other in (GOOD.replace("192.0.2.12", "192.0.2.99"), GOOD.replace(UUID, UUID.replace("4c", "5c"))):
+        assert BmcConfig.load(written(tmp_path, other)).fingerprint(12) != first
+    assert BmcConfig(Path("bmc.yaml")).fingerprint(12) == ""
