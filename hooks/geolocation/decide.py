@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hooks.geolocation.database import Coordinates
 from hooks.geolocation.discovery import Found
+from onext.cloud.model import Host as CloudHost
 from onext.oned.objects import Host
 from onext.oned.template import Value
 
@@ -25,7 +26,7 @@ class Decision:
     looked: bool = True
 
 
-def hands_off(host: Host) -> str:
+def hands_off(host: Host | CloudHost) -> str:
     """Return why a host's value is not ours to touch, empty where it is."""
     value, mark = host.text(VALUE), host.template.get(MARK)
     if host.text(LOCK).upper() == "YES":

@@ -8,6 +8,7 @@ from hooks.geolocation.database import Latest, LookupFailed, NoDatabase
 from hooks.geolocation.decide import OVERRIDE, Decision, decide, hands_off, has_value
 from hooks.geolocation.discovery import Ask, NotFoundOut, by_dns, discover, ssh_asker
 from onext import log
+from onext.cloud.model import Host as CloudHost
 from onext.oned.objects import Host, HostState
 from onext.part import Check, Context, Key, Part, Retry
 
@@ -47,7 +48,7 @@ def sweep(context: Context) -> Iterable[Key]:
     """Name the monitored hosts that were never looked at, or not for `refresh_hours`."""
     results = context.last()
     oldest = context.now() - context.settings.geolocation.refresh_hours * 3600
-    for host in context.oned.hosts():
+    for host in context.cloud().hosts.values():
         key = Key(NAME, "host", host.id)
         last = results.get(str(key))
         if not _not_due(host) and (last is None or not last.ok or last.at < oldest):
@@ -62,9 +63,9 @@ def checks(context: Context) -> Iterable[Check]:
         yield Check("database", "fail", str(error), "hosts get no GEOLOCATION until there is one")
 
 
-def _not_due(host: Host) -> str:
-    if host.state is not HostState.MONITORED:
-        return f"left alone: {host.state.name}"
+def _not_due(host: Host | CloudHost) -> str:
+    if host.state != HostState.MONITORED:
+        return f"left alone: {HostState(host.state).name}"
     reason = hands_off(host)
     return f"left alone: {reason}" if reason else ""
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 import pyone
 
 from onext.oned import credentials, stream
 from onext.oned.connection import Source
 from onext.oned.errors import Malformed, Refused, refusal
-from onext.oned.objects import Cluster, Host, Vm
+from onext.oned.objects import Cluster, Host, State, Vm
 from onext.oned.template import Value, render
 from onext.oned.transport import Transport
 from onext.paths import Paths
@@ -21,7 +20,7 @@ from onext.xml import Element, MalformedXML, parse
 _MERGE = 1  # append = 0 would delete what monitoring wrote
 
 
-class RaftState(IntEnum):
+class RaftState(State):
     """STATE of one.zone.raftstatus."""
 
     SOLO = 0

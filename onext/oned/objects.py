@@ -11,7 +11,20 @@ from onext.xml import Element
 Attribute = str | Mapping[str, str]
 
 
-class HostState(IntEnum):
+class State(IntEnum):
+    """A state of oned's; a number that a newer OpenNebula added is a state without a name of its own."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> State | None:
+        if not isinstance(value, int):
+            return None
+        unknown = int.__new__(cls, value)
+        unknown._name_ = f"STATE_{value}"
+        unknown._value_ = value
+        return unknown
+
+
+class HostState(State):
     """STATE of a host, as in oned's Host.h."""
 
     INIT = 0
@@ -25,7 +38,7 @@ class HostState(IntEnum):
     OFFLINE = 8
 
 
-class VmState(IntEnum):
+class VmState(State):
     """STATE of a VM, as in oned's VirtualMachine.h."""
 
     INIT = 0
@@ -42,7 +55,7 @@ class VmState(IntEnum):
     CLONING_FAILURE = 11
 
 
-RUNNING = 3  # LCM_STATE of a guest that runs and is not being moved
+RUNNING = 3  # LCM_STATE of a VM that runs and is not being moved
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Vm:
-    """A guest; `host_id` is that of its last history record, -1 where there is none."""
+    """A VM; `host_id` is that of its last history record, -1 where there is none."""
 
     id: int
     name: str
@@ -112,7 +125,7 @@ class Vm:
 
     @property
     def running(self) -> bool:
-        """Whether the guest runs and is not being moved."""
+        """Whether the VM runs and is not being moved."""
         return self.state is VmState.ACTIVE and self.lcm_state == RUNNING
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
+from onext import bounds, yaml_text
 from onext.settings.availability import Availability
 from onext.settings.complaint import complaints
 from onext.settings.events import Events
@@ -46,17 +45,20 @@ class SettingsError(Exception):
 def load(file: Path) -> Settings:
     """Read the settings; a file that is not there means the defaults. Raise SettingsError."""
     try:
+        if file.stat().st_size > yaml_text.LARGEST:
+            raise SettingsError(f"{file}: larger than {yaml_text.LARGEST} bytes")
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: cannot be read: {error}") from error
     try:
-        document = YAML(typ="rt").load(text) or {}
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError(f"{file}:{line}: not YAML: {error.problem}") from error
+        document = yaml_text.load(text)
+    except yaml_text.InvalidYaml as error:
+        raise SettingsError(f"{file}:{error}") from error
     try:
-        return Settings.model_validate(document)
+        return Settings.model_validate({} if document is None else document)
     except ValidationError as error:
         raise SettingsError("\n".join(complaints(file, document, Settings, error))) from error
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:  # a validator's own fault
+        raise SettingsError(f"{file}: {type(error).__name__}: {bounds.words(str(error), 200)}") from error

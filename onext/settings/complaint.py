@@ -3,24 +3,60 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedBase
 
+from onext import bounds
+
 
 def complaints(file: Path, document: object, model: type[BaseModel], error: ValidationError) -> Iterator[str]:
-    """Return one line for each finding: file, line, key, what is wrong and what was expected."""
-    for found in error.errors():
-        where = found["loc"]
-        key = ".".join(map(str, where))
-        message = found["msg"]
+    """Return one line for each key that is wrong: file, line, key, what is wrong and what was expected."""
+    seen = set()
+    for found in error.errors(include_url=False, include_context=False):
+        where = _keys(document, found["loc"], found["type"])
+        if where in seen:
+            continue  # of a key that may be one of several types, the first
+        seen.add(where)
+        message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
             message = f"no such key; {_meant(str(where[-1]), _fields(model, where[:-1]))}"
+        elif found["type"] in ("model_type", "model_attributes_type", "dict_type"):
+            message = "keys with values were expected below it"
+        elif found["type"] == "missing":
+            message = "this key is required"
         elif not isinstance(found["input"], (dict, list)):
-            message = f"{message} (it is {found['input']!r})"
-        yield f"{file}:{_line(document, where)}: {key}: {message}"
+            message = f"{message} (it is {_shown(found['input'])})"
+        key = ".".join(map(str, where))
+        yield f"{file}:{_line(document, where)}: {f'{key}: ' if key else ''}{message}"
+
+
+def _keys(document: object, where: Sequence[int | str], kind: str) -> tuple[int | str, ...]:
+    """Return the keys of `where` that a person wrote: the library adds names of its own types."""
+    keys: list[int | str] = []
+    for number, key in enumerate(where):
+        absent = number == len(where) - 1 and kind in ("missing", "extra_forbidden")
+        if _holds(document, key):
+            document = document[key]  # type: ignore[index]  # a mapping or a sequence
+        elif not absent:
+            continue
+        keys.append(key)
+    return tuple(keys)
+
+
+def _holds(document: object, key: int | str) -> bool:
+    if isinstance(document, Mapping):
+        return key in document
+    return isinstance(document, list) and isinstance(key, int) and key < len(document)
+
+
+def _shown(value: object) -> str:
+    try:
+        return bounds.words(repr(value), 60)
+    except ValueError:
+        return "a number too long to show"
 
 
 def _line(document: object, where: Sequence[int | str]) -> int:

@@ -49,7 +49,9 @@ class Renewal:
             rest = (
                 "the old settings stay in use" if self._context else "nothing is done until this is corrected"
             )
-            _log.error("settings: %s; %s", error, rest)
+            for line in str(error).splitlines():
+                _log.error("settings: %s", line)
+            _log.error("settings: %s", rest)
             _keep(self._first, f"{error}; {rest}")
         else:
             _log.info("settings: %s was read", file)

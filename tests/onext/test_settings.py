@@ -55,3 +55,28 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as failure:
         load(write(tmp_path, "oned:\n  timeout: 0\ngeolocation:\n  x: 1\n"))
     assert len(str(failure.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("oned:\n  timeout: 2001-99-99\n", r"onext.yaml:2: oned.timeout: this value is not possible"),
+        ("oned:\n  timeout: \x07\n", r"onext.yaml:2: timeout: a control character"),
+        ("power:\n  clusters: " + "[" * 2000, r"onext.yaml:2: power.clusters: nested"),
+        ("power:\n  clusters: [" + "9" * 5000 + "]\n", r"onext.yaml:2: power.clusters: a number of more"),
+        (
+            "power:\n  clusters: [0x" + "f" * 5000 + "]\n",
+            r"onext.yaml:2: power.clusters: a number of more",
+        ),
+        ("power:\n  defaults: [1, 2]\n", r"onext.yaml:2: power.defaults: [^\[]*$"),
+        ("geolocation:\n  refresh_hours: .inf\n", r"onext.yaml:2: geolocation.refresh_hours: .*finite"),
+    ],
+)
+def test_S10_E4_no_value_ends_a_worker_and_every_message_is_for_people(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    """A slip in onext.yaml made the worker start and die again and again, without a line in the log."""
+    with pytest.raises(SettingsError, match=expected) as caught:
+        load(write(tmp_path, text))
+    assert "lax-or-strict" not in str(caught.value)
+    assert "function-" not in str(caught.value)
