@@ -59,10 +59,12 @@ def _files(paths: Paths) -> Iterator[Check]:
     else:
         yield Check("driver", "fail", f"{driver} or its rules are missing, or not executable", "./install.sh")
     try:
-        count = sum(1 for line in revocation.read(listed).splitlines() if line.strip())
-        yield _list_mode(listed, f"{listed}: {count} revoked")
+        yield _list_mode(listed, f"{listed}: {len(set(revocation.read(listed)))} revoked")
     except ListUnusable as error:
-        yield Check("revocation list", "fail", str(error.message), "./install.sh, then put its entries back")
+        remedy = (
+            f"correct that line in {listed}" if listed.is_file() else "./install.sh, then add its ids again"
+        )
+        yield Check("revocation list", "fail", str(error.message), remedy)
 
 
 def _list_mode(listed: Path, message: str) -> Check:
@@ -124,7 +126,7 @@ def _users(pool: Iterable[Element]) -> Iterator[Check]:
 
 def _keys_are_good(stored: str) -> bool:
     try:
-        return bool([keys.parse_public(word) for word in stored.split(keys.SEPARATOR)])
+        return bool([keys.parse_stored(word) for word in stored.split(keys.SEPARATOR)])
     except ValueError:
         return False
 
@@ -170,13 +172,7 @@ def _driver_digest(paths: Paths) -> str:
 def _list_digest(paths: Paths) -> str:
     """Return a digest of the ids, in whatever order they were added."""
     try:
-        ids = sorted(
-            {
-                line.split()[0]
-                for line in revocation.read(paths.own_etc / revocation.FILE).splitlines()
-                if line.strip()
-            }
-        )
+        ids = sorted(set(revocation.read(paths.own_etc / revocation.FILE)))
     except ListUnusable as error:
         return f"unreadable: {error.message}"
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()

@@ -12,12 +12,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import click
-from biscuit_auth import PrivateKey
+from biscuit_auth import Biscuit, PrivateKey
 
-from onext.biscuit import keys, login, policy, reading, tokens
+from onext.biscuit import keys, login, policy, reading, revocation, tokens
 from onext.biscuit.errors import BiscuitError
 from onext.biscuit.front_end import check, revoke
 from onext.log import escape
+
+_GIVEN = "Its checks are given the time and the user, and no operation or resource."
 
 
 class _Ttl(click.ParamType[timedelta]):
@@ -87,7 +89,9 @@ def keygen(out: Path, algorithm: str, form: str) -> None:
 @_block
 def token(user: str, key_file: Path, ttl: timedelta, blocks: tuple[str, ...]) -> None:
     """Print a token for a user."""
-    click.echo(tokens.mint(_private(key_file), user, _now() + ttl, blocks).to_base64())
+    made = tokens.mint(_private(key_file), user, _now() + ttl, blocks)
+    _warn_of_refusal(made, user)
+    click.echo(made.to_base64())
 
 
 @biscuit.command()
@@ -101,7 +105,9 @@ def attenuate(token: str | None, public: str, ttl: timedelta | None, blocks: tup
         raise click.UsageError("say what to restrict: --ttl 10m, --block 'check if …'")
     given = tokens.verified(tokens.read(token), keys.read_public(public))
     expires = None if ttl is None else _now() + ttl
-    click.echo(tokens.attenuate(given, expires, blocks).to_base64())
+    made = tokens.attenuate(given, expires, blocks)
+    _warn_of_refusal(made, next(iter(reading.read(tokens.unverified(made.to_base64())).users), ""))
+    click.echo(made.to_base64())
 
 
 @biscuit.command()
@@ -133,7 +139,7 @@ def verify(token: str | None, user: str, public: str, revoked: Path | None) -> N
     """Say whether the driver would let the user in now, and by which rule not. Exit code 0 or 1."""
     text = tokens.read(token)
     given = tokens.verified(text, keys.read_public(public))
-    policy.check(given, user, revoked.read_text(errors="replace").split() if revoked else ())
+    policy.check(given, user, revocation.read(revoked) if revoked else ())
     expires = reading.read(tokens.unverified(text)).expires
     click.echo(f"good: lets {escape(user)} in; {reading.left(expires, _now())}")
 
@@ -164,7 +170,9 @@ def log_in(
         user = login.renewed_user(path, user, public)
     user = user or login.signed_user(path, public) or getpass.getuser()
     expires = _now() + ttl
-    text = tokens.mint(private, user, expires, blocks).to_base64()
+    made = tokens.mint(private, user, expires, blocks)
+    _warn_of_refusal(made, user)
+    text = made.to_base64()
     if separate:
         path = login.separate_file(user)
     elif not renew:
@@ -182,6 +190,12 @@ def _consent(path: Path, lost: str | None, *, force: bool) -> None:
     if not force and not (sys.stdin.isatty() and click.confirm(f"{lost}. Replace it?")):
         raise BiscuitError(f"{lost}: nothing was written; take --force, --print, or another ONE_AUTH")
     click.echo(f"kept the old one as {login.keep(path)}")
+
+
+def _warn_of_refusal(made: Biscuit, user: str) -> None:
+    """Warn where the driver would not let in whoever shows this token: it is never told the operation."""
+    if rule := policy.refusal(made, user):
+        click.echo(f"warning: OpenNebula will refuse this token: {rule}. {_GIVEN}", err=True)
 
 
 def _private(path: Path) -> PrivateKey:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from biscuit_auth import KeyPair, PrivateKey, PublicKey
 
+from onext.biscuit import pem
 from onext.biscuit.errors import KeyUnreadable
 
 ED25519, SECP256R1 = "ed25519", "secp256r1"
@@ -17,11 +18,12 @@ FORMS = ("hex", "bare", "pem")
 SEPARATOR = ","  # between the stored keys of one user; OpenNebula allows no white space there
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _PKCS8_ED25519 = bytes.fromhex("302e020100300506032b657004220420")  # RFC 8410, then the 32 bytes
+_PEM = "-----BEGIN "
 _PEM_LINE = 64
 # 0.4 writes bare hex, 0.5 `ed25519/`, 0.6 `ed25519-private/`; `biscuit keypair` puts words before it.
 _PRIVATE = re.compile(r"(?:(ed25519|secp256r1)(?:-private)?/)?([0-9a-fA-F]{64})")
 _PUBLIC = re.compile(r"(?:(ed25519)/)?([0-9a-fA-F]{64})|(secp256r1)/([0-9a-fA-F]{66})")
-_LABELLED = re.compile(r"^(Private|Public) key: (\S+)$", re.MULTILINE)
+_LABELLED = re.compile(r"^(Private|Public) key: (\S+)\s*$", re.MULTILINE)
 
 
 def generate(algorithm: str = ED25519) -> PrivateKey:
@@ -81,10 +83,9 @@ def read_private(path: Path) -> PrivateKey:
 
 def parse_private(text: str) -> PrivateKey:
     """Return a private key; raise ValueError."""
+    if _PEM in text:
+        return pem.private(text)
     text = _label(text, "Private")
-    if text.startswith("-----BEGIN"):
-        key: PrivateKey = PrivateKey.from_pem(text)  # type: ignore[attr-defined]  # not in 0.4's stub
-        return key
     match = _PRIVATE.fullmatch(text)
     if not match:
         raise ValueError("no private key")
@@ -113,10 +114,11 @@ def read_public(word: str) -> list[PublicKey]:
 
 def parse_public(text: str) -> PublicKey:
     """Return a public key; raise ValueError."""
-    text = _label(text, "Public")
-    if text.startswith("-----BEGIN PUBLIC"):
-        key: PublicKey = PublicKey.from_pem(text)  # type: ignore[attr-defined]  # not in 0.4's stub
-        return key
+    return pem.public(text) if _PEM in text else parse_stored(_label(text, "Public"))
+
+
+def parse_stored(text: str) -> PublicKey:
+    """Return a public key as OpenNebula may hold it, the whole text of it; raise ValueError."""
     match = _PUBLIC.fullmatch(text)
     if not match:
         raise ValueError("no public key")

@@ -24,12 +24,16 @@ MAX_BLOCKS = 32
 MAX_CPU = 1  # seconds; a good token takes a hundredth, a cross join hours
 MAX_MEMORY = 256 << 20  # bytes; a good token takes a twentieth
 MAX_WAIT = 60  # seconds of wall clock; oned waits 90
-ED25519_DIGITS = 64
+HEX = "0123456789abcdefABCDEF"
+KEY_DIGITS = {"ed25519": 64, "secp256r1": 66}
 ED25519_SIGNATURE = 64
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 WRITABLE_BY_ALL = 0o002
 PIECE = 32 * 1024  # bytes of the revocation list at once: twice as fast as all of it
-LONGEST_ID = 160  # hex digits
+LONGEST_LINE = 4096  # bytes of a line of it
+ID_DIGITS = b"0123456789abcdef"
+# How 64 bytes of a longer ECDSA signature begin: such an id was cut.
+CUT = (b"30440220", b"30450220", b"30450221", b"30460221")
 
 # No fact `user` here: it would satisfy the policy by itself. A time that the token states could pass for
 # ours in the checks of later blocks.
@@ -140,8 +144,11 @@ def readable(secret: str) -> str:
 
 def public_key(spelling: str) -> biscuit_auth.PublicKey | None:
     """Return a stored key; bare hex is ed25519, and what is no key verifies nothing."""
-    if len(spelling) == ED25519_DIGITS and "/" not in spelling:
+    if "/" not in spelling:
         spelling = "ed25519/" + spelling
+    algorithm, _, digits = spelling.partition("/")
+    if len(digits) != KEY_DIGITS.get(algorithm) or digits.strip(HEX):
+        return None
     try:
         return biscuit_auth.PublicKey(spelling)
     except ValueError:
@@ -149,7 +156,10 @@ def public_key(spelling: str) -> biscuit_auth.PublicKey | None:
 
 
 def refuse_revoked(identifiers: list[str], revoked: str) -> None:
-    """Refuse a token of which any block stands in the revocation list, in any spelling."""
+    """Refuse a token of which any block is in the revocation list, and every token where that is unreadable.
+
+    A line holds an id and after white space a remark, or nothing but a remark that begins with `#`.
+    """
     forms = {
         form.hex().encode(): number
         for number, identifier in enumerate(identifiers)
@@ -159,14 +169,47 @@ def refuse_revoked(identifiers: list[str], revoked: str) -> None:
         with open(revoked, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs 5 ms
             if posix.fstat(file.fileno()).st_mode & WRITABLE_BY_ALL:
                 raise Refused(f"revocation list: {revoked} can be written by everybody: nobody is let in")
-            text = b""
+            text, before = b"", 0
             while piece := file.read(PIECE):
-                text = text[-LONGEST_ID:] + piece.lower()
+                text += piece.lower()
                 for form, number in forms.items():
                     if form in text:
                         raise Refused(f"revoked: block {number} is in {revoked}")
+                lines = text.split(b"\n")
+                text = lines.pop()
+                check_lines(lines, before, revoked)
+                before += len(lines)
+                if len(text) > LONGEST_LINE:
+                    break
+            check_lines([text], before, revoked)
     except OSError as error:
         raise Refused(f"revocation list: {revoked}: {error.strerror}: nobody is let in") from None
+
+
+def check_lines(lines: list[bytes], before: int, revoked: str) -> None:
+    """Refuse every token when one of these lines, after `before` others, is not one of the list's."""
+    text = b"".join(lines)
+    plain = {len(line) for line in lines} == {2 * ED25519_SIGNATURE} and not text.translate(None, ID_DIGITS)
+    if plain and not any(cut in text for cut in CUT):
+        return  # ids of ed25519 and nothing else
+    for number, line in enumerate(lines, before + 1):
+        words = line.split(None, 1)
+        remark = not words or words[0].startswith(b"#")
+        if len(line) > LONGEST_LINE or not (remark or is_identifier(words[0])):
+            raise Refused(f"revocation list: {revoked}:{number} is not a revocation id: nobody is let in")
+
+
+def is_identifier(word: bytes) -> bool:
+    """Whether a word in lower case is a whole signature: 64 bytes of ed25519, or DER of two numbers."""
+    if word.translate(None, ID_DIGITS) or len(word) % 2:
+        return False
+    if len(word) == 2 * ED25519_SIGNATURE:
+        return not word.startswith(CUT)
+    data = bytes.fromhex(word.decode())
+    if not 8 <= len(data) <= 72 or data[0] != 0x30 or data[1] != len(data) - 2 or data[2] != 2:
+        return False
+    after_r = 4 + data[3]
+    return after_r + 2 < len(data) and data[after_r] == 2 and data[after_r + 1] == len(data) - after_r - 2
 
 
 def signature_forms(signature: bytes) -> list[bytes]:

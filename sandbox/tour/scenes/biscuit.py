@@ -20,10 +20,11 @@ def play(stage: Stage) -> None:
     tell.line(f"  $ oneuser create {_USER} {key} --driver biscuit")
     tell.line(f"  $ onext biscuit login {_USER}")
     tell.indented(stage.run("onext", "biscuit", "login", _USER, home=home))
-    session = (home / ".one/one_auth").read_text().strip()
+    logged_in = home / ".one/one_auth"
+    session = logged_in.read_text().strip()
     tell.line(f"  one.user.info with the token: {answer(stage, session)}")
-    tell.line("  $ onext biscuit revoke --now")
-    tell.indented(stage.run("onext", "biscuit", "revoke", "-", "--now", stdin=session.partition(":")[2]))
+    tell.line(f"  $ onext biscuit revoke {logged_in} --now")
+    tell.indented(stage.run("onext", "biscuit", "revoke", str(logged_in), "--now"))
     tell.line(f"  one.user.info with the token: {answer(stage, session)}")
     log = (stage.location / "var/oned.log").read_text().splitlines()
     refusal = [line for line in log if "biscuit: refused" in line][-1]

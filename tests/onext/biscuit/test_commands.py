@@ -169,7 +169,7 @@ def test_verify_names_the_rule(run: Run, private: PrivateKey, words: list[str], 
         "dann1",
         "--key",
         keys.stored(keys.public_of(private)),
-        stdin=run(*words).output,
+        stdin=run(*words).stdout,
     )
     assert (said.exit_code, rule in said.output) == (1, True)
 
@@ -178,7 +178,7 @@ def test_verify_looks_into_a_list(run: Run, home: Path, private: PrivateKey) -> 
     """An administrator cannot try a revocation list."""
     made = run("token", "--user", "dann1").output
     shown = json.loads(run("inspect", "-", "--json", stdin=made).output)
-    (home / "list").write_text(f"x\n{shown['blocks'][0]['revocation_id'].upper()} # lost\n")
+    (home / "list").write_text(f"# x\n{shown['blocks'][0]['revocation_id'].upper()} # lost\n")
     said = run(
         "verify",
         "-",
@@ -239,9 +239,40 @@ def test_a_token_that_computes_for_hours(home: Path, run: Run, private: PrivateK
     """Whoever looks at a stranger's token cannot even stop it with Ctrl-C."""
     facts = "".join(f"n({number});" for number in range(40))
     body = ", ".join(f"n($x{number})" for number in range(8))
-    bomb = run("token", "--user", "a", "--block", f"{facts} check if {body}, $x0 + $x1 < 0").output
+    made = run("token", "--user", "a", "--block", f"{facts} check if {body}, $x0 + $x1 < 0")
+    assert "its checks take more than 5 s of computing" in made.stderr
+    bomb = made.stdout
     key = keys.stored(keys.public_of(private))
     command = [sys.executable, "-m", "onext.biscuit", "verify", "-", "--user", "a", "--key", key]
     done = subprocess.run(command, input=bomb.encode(), capture_output=True, check=False, timeout=280)
     assert done.returncode == -signal.SIGVTALRM
     assert run("inspect", "-", stdin=bomb).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        'check if operation("read")',
+        'check if resource("vm", "7")',
+        "check if time($t), $t > 2100-01-01T00:00:00Z",
+    ],
+)
+def test_E5_a_token_that_will_be_refused_is_issued_with_a_warning(
+    home: Path, run: Run, private: PrivateKey, block: str
+) -> None:
+    """A user narrows a token to an operation, and learns at the first call that it never opens."""
+    public = keys.stored(keys.public_of(private))
+    for words in (
+        ("token", "--user", "dann1", "--block", block),
+        ("login", "dann1", "--force", "--block", block),
+    ):
+        said = run(*words)
+        assert said.exit_code == 0
+        assert "warning: OpenNebula will refuse this token: check: " in said.stderr
+        assert "no operation or resource" in said.stderr
+    good = run("token", "--user", "dann1", "--block", 'check if user("dann1")')
+    assert good.stderr == ""
+    narrowed = run("attenuate", "-", "--key", public, "--block", block, stdin=good.stdout)
+    assert "warning: OpenNebula will refuse this token" in narrowed.stderr
+    assert tokens.unverified(narrowed.stdout.strip()).block_count() == 3
+    assert run("attenuate", "-", "--key", public, "--ttl", "5m", stdin=good.stdout).stderr == ""

@@ -19,6 +19,7 @@ from onext.biscuit import revocation
 from onext.biscuit.errors import ListUnusable
 
 FIRST, SECOND = "ab" * 64, "cd" * 64
+DER = "3045" + "0220" + "11" * 32 + "0221" + "00" + "ab" * 32
 
 
 @pytest.fixture
@@ -68,7 +69,39 @@ def test_what_is_no_id(text: str) -> None:
 def test_spellings() -> None:
     """An id in capitals is not found again."""
     assert revocation.identifier(f" {FIRST.upper()}\n") == FIRST
-    assert revocation.identifier("3045" + "ab" * 69)
+    assert revocation.identifier(DER.upper()) == DER
+    for wrong in (DER[:-2], DER + "00", DER[:128], "3046" + DER[4:]):
+        with pytest.raises(ListUnusable, match="not a revocation id"):
+            revocation.identifier(wrong)
+
+
+def test_S11_ids_are_added_to_a_list_that_is_not_good_and_it_is_named(listed: Path) -> None:
+    """Revoking in an emergency would fail because of an old line, or not tell of it."""
+    listed.write_text(f"{SECOND}\n{SECOND[:64]}\n{SECOND[64:]}\n")
+    with pytest.raises(ListUnusable, match=r"biscuit-revoked:2 is not a revocation id"):
+        revocation.add(listed, [FIRST])
+    assert listed.read_text().endswith(f"\n{FIRST}\n")
+    with pytest.raises(ListUnusable, match="2 is not a revocation id"):
+        revocation.read(listed)
+
+
+def test_S11_the_list_is_read_as_ids(listed: Path) -> None:
+    """A check that counts lines reports ids that revoke nothing."""
+    listed.write_text(f"# one\n\n{FIRST.upper()} dann1\r\n{DER}\t#\n")
+    assert revocation.read(listed) == [FIRST, DER]
+    listed.write_bytes(b"")
+    assert revocation.read(listed) == []
+    listed.unlink()
+    with pytest.raises(ListUnusable, match="refuses every biscuit user"):
+        revocation.read(listed)
+
+
+def test_S13_both_forms_of_an_ecdsa_signature() -> None:
+    """`verify --revoked` calls a token good that the driver refuses."""
+    same, other = revocation.forms(DER)
+    assert same == DER != other
+    assert revocation.forms(other) == (other, DER)
+    assert revocation.forms(FIRST) == (FIRST,)
 
 
 @given(st.lists(st.sampled_from([secrets.token_hex(64) for _ in range(6)]), max_size=8))

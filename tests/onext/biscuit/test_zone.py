@@ -190,6 +190,30 @@ def test_users_whom_the_driver_does_not_guard(tmp_path: Path) -> None:
     assert not {"user rotating", "user other", "user dann1"} & found.keys()
 
 
+def test_S11_the_check_names_a_line_that_is_no_id(tmp_path: Path) -> None:
+    """A list in which ids are wrapped is reported as so many revoked tokens."""
+    paths = place(tmp_path)
+    listed = paths.own_etc / revocation.FILE
+
+    def found() -> tuple[str, str]:
+        context = Context(paths, played(hosts=()))
+        (one,) = (c for c in check.findings(context) if c.name == "revocation list")  # type: ignore[arg-type]
+        return one.level, one.message
+
+    listed.write_text(f"{ID}\n# remark\n\n{ID} again\n{'cd' * 64}\n")
+    assert found() == ("ok", f"{listed}: 2 revoked")
+    listed.write_text(f"{ID}\n{ID[:64]}\n{ID[64:]}\n")
+    assert found()[0] == "fail"
+    assert f"{listed}:2 is not a revocation id" in found()[1]
+
+
+@pytest.mark.parametrize("form", ["{} 0 1", "{}zz", " {}", "Public key: {}"])
+def test_S11_a_stored_key_with_more_beside_it_is_reported(tmp_path: Path, form: str) -> None:
+    """The check calls a stored key good that lets nobody in."""
+    found = _findings(place(tmp_path), played(user("odd", key=form.format(KEY)), hosts=()))
+    assert found["user odd"] == "warn"
+
+
 @pytest.mark.parametrize(
     "damage", ["driver", "rules", "list", "mode", "oned.conf", "no oned.conf", "in force"]
 )

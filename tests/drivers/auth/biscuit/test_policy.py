@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from biscuit_auth import Algorithm, Biscuit, BiscuitBuilder, BlockBuilder, KeyPair, PrivateKey
 
-from onext.biscuit import policy, tokens
+from onext.biscuit import keys, policy, tokens
 from onext.biscuit.errors import TokenUnreadable
 
 from .conftest import Driver, in_an_hour
@@ -164,6 +164,22 @@ def test_what_is_no_key_verifies_nothing(driver: Driver, root: KeyPair, stored: 
     answer = driver.login("dann1", stored, token(root))
     assert answer.code == 1
     assert answer.stderr.startswith("biscuit: refused: signature:")
+
+
+@pytest.mark.parametrize(
+    "form", ["{} 0 1", "{}zz", "{}\n", " {}", "{}\t", "{}00", "{}=", "x{}", "/{}", "{}\u0660"]
+)
+def test_S11_a_stored_key_is_matched_whole(
+    driver: Driver, root: KeyPair, rules: ModuleType, form: str
+) -> None:
+    """A stored text that only begins like a key opens, and its words reach oned as groups."""
+    curve = KeyPair.from_private_key(SECP256R1)
+    for key in (str(root.public_key), bare(root), str(curve.public_key)):
+        stored = form.format(key)
+        assert rules.public_key(stored) is None
+        assert driver.login("dann1", stored, token(root)).code == 1
+        with pytest.raises(ValueError, match="no public key"):
+            keys.parse_stored(stored)
 
 
 def test_key_of_the_wrong_algorithm(driver: Driver, root: KeyPair) -> None:

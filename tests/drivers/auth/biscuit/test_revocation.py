@@ -7,6 +7,11 @@ from types import ModuleType
 
 import pytest
 from biscuit_auth import Biscuit, BiscuitBuilder, BiscuitValidationError, BlockBuilder, KeyPair, PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onext.biscuit import policy, revocation
+from onext.biscuit.errors import ListUnusable
 
 from .conftest import Driver
 
@@ -23,7 +28,7 @@ def token(root: KeyPair) -> Biscuit:
 @pytest.mark.process
 @pytest.mark.parametrize("block", [0, 1, 2])
 @pytest.mark.parametrize(
-    "form", ["{}\n", "{}", "other\n{}\n", "{} # lost laptop\n", "\ufeff{}\r\n", "  {}\n", "upper"]
+    "form", ["{}\n", "{}", "# other\n{}\n", "{} # lost laptop\n", "\ufeff{}\r\n", "  {}\n", "upper"]
 )
 def test_any_block(driver: Driver, root: KeyPair, token: Biscuit, block: int, form: str) -> None:
     """A revoked token still opens, because of a later block or of how somebody wrote the list."""
@@ -41,11 +46,16 @@ def test_others_are_not_touched(driver: Driver, root: KeyPair, token: Biscuit) -
     assert driver.login("dann1", root.public_key, token).code == 0
 
 
+def remarks(size: int) -> str:
+    """Return so many characters of lines that hold no id."""
+    return ("#" + "f" * 126 + "\n") * (size // 128) + "#" * (size % 128)
+
+
 @pytest.mark.process
 @pytest.mark.parametrize("before", [0, 1, 32_767, 32_768 - 64, 32_768 - 127, 32_768 - 128, 32_768, 300_000])
 def test_anywhere_in_a_long_list(driver: Driver, root: KeyPair, token: Biscuit, before: int) -> None:
     """An id is overlooked where two pieces of the list meet."""
-    driver.revoked.write_text("f" * before + "\n" + token.revocation_ids[1] + "\n" + "f" * 70_000)
+    driver.revoked.write_text(remarks(before) + "\n" + token.revocation_ids[1] + "\n" + remarks(70_000))
     assert driver.login("dann1", root.public_key, token).stderr.startswith(
         "biscuit: refused: revoked: block 1 "
     )
@@ -67,6 +77,80 @@ def test_a_doubtful_list_refuses_everybody(driver: Driver, root: KeyPair, token:
     assert str(driver.revoked) in answer.stderr
 
 
+ED = "ab" * 64
+DER = "3045" + "0220" + "11" * 32 + "0221" + "00" + "ab" * 32
+GOOD_LISTS = {
+    "empty": "",
+    "blank lines": "\n \n\t\n",
+    "both kinds": f"{ED}\n{DER}\n",
+    "remarks": f"# lost laptops\n{ED} dann1\n{DER}\t# stolen \u00e9\r\n#{'x' * 4000}\n",
+    "capitals": ED.upper() + "\n" + DER.upper(),
+}
+BAD_LISTS = {
+    "wrapped": (f"{ED}\n{ED[:64]}\n{ED[64:]}\n", 2),
+    "truncated": (f"# x\n{ED}\n{ED[:-2]}", 3),
+    "half a byte": (f"{ED[:-1]}\n", 1),
+    "longer": (f"{ED}ab\n", 1),
+    "two on a line": (f"{ED},{ED}\n", 1),
+    "truncated DER": (f"{DER[:-2]}\n", 1),
+    "DER cut to the length of the others": (f"{ED}\n{DER[:128]}\n", 2),
+    "DER with more": (f"{DER}00\n", 1),
+    "not hexadecimal": (f"{ED}\n\n{'g' * 128}\n", 3),
+    "a word": ("other\n", 1),
+    "a remark without its mark": (f"{ED}\nlost laptops: {ED}\n", 2),
+    "a byte order mark": (f"\ufeff{ED}\n", 1),
+    "a NUL": (f"{ED}\n\0\n", 2),
+    "a line of 5,000": (f"{ED}\n#{'x' * 5000}\n", 2),
+    "a line of 100,000": (f"{ED}\n#{'x' * 100_000}\n{ED}\n", 2),
+    "far away": (f"{ED}\n" * 3000 + "x\n" + f"{ED}\n" * 3000, 3001),
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("case", GOOD_LISTS)
+def test_S11_lists_that_are_good(driver: Driver, root: KeyPair, token: Biscuit, case: str) -> None:
+    """A remark or a blank line in the list keeps every biscuit user out."""
+    driver.revoked.write_text(GOOD_LISTS[case])
+    assert driver.login("dann1", root.public_key, token).code == 0
+    assert set(revocation.read(driver.revoked)) <= {ED, DER}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("case", BAD_LISTS)
+def test_S11_a_line_that_is_no_id_is_named(driver: Driver, root: KeyPair, token: Biscuit, case: str) -> None:
+    """An id that was wrapped or cut revokes nothing, and its token still opens."""
+    text, line = BAD_LISTS[case]
+    driver.revoked.write_text(text)
+    answer = driver.login("dann1", root.public_key, token)
+    assert (answer.code, answer.stdout) == (1, "")
+    assert answer.stderr == (
+        f"biscuit: refused: revocation list: {driver.revoked}:{line} is not a revocation id: nobody is let in\n"
+    )
+    with pytest.raises(ListUnusable, match=f":{line} is not a revocation id"):
+        revocation.read(driver.revoked)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_S11_a_list_in_another_encoding(driver: Driver, root: KeyPair, token: Biscuit, encoding: str) -> None:
+    """An editor that saves UTF-16 lets every revoked token in again, and the check counts them."""
+    driver.revoked.write_bytes(f"{token.revocation_ids[0]}\n{ED}\n".encode(encoding))
+    answer = driver.login("dann1", root.public_key, token)
+    assert answer.code == 1
+    assert f"{driver.revoked}:1 is not a revocation id" in answer.stderr
+    with pytest.raises(ListUnusable, match=":1 is not a revocation id"):
+        revocation.read(driver.revoked)
+
+
+@given(
+    st.text("0123456789abcdef", min_size=14, max_size=150) | st.binary(min_size=7, max_size=80).map(bytes.hex)
+)
+def test_S11_driver_and_commands_agree_on_what_an_id_is(rules: ModuleType, word: str) -> None:
+    """A line that the command adds makes the driver refuse everybody, or the reverse."""
+    for spelled in (word, "30" + word, "3044" + "0220" + word[:64].ljust(64, "1") + "0220" + "2" * 64):
+        assert rules.is_identifier(spelled.encode()) == revocation._is_identifier(spelled)
+
+
 def _field(number: int, body: bytes) -> bytes:
     size, length = len(body), b""
     while size > 127:
@@ -86,7 +170,7 @@ def _with_other_signature(token: Biscuit, other: bytes) -> bytes:
     return _field(2, authority) + data[authority_end:]
 
 
-def test_the_library_takes_both_forms_of_an_ecdsa_signature(rules: ModuleType) -> None:
+def test_S13_the_library_takes_both_forms_of_an_ecdsa_signature(rules: ModuleType) -> None:
     """The reason for the test below is gone: the library refuses one of the two forms."""
     for number in range(1, 12):
         pair = KeyPair.from_private_key(PrivateKey(f"secp256r1-private/{number:064x}"))
@@ -104,7 +188,7 @@ def test_the_library_takes_both_forms_of_an_ecdsa_signature(rules: ModuleType) -
 
 
 @pytest.mark.process
-def test_the_other_form_of_a_revoked_signature(driver: Driver, rules: ModuleType) -> None:
+def test_S13_the_other_form_of_a_revoked_signature(driver: Driver, rules: ModuleType) -> None:
     """Whoever holds a revoked token of a secp256r1 key computes one that is not in the list."""
     pair = KeyPair.from_private_key(PrivateKey("secp256r1-private/" + "17" * 32))
     token = BiscuitBuilder('user("dann1")').build(pair.private_key)
@@ -114,3 +198,57 @@ def test_the_other_form_of_a_revoked_signature(driver: Driver, rules: ModuleType
     driver.revoked.write_text(f"{token.revocation_ids[0]}\n")
     assert driver.login("dann1", pair.public_key, token).code == 1
     assert driver.login("dann1", pair.public_key, forged).stderr.startswith("biscuit: refused: revoked")
+    with pytest.raises(policy.Refused, match="revoked: block 0"):
+        policy.check(forged, "dann1", [token.revocation_ids[0]])
+
+
+def test_S13_no_other_encoding_of_a_signature_is_taken(rules: ModuleType) -> None:
+    """A revoked token opens again in an encoding that is not in the list."""
+    pair = KeyPair.from_private_key(PrivateKey("secp256r1-private/" + "17" * 32))
+    token = BiscuitBuilder('user("dann1")').build(pair.private_key)
+    signature = bytes.fromhex(token.revocation_ids[0])
+    after_r = 4 + signature[3]
+    r, s = (int.from_bytes(part, "big") for part in (signature[4:after_r], signature[after_r + 2 :]))
+    other = (r.to_bytes(33, "big").lstrip(b"\0"), s.to_bytes(33, "big").lstrip(b"\0"))
+    for changed in (
+        _der(b"\0\0" + other[0], _signed(s)),
+        _der(_signed(r), b"\0\0" + other[1]),
+        _der(_signed(r + ORDER), _signed(s)),
+        _der(_signed(r), _signed(s + ORDER)),
+        signature + b"\0",
+        b"\x30\x81" + signature[1:],
+        r.to_bytes(32, "big") + s.to_bytes(32, "big"),
+    ):
+        with pytest.raises(BiscuitValidationError):
+            Biscuit.from_bytes(_with_other_signature(token, changed), pair.public_key)
+    assert _der(_signed(r), _signed(s)) == signature
+    small = 2**252 + 27742317777372353535851937790883648493
+    pair = KeyPair()
+    token = BiscuitBuilder('user("dann1")').build(pair.private_key)
+    signature = bytes.fromhex(token.revocation_ids[0])
+    more = (int.from_bytes(signature[32:], "little") + small).to_bytes(32, "little")
+    for changed in (signature[:32] + more, signature + b"\0"):
+        with pytest.raises(BiscuitValidationError):
+            Biscuit.from_bytes(_with_other_signature(token, changed), pair.public_key)
+
+
+def _signed(number: int) -> bytes:
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
+
+
+def _der(r: bytes, s: bytes) -> bytes:
+    body = bytes((2, len(r))) + r + bytes((2, len(s))) + s
+    return bytes((0x30, len(body))) + body
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("block", [0, 1])
+def test_S13_a_revoked_block_of_a_third_party(driver: Driver, root: KeyPair, block: int) -> None:
+    """A token that a third party narrowed cannot be revoked by its own block, or at all."""
+    signer = KeyPair.from_private_key(PrivateKey("secp256r1-private/" + "18" * 32))
+    token = BiscuitBuilder('user("dann1")').build(root.private_key)
+    added = token.third_party_request().create_block(signer.private_key, BlockBuilder("check if true"))
+    token = token.append_third_party(signer.public_key, added)
+    assert driver.login("dann1", root.public_key, token).code == 0
+    driver.revoked.write_text(f"{token.revocation_ids[block]}\n")
+    assert f"revoked: block {block} " in driver.login("dann1", root.public_key, token).stderr
