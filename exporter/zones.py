@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,13 +15,14 @@ from exporter.collected import Collected, plain, whole
 from exporter.documents import whole_document
 from onext.oned import stream
 from onext.oned.elements import children, section, text
-from onext.oned.errors import Malformed, OnedError
+from onext.oned.errors import Malformed, OnedError, Unauthorised
 
 LEADER, FOLLOWER = 3, 2  # STATE of one.zone.raftstatus
 _MOST = 64  # servers
 _PATIENCE = 2.0  # seconds for one server's answer
 _SILENT = 30.0  # seconds for which a server that did not answer is not asked again
 _LARGEST = 1 << 16  # bytes of an answer
+_log = logging.getLogger("onext.exporter")
 
 
 class Server(NamedTuple):
@@ -41,6 +43,7 @@ class Zones:
         self._clock = clock
         self._silent: dict[str, float] = {}  # endpoint -> when it may be asked again
         self._lock = threading.Lock()
+        self._reported = False
         self.name = ""  # of the zone that we ask, empty while it is not known
 
     def collect(self) -> Collected:
@@ -58,9 +61,13 @@ class Zones:
         return found
 
     def _servers(self, found: Collected, servers: Sequence[Server]) -> None:
-        endpoints = [*(server.endpoint for server in servers), self._source.endpoint]
+        try:
+            own = _ask(self._source, _PATIENCE)
+        except Unauthorised as error:  # then others would refuse as well, and look as if they had failed
+            self._report(str(error))
+            return
         with ThreadPoolExecutor(8, "zone") as pool:
-            *states, own = pool.map(self._state, endpoints)
+            states = list(pool.map(self._state, [server.endpoint for server in servers]))
         add = found.samples.add
         for server, state in zip(servers, states, strict=True):
             if state is not None:
@@ -75,12 +82,20 @@ class Zones:
         add("opennebula_ha_members", len(servers), one_server_fqdn=self._fqdn)
         add("opennebula_ha_error_members", wrong, one_server_fqdn=self._fqdn)
 
+    def _report(self, reason: str) -> None:
+        if not self._reported:
+            _log.warning("servers of HA groups are left out: this needs ADMIN of zones: %s", reason)
+        self._reported = True
+
     def _state(self, endpoint: str) -> int | None:
         """Return a server's state in its HA group, None when it does not answer."""
         with self._lock:
             if self._clock() < self._silent.get(endpoint, 0.0):
                 return None
-        state = _ask(replace(self._source, endpoint=endpoint), _PATIENCE)
+        try:
+            state = _ask(replace(self._source, endpoint=endpoint), _PATIENCE)
+        except Unauthorised:
+            state = None
         with self._lock:
             self._silent.pop(endpoint, None)
             if state is None and len(self._silent) < _MOST:
@@ -89,10 +104,13 @@ class Zones:
 
 
 def _ask(source: stream.Source, patience: float) -> int | None:
+    """Return a server's state, None when it does not answer; raise Unauthorised."""
     one = replace(source, connect_timeout=patience, read_timeout=patience, deadline=patience)
     try:
         document = whole_document(stream.document(one, "zone.raftstatus"), _LARGEST)
         return whole(plain(section(document, b"STATE")[0]))
+    except Unauthorised:
+        raise
     except (OnedError, ValueError):  # ValueError: an endpoint that is no address
         return None
 

@@ -43,6 +43,10 @@ NAMED = "* on (instance, one_host_id) group_left (name) opennebula_host_info"
 VM_NAMED = "* on (instance, one_vm_id) group_left (name) opennebula_vm_info"
 
 
+# Who owns a VM; a name may belong to several VMs, hence by id.
+OWNED = "* on (instance, one_vm_id) group_left (user, group) opennebula_vm_info"
+
+
 def hosts(metric: str) -> str:
     """Return a metric of hosts, each host once."""
     return f"max by (one_host_id) (opennebula_host_{metric})"
@@ -60,6 +64,11 @@ FLEET = Dashboard(
         Panel("OpenNebula answers", "opennebula_up", type="stat"),
         Panel("Hosts by state", f"count_values by () ('state', {hosts('state')})", legend="state {{state}}"),
         Panel("VMs by state", f"count_values by () ('state', {vms('state')})", legend="state {{state}}"),
+        Panel(
+            "VMs by owner",
+            "count by (user, group) (max by (one_vm_id, user, group) (opennebula_vm_info))",
+            legend="{{user}} ({{group}})",
+        ),
         Panel("Hosts off", f"count({hosts('state')} == 8) or vector(0)", type="stat"),
         Panel("CPU given to VMs", f"sum({hosts('cpu_usage_ratio')}) / 100", legend="cores given"),
         Panel("CPU there is", f"sum({hosts('cpu_maximum_ratio')}) / 100", legend="cores"),
@@ -69,6 +78,18 @@ FLEET = Dashboard(
         Panel(
             "Datastores used", "opennebula_datastore_used_bytes", "bytes", "datastore {{one_datastore_id}}"
         ),
+        Panel(
+            "Least free leases of a network",
+            "min by (vnet_name, ar_id) (opennebula_vnet_free_lease_ratio)",
+            "percentunit",
+            "{{vnet_name}} range {{ar_id}}",
+        ),
+        Panel(
+            "Services by state",
+            "count_values by () ('state', max by (one_service_id) (opennebula_service_state))",
+            legend="state {{state}}",
+        ),
+        Panel("Zones", "max by (zone_name) (opennebula_zone_state)", legend="{{zone_name}}"),
         Panel("Time of a scrape", "opennebula_scrape_duration_seconds", "s", "{{collector}}"),
         Panel(
             "Errors of the exporter", "increase(opennebula_scrape_errors_total[5m])", "short", "{{collector}}"
@@ -92,6 +113,12 @@ HOSTS = Dashboard(
             'opennebula_host_mem_usage_bytes{one_host_id=~"$host"} / (opennebula_host_mem_maximum_bytes > 0)',
             "percentunit",
             "{{one_host_id}}",
+        ),
+        Panel(
+            "VMs on hosts by owner",
+            "count by (user, group) (max by (one_vm_id, user, group)"
+            f" ((opennebula_vm_host_id >= 0) {OWNED}))",
+            legend="{{user}} ({{group}})",
         ),
         Panel("Power", f'opennebula_host_power_watts{{one_host_id=~"$host"}} {NAMED}', "watt", "{{name}}"),
         Panel(
@@ -147,10 +174,58 @@ TARGETS = Dashboard(
         Panel("Targets given", "onext_targets", legend="{{file}}"),
         Panel("Targets of VMs refused", "onext_targets_refused", type="stat"),
         Panel("Samples of VMs", 'scrape_samples_scraped{job="opennebula_vms"}', legend="VM {{one_vm_id}}"),
+        Panel(
+            "Samples by owner",
+            'sum by (user, group) (scrape_samples_scraped{job="opennebula_vms"} * on (one_vm_id)'
+            " group_left (user, group) max by (one_vm_id, user, group) (opennebula_vm_info))",
+            legend="{{user}} ({{group}})",
+        ),
         Panel("Age of the parts' figures", "opennebula_part_metrics_age_seconds", "s", "{{part}}"),
     ),
 )
-ALL = (FLEET, HOSTS, POWER, TARGETS)
+OWNERS = Dashboard(
+    "onext-owners",
+    "onext / Owners and quotas",
+    (
+        Panel(
+            "CPU by owner",
+            f"sum by (user, group) (max by (one_vm_id, user, group) (opennebula_vm_cpu_ratio {OWNED}))",
+            legend="{{user}} ({{group}})",
+        ),
+        Panel(
+            "Memory by owner",
+            f"sum by (user, group) (max by (one_vm_id, user, group) (opennebula_vm_mem_total_bytes {OWNED}))",
+            "bytes",
+            "{{user}} ({{group}})",
+        ),
+        Panel(
+            "Disks by owner",
+            "sum by (user, group) (max by (one_vm_id, disk_id, user, group)"
+            f" (opennebula_vm_disk_size_bytes {OWNED}))",
+            "bytes",
+            "{{user}} ({{group}})",
+        ),
+        Panel(
+            "Quotas used, of what is allowed",
+            "max by (kind, name, resource, object) (opennebula_quota_used / (opennebula_quota_limit > 0))",
+            "percentunit",
+            "{{kind}} {{name}}: {{resource}} {{object}}",
+        ),
+        Panel(
+            "Services",
+            "max by (one_service_id, name, user) (opennebula_service_state"
+            " * on (instance, one_service_id) group_left (name, user) opennebula_service_info)",
+            legend="{{name}} ({{user}})",
+        ),
+        Panel(
+            "Backup jobs overdue",
+            "max by (one_backupjob_name) (opennebula_backupjob_overdue_seconds)",
+            "s",
+            "{{one_backupjob_name}}",
+        ),
+    ),
+)
+ALL = (FLEET, HOSTS, POWER, TARGETS, OWNERS)
 
 
 def render(dashboard: Dashboard) -> str:

@@ -15,7 +15,8 @@ def samples(hosts: Mapping[int, Host], vm_hosts: Mapping[int, int]) -> Samples:
         for source in host.tried:
             up = host.reading is not None and host.reading.source == source
             found.add("opennebula_power_source_up", int(up), one_host_id=number, source=source)
-        for source, count in host.implausible.items():
+        for source in {**host.tried, **host.implausible}:  # from 0 on, so that an increase is seen
+            count = host.implausible[source]
             found.add("opennebula_power_implausible_total", count, one_host_id=number, source=source)
         if (reading := host.reading) is None:
             continue

@@ -26,10 +26,12 @@ from exporter.collection import Collection
 from exporter.power.rounds import Rounds
 from onext.oned import stream
 from onext.settings.exporter import Exporter, Power
+from tests.exporter import made_up
 from tests.exporter.answers import Answers, compact
 from tests.exporter.monitoring import exporter, pages
 
 VMS, HOSTS, REPEATS = 10_000, 1_250, 5
+NETWORKS, USERS, SERVICES, JOBS = 200, 1_000, 300, 20
 RECORDINGS = Path(__file__).parents[1] / "fixtures/opennebula-7.0.2"
 SCAPHANDRE = "scaph_host_power_microwatts 48710291\n" + "".join(
     f'scaph_process_power_consumption_microwatts{{exe="qemu-kvm-one",cmdline="-nameguest=one-{n},x"}} 125986\n'
@@ -54,8 +56,21 @@ def many(file: str, tag: str, number: int, smallest: int) -> bytes:
 
 def oned(ready: multiprocessing.Queue[int]) -> None:
     """Serve the answers from memory, in a process of its own."""
+    network = compact((RECORDINGS / "vnetpool.xml").read_bytes())
+    user = re.findall("<USER><ID>2<.*?</USER>\\s*<QUOTAS>.*?</QUOTAS>", made_up.USERS, re.DOTALL)[0]
+    users = "".join(user.replace("<ID>2<", f"<ID>{n}<") for n in range(2, USERS))
+    body = {"state": 2, "roles": [{"name": f"role-{n}", "nodes": list(range(20))} for n in range(20)]}
+    services = "".join(made_up.service(n, body) for n in range(SERVICES))
+    jobs = "".join(made_up.job().replace("<ID>3<", f"<ID>{n}<", 1) for n in range(JOBS))
     answers = Answers(
         {
+            "vnpool.info": b"<VNET_POOL>%b</VNET_POOL>"
+            % (network[len(b"<VNET_POOL>") : -len(b"</VNET_POOL>")] * NETWORKS),
+            "userpool.info": f"<USER_POOL>{users}</USER_POOL>".encode(),
+            "grouppool.info": made_up.GROUPS.replace("\n", "").encode(),
+            "documentpool.info": f"<DOCUMENT_POOL>{services}</DOCUMENT_POOL>".encode(),
+            "backupjobpool.info": f"<BACKUPJOB_POOL>{jobs}</BACKUPJOB_POOL>".encode(),
+            "system.version": b"7.4.0",
             "hostpool.info": many("hostpool.raw.xml", "HOST", HOSTS, 6000),
             "vmpool.infoextended": many("vmpool.infoextended.raw.xml", "VM", VMS, 4000),
             "datastorepool.info": compact((RECORDINGS / "datastorepool.xml").read_bytes()),
@@ -89,16 +104,23 @@ def child(serve: Callable[[multiprocessing.Queue[int]], None]) -> Iterator[int]:
     process.join()
 
 
-def floors(source: stream.Source) -> dict[str, Callable[[], object]]:
-    """Return the ways to read, unescape, parse and throw away all three pools."""
+def documents(source: stream.Source) -> Iterator[Iterator[bytes]]:
+    """Make the calls of a scrape."""
+    everything = (-2, -1, -1)
+    yield stream.document(source, "hostpool.info")
+    yield stream.document(source, "vmpool.infoextended", *stream.ALL_VMS)
+    for method in ("datastorepool", "zonepool", "userpool", "grouppool"):
+        yield stream.document(source, f"{method}.info")
+    for method in ("vnpool", "backupjobpool"):
+        yield stream.document(source, f"{method}.info", *everything)
+    yield stream.document(source, "documentpool.info", *everything, 100)
 
-    def chunks() -> Iterator[Iterator[bytes]]:
-        yield stream.document(source, "hostpool.info")
-        yield stream.document(source, "vmpool.infoextended", *stream.ALL_VMS)
-        yield stream.document(source, "datastorepool.info")
+
+def floors(source: stream.Source) -> dict[str, Callable[[], object]]:
+    """Return the ways to read, unescape, parse and throw away all pools."""
 
     def by_expat() -> None:
-        for document in chunks():
+        for document in documents(source):
             parser = expat.ParserCreate()
             for chunk in document:
                 parser.Parse(chunk, False)
@@ -111,7 +133,7 @@ def floors(source: stream.Source) -> dict[str, Callable[[], object]]:
         return found
 
     def by_lxml() -> None:
-        for document in chunks():
+        for document in documents(source):
             parser = etree.XMLParser(target=Nothing(), huge_tree=True)
             for chunk in document:
                 parser.feed(chunk)

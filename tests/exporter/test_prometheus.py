@@ -47,7 +47,7 @@ scrape_configs:
 - job_name: node_exporter
   static_configs: [{{targets: ['127.0.0.1:{port}'], labels: {{one_host_id: '0'}}}}]
 - job_name: opennebula_vms
-  static_configs: [{{targets: ['127.0.0.2:{port}', '127.0.0.3:1'], labels: {{one_vm_id: '42'}}}}]
+  static_configs: [{{targets: ['127.0.0.2:{port}', '127.0.0.3:1'], labels: {{one_vm_id: '2'}}}}]
 """
 
 
@@ -71,13 +71,17 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     enable_socket()
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
     folder = tmp_path_factory.mktemp("monitored")
-    documents = recorded(ROOT / "tests/fixtures/opennebula-7.0.2")
+    documents = recorded(ROOT / "tests/fixtures/opennebula-7.4.0")
+    documents["zone.raftstatus"] = b"<RAFT><STATE>3</STATE></RAFT>"
     documents["hostpool.info"] = on_loopback(documents["hostpool.info"] or b"")
     parts = [
         metrics.Family("onext_targets", "gauge", "x", [({"file": "vms"}, 3.0)]),
         metrics.Family("onext_targets_refused", "gauge", "x", [({}, 1.0)]),
     ]
     metrics.write(folder / "exporter/metrics", "prometheus", parts)
+    backup = [({"one_vm_id": "2", "one_vm_name": "db-0"}, 0.0)]
+    status = metrics.Family("opennebula_vm_backup_last_status", "gauge", "x", backup)
+    metrics.write(folder / "exporter/metrics", "backups", [status])
     cluster = Cluster(100, "alpha", (), ())
     looked_at = (cluster, Policy(), decide(cluster, Policy(), 0.0, Memory()), 0.0)
     metrics.write(folder / "exporter/metrics", "power", cluster_metrics.families([looked_at], {}))
@@ -88,6 +92,10 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         return HOST.format(energy=int((time.time() - began) * 48e6), guests=guests)
 
     with serve(documents) as oned, pages(page) as port:
+        server = f"<SERVER><ID>0</ID><NAME>fe</NAME><ENDPOINT>{oned.endpoint}</ENDPOINT></SERVER>"
+        oned.documents["zonepool.info"] = (documents["zonepool.info"] or b"").replace(
+            b"<SERVER_POOL/>", f"<SERVER_POOL>{server}</SERVER_POOL>".encode()
+        )
         settings = f"exporter: {{power: {{scaphandre_port: {port}, interval: 3}}}}\n"
         with exporter(oned.endpoint, folder / "exporter", settings) as listen:
             configuration = CONFIGURATION.format(rules=RULES, exporter=listen, port=port)
@@ -117,7 +125,7 @@ def test_sums_take_each_object_once(monitored: Prometheus) -> None:
         return sum(int(float(found["value"][1])) for found in monitored.query(query))
 
     # A scrape that a busy machine missed is half of a moment's truth.
-    until(lambda: total(panels["Hosts by state"]) == 9, "nine hosts")
+    until(lambda: total(panels["Hosts by state"]) == 11, "eleven hosts")
     memory, twice = panels["Memory there is"], "sum(opennebula_host_mem_maximum_bytes)"
     until(lambda: 2 * total(memory) == total(twice) > 0, "each host's memory once")
 
@@ -168,8 +176,8 @@ def test_power_reaches_prometheus(monitored: Prometheus) -> None:
     assert found["value"][1] == "2"
     # Neither the host that is off, nor the one in error; on a busy machine one may miss a round.
     each = "max by (one_host_id) (opennebula_power_source_up)"
-    until(lambda: len(monitored.query(f"{each} == 1")) == 7, "the power of seven hosts")
-    assert len(monitored.query(each)) == 7
+    until(lambda: len(monitored.query(f"{each} == 1")) == 8, "the power of eight hosts")
+    assert len(monitored.query(each)) == 8
     assert not monitored.query('opennebula_host_power_watts{one_host_id="7"}')
 
 
