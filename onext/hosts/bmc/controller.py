@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from onext.hosts.bmc import client, ssh_shutdown
@@ -51,9 +52,9 @@ class Controller:
         elif self._ask("power")["power"] == "on":
             ssh_shutdown.order(self._entry, self._timeout, self._ssh_config)
 
-    def hard_off(self) -> None:
-        """Cut the power."""
-        self._ask("hard")
+    def hard_off(self, not_after: float = inf) -> None:
+        """Cut the power; the child checks `not_after` at the last moment."""
+        self._ask("hard", not_after)
 
     def identity(self) -> Identity:
         """Return which machine the BMC reports to belong to."""
@@ -65,9 +66,10 @@ class Controller:
         watts: float | None = self._ask("watts")["watts"]
         return watts
 
-    def _ask(self, wish: Wish) -> client.Answer:
+    def _ask(self, wish: Wish, not_after: float = inf) -> client.Answer:
         self._unchanged()
-        answer = client.ask([job(self._host, self._entry, wish)], self._timeout)[self._host]
+        work = replace(job(self._host, self._entry, wish), not_after=not_after)
+        answer = client.ask([work], self._timeout)[self._host]
         if failed := client.failure(answer):
             raise failed
         return answer

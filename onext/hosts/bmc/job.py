@@ -5,12 +5,13 @@ Runs in the child and in its parent; the standard library only.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from onext.hosts.bmc import identity
-from onext.hosts.bmc.errors import BmcError, MissingPrivilege
+from onext.hosts.bmc.errors import BmcError, MissingPrivilege, TimedOut
 from onext.hosts.bmc.identity import Reported
 from onext.hosts.bmc.watts import HIGHEST, HIGHEST_OFF, LOWEST, Bounds, Draw
 
@@ -24,7 +25,8 @@ _MOST_IMPLAUSIBLE = 6
 class Job:
     """One session: with whom, as whom, what for, and how the machine is recognised. Never printed.
 
-    `ends` is the time of CLOCK_MONOTONIC after which nothing is ordered any more.
+    `ends` is the time of CLOCK_MONOTONIC at which the session ends. An order is not sent after `not_after` of
+    CLOCK_BOOTTIME: a front-end that was paused acts late, when another one may lead.
     """
 
     id: int
@@ -46,6 +48,7 @@ class Job:
     agent: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     ends: float = float("inf")
+    not_after: float = float("inf")
 
     def __repr__(self) -> str:
         return f"Job({self.id}, {self.wish}, {self.kind}, {self.address})"
@@ -91,6 +94,8 @@ def fulfil(job: Job, session: Session) -> dict[str, object]:
     if job.wish == "watts":
         return {"power": power, **_drawn(session, power)}
     if job.wish != "power" and power != _AFTER[job.wish]:
+        if time.clock_gettime(time.CLOCK_BOOTTIME) > job.not_after:
+            raise TimedOut("the intent for this order has ended: nothing was ordered")
         session.order(job.wish)
     return {"power": power}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Protocol
 
 from onext.hosts.bmc.errors import BmcError
@@ -66,8 +67,8 @@ class Bmc(Protocol):
     def soft_off(self) -> None:
         """Order a shutdown by the operating system."""
 
-    def hard_off(self) -> None:
-        """Cut the power."""
+    def hard_off(self, not_after: float = inf) -> None:
+        """Cut the power, unless CLOCK_BOOTTIME has passed `not_after` when the BMC would be told."""
 
     def identity(self) -> Identity:
         """Return who the BMC says that it belongs to, the same machine that bmc.yaml names."""

@@ -15,6 +15,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
 from onext import process, ssh
@@ -74,7 +75,7 @@ class SuspendedHost:
             time.sleep(1.0)
         raise Refused("it took the order to sleep, and still answers")
 
-    def hard_off(self) -> None:
+    def hard_off(self, not_after: float = inf) -> None:  # noqa: ARG002 - every Bmc has it
         """Refuse: without a BMC its power cannot be cut."""
         raise Refused("it has no BMC: its power cannot be cut")
 
