@@ -1,4 +1,4 @@
-"""The one door for subprocesses: argument lists, a time-out, bounded output, an error that tells all."""
+"""The one module that runs subprocesses: argument lists, one deadline, bounded output, a complete error."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ def run(
 ) -> Completed:
     """Run `argv` for at most `timeout` seconds and return what it printed.
 
-    The command gets a session of its own, so that a time-out ends its children too. More than
+    The command gets a session of its own, so that a timeout ends its children too. More than
     `max_output` bytes on either stream end it. Raises CommandError; a non-zero exit only with `check`.
     """
+    deadline = time.monotonic() + timeout
     try:
         process = subprocess.Popen(
             argv,
@@ -60,14 +61,15 @@ def run(
             env=env,
             start_new_session=True,
         )
-    except OSError as error:
-        raise CommandError(argv, f"cannot be started: {error.strerror}", None, b"") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in an argument
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CommandError(argv, f"cannot be started: {reason}", None, b"") from error
     with process:
         try:
-            stdout, stderr = _Pipes(process, input, max_output).exchange(timeout)
-            process.wait(timeout)
+            stdout, stderr = _Pipes(process, input, max_output).exchange(deadline)
+            process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise CommandError(argv, f"no end after {timeout:g} s", None, b"") from None
+            raise CommandError(argv, f"still running after {timeout:g} s", None, b"") from None
         except OverflowError:
             raise CommandError(argv, f"more than {max_output} bytes of output", None, b"") from None
         finally:
@@ -100,14 +102,17 @@ class _Pipes:
             os.set_blocking(process.stdin.fileno(), False)
             self._selector.register(process.stdin, selectors.EVENT_WRITE)
 
-    def exchange(self, timeout: float) -> tuple[bytes, bytes]:
-        """Feed and read until both outputs end; raise TimeoutExpired or OverflowError."""
-        deadline = time.monotonic() + timeout
+    def exchange(self, deadline: float) -> tuple[bytes, bytes]:
+        """Feed and read until both outputs end or the deadline (monotonic) passes.
+
+        Raises TimeoutExpired or OverflowError.
+        """
         with self._selector:
             while self._selector.get_map():
-                events = self._selector.select(max(0.0, deadline - time.monotonic()))
+                left = deadline - time.monotonic()
+                events = self._selector.select(left) if left > 0 else []
                 if not events:
-                    raise subprocess.TimeoutExpired(self._argv, timeout)
+                    raise subprocess.TimeoutExpired(self._argv, 0)
                 for key, _ in events:
                     self._move(key.fileobj)  # type: ignore[arg-type]  # only files are registered
         stdout, stderr = self._read.values()

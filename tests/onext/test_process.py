@@ -1,9 +1,11 @@
 """The door for subprocesses."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,14 +41,14 @@ def test_a_failure_tells_command_code_and_output() -> None:
 def test_a_hanging_command_is_ended_with_its_children() -> None:
     """Ssh that hangs must not pile up."""
     began = time.monotonic()
-    with pytest.raises(CommandError, match="no end after"):
+    with pytest.raises(CommandError, match="still running after"):
         run(["sh", "-c", "sleep 77 & sleep 77"], timeout=0.3)
     assert time.monotonic() - began < 30
 
 
 def test_children_that_outlive_a_command_are_ended_too(tmp_path: Path) -> None:
     """What a dead command left behind holds our pipes, and would stay for ever."""
-    with pytest.raises(CommandError, match="no end after"):
+    with pytest.raises(CommandError, match="still running after"):
         run(["sh", "-c", 'sleep 77 & echo $! > "$0"', str(tmp_path / "pid")], timeout=3)
     child = Path("/proc", (tmp_path / "pid").read_text().strip())
 
@@ -74,3 +76,24 @@ def test_a_missing_command_is_a_command_error() -> None:
 def test_a_command_that_closes_its_input_is_no_failure() -> None:
     """Commands may read less than they are offered."""
     assert run(["true"], timeout=PATIENCE, input=b"x" * 1_000_000).exit_code == 0
+
+
+def test_C4_one_deadline_holds_for_output_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that closes its output and goes on lasted up to twice as long as it was given."""
+    left: list[float] = []
+    wait = subprocess.Popen.wait
+
+    def noting(process: Any, timeout: float | None = None) -> int:
+        left.append(-1.0 if timeout is None else timeout)
+        return int(wait(process, timeout))
+
+    monkeypatch.setattr(subprocess.Popen, "wait", noting)
+    with pytest.raises(CommandError, match=r"still running after 3 s"):
+        run(["sh", "-c", "sleep 1; exec 1>&- 2>&-; sleep 77"], timeout=3)
+    assert 0 <= left[0] <= 2
+
+
+def test_an_argument_that_no_process_can_have_is_a_command_error() -> None:
+    """A zero byte in a name raised ValueError past everyone who handles failed commands."""
+    with pytest.raises(CommandError, match="cannot be started"):
+        run(["echo", "a\0b"], timeout=PATIENCE)

@@ -56,7 +56,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
         seen.append((name, list(words)))
         code, out, err = ANSWERS.get((name, words[2]), ANSWERS.get(("*", words[2]), (0, {}, "")))
         if code < 0:
-            raise process.CommandError(["ssh"], "no end after 30 s", None, b"")
+            raise process.CommandError(["ssh"], "still running after 30 s", None, b"")
         return process.Completed(("ssh",), code, json.dumps(out).encode(), err.encode())
 
     monkeypatch.setattr(ssh, "run", run)

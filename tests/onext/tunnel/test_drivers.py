@@ -76,7 +76,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     def run(name: str, words: Sequence[str], **_: object) -> process.Completed:
         answer = answers[name]
         if answer == "":
-            raise process.CommandError(["ssh"], "no end after 15 s", None, b"")
+            raise process.CommandError(["ssh"], "still running after 15 s", None, b"")
         if answer is None:
             return process.Completed(("ssh",), 127, b"", b"sh: 0: cannot open run: No such file")
         return process.Completed(("ssh",), 0, json.dumps({"driver": answer, "missing": []}).encode(), b"")
