@@ -170,7 +170,9 @@ class Effects:
         self._record(host, "order", ["power off, hard"])
         self.fenced(host)
         try:
-            self.config.bmc(host, timeout=timeout, ssh_config=settings.geolocation.ssh_config).hard_off()
+            self.config.bmc(host, timeout=timeout, ssh_config=settings.geolocation.ssh_config).hard_off(
+                not_after=deadline
+            )
         except BmcError as error:
             self._record(host, "order failed", [str(error)])
             _log.warning("host %d: its BMC did not accept the order: %s", host, error)  # its state decides

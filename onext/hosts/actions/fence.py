@@ -41,19 +41,21 @@ def fence(actuator: Actuator, host: int, within: float, pause: Callable[[float],
     if actuator.world.monotonic() - began > actuator.limits.lease / 2:
         raise NotFenced("it took too long since the intent was written")
     actuator.raise_if_stopped()
-    if wrong := actuator.world.switch_bmc(host, "off-hard"):
-        raise NotFenced(f"{sight.name}: its BMC did not take it: {wrong}")
-    return _confirm(actuator, sight, began + within, pause)
+    refused = actuator.world.switch_bmc(host, "off-hard")  # where it was off already, too: the state decides
+    return _confirm(actuator, sight, began + within, refused, pause)
 
 
-def _confirm(actuator: Actuator, sight: Sight, ends: float, pause: Callable[[float], None]) -> str:
+def _confirm(
+    actuator: Actuator, sight: Sight, ends: float, refused: str, pause: Callable[[float], None]
+) -> str:
     agreeing, said = 0, ""
     while agreeing < 2:
         answer = actuator.world.ask_bmc(sight.id)
         agreeing = agreeing + 1 if answer.state is Bmc.OFF else 0
         said = answer.error or answer.state.value
         if agreeing < 2 and actuator.world.monotonic() > ends:
-            raise NotFenced(f"{sight.name}: its BMC does not say that it is off: {said}")
+            order = f" (it refused the order: {refused})" if refused else ""
+            raise NotFenced(f"{sight.name}: its BMC does not report that it is off: {said}{order}")
         pause(EVERY)
     if actuator.world.reachable(sight.id):
         raise NotFenced(f"{sight.name}: it answers, whatever its BMC says: is it this host's BMC?")

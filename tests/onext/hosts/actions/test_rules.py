@@ -225,10 +225,10 @@ def test_fence_needs_error_and_a_confirmed_off(scene: Scene) -> None:
     scene.machine().state = HostState.ERROR
     scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
     scene.machine().fault = "lying"
-    with pytest.raises(NotFenced, match="does not say that it is off"):
+    with pytest.raises(NotFenced, match="does not report that it is off"):
         fence(scene.actuator, 0, 30, scene.cloud.pass_time)
     scene.machine().fault = "other"
-    with pytest.raises(NotFenced, match="did not take it"):
+    with pytest.raises(NotFenced, match="it refused the order: it reports the UUID"):
         fence(scene.actuator, 0, 30, scene.cloud.pass_time)
     scene.machine().fault = ""
     scene.cloud.violations.clear()
