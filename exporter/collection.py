@@ -92,6 +92,7 @@ class Collection:
         """Collect everything once; never raises for what others do wrong."""
         begun, wall = self._clock(), time.time()
         scrape = _Draft()
+        self._pools.begin()
         hosts_on = self._pool(scrape, self._pools.hosts)
         gathered = Background(lambda: self._rounds.gather(hosts_on))
         vm_hosts = self._pool(scrape, self._pools.vms)

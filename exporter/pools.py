@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter import datastores, hosts, networks, oneflow, quotas, vms
 from exporter.backup_jobs import BackupJobs
@@ -31,7 +32,8 @@ class Pools:
     """The pools of one front-end; `required` decide whether OpenNebula counts as up."""
 
     def __init__(self, source: stream.Source, settings: Exporter, release: Release, fqdn: str) -> None:
-        self._source = source
+        self._whole = source
+        self._ends = float("inf")
         self._settings = settings
         self._release = release
         self.zones = Zones(source, fqdn)
@@ -49,6 +51,16 @@ class Pools:
             Pool("zones", ZONE, self.zones.collect),
             *(pool for name, pool in chosen.items() if name in settings.collect),
         ]
+
+    def begin(self) -> None:
+        """Begin a scrape: all its answers together have the settings' deadline."""
+        self._ends = time.monotonic() + self._settings.deadline
+
+    @property
+    def _source(self) -> stream.Source:
+        """The front-end, with the time that is left."""
+        left = max(0.1, self._ends - time.monotonic())
+        return replace(self._whole, deadline=min(self._whole.deadline, left))
 
     def _hosts(self) -> Collected:
         return hosts.read(stream.pool(self._source, "hostpool.info", tag="HOST"), self._settings.clusters)

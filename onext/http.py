@@ -9,8 +9,6 @@ followed or used: addresses come from settings and inventory alone.
 from __future__ import annotations
 
 import http.client
-import io
-import socket
 import ssl
 import sys
 import urllib.parse
@@ -18,16 +16,14 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 
-from onext.deadline import DeadlineReader
+from onext.deadline import DeadlineResponse
 
 _CHUNK = 1 << 16
-_LONGEST = 60.0  # seconds for an answer where there is no timeout
 _HOSTS = 2048  # whose connections are kept at most
 _ERROR_BODY = 1 << 16  # bytes of the body of an answer that is not 2xx
 _GZIP = 16 + zlib.MAX_WBITS  # zlib.decompressobj: a gzip header is expected
@@ -208,28 +204,12 @@ def _decoded(body: bytes, headers: Mapping[str, str], size: int) -> bytes:
     return bytes(decoded)
 
 
-class _Response(http.client.HTTPResponse):
-    """An answer whose every read, from the status line on, is within the deadline."""
-
-    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(sock, *arguments, **options)
-        self._stream = DeadlineReader(sock, sock.gettimeout() or _LONGEST)
-        self.fp.close()
-        self.fp: io.BufferedReader = io.BufferedReader(self._stream)
-
-    def begin(self) -> None:
-        """Read status and headers; raise HTTPException also when they end too early."""
-        super().begin()
-        if self._stream.ended:
-            raise http.client.HTTPException("the headers are truncated")
-
-
 class _Connection(HTTPConnection):
-    response_class = _Response
+    response_class = DeadlineResponse
 
 
 class _TlsConnection(HTTPSConnection):
-    response_class = _Response
+    response_class = DeadlineResponse
 
 
 class _Pool(urllib3.HTTPConnectionPool):

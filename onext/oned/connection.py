@@ -11,8 +11,10 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
+from onext.deadline import DeadlineResponse
 from onext.oned.errors import Malformed, TimedOut, Unreachable
 
 _CHUNK = 1 << 18
@@ -64,18 +66,20 @@ class Connection:
     def _exchange(self, body: bytes) -> Iterator[bytes]:
         self._http.connect()
         connected: socket.socket = self._http.sock
-        connected.settimeout(self._left())
+        connected.settimeout(min(self._left(), self._source.read_timeout))
         # oned keeps an idle connection open for 15 s of its 15 connections: end it.
         self._http.request("POST", self._path, body, {"Content-Type": "text/xml", "Connection": "close"})
+        self._http.response_class = partial(  # type: ignore[assignment]  # it is called as the class is
+            DeadlineResponse, seconds=self._left(), each=self._source.read_timeout
+        )
         answer = self._http.getresponse()
         if answer.status != http.HTTPStatus.OK:
             raise Malformed(f"{self._name} at {self._source.endpoint}: HTTP {answer.status} {answer.reason}")
-        while chunk := answer.read1(_CHUNK):  # one recv: a server that drips cannot outlast the deadline
+        while chunk := answer.read1(_CHUNK):
             yield chunk
-            connected.settimeout(self._left())
 
     def _left(self) -> float:
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        return min(left, self._source.read_timeout)
+        return left

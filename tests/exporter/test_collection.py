@@ -10,6 +10,8 @@ import pytest
 
 from exporter import part_metrics
 from exporter.collection import Collection
+from exporter.pools import Pools
+from exporter.releases import Release
 from exporter.zones import Zones
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
@@ -254,3 +256,20 @@ def test_labels_follow_the_release(oned: Answers, tmp_path: Path) -> None:
     oned.documents["system.version"] = b"rubbish"
     now[0] += 301
     assert old not in made().text.decode()
+
+
+def test_C7_all_answers_of_a_scrape_have_one_deadline(oned: Answers, tmp_path: Path) -> None:
+    """An oned that needs a minute for each pool must not keep a scrape for ten."""
+    made = Pools(
+        Source(oned.endpoint, "u:p", deadline=60.0),
+        Exporter(deadline=5),
+        Release(Source(oned.endpoint, "u:p")),
+        "fe",
+    )
+    made.begin()
+    first = made._source.deadline
+    assert first <= 5
+    made._ends -= 4
+    assert made._source.deadline <= first - 4
+    made._ends -= 100
+    assert 0 < made._source.deadline <= 0.1

@@ -156,6 +156,19 @@ def test_a_silent_server_times_out() -> None:
         list(document(Source(endpoint, "u:p", read_timeout=0.2), "hostpool.info"))
 
 
+def test_B6_dripping_headers_meet_the_deadline() -> None:
+    """A byte of a header now and then meets no timeout of a single read: a worker would wait for ever."""
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while True:  # until the client leaves: then sending fails
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    with server(drip) as endpoint, pytest.raises(TimedOut):
+        list(document(Source(endpoint, "u:p", deadline=0.5), "system.version"))
+
+
 def test_a_dripping_server_meets_the_deadline() -> None:
     """A byte now and then resets every read's time-out, but not the deadline."""
 
