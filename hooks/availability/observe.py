@@ -16,7 +16,7 @@ from onext.oned.objects import HostState, VmState
 PRIORITY, ACTION, READY = "ONEXT_HA_PRIORITY", "ONEXT_HA_ACTION", "ONEXT_HA_READY"
 RESTRICTED = (PRIORITY, ACTION, READY)  # set by administrators only, where oned.conf restricts them
 _LOCAL = ("ssh", "local", "fs_lvm_ssh")
-_NO_ACTION = 0
+_MONITOR_ACTION = 44  # HISTORY/ACTION (VMActions.h): monitoring, not a person, found the VM off
 _SERVICES = {"SERVICE_ID": "OneFlow", "ONEKS_CLUSTER_ID": "OneKS", "ONE_KS_ID": "OneKS"}
 
 
@@ -120,10 +120,10 @@ def on_shared_storage(vm: Vm, shared: frozenset[int]) -> bool:
 
 
 def parked_by(vm: Vm) -> str:
-    """Return who powered a VM off: the history names the action of a person, and none for monitoring."""
+    """Return who powered a VM off; only what the history surely ascribes to monitoring was not a person."""
     if vm.state != VmState.POWEROFF or vm.stay is None:
         return ""
-    return "monitoring" if vm.stay.action == _NO_ACTION else "person"
+    return "monitoring" if vm.stay.action == _MONITOR_ACTION else "person"
 
 
 def _service(vm: Vm) -> str:
