@@ -66,6 +66,8 @@ def send(settings: Power, cluster: str, event: Event) -> None:
             _post(hook, body(hook.kind, cluster, event))
         except (Undelivered, OSError) as error:
             _log.warning("webhook of %s: %s", hook.url_file, error)
+        except ValueError:  # not UTF-8, or no address: the reason would show a part of the secret
+            _log.warning("webhook of %s: the file holds no address", hook.url_file)
 
 
 def syslog_line(cluster: str, event: Event, when: dt.datetime) -> bytes:

@@ -15,6 +15,7 @@ from onext.hosts import notify
 from onext.hosts.actions.actuator import Event
 from onext.hosts.notify import VmEvent, address, body, send, syslog_line
 from onext.settings.power import Power, Syslog, Webhook
+from tests.misbehaving import MISBEHAVIOURS, servers
 
 EVENT = Event(3, 'node"]3\n<!everyone>', "quarantine", "it did not come\nwithin 600 s")
 WHEN = dt.datetime(2026, 11, 21, 4, 5, 6, 789_000, dt.timezone.utc)
@@ -120,3 +121,41 @@ def test_what_cannot_be_delivered_is_no_error(
     assert "webhook of" in caplog.text
     assert "hush" not in caplog.text
     assert "services" not in caplog.text
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("way", MISBEHAVIOURS)
+def test_B6_a_webhook_that_misbehaves_is_reported_and_the_next_one_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, receiver: int, way: str
+) -> None:
+    """An answer that broke off lost the event without a line in the log, and every webhook after it."""
+    monkeypatch.setattr(notify, "PAUSES", (0.0,))
+    monkeypatch.setattr(notify, "TIMEOUT", 0.7)
+    with servers() as serve:
+        addresses = [serve(MISBEHAVIOURS[way][0]), f"http://127.0.0.1:{receiver}/hook"]
+        send(Power(webhooks=tuple(webhooks(tmp_path, addresses))), "alpha", EVENT)
+    assert json.loads(Receiver.got[-1])["what"] == "quarantine"
+    assert f"webhook of {tmp_path}/url-0" in caplog.text
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("url", ["http://[::1", "nonsense", "", "http://x:port/", "\udcff"])
+def test_B6_an_address_that_is_none_hides_no_other_webhook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, receiver: int, url: str
+) -> None:
+    """A slip in one file must not keep the others from being told."""
+    monkeypatch.setattr(notify, "PAUSES", (0.0,))
+    send(
+        Power(webhooks=tuple(webhooks(tmp_path, [url, f"http://127.0.0.1:{receiver}/hook"]))), "alpha", EVENT
+    )
+    assert json.loads(Receiver.got[-1])["what"] == "quarantine"
+    assert f"webhook of {tmp_path}/url-0" in caplog.text
+
+
+def webhooks(folder: Path, addresses: list[str]) -> Iterator[Webhook]:
+    """Yield a webhook for each address, in a file of its own."""
+    for number, url in enumerate(addresses):
+        file = folder / f"url-{number}"
+        file.write_bytes(url.encode("utf-8", "surrogateescape"))
+        file.chmod(0o600)
+        yield Webhook(url_file=file)
