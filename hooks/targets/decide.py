@@ -61,7 +61,12 @@ def decide(inventory: Inventory, settings: Targets, reaches: Reaches) -> Decisio
     ]
     jobs = tuple(name for name, job in settings.jobs.items() if job.enabled)
     monitored = sorted((host for host in inventory.hosts if host.monitored), key=lambda host: host.id)
-    hosts = [_host(host, job, settings.jobs[job].port) for job in jobs for host in monitored]
+    hosts = [
+        _host(host, job, settings.jobs[job].port)
+        for job in jobs
+        for host in monitored
+        if not settings.jobs[job].answering or (host.name, settings.jobs[job].port) in inventory.answering
+    ]
     return Decision(
         (VMS, *map(hosts_job, jobs)),
         (*(one for one in outcomes if isinstance(one, Target)), *hosts),

@@ -68,6 +68,7 @@ class Inventory:
     leases: Leases = field(default_factory=lambda: Leases({}, {}))
     protected: frozenset[Address] = frozenset()  # of front-ends, hosts, BMCs
     unprotected: tuple[str, ...] = ()  # which of those have no known address
+    answering: frozenset[tuple[str, int]] = frozenset()  # hosts and ports that once answered
     unreadable: int = 0  # VMs, hosts and networks that were left out
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from hooks.targets import inventory, networks, protected_addresses
+from hooks.targets.answering import Answering
 from hooks.targets.inventory import Host, Inventory
 from hooks.targets.leases import Leases
 from hooks.targets.networks import ONEADMIN
@@ -15,7 +16,7 @@ from onext.cloud.snapshot import Cloud
 from onext.part import Context
 
 
-def look(context: Context, names: Names) -> Inventory:
+def look(context: Context, names: Names, exporters: Answering) -> Inventory:
     """Return what is; raise an OnedError, also when a pool is cut.
 
     Objects that could not be read are left out and counted; the snapshot's reader logs them.
@@ -24,11 +25,20 @@ def look(context: Context, names: Names) -> Inventory:
     hosts = tuple(inventory.hosts(cloud.hosts.values()))
     vms = tuple(inventory.vms(cloud.vms.values()))
     unreadable = sum(bool(one.problem) for pool in (cloud.hosts, cloud.vms) for one in pool.values())
+    answering = _answering(context, exporters, hosts)
     if not vms:  # nothing to guard
-        return Inventory(hosts=hosts, unreadable=unreadable)
+        return Inventory(hosts=hosts, answering=answering, unreadable=unreadable)
     known = _protected(context, cloud, names, hosts)
     unreadable += sum(bool(one.problem) for one in cloud.networks.values())
-    return Inventory(vms, hosts, _known.leases(cloud), known.addresses, known.unknown, unreadable)
+    leases = _known.leases(cloud)
+    return Inventory(vms, hosts, leases, known.addresses, known.unknown, answering, unreadable)
+
+
+def _answering(context: Context, exporters: Answering, hosts: Collection[Host]) -> frozenset[tuple[str, int]]:
+    """Return the exporters that only some hosts have; hosts that are off are not asked."""
+    jobs = context.settings.targets.jobs.values()
+    ports = {job.port for job in jobs if job.enabled and job.answering}
+    return exporters.of({host.name for host in hosts}, [host.name for host in hosts if host.monitored], ports)
 
 
 def _protected(context: Context, cloud: Cloud, names: Names, hosts: Collection[Host]) -> Protected:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hooks.targets import files, protected_addresses
+from hooks.targets import answering, files, protected_addresses
+from hooks.targets.answering import Answering
 from hooks.targets.decide import Decision, decide
 from hooks.targets.inventory import Inventory
 from hooks.targets.look import look
@@ -22,6 +23,7 @@ OVERDUE = 300.0  # seconds without a pass, of which one is due each minute
 _log = log.get(NAME)
 _new_lines = NewLines()
 _names: dict[Path, Names] = {}
+_exporters: dict[Path, Answering] = {}
 _routes = Routes()
 
 
@@ -32,8 +34,10 @@ def folder(context: Context) -> Path:
 
 def plan(context: Context) -> tuple[Inventory, Decision]:
     """Return what is and what should be scraped now; raise an OnedError."""
-    file = context.paths.state / protected_addresses.FILE
-    found = look(context, _names.setdefault(file, Names(file)))
+    state = context.paths.state
+    names = _names.setdefault(state, Names(state / protected_addresses.FILE))
+    exporters = _exporters.setdefault(state, Answering(state / answering.FILE))
+    found = look(context, names, exporters)
     return found, decide(found, context.settings.targets, _routes)
 
 

@@ -23,6 +23,7 @@ from onext.worker.inbox import Inbox, Taken
 from onext.worker.registry import installed
 
 PATIENCE = 3.0  # seconds for oned
+OVERDUE = 300.0  # seconds without a round of a part that has one each minute
 _SHOWN = 20
 
 
@@ -65,7 +66,9 @@ def status(context: Context, *, everything: bool, as_json: bool, wide: bool) -> 
     waiting = Waiting.find(context, last)
     oned = _oned(context, settings)
     stopped = sorted(file.name for file in context.paths.stopped.glob("*"))
-    results = sorted(last.items(), key=lambda item: (item[1].ok, -item[1].at))
+    results = sorted(
+        last.items(), key=lambda item: (item[1].ok and not _overdue(*item, stopped), -item[1].at)
+    )
     if as_json:
         document = {
             "worker": well,
@@ -75,12 +78,15 @@ def status(context: Context, *, everything: bool, as_json: bool, wide: bool) -> 
             "stopped": stopped,
             "queue": [{"key": name, "age": round(age, 1), "retried": False} for name, age in waiting.fresh]
             + [{"key": name, "age": round(age, 1), "retried": True} for name, age in waiting.retried],
-            "results": [_record(key, result) for key, result in results],
+            "results": [
+                {**_record(key, result), "overdue": round(_overdue(key, result, stopped))}
+                for key, result in results
+            ],
         }
         echo_json(document)
     else:
         _print(worker, invalid, waiting, stopped, oned)
-        rows = [_row(key, result) for key, result in results]
+        rows = [_row(key, result, _overdue(key, result, stopped)) for key, result in results]
         shown = rows if everything else rows[:_SHOWN]
         for line in lines(shown, ("key", "when", "took", "result"), wide=wide):
             click.echo(line)
@@ -132,13 +138,21 @@ def _oned(context: Context, settings: Settings) -> str:
     return f"{raft.state.name}{acts}"
 
 
-def _row(key: str, result: Result) -> Row:
+def _overdue(key: str, result: Result, stopped: Sequence[str]) -> float:
+    """Return for how many seconds a part has made no round though one is due each minute, else 0."""
+    part, _, rest = key.partition(".")
+    age = time.time() - result.at - result.took
+    return age if rest == "pool.0" and age > OVERDUE and not {part, "all"} & set(stopped) else 0.0
+
+
+def _row(key: str, result: Result, overdue: float = 0.0) -> Row:
+    late = f"OVERDUE, no round for {overdue:.0f} s; the last: " if overdue else ""
     again = f" (tried again after {result.retry:.0f} s)" if result.retry else ""
     return {
         "key": key,
         "when": time.strftime("%m/%d %H:%M:%S", time.localtime(result.at)),
         "took": f"{result.took:.2f}s",
-        "result": ("" if result.ok else "FAILED: ") + result.message + again,
+        "result": late + ("" if result.ok else "FAILED: ") + result.message + again,
     }
 
 

@@ -17,7 +17,10 @@ TENANTS = "opennebula_vms"
 STOCK_RULES = "rules.yml"  # beside prometheus.yml, from OpenNebula's package
 _PATIENCE = {"scrape_interval": "30s", "scrape_timeout": "20s"}  # a large cloud takes seconds
 # What VMs may not say: it would stand beside what OpenNebula and the hosts say.
-_NOT_TENANTS = "opennebula_.*|onext_.*|node_.*|scaph_.*|kepler_.*|ALERTS.*"
+_NOT_TENANTS = (
+    "opennebula_.*|onext_.*|node_.*|libvirt_.*|scaph_.*|kepler_.*|ALERTS.*"
+    "|ovs_.*|smartctl_.*|lvm_.*|mysql_.*|mysqld_.*"
+)
 
 
 def is_ours(host: str) -> bool:

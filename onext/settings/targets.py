@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from onext.settings.section import Section
 
 Network = IPv4Network | IPv6Network
+JobName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]  # part of a file's name
 
 
 class Job(Section):
@@ -18,6 +19,9 @@ class Job(Section):
 
     port: int = Field(ge=1, le=65535, description="port on the hosts")
     enabled: bool = Field(True, description="false: no file, no job")
+    answering: bool = Field(
+        False, description="true: only hosts on which the port once answered; asked again every ten minutes"
+    )
 
 
 class Tenants(Section):
@@ -39,11 +43,15 @@ class Targets(Section):
     prometheus_user: str = Field(
         "oneadmin", description="the user that Prometheus runs as; it has to be able to read the files"
     )
-    jobs: dict[str, Job] = Field(
+    jobs: dict[JobName, Job] = Field(
         {
             "node_exporter": Job(port=9100),
             "libvirt_exporter": Job(port=9926),
             "scaphandre": Job(port=8080),
+            "ovs_exporter": Job(port=9475, answering=True),
+            "smartctl_exporter": Job(port=9633, answering=True),
+            "lvm_exporter": Job(port=9845, answering=True),
+            "mysql_exporter": Job(port=9104, answering=True),
         },
         description="exporters of the hosts: one job and one file hosts-NAME.json each",
     )

@@ -17,6 +17,9 @@ from exporter.dashboards.build import ALL, render
 from hooks.power import cluster_metrics
 from hooks.power.decide import Memory, decide
 from hooks.power.policy import Policy
+from hooks.targets.decide import Decision, Refusal, Target
+from hooks.targets.inventory import Inventory
+from hooks.targets.part import figures
 from onext import metrics
 from onext.hosts.model import Cluster
 from onext.install.prometheus_jobs import Wanted
@@ -74,14 +77,13 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     documents = recorded(ROOT / "tests/fixtures/opennebula-7.4.0")
     documents["zone.raftstatus"] = b"<RAFT><STATE>3</STATE></RAFT>"
     documents["hostpool.info"] = on_loopback(documents["hostpool.info"] or b"")
-    parts = [
-        metrics.Family("onext_targets", "gauge", "x", [({"file": "vms"}, 3.0)]),
-        metrics.Family("onext_targets_refused", "gauge", "x", [({}, 1.0)]),
-    ]
-    metrics.write(folder / "exporter/metrics", "prometheus", parts)
     backup = [({"one_vm_id": "2", "one_vm_name": "db-0"}, 0.0)]
     status = metrics.Family("opennebula_vm_backup_last_status", "gauge", "x", backup)
     metrics.write(folder / "exporter/metrics", "backups", [status])
+    refused = (Refusal(1, "n", 0, "why"),)
+    decision = Decision(("vms",), tuple(Target("vms", f"10.0.0.{n}:1", {}) for n in range(3)), refused)
+    passed = figures(Inventory(), decision, time.time())
+    metrics.write(folder / "exporter/metrics", "targets", passed)
     cluster = Cluster(100, "alpha", (), ())
     looked_at = (cluster, Policy(), decide(cluster, Policy(), 0.0, Memory()), 0.0)
     metrics.write(folder / "exporter/metrics", "power", cluster_metrics.families([looked_at], {}))

@@ -16,7 +16,7 @@ from hooks.targets.leases import Leases
 from hooks.targets.networks import VirtualNetwork
 from onext.settings.targets import Job, Targets
 
-from .scene import EXAMPLE, INVENTORY, V4, V6, everywhere, given, leasing, reasons, vms, with_vm
+from .scene import EXAMPLE, INVENTORY, NODE, V4, V6, everywhere, given, leasing, reasons, vms, with_vm
 
 FOREIGN = ip_address("10.0.0.8")
 
@@ -45,6 +45,29 @@ def test_hosts_are_targets_of_every_job() -> None:
     assert target.address == "node-a1:9100"
     assert target.labels["one_host_id"] == "3"
     assert target.labels["geolocation"] == "52.5,13.4"
+
+
+def test_exporters_of_7_4_are_targets_where_they_answered() -> None:
+    """Every host without Open vSwitch or SMART would be down for good, and a sleeping one would alert."""
+    hosts = (NODE, Host(4, "node-a2", 100), Host(5, "node-a3", 100, monitored=False))
+    answering = frozenset({("node-a1", 9475), ("node-a2", 9633), ("node-a3", 9475), ("node-a2", 9845)})
+    decision = decide(Inventory(hosts=hosts, answering=answering), Targets(), everywhere)
+    found = {job: [target.address for target in decision.of(job)] for job in decision.jobs}
+    assert found["hosts-ovs_exporter"] == ["node-a1:9475"]
+    assert found["hosts-smartctl_exporter"] == ["node-a2:9633"]
+    assert found["hosts-lvm_exporter"] == ["node-a2:9845"]
+    assert found["hosts-mysql_exporter"] == []
+    assert found["hosts-node_exporter"] == ["node-a1:9100", "node-a2:9100"]
+    woken = (*hosts[:2], Host(5, "node-a3", 100))
+    decision = decide(Inventory(hosts=woken, answering=answering), Targets(), everywhere)
+    assert [one.address for one in decision.of("hosts-ovs_exporter")] == ["node-a1:9475", "node-a3:9475"]
+
+
+@pytest.mark.parametrize("name", ["../vms", "a/b", "", "x" * 65, "a b", ".hidden", "é"])
+def test_S4_a_job_names_no_other_file(name: str) -> None:
+    """A job named like a path writes outside the folder of the targets."""
+    with pytest.raises(ValueError, match="jobs"):
+        Targets.model_validate({"jobs": {name: {"port": 9100}}})
 
 
 def test_a_host_named_by_its_ipv6_address() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,6 +10,7 @@ from typing import cast
 import pytest
 
 from hooks.targets import look, part
+from hooks.targets.answering import Answering
 from hooks.targets.networks import VM
 from hooks.targets.protected_addresses import Names
 from onext.cloud import model
@@ -27,6 +29,22 @@ WATCHED = model.Vm(
     5, "web", 1, 1, state=3, lcm_state=3, user_template={"PROMETHEUS_EXPORTER": "9100"},
     nics=(model.Nic(0, "NIC", 1, 0, "", "", (("IP", "10.0.0.2"),)),),
 )  # fmt: skip
+
+
+class _Nobody(Answering):
+    """Exporters of which none answers."""
+
+    def of(
+        self, hosts: Collection[str], up: Iterable[str], ports: Collection[int]
+    ) -> frozenset[tuple[str, int]]:
+        """Ask nobody."""
+        assert set(hosts) == {"192.0.2.1", "192.0.2.2"}
+        assert list(up) == ["192.0.2.1"]
+        assert set(ports) == {9475, 9633, 9845, 9104}
+        return frozenset()
+
+
+NOBODY = _Nobody()
 UP, ASLEEP = model.Host(1, "192.0.2.1", 2), model.Host(2, "192.0.2.2", 8)
 
 
@@ -47,7 +65,7 @@ def context(
 
 def test_front_ends_hosts_and_sleeping_hosts_are_protected(tmp_path: Path) -> None:
     """A VM that leases the address of a machine of the cloud would be scraped as if it were that."""
-    found = look.look(context(tmp_path), Names())
+    found = look.look(context(tmp_path), Names(), NOBODY)
     assert {"2001:db8::1", "192.0.2.1", "192.0.2.2"} <= set(map(str, found.protected))
     assert found.unprotected == ()
     assert found.unreadable == 1
@@ -56,7 +74,7 @@ def test_front_ends_hosts_and_sleeping_hosts_are_protected(tmp_path: Path) -> No
 
 def test_a_cloud_without_wishes_asks_no_resolver(tmp_path: Path) -> None:
     """Names of 1,250 hosts would be looked up where nobody wants a VM scraped."""
-    found = look.look(context(tmp_path, vms=()), cast("Names", None))
+    found = look.look(context(tmp_path, vms=()), cast("Names", None), NOBODY)
     assert (found.vms, found.protected, len(found.hosts)) == ((), frozenset(), 2)
 
 
@@ -68,6 +86,7 @@ def test_leases_follow_networks_and_administrators(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(part, "_routes", lambda _: True)
+        patch.setattr(part, "Answering", lambda _: NOBODY)
         assert scraped(context(tmp_path)) == scraped(context(tmp_path)) == ["10.0.0.2:9100"]
         assert scraped(context(tmp_path, members="<ID>8</ID>")) == []
         assert scraped(context(tmp_path)) == ["10.0.0.2:9100"]

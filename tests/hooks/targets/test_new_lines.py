@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hooks.targets.new_lines import PER_HOUR, PER_PASS, NewLines
 
 
@@ -27,3 +29,12 @@ def test_S8_lines_of_a_pass_and_of_an_hour_are_capped() -> None:
     assert list(log.of(["x"], 3599.0)) == []
     assert list(log.of(["y"], 3600.0)) == ["y"]  # the next hour
     assert list(log.of(["z"], 0.0)) == ["z"]  # a clock that was set back must not silence the log
+
+
+def test_S8_the_log_as_a_whole_is_bounded() -> None:
+    """A year of weekly logs without a limit of size fills /var."""
+    text = (Path(__file__).parents[3] / "onext/install/logrotate.conf").read_text()
+    words = dict(line.strip().partition(" ")[::2] for line in text.splitlines())
+    assert words["maxsize"] == "50M"
+    assert int(words["rotate"]) <= 12
+    assert "compress" in words

@@ -104,12 +104,12 @@ def test_C2_figures_that_cannot_be_written_cost_no_target(
     me.paths.run.touch()
     planned(monkeypatch, Inventory(unprotected=("node-a1",)), DECISION)
     with caplog.at_level("INFO"):
-        assert part.reconcile(me, [Key("prometheus", "vm", 1)]) == "1 targets, 1 refused, 2 files changed"
+        assert part.reconcile(me, [Key(part.NAME, "pool", 0)]) == "1 targets, 1 refused, 2 files changed"
     assert (me.paths.targets / "vms.json").read_bytes() == b'[{"labels": {}, "targets": ["a:1"]}]\n'
     assert [record.message for record in caplog.records] == [
         "no VM is scraped while the addresses of node-a1 are unknown",
         "VM 1 (n): refused: why",
-        f"{me.paths.metrics}/prometheus.prom: the metrics of prometheus cannot be written: Not a directory",
+        f"{me.paths.metrics}/targets.prom: the metrics of targets cannot be written: Not a directory",
     ]
 
 

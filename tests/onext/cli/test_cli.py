@@ -1,8 +1,10 @@
 """The `onext` command on a running sandbox, and where parts are missing."""
 
 import json
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,28 @@ def test_stop_freezes_and_start_lets_go_on(bundle: Bundle) -> None:
     assert "oned:     does not answer now" in text
     bundle.onext("start", "geolocation")
     assert "stopped:  nothing" in bundle.onext("status", check=False).stdout
+
+
+def test_S7_a_round_that_is_overdue_is_shown_first(bundle: Bundle) -> None:
+    """Targets are frozen, and status reports them as an hour ago they were."""
+    state = bundle.var / "state/results.json"
+    now = time.time()
+    known = {
+        "targets.pool.0": [now - 3600, 1, 1, "9 targets"],
+        "power.pool.0": [now - 20, 1, 1, "nothing to do"],
+        "geolocation.host.3": [now - 7200, 1, 1, "1.0,2.0"],
+    }
+    state.write_text(json.dumps(known))
+    lines = bundle.onext("status", check=False).stdout.splitlines()
+    first = next(line for line in lines if "pool.0" in line or "host.3" in line)
+    assert first.startswith("targets.pool.0 ")
+    assert re.search(
+        r"OVERDUE, no round for 36\d\d s; the last: 9 targets|OVERDUE, no round for 3599 s", first
+    )
+    rows = json.loads(bundle.onext("status", "--json", check=False).stdout)["results"]
+    assert {row["key"] for row in rows if row["overdue"]} == {"targets.pool.0"}
+    bundle.onext("stop", "targets")
+    assert "OVERDUE" not in bundle.onext("status", check=False).stdout
 
 
 def test_doctor_names_what_is_wrong(bundle: Bundle) -> None:

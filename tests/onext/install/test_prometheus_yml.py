@@ -210,7 +210,8 @@ def test_the_tenants_job_is_bounded() -> None:
     assert job["scrape_timeout"] == "5s"
     (drop,) = job["metric_relabel_configs"]
     assert drop["action"] == "drop"
-    assert {"opennebula_.*", "node_.*", "ALERTS.*"} <= set(drop["regex"].split("|"))
+    hosts = {"ovs_.*", "smartctl_.*", "lvm_.*", "mysql_.*", "libvirt_.*", "scaph_.*"}
+    assert {"opennebula_.*", "node_.*", "ALERTS.*", *hosts} <= set(drop["regex"].split("|"))
 
 
 def test_rules_replace_the_stock_file_only() -> None:
