@@ -67,7 +67,7 @@ def status(context: Context, *, everything: bool, as_json: bool, wide: bool) -> 
     oned = _oned(context, settings)
     stopped = sorted(file.name for file in context.paths.stopped.glob("*"))
     results = sorted(
-        last.items(), key=lambda item: (item[1].ok and not _overdue(*item, stopped), -item[1].at)
+        last.items(), key=lambda item: (item[1].ok and not _overdue(item[0], item[1], stopped), -item[1].at)
     )
     if as_json:
         document = {
