@@ -162,6 +162,8 @@ def power_reading(answer: bytes, bounds: Bounds, *, on: bool) -> Draw:
 
 def _meant(message: str, *, begun: bool) -> BmcError:
     """Tell pyghmi's errors apart: it raises one type with words."""
+    if message.startswith("Insufficient resources"):
+        return Refused(f"it has no room for one more session: {message}")
     if any(words in message for words in ("role", "rivilege")):
         return MissingPrivilege(f"it refuses this user a session with enough rights ({message})")
     if any(words in message for words in ("password", "nauthorized", "Kg", "name length")):

@@ -6,8 +6,20 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from onext.hosts.bmc import ipmi as ipmi_driver
+from onext.hosts.bmc.check import check_all
 from onext.hosts.bmc.config import BmcConfig
-from onext.hosts.bmc.errors import BmcError, Refused, Unreachable, WrongMachine, WrongPassword
+from onext.hosts.bmc.errors import (
+    BmcError,
+    InvalidAnswer,
+    MissingPrivilege,
+    Refused,
+    TimedOut,
+    Unreachable,
+    WrongMachine,
+    WrongPassword,
+)
+from onext.hosts.bmc.job import Job
 from onext.hosts.bmc.protocol import Bmc, Identity, Power
 from tests.fixtures_bmc import PASSWORD, IpmiPeer, confirmed
 from tests.waiting import PATIENCE
@@ -155,3 +167,69 @@ def test_a_bmc_that_dies_in_the_session_ends_it_in_time(ipmi: IpmiPeer, bmc_conf
     assert isinstance(said.failure, BmcError)
     assert said.reason == "no answer within 4 s"
     assert time.monotonic() - began < 4.0 + 2.0 + 15.0, "this bound is the promise, not a measurement"
+
+
+@pytest.mark.parametrize(
+    ("message", "begun", "kind"),
+    [
+        ("Incorrect password provided", False, WrongPassword),
+        ("Unauthorized name in RAKP2", False, WrongPassword),
+        ("Unauthorized role or privilege level requested", False, MissingPrivilege),
+        ("Insufficient resources to create a session at the requested role", False, Refused),
+        (
+            "Insufficient resources to create new session (wait for existing sessions to timeout)",
+            False,
+            Refused,
+        ),
+        ("None", False, Unreachable),
+        ("timeout", True, TimedOut),
+        ("Session no longer connected", True, TimedOut),
+        ("No Cipher suite match with proposed security algorithms", False, Refused),
+    ],
+)
+def test_E1_pyghmi_s_words_have_types(message: str, begun: bool, kind: type[BmcError]) -> None:
+    """Pyghmi raises one type for everything: each cause would be a wrong password or silence."""
+    assert type(ipmi_driver._meant(message, begun=begun)) is kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (
+            {"code": 0xD4, "error": "Insufficient privilege level or firmware firewall", "data": b""},
+            MissingPrivilege,
+        ),
+        ({"code": 0xFFFF, "error": "timeout", "data": b""}, TimedOut),
+        ({"code": 0xC1, "error": "Invalid command", "data": b""}, Refused),
+        ({"code": 0, "data": b""}, InvalidAnswer),
+    ],
+)
+def test_E1_completion_codes_have_types(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, object], kind: type[BmcError]
+) -> None:
+    """A user of level USER may ask and not order: the password is right."""
+
+    class Command:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def raw_command(self, **_: object) -> dict[str, object]:
+            return answer
+
+    monkeypatch.setattr(ipmi_driver, "Command", Command)
+    with pytest.raises(kind):
+        ipmi_driver.Ipmi(Job(7, "power", "ipmi", "192.0.2.7", 623)).power()
+
+
+def test_E1_a_check_switches_nothing_and_knows_the_privilege(ipmi: IpmiPeer, bmc_config: Books) -> None:
+    """A check that is harmless only where it fails would not be run."""
+    found = check_all(bmc_config({7: ipmi.entry()}), deadline=30.0)[0]
+    assert dict(found.steps) == {
+        "reach": "ok",
+        "certificate": "-",
+        "login": "ok",
+        "identity": "ok",
+        "privilege": "ok",
+        "power": "ok",
+    }
+    assert (found.power, found.watts, found.implausible) == ("on", None, ())
+    assert ipmi.power == "on"
