@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter import part_metrics, systemd_units
+from exporter import systemd_units
 from exporter.exposition import Samples
 from exporter.metric_families import POWER, SELF, SERVER
+from exporter.part_metrics import PartMetrics
 from exporter.pools import Pool, Pools
 from exporter.power import samples as power
 from exporter.power.rounds import Host, Rounds
@@ -75,7 +76,7 @@ class Collection:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._folder = parts_folder
+        self._part_metrics = PartMetrics(parts_folder)
         self._version = version
         self._server = server
         self._clock = clock
@@ -193,7 +194,7 @@ class Collection:
 
     def _parts(self, scrape: _Draft) -> bytes:
         with timed(scrape.samples, "parts", self._clock):
-            found = part_metrics.read(self._folder)
+            found = self._part_metrics.read()
             scrape.samples.extend(found.samples.lines)
             self._errors["parts"] += found.errors
         return found.text

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter import part_metrics
 from exporter.collection import Collection
 from exporter.pools import Pools
 from exporter.releases import Release
@@ -121,24 +120,6 @@ def test_figures_of_parts_are_added_with_their_age(tmp_path: Path, collection: C
     found = samples(text)
     assert found["onext_x{}"] == 3
     assert found['opennebula_part_metrics_age_seconds{part="power"}'] >= 0
-
-
-@pytest.mark.parametrize("content", ["onext_x", "onext_x 1", "{} 1\n", "<html>\n", "a b c d\n"])
-def test_a_broken_part_is_left_out(tmp_path: Path, content: str) -> None:
-    """One bad line makes Prometheus drop the whole page."""
-    (tmp_path / "a.prom").write_text(content)
-    (tmp_path / "b.prom").write_text('# HELP y z\n# TYPE y gauge\ny{a="b c"} 1.5\n')
-    found = part_metrics.read(tmp_path)
-    assert found.errors == 1
-    assert found.text.decode().endswith('y{a="b c"} 1.5\n')
-
-
-def test_two_parts_cannot_say_the_same_metric(tmp_path: Path) -> None:
-    """A second TYPE line of one name is an error to Prometheus."""
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.prom").write_text("# TYPE x gauge\nx 1\n")
-    found = part_metrics.read(tmp_path)
-    assert (found.errors, found.text) == (1, b"# TYPE x gauge\nx 1\n")
 
 
 def test_clusters_are_a_part_of_the_cloud(oned: Answers, tmp_path: Path) -> None:
