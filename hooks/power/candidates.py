@@ -66,6 +66,8 @@ def _not_ours(case: Case) -> str:
         return "somebody else switched it; left alone for a day"
     if host.phase is Phase.QUARANTINED:
         return "quarantined: it did not wake; see `onext power status`, then `onext power on`"
+    if host.phase is Phase.HELD:
+        return f"{host.claim.holder if host.claim else 'another part'} works on it"
     if host.phase in (Phase.DRAINING, Phase.CLOSING) or host.takes_vms:
         return ""
     if host.phase:

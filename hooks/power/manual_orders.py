@@ -12,6 +12,7 @@ from hooks.power.policy import Policy
 from hooks.power.round_state import RoundState
 from onext.hosts.actions import power_off, return_to_service, wake
 from onext.hosts.actions.actuator import Actuator
+from onext.hosts.actions.recover import recover
 from onext.hosts.actions.world import Failed
 from onext.hosts.model import NOT_OURS, Claim, Cluster, Host, Phase
 from onext.hosts.placement.problem import Move, Problem
@@ -32,11 +33,14 @@ class Order:
     host: Host
 
     @classmethod
-    def of(cls, context: Context, word: str) -> Order:
-        """Find a host by id or name in the clusters of the settings; raise Refused."""
+    def of(cls, context: Context, word: str, *, everywhere: bool = False) -> Order:
+        """Find a host by id or name in the clusters of the settings, or in all; raise Refused."""
         entries = part.book(context)
         seen = part.snapshot(context, entries)
-        for cluster_id in context.settings.power.clusters:
+        clusters = context.settings.power.clusters
+        if everywhere:
+            clusters = tuple(int(one.findtext("ID", "-1")) for one in seen.clusters)
+        for cluster_id in clusters:
             look = part.look(context, seen, cluster_id, RoundState())
             for host in look.cluster.hosts:
                 if word in (str(host.id), host.name):
@@ -65,7 +69,7 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
     if reason := why_not(Case(host, vms, policy, order.actuator.world.now())):
         raise Refused(f"{host.name}: {reason}")
     moves = evacuation(order.look.cluster, policy, host)
-    order.actuator.mark_by_hand = True
+    order.actuator.mark_by_hand, order.actuator.enrolling = True, unproven
     yield from _follow(
         order, lambda: power_off.power_off(order.actuator, host.id, moves, "by hand"), (Phase.OFF,)
     )
@@ -83,6 +87,8 @@ def _bring(order: Order) -> str:
     actuator, sight = order.actuator, order.actuator.world.see(order.host.id)
     if sight.claim is None:
         return "awake"
+    if not sight.claim.verified:
+        return recover(actuator, sight)
     if actuator.leases.bind(sight.id, sight.claim, actuator.world):
         return "another server's intent still binds"
     phase = sight.claim.phase

@@ -12,6 +12,7 @@ from typing import IO
 from hooks.power import cluster_metrics, ledger, power_readings
 from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.demand import short
+from hooks.power.guard import Guard
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.round import act, under_way
 from hooks.power.round_state import RoundState, Tally
@@ -24,11 +25,13 @@ from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import ConfigError
 from onext.hosts.bmc.failure_log import FailureLog
 from onext.hosts.claims import STATE_KEY
+from onext.hosts.deciders import DECIDERS, Decider, Mandate
 from onext.hosts.inventory.cluster import chosen, observe
 from onext.hosts.inventory.snapshot import Snapshot, gather
 from onext.hosts.model import Cluster
 from onext.hosts.notify import VmEvent, teller
 from onext.oned import stream
+from onext.oned.documents import Documents
 from onext.oned.errors import OnedError
 from onext.part import Check, Context, Key, Part, Retry, Underway
 from onext.xml import Element, parse
@@ -91,10 +94,22 @@ def actuator(context: Context, entries: BmcConfig, look_: Look, state: RoundStat
         failures=look_.policy.wake_failures,
         left_alone=settings.left_alone_hours * HOUR,
         min_hosts=look_.policy.min_hosts,
+        parallel_on=look_.policy.max_parallel_on,
     )
     curves = {host.id: host.curve for host in look_.cluster.hosts}
     world = Effects(context, entries, raft.server_id, raft.term)
-    return Actuator(world, limits, state.leases, teller(settings, look_.cluster.name), curves.__getitem__)
+    cluster = look_.cluster
+    me = Decider(NAME, raft.server_id, raft.term, 0.0, settings.lease)
+    documents = Documents(context.oned, DECIDERS, context.now)
+    return Actuator(
+        world,
+        limits,
+        state.leases,
+        teller(settings, cluster.name),
+        curves.__getitem__,
+        forbids=Guard(context, entries, cluster.id, {host.id: host.excluded for host in cluster.hosts}),
+        mandate=Mandate(documents, cluster.id, me, world.now, world.monotonic, state.watch),
+    )
 
 
 @contextmanager
@@ -152,7 +167,10 @@ def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, s
     state.memories[cluster_id] = found.decision.memory
     state.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
     acting = replace(actuator(context, entries, found, state), decided=seen.taken)
-    outcome = act(acting, found.cluster, found.decision.actions)
+    try:
+        outcome = act(acting, found.cluster, found.decision.actions)
+    finally:
+        acting.release_mandate()
     begun = acting.world.migrations if isinstance(acting.world, Effects) else []
     state.migrations[cluster_id] += begun
     tally = state.tallies.setdefault(cluster_id, Tally())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from hooks.power.decide import Action, Drop, Leave, PowerOff, Return, Wake
-from onext.hosts.actions import power_off, return_to_service, wake
+from onext.hosts.actions import power_off, recover, return_to_service, wake
 from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.world import Failed, Sight, Stopped
-from onext.hosts.model import GOING, Cluster, Phase
+from onext.hosts.model import GOING, NOT_OURS, Cluster, Host, Phase
 
 Outcome = dict[int, str]
 
@@ -21,10 +21,32 @@ def act(actuator: Actuator, cluster: Cluster, actions: Iterable[Action]) -> Outc
     outcome: Outcome = {}
     for action in actions:
         outcome[action.host] = _safely(lambda action=action: _do(actuator, action))  # type: ignore[misc]
+    free = actuator.limits.parallel_on - sum(
+        _verified(host) and host.phase is Phase.WAKING for host in cluster.hosts
+    )
     for host in cluster.hosts:
-        if host.id not in outcome and (host.phase in WAITING or (host.by_hand and host.phase in GOING)):
-            outcome[host.id] = _safely(lambda host=host: _go_on(actuator, host.id))  # type: ignore[misc]
+        if host.id in outcome or not _waits(host):
+            continue
+        if not _verified(host):
+            free -= 1
+            if free < 0:
+                outcome[host.id] = "no record verifies its claim: it waits for its turn to be brought back"
+                continue
+        outcome[host.id] = _safely(lambda host=host: _continue(actuator, host.id))  # type: ignore[misc]
     return outcome
+
+
+def _waits(host: Host) -> bool:
+    """Whether a claim waits for its next step, or is one that no document verifies."""
+    return (
+        host.phase in WAITING
+        or (host.by_hand and host.phase in GOING)
+        or not (_verified(host) or host.phase in NOT_OURS)
+    )
+
+
+def _verified(host: Host) -> bool:
+    return host.claim is None or host.claim.verified
 
 
 WAITING = (Phase.STOPPING, Phase.WAKING, Phase.RETURNING)
@@ -78,9 +100,12 @@ def _give_up(actuator: Actuator, sight: Sight, action: Action) -> str:
     return "not as it was any more"
 
 
-def _go_on(actuator: Actuator, host: int) -> str:
+def _continue(actuator: Actuator, host: int) -> str:
     """Take the next step of a claim that waits."""
     sight = actuator.world.see(host)
+    if sight.claim and not sight.claim.verified and sight.claim.phase not in NOT_OURS:
+        bound = actuator.leases.bind(host, sight.claim, actuator.world)
+        return "another server's intent still binds" if bound else recover.recover(actuator, sight)
     if sight.claim and sight.claim.by_hand and sight.claim.phase in GOING:
         return power_off.power_off(actuator, host, (), sight.claim.reason)  # whoever ordered it may be gone
     if sight.claim is None or sight.claim.phase not in WAITING:

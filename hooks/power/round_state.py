@@ -11,6 +11,7 @@ from hooks.power.demand import Wakes
 from hooks.power.policy import Policy
 from onext import atomic
 from onext.hosts.actions.actuator import Leases
+from onext.hosts.deciders import Watch
 from onext.hosts.model import Cluster
 
 FILE = "power.json"
@@ -46,6 +47,7 @@ class RoundState:
     told: dict[int, set[int]] = field(default_factory=dict)
     tallies: dict[int, Tally] = field(default_factory=dict)
     leases: Leases = field(default_factory=Leases)
+    watch: Watch = field(default_factory=Watch)
     seen: dict[int, tuple[Cluster, Policy, Decision, float]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:

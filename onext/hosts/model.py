@@ -24,19 +24,23 @@ class Phase(str, Enum):
     WAKING = "waking"  # the BMC was told to switch on
     RETURNING = "returning"  # on its way back to MONITORED without having been off
     QUARANTINED = "quarantined"  # did not wake often enough: for a person
-    LEFT = "left"  # somebody else switched it: not ours for a while
+    LEFT = "left"  # someone else switched it: left alone for a while
+    HELD = "held"  # another part (availability, maintenance) works on it
 
 
 GOING = (Phase.DRAINING, Phase.CLOSING, Phase.STOPPING)
 NOT_OURS = (Phase.QUARANTINED, Phase.LEFT)
+SHUT = (HostState.OFFLINE, HostState.DISABLED)
+POWER = "power"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What we wrote into a host's template before we touched it (ONEXT_POWER_STATE).
+    """What was written before a host was touched: at most one for each host, whichever part holds it.
 
-    `server` and `term` say which front-end acts, `lease` for how many seconds after `since` it may.
-    `capacity` is what oned forgets of an OFFLINE host.
+    `server` and `term` tell which front-end acts, `lease` for how many seconds after `since` it may.
+    `capacity` is what oned forgets of an OFFLINE host. A claim that is not `verified` by the document of the
+    host permits to bring it back into service, and nothing else.
     """
 
     phase: Phase
@@ -53,11 +57,13 @@ class Claim:
     by_hand: bool = False  # a person ordered it: no decision undoes it
     slept: bool = False  # WAKING: it was surely off, so that its waking proves that it can
     opened: bool = False  # WAKING, RETURNING: we made it DISABLED; one that is OFFLINE again is an operator's
+    holder: str = POWER  # the part that works on the host: power, availability or maintenance
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a host's past tells (ONEXT_POWER_RECORD); `proven` is when off, wake and sync last worked."""
+    """What a host's past tells; `proven` is when off, wake and sync last worked."""
 
     proven: float = 0.0
     boot_seconds: float = 180.0
@@ -136,13 +142,13 @@ class Host:
 
     @property
     def claim_free(self) -> bool:
-        """Whether we are not at work on it."""
-        return self.claim is None or self.claim.phase in NOT_OURS
+        """Whether no part is at work on it; a claim that no document verifies does not count."""
+        return self.claim is None or self.claim.phase in NOT_OURS or not self.claim.verified
 
     @property
     def by_hand(self) -> bool:
         """Whether a person ordered what is being done with it, or its being off."""
-        return self.claim is not None and self.claim.by_hand
+        return self.claim is not None and self.claim.by_hand and self.claim.verified
 
     def off_seconds(self, now: float) -> float:
         """Return for how long we have had it off, up to now."""
@@ -154,13 +160,24 @@ class Host:
         return self.record.joules + max(0.0, saved)
 
     def _asleep(self, now: float) -> float:
-        off = self.claim is not None and self.claim.phase is Phase.OFF
+        off = self.claim is not None and self.claim.phase is Phase.OFF and self.claim.verified
         return max(0.0, now - self.claim.since) if off and self.claim else 0.0
 
     @property
     def phase(self) -> Phase | None:
-        """Return how far we are with it."""
-        return self.claim.phase if self.claim else None
+        """Return how far power is with it.
+
+        A claim that no document verifies means that the host is to be brought back where it is shut, and
+        nothing where it is in service. A claim of another part is HELD.
+        """
+        if self.claim is None:
+            return None
+        if self.claim.verified or self.claim.phase in NOT_OURS:
+            return self.claim.phase if self.claim.holder == POWER else Phase.HELD
+        if self.state not in SHUT:
+            return None
+        asleep = self.claim.phase in (Phase.OFF, Phase.WAKING)
+        return Phase.WAKING if asleep else Phase.RETURNING
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hooks.power.commands import bmc, orders, report, show, simulation
+from hooks.power.commands import asleep, bmc, orders, report, show, simulation
 
 
 @click.group("power")
@@ -21,6 +21,8 @@ for command in (
     orders.switch_off,
     orders.switch_on,
     orders.enroll,
+    asleep.asleep,
+    asleep.wake,
     orders.fence_host,
     simulation.simulate,
     simulation.advise,

@@ -86,7 +86,8 @@ def _followed(context: Context, host: str, what: Callable[[manual_orders.Order],
     """Carry an order out and tell its progress, each thing once; exit 1 when it is refused."""
     said = ""
     try:
-        for line in _turns(context, what(manual_orders.Order.of(context, host))):
+        order = manual_orders.Order.of(context, host)
+        for line in _turns(context, what(order), order.actuator):
             if line != said:
                 click.echo(f"{host}: {line}")
             said = line
@@ -96,11 +97,14 @@ def _followed(context: Context, host: str, what: Callable[[manual_orders.Order],
         sys.exit("onext: stopped by `onext stop power`")
 
 
-def _turns(context: Context, steps: Iterator[str]) -> Iterator[str]:
+def _turns(context: Context, steps: Iterator[str], actuator: Actuator) -> Iterator[str]:
     """Take one step at a time: between them the worker has its rounds, and wakes what is needed."""
     while True:
         with part.alone(context, patience=PATIENCE):
-            line = next(steps, None)
+            try:
+                line = next(steps, None)
+            finally:
+                actuator.release_mandate()
         if line is None:
             return
         yield line

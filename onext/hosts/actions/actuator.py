@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from onext.hosts.actions.world import Failed, Sight, Stopped, World
+from onext.hosts.claims import same
+from onext.hosts.deciders import Mandate
 from onext.hosts.energy import Curve
-from onext.hosts.model import Bmc, Claim, Phase, Record
+from onext.hosts.model import NOT_OURS, POWER, SHUT, Bmc, Claim, Phase, Record
 from onext.oned.objects import HostState
-
-SHUT = (HostState.OFFLINE, HostState.DISABLED)
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Limits:
     failures: int = 2
     left_alone: float = 86_400.0
     min_hosts: int = 0  # that take VMs, of the others of its cluster, at the moment of switching off
+    parallel_on: int = (
+        5  # hosts that are brought back at the same time because no document verifies their claim
+    )
 
 
 class Leases:
@@ -89,6 +92,10 @@ class Actuator:
     tell: Callable[[Event], None] = lambda _: None
     curve: Callable[[int], Curve] = lambda _: Curve()
     mark_by_hand: bool = False
+    enrolling: bool = False  # the host need not be proven: that is what is being found out
+    holder: str = POWER
+    forbids: Callable[[Sight, bool], str] = lambda _sight, _enrolling: ""
+    mandate: Mandate | None = None
     decided: float | None = None  # when the cluster was looked at, by the world's monotonic clock
 
     @property
@@ -104,18 +111,34 @@ class Actuator:
         """Write a claim in our name (and a record), return it; what was known (capacity, failures) stays."""
         self.raise_if_stopped()
         world = self.world
-        before = sight.claim or Claim(phase, 0.0)
-        by_hand = before.by_hand or self.mark_by_hand
+        before = sight.claim or Claim(phase, 0.0, holder=self.holder)
+        self._refuse_foreign(before)
+        if self.mandate:
+            self.mandate.hold()
+        by_hand = (before.by_hand and before.verified) or self.mark_by_hand
         fresh = {"since": world.now(), "server": world.server, "term": world.term, "lease": self.limits.lease}
-        anew = {"asked": 0.0, "hard": False, "slept": False, "opened": False, "by_hand": by_hand, **fresh}
+        anew: dict[str, object] = {"asked": 0.0, "hard": False, "slept": False, "opened": False, **fresh}
+        anew |= {"by_hand": by_hand, "holder": self.holder, "verified": True}
         claim = replace(before, phase=phase, **{**anew, **changes})  # type: ignore[arg-type]
-        world.write(sight.id, claim, record)
+        world.write(sight.id, claim, record, before=sight.claim)
         self.leases.waited(sight.id, claim, world)  # begins to count
         return claim
 
     def release(self, sight: Sight, record: Record | None = None) -> None:
         """Remove our claim."""
-        self.world.write(sight.id, None, record)
+        if sight.claim:
+            self._refuse_foreign(sight.claim)
+        self.world.write(sight.id, None, record, before=sight.claim)
+
+    def release_mandate(self) -> None:
+        """Let other parts and servers decide on the cluster."""
+        if self.mandate:
+            self.mandate.release()
+
+    def _refuse_foreign(self, claim: Claim) -> None:
+        """Raise Failed where another part holds the host: there is at most one claim for each."""
+        if claim.verified and claim.holder != self.holder and claim.phase not in NOT_OURS:
+            raise Failed(f"{claim.holder} works on this host: {claim.reason}")
 
     def raise_if_stopped(self) -> None:
         """Raise Stopped when the kill switch is thrown."""
@@ -152,19 +175,18 @@ class Actuator:
         """Take the last look before the BMC is told: return what speaks against it, or nothing.
 
         The intent that was written at `began` must still bind the others. A host that is switched off must be
-        OFFLINE, empty and not needed for MIN_HOSTS.
+        OFFLINE, empty, not needed for MIN_HOSTS, and policy, exclusion, proof and cycles must still allow it.
         """
         world = self.world
-        fresh = world.see(sight.id)
-        ours = fresh.claim is not None and (fresh.claim.server, fresh.claim.term) == (
-            world.server,
-            world.term,
-        )
+        fresh = world.see(sight.id, whole=what.startswith("off"))
+        ours = fresh.claim is not None and fresh.claim.verified and same(fresh.claim, sight.claim)
         closed = fresh.empty and fresh.state is HostState.OFFLINE
         if not ours or not (closed if what.startswith("off") else fresh.state in SHUT):
             return "it is not empty, closed and ours any more"
         if what.startswith("off") and world.others(sight.id) < self.limits.min_hosts:
             return f"MIN_HOSTS is {self.limits.min_hosts}, and others have gone meanwhile"
+        if what.startswith("off") and (reason := self.forbids(fresh, self.enrolling)):
+            return reason
         self.raise_if_stopped()
         if world.monotonic() - began > self.limits.lease / 2:
             return "it took too long since the intent was written"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from onext import process, ssh
@@ -13,11 +13,21 @@ from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import BmcError
 from onext.hosts.bmc.protocol import Bmc as BmcOf
 from onext.hosts.bmc.protocol import Power
-from onext.hosts.claims import RECORD_KEY, STATE_KEY, claim_of, claim_vector, record_of, record_vector
-from onext.hosts.inventory.cluster import OPEN, wild
+from onext.hosts.claims import (
+    HOST_RECORDS,
+    RECORD_KEY,
+    STATE_KEY,
+    HostRecord,
+    claim_vector,
+    effective,
+    expects,
+    record_vector,
+)
+from onext.hosts.inventory.cluster import OPEN, exclusion, wild
 from onext.hosts.inventory.vms import BOUND, last_host
 from onext.hosts.model import NOT_OURS, Bmc, Claim, Record
 from onext.oned import stream
+from onext.oned.documents import Documents, Stored
 from onext.oned.errors import NotFound, OnedError
 from onext.oned.objects import HostState, VmState, attribute
 from onext.part import Context
@@ -41,6 +51,15 @@ class Effects:
         self.context, self.book = context, book
         self.server, self.term = server, term
         self.migrations: list[float] = []
+        self._records: Documents[HostRecord] | None = None
+        self._stored: dict[int, tuple[str, Stored[HostRecord] | None]] = {}  # name and document as last read
+
+    @property
+    def records(self) -> Documents[HostRecord]:
+        """The documents of all hosts."""
+        if self._records is None:
+            self._records = Documents(self.context.oned, HOST_RECORDS, self.context.now)
+        return self._records
 
     def now(self) -> float:
         """Return the time of day."""
@@ -54,20 +73,26 @@ class Effects:
         """Whether `onext stop` was given for this part, or for all."""
         return self.context.stopped("power")
 
-    def see(self, host: int) -> Sight:
-        """Read a host, and in the pool of VMs all that is bound to it, whatever the host's own list says."""
+    def see(self, host: int, *, whole: bool = False) -> Sight:
+        """Read a host and its document; `whole`: also, in the pool of VMs, what its own list leaves out."""
         element = _tried(lambda: self.context.oned.document("host.info", host, False))
+        name = element.findtext("NAME", "")
+        stored = _tried(lambda: self.records.get(host))
+        self._stored[host] = name, stored
+        claim, record = effective(stored, _vector(element, STATE_KEY), name)
         listed = {int(item.text or -1) for item in element.iterfind("VMS/ID")}
         return Sight(
             host,
-            element.findtext("NAME", ""),
+            name,
             HostState(int(element.findtext("STATE", "0"))),
-            frozenset(listed | self._bound(host)),
+            frozenset(listed | (self._bound(host) if whole else set())),
             wild(element),
-            claim_of(_vector(element, STATE_KEY)),
-            record_of(_vector(element, RECORD_KEY)),
+            claim,
+            record,
             _capacity(element),
             float(element.findtext("MONITORING/TIMESTAMP", "0") or 0),
+            int(element.findtext("CLUSTER_ID", "-1")),
+            exclusion(element, self.context.settings.power.front_end_hosts),
         )
 
     def _bound(self, host: int) -> set[int]:
@@ -90,16 +115,27 @@ class Effects:
         """Count the hosts of the same cluster, but this one, that take VMs now."""
         source = self.context.oned.source
         hosts = _tried(lambda: [parse(one) for one in stream.pool(source, "hostpool.info", tag="HOST")])
+        records = _tried(self.records.all)
         clusters = {one.findtext("ID"): one.findtext("CLUSTER_ID") for one in hosts}
         same = (one for one in hosts if one.findtext("CLUSTER_ID") == clusters.get(str(host)))
-        return sum(_takes_vms(one) for one in same if one.findtext("ID") != str(host))
+        return sum(_takes_vms(one, records) for one in same if one.findtext("ID") != str(host))
 
-    def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
-        """Write claim and record in one call."""
-        changes: dict[str, dict[str, str] | None] = {STATE_KEY: claim_vector(claim) if claim else None}
-        if record is not None:
-            changes[RECORD_KEY] = record_vector(record, self.now())
-        _tried(lambda: self.context.oned.update_host(host, changes))
+    def write(
+        self, host: int, claim: Claim | None, record: Record | None = None, *, before: Claim | None = None
+    ) -> None:
+        """Write the host's document, and then the copy in its template."""
+        if host not in self._stored:
+            self.see(host)
+        name, stored = self._stored[host]
+        known = stored.value if stored else None
+        if not expects(known, before):
+            raise Failed(f"host {host}: another writer has changed its record meanwhile")
+        value = HostRecord(name, claim, record or (known.record if known else Record()))
+        version = stored.version if stored else None
+        self._stored[host] = name, _tried(lambda: self.records.put(host, value, version))
+        vector = claim_vector(claim) if claim else None
+        copy = {STATE_KEY: vector, RECORD_KEY: record_vector(value.record)}
+        _tried(lambda: self.context.oned.update_host(host, copy))
 
     def disable(self, host: int) -> None:
         """Let the scheduler place nothing more."""
@@ -190,10 +226,11 @@ def _tried(call: Callable[[], T]) -> T:
         raise Failed(str(error)) from error
 
 
-def _takes_vms(element: Element) -> bool:
-    claim = claim_of(_vector(element, STATE_KEY))
-    state = HostState(int(element.findtext("STATE", "0")))
-    return state in OPEN and (claim is None or claim.phase in NOT_OURS)
+def _takes_vms(element: Element, records: Mapping[int, Stored[HostRecord]]) -> bool:
+    stored = records.get(int(element.findtext("ID", "-1")))
+    claim, _ = effective(stored, _vector(element, STATE_KEY), element.findtext("NAME", ""))
+    free = claim is None or claim.phase in NOT_OURS or not claim.verified
+    return free and element.findtext("STATE") in {str(state.value) for state in OPEN}
 
 
 def _vector(element: Element, key: str) -> dict[str, str] | str | None:

@@ -24,6 +24,8 @@ def power_off(actuator: Actuator, host: int, moves: Sequence[Move], reason: str)
     sight = actuator.world.see(host)
     if sight.claim is None:
         return _begin(actuator, sight, moves, reason)
+    if not sight.claim.verified:
+        return "no record verifies its claim: it may only be brought back"
     if actuator.leases.bind(host, sight.claim, actuator.world):
         return "another server's intent still binds"
     if sight.claim.phase is Phase.DRAINING:
@@ -37,6 +39,8 @@ def _begin(actuator: Actuator, sight: Sight, moves: Sequence[Move], reason: str)
     """Claim a host that is well, and disable it."""
     if sight.state not in OPEN:
         return f"not begun: it is {sight.state.name}"
+    if reason_against := actuator.forbids(sight, actuator.enrolling):
+        return f"not begun: {reason_against}"
     if wrong := actuator.verified(sight):
         return f"not begun: {wrong}"
     claim = actuator.claim(sight, Phase.DRAINING, reason=reason, failures=0)
@@ -55,6 +59,9 @@ def _drain(actuator: Actuator, sight: Sight, moves: Sequence[Move]) -> str:
         sight = replace(actuator.world.see(sight.id), claim=claim)
     if sight.state is not HostState.DISABLED:
         return actuator.leave(sight, f"somebody else put it into {sight.state.name} while it was emptied")
+    if sight.empty:  # by its own list, which may leave out VMs that are powered off
+        whole = actuator.world.see(sight.id, whole=True)
+        sight = replace(sight, vms=whole.vms, wild=whole.wild)
     if sight.empty:
         return _set_offline(actuator, sight)
     if actuator.waited(sight) > actuator.limits.drain:
@@ -105,7 +112,7 @@ def _order(actuator: Actuator, sight: Sight, what: str) -> str:
     began = actuator.world.monotonic()
     claim = actuator.claim(sight, Phase.STOPPING, asked=actuator.world.now(), hard=what == "off-hard")
     mine = replace(sight, claim=claim)
-    if wrong := actuator.objection(sight, what, began):
+    if wrong := actuator.objection(mine, what, began):
         return go_back(actuator, mine, wrong, ordered=what == "off-hard")  # softly it was asked before
     if wrong := actuator.world.switch_bmc(sight.id, what):
         return go_back(actuator, mine, wrong, ordered=True)  # no answer is no refusal
@@ -115,7 +122,7 @@ def _order(actuator: Actuator, sight: Sight, what: str) -> str:
 def stopping(actuator: Actuator, sight: Sight) -> str:
     """Go on with a host whose BMC was, or was about to be, told to switch off."""
     assert sight.claim
-    if sight.claim.phase is not Phase.STOPPING:
+    if sight.claim.phase is not Phase.STOPPING or not sight.claim.verified:
         return f"nothing to do: {sight.claim.phase.value}"
     if sight.state is not HostState.OFFLINE:
         return actuator.leave(sight, f"somebody else put it into {sight.state.name} while it shut down")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onext.hosts.actions.actuator import SHUT, Actuator
+from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.world import Sight
-from onext.hosts.model import Phase
+from onext.hosts.model import SHUT, Phase
 from onext.oned.objects import HostState
 
 WENT_OFF = "it went off while it was being given back"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onext.hosts.actions.actuator import SHUT, Actuator
+from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.world import Failed, Sight
-from onext.hosts.model import Bmc, Claim, Phase, Record
+from onext.hosts.model import SHUT, Bmc, Claim, Phase, Record
 from onext.oned.objects import HostState
 
 
@@ -18,7 +18,7 @@ def wake(actuator: Actuator, host: int, reason: str, *, by_hand: bool = False) -
     """Begin to wake a host that we switched off, and come as far as can be done without waiting."""
     sight = actuator.world.see(host)
     wakeable = (Phase.OFF, Phase.QUARANTINED) if by_hand else (Phase.OFF,)
-    if sight.claim is None or sight.claim.phase not in wakeable:
+    if sight.claim is None or not sight.claim.verified or sight.claim.phase not in wakeable:
         return "not ours to wake"
     if actuator.leases.bind(host, sight.claim, actuator.world):
         return "another server's intent still binds"
@@ -77,7 +77,7 @@ def _open_already(actuator: Actuator, sight: Sight) -> str:
 
 def _ask(actuator: Actuator, sight: Sight) -> str:
     began = actuator.world.monotonic()
-    _again(actuator, sight, asked=actuator.world.now())
+    sight = replace(sight, claim=_again(actuator, sight, asked=actuator.world.now()))
     if wrong := actuator.objection(sight, "on", began) or actuator.world.switch_bmc(sight.id, "on"):
         return f"its BMC did not take it: {wrong}"
     return "asked to switch on"

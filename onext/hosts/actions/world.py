@@ -34,6 +34,8 @@ class Sight:
     record: Record
     capacity: Mapping[str, str]
     monitored: float
+    cluster: int = -1
+    excluded: str = ""  # why it is never switched off, by its own template and name
 
     @property
     def empty(self) -> bool:
@@ -64,14 +66,19 @@ class World(Protocol):
     def stopped(self) -> bool:
         """Whether the kill switch is thrown."""
 
-    def see(self, host: int) -> Sight:
-        """Read a host and everything bound to it afresh."""
+    def see(self, host: int, *, whole: bool = False) -> Sight:
+        """Read a host afresh; `whole`: also, in the pool of VMs, what is bound to it and not in its list."""
 
     def others(self, host: int) -> int:
         """Count the hosts of the same cluster, but this one, that take VMs now."""
 
-    def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
-        """Write a claim (None removes it) and, where given, a record; returns when oned has it."""
+    def write(
+        self, host: int, claim: Claim | None, record: Record | None = None, *, before: Claim | None = None
+    ) -> None:
+        """Write a claim (None removes it) and, where given, a record; returns when oned has it.
+
+        Raises Failed where the host's document does not hold `before` any more.
+        """
 
     def disable(self, host: int) -> None:
         """Let the scheduler place nothing more."""

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from onext.hosts.claims import RECORD_KEY, STATE_KEY, claim_of, record_of
+from onext.hosts.claims import STATE_KEY, effective
 from onext.hosts.energy import Curve
 from onext.hosts.inventory.groups import ties
 from onext.hosts.inventory.snapshot import Snapshot
@@ -58,10 +58,14 @@ def chosen(snapshot: Snapshot, cluster_id: int, key: str) -> dict[str, str]:
     """Return a vector of a cluster's template, empty where there is none."""
     for element in snapshot.clusters:
         if element.findtext("ID") == str(cluster_id):
-            found = element.find(f"TEMPLATE/{key}")
-            value = attribute(found) if found is not None else {}
-            return {} if isinstance(value, str) else dict(value)
+            return vector_of(element, key)
     return {}
+
+
+def vector_of(element: Element, key: str) -> dict[str, str]:
+    """Return a vector of an object's template, empty where there is none."""
+    value = _vector(element, key)
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def held(cluster: Element) -> str:
@@ -94,7 +98,8 @@ def _attributes(host: Element) -> dict[str, str]:
 
 def _host(element: Element, about: Surroundings) -> Host:
     number, name = int(element.findtext("ID", "-1")), element.findtext("NAME", "")
-    claim = claim_of(_vector(element, STATE_KEY))
+    stored = about.snapshot.records.get(number)
+    claim, record = effective(stored, _vector(element, STATE_KEY), name)
     return Host(
         number,
         name,
@@ -103,7 +108,7 @@ def _host(element: Element, about: Surroundings) -> Host:
         _curve(number, element, about),
         _bmc(number, claim, about.snapshot),
         claim,
-        record_of(_vector(element, RECORD_KEY)),
+        record,
         _excluded(element, name, about),
         about.snapshot.monitored.get(number, 0.0),
         wild(element),
@@ -167,15 +172,20 @@ def wild(element: Element) -> int:
 
 
 def _excluded(element: Element, name: str, about: Surroundings) -> str:
-    """Say why a host is never switched off."""
+    """Return why a host is never switched off; empty where it may be."""
+    front_ends = (*about.settings.front_end_hosts, *about.snapshot.front_ends)
+    return exclusion(element, front_ends, about.here) or about.excluded.get(name, "")
+
+
+def exclusion(element: Element, front_ends: Iterable[str], here: str = socket.gethostname()) -> str:
+    """Return why a host's own template and name forbid to switch it off; empty where they do not."""
     if element.findtext("TEMPLATE/ONEXT_POWER_EXCLUDE", "").upper() in ("YES", "TRUE", "1"):
         return "ONEXT_POWER_EXCLUDE is set"
     if role := element.findtext("TEMPLATE/ONEXT_POWER_ROLE", ""):
         return f"its role: {role}"
-    front_ends = (*about.settings.front_end_hosts, about.here, *about.snapshot.front_ends)
-    if _short(name) in map(_short, front_ends):
+    if _short(element.findtext("NAME", "")) in map(_short, (*front_ends, here)):
         return "it runs a front-end, Prometheus or storage"
-    return about.excluded.get(name, "")
+    return ""
 
 
 def _short(name: str) -> str:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.protocol import Power, Reading
 from onext.hosts.bmc.query import query_all
+from onext.hosts.claims import HOST_RECORDS, HostRecord
 from onext.hosts.model import Bmc
 from onext.hosts.watt_model import Metered
 from onext.oned import stream
 from onext.oned.client import Oned
+from onext.oned.documents import Documents, Stored
 from onext.xml import Element, parse
 from onext.zone import servers
 
@@ -47,6 +49,7 @@ class Snapshot:
     front_ends: frozenset[str] = frozenset()
     taken: float | None = None
     readings: Mapping[int, Reading] = field(default_factory=dict)
+    records: Mapping[int, Stored[HostRecord]] = field(default_factory=dict)  # the documents by host id
 
 
 def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
@@ -68,6 +71,7 @@ def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
         frozenset(host for host in book.entries if not book.bmc(host).proves_off),
         any((item.text or "").upper() == PIN for item in restricted),
         loads(monitoring),
+        records=Documents(oned, HOST_RECORDS).all(),
         front_ends=frozenset(server.host for server in servers(oned, configuration)),
         readings=readings,
     )

@@ -11,6 +11,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from ruamel.yaml import YAML
 
+from onext.hosts.claims import HOST_RECORDS, HostRecord
+from onext.hosts.model import Record
+from onext.oned.client import Oned
+from onext.oned.documents import Documents
 from tests.fixtures_bundle import Bundle
 from tests.fixtures_sandbox import Sandbox
 from tests.waiting import PATIENCE
@@ -33,7 +37,16 @@ POLICY = [
     "TARGET_UTILISATION=100",
     "MAX_PARALLEL_OFF=3",
 ]
-PROVEN = 'ONEXT_POWER_RECORD=[PROVEN="{now}",BOOT_SECONDS="5",ON_SINCE="1"]'
+
+FORGED = {
+    "PHASE": "draining",
+    "SINCE": "1700000000",
+    "SERVER": "-1",
+    "TERM": "0",
+    "LEASE": "0",
+    "ASKED": "1",
+    "BY_HAND": "YES",
+}
 
 
 class Cloud:
@@ -68,8 +81,13 @@ class Cloud:
 
     def proven(self) -> None:
         """Pretend that all were enrolled."""
-        for host in range(4):
-            self.sandbox.call("host.update", host, PROVEN.format(now=int(time.time())), 1)
+        past = Record(proven=time.time(), boot_seconds=5.0, on_since=1.0)
+        for host, name in enumerate(self.names):
+            self.records.put(host, HostRecord(name, None, past), None)
+
+    @property
+    def records(self) -> Documents[HostRecord]:
+        return Documents(Oned(self.sandbox.endpoint, self.sandbox.session), HOST_RECORDS)
 
     def state(self, host: int) -> int:
         return int(ET.fromstring(self.sandbox.call("host.info", host)).findtext("STATE", "-1"))
@@ -129,6 +147,56 @@ def test_a_cluster_empties_sleeps_and_is_back_when_load_comes(cloud: Cloud) -> N
     assert cloud.state(3) == 2
     assert "on" in cloud.ipmitool(3)
     assert cloud.phase(3) == ""
+
+
+def test_S5_a_claim_forged_in_a_template_switches_nothing_off(cloud: Cloud) -> None:
+    """Whoever may edit a host's template could switch the host off, with MODE off and not enrolled."""
+    forged = ",".join(f'{key}="{value}"' for key, value in FORGED.items())
+    for host in (1, 2):
+        cloud.sandbox.call("host.update", host, f"ONEXT_POWER_STATE=[{forged}]", 1)
+    cloud.sandbox.call("host.update", 3, f"ONEXT_POWER_STATE=[{forged.replace('1700000000', 'nan')}]", 1)
+    cloud.sandbox.call("host.status", 2, 2)  # an operator's OFFLINE, as the forger would like to have it
+    for _ in range(6):
+        cloud.sandbox.control("monitor")
+        cloud.power("run")
+    assert [("on" in cloud.ipmitool(host)) for host in range(4)] == [True] * 4
+    assert cloud.state(1) == 2
+    assert cloud.phase(1) == "", "the copy in the template was removed"
+    assert cloud.state(3) == 2
+
+
+def test_S5_a_host_asleep_under_the_claim_of_an_earlier_version_is_woken(cloud: Cloud) -> None:
+    """After an upgrade the hosts that sleep would be off for ever."""
+    cloud.proven()
+    cloud.power("set", "100", *POLICY)
+    cloud.power("off", "3", "--evacuate")
+    assert "off" in cloud.ipmitool(3)
+    cloud.records.remove(3, cloud.records.all()[3].version)  # as the earlier version left it: a copy alone
+    rows = json.loads(cloud.power("asleep", "--json").stdout)
+    assert [(row["id"], row["verified"]) for row in rows] == [(3, False)]
+    cloud.rounds(lambda: cloud.state(3) == 2 and cloud.phase(3) == "")
+    assert "on" in cloud.ipmitool(3)
+    stored = cloud.records.all()[3].value
+    assert stored is not None
+    assert stored.record.proven > 0, "it was surely off, and woke"
+
+
+def test_A5_all_hosts_that_sleep_are_listed_and_woken(cloud: Cloud) -> None:
+    """An uninstall would leave them off without a word."""
+    cloud.proven()
+    cloud.power("set", "100", *POLICY)
+    assert json.loads(cloud.power("asleep", "--json").stdout) == []
+    for host in (2, 3):
+        cloud.power("off", str(host), "--evacuate")
+    rows = json.loads(cloud.power("asleep", "--json").stdout)
+    assert [(row["id"], row["phase"], row["verified"]) for row in rows] == [
+        (2, "off", True),
+        (3, "off", True),
+    ]
+    woken = cloud.power("wake", "--all", "--json", "--within", "150")
+    assert [(row["id"], row["awake"]) for row in json.loads(woken.stdout)] == [(2, True), (3, True)]
+    assert [cloud.state(host) for host in (2, 3)] == [2, 2]
+    assert json.loads(cloud.power("asleep", "--json").stdout) == []
 
 
 def test_it_does_so_by_itself(cloud: Cloud) -> None:

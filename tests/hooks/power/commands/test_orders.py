@@ -11,6 +11,7 @@ from hooks.power import part
 from hooks.power.commands import orders
 from onext.part import Context, Retry
 from onext.paths import Paths
+from tests.onext.hosts.actions.scene import Scene
 
 
 def test_the_worker_has_its_rounds_while_an_order_is_followed(
@@ -19,7 +20,7 @@ def test_the_worker_has_its_rounds_while_an_order_is_followed(
     """Nothing would be woken for the hours that emptying a host by hand may take."""
     monkeypatch.setattr(orders, "PAUSE", 0.0)
     context, said = Context(Paths.self_contained(tmp_path)), []
-    for line in orders._turns(context, iter(("drained", "off"))):
+    for line in orders._turns(context, iter(("drained", "off")), Scene().actuator):
         said.append(line)
         with part.alone(context):
             pass

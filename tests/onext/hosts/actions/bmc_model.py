@@ -96,7 +96,7 @@ def judge(world: "FakeWorld", machine: "Machine", order: Order) -> None:
     claim = machine.claim
     say = cloud.violations.append
     cloud.did.append("fence" if world.fencing else order)
-    if claim is None or (claim.server, claim.term) != me:
+    if claim is None or (claim.server, claim.term) != me or claim.holder != "power":
         say(f"server {world.server} switches host {number} {order} without the intent: {claim}")
     if world.fencing:
         machine.fenced = True
@@ -121,6 +121,10 @@ def _judge_off(world: "FakeWorld", machine: "Machine") -> None:
     cloud, number, say = world.cloud, machine.number, world.cloud.violations.append
     if cloud.on(number) or machine.wild:
         say(f"host {number} is switched off with VMs")
+    if machine.excluded:
+        say(f"host {number} is switched off although it is excluded")
+    if not machine.record.proven:
+        say(f"host {number} is switched off although it never proved to wake")
     if machine.state is not HostState.OFFLINE:
         say(f"host {number} is switched off while {machine.state.name}")
     if sum(one.takes_vms for one in cloud.machines.values()) < world.min_hosts:

@@ -21,9 +21,10 @@ from onext.hosts.bmc.entry import Entry, Ipmi
 from onext.hosts.bmc.protocol import Bmc as BmcOf
 from onext.hosts.bmc.protocol import Power
 from onext.hosts.bmc.query import query_all
-from onext.hosts.claims import claim_of, claim_vector, record_of, record_vector
+from onext.hosts.claims import HOST_RECORDS, HostRecord, claim_vector, effective, expects
 from onext.hosts.model import NOT_OURS, Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import Size
+from onext.oned.documents import Stored
 from onext.oned.objects import HostState
 from tests.onext.hosts.actions.bmc_model import PASSWORD, PlayedBmc, answers, uuid
 
@@ -58,6 +59,9 @@ class Machine:
     monitored: float = START
     known: bool = True  # oned has its capacity
     fault: str = ""  # of the BMC: dead, slow, lying, says-off, falters, other, password, stuck
+    forged: bool = False  # the template's copy of the claim is `copy`, and not what the document holds
+    copy: Claim | None = None
+    excluded: str = ""
     operators: str = ""  # an operator switched it off: `new`, and `seen` once somebody could know
     touched: bool = False  # somebody else had a hand in it, so that its state is his
     meddled: bool = False  # somebody opened it while it shut down
@@ -71,7 +75,22 @@ class Machine:
     @property
     def takes_vms(self) -> bool:
         """Whether the scheduler places VMs on it."""
-        return self.state is HostState.MONITORED and (self.claim is None or self.claim.phase in NOT_OURS)
+        claim = self.seen()[0]
+        free = claim is None or claim.phase in NOT_OURS or not claim.verified
+        return self.state is HostState.MONITORED and free
+
+    def seen(self) -> tuple[Claim | None, Record]:
+        """Return claim and record as they are read from document and template."""
+        name = f"node-{self.number}"
+        stored = Stored(self.number, 0, 1, HostRecord(name, self.claim, self.record))
+        copy = self.copy if self.forged else self.claim
+        return effective(stored, claim_vector(copy) if copy else None, name)
+
+    def write(self, claim: Claim | None, record: Record | None) -> None:
+        """Write the document, and the copy in the template."""
+        value = HostRecord(f"node-{self.number}", claim, record or self.record)
+        read = HOST_RECORDS.decode(HOST_RECORDS.encode(value))
+        self.claim, self.record, self.forged = read.claim, read.record, False
 
 
 @dataclass
@@ -96,6 +115,7 @@ class Cloud:
     down: bool = False
     mute: bool = False  # oned does the next thing, and its answer comes too late
     swapped: int = -1  # bmc.yaml gives this host and the next each other's address
+    forgeries: int = 0
     violations: list[str] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
 
@@ -192,29 +212,31 @@ class FakeWorld(Effects):
     def _seen(self) -> Cloud:
         return self.stale if self.cut_off and self.stale else self.cloud
 
-    def see(self, host: int) -> Sight:
+    def see(self, host: int, *, whole: bool = False) -> Sight:
         self._step(host, writes=False)
         cloud = self._seen
         if host not in cloud.machines:
             raise Failed(f"there is no host {host}")
         machine = cloud.machines[host]
         machine.operators = "seen" if machine.operators else ""
-        vms = frozenset(vm.number for vm in cloud.on(host))
+        listed = (vm.number for vm in cloud.on(host) if whole or vm.kind is not Kind.PARKED)
+        vms = frozenset(listed)
         capacity = {"TOTAL_CPU": "800"} if machine.known else {}
         return Sight(
-            host, f"node-{host}", machine.state, vms, machine.wild, machine.claim, machine.record, capacity,
-            machine.monitored,
+            host, f"node-{host}", machine.state, vms, machine.wild, *machine.seen(), capacity, machine.monitored, 100, machine.excluded
         )  # fmt: skip
 
     def others(self, host: int) -> int:
         return sum(one.takes_vms for number, one in self._seen.machines.items() if number != host)
 
-    def write(self, host: int, claim: Claim | None, record: Record | None = None) -> None:
+    def write(
+        self, host: int, claim: Claim | None, record: Record | None = None, *, before: Claim | None = None
+    ) -> None:
         self._step(host, writes=True)
         machine, me = self._machine(host), (self.server, self.term)
-        machine.claim = claim_of(claim_vector(claim)) if claim else None
-        if record is not None:
-            machine.record = record_of(record_vector(record, self.cloud.now))
+        if not expects(HostRecord("", machine.claim), before):
+            raise Failed("another writer has changed its record meanwhile")
+        machine.write(claim, record)
         machine.intents.pop(me, None)
         if claim:
             machine.intents[me] = (claim.phase, self.cloud.monotonic)
@@ -232,6 +254,8 @@ class FakeWorld(Effects):
     def _status(self, host: int, status: int) -> None:
         self._step(host, writes=True)
         machine = self._machine(host)
+        if machine.claim and machine.claim.phase is Phase.HELD:
+            self.cloud.violations.append(f"host {host}, held by another part, is put into state {status}")
         if machine.operators == "seen":
             self.cloud.violations.append(f"an operator's host {host} is put into state {status}")
         machine.operators = ""  # what nobody could know is undone
@@ -308,8 +332,8 @@ def observe(seen: Cloud, world: FakeWorld | None = None) -> Cluster:
         machine.operators = "seen" if machine.operators else ""
     hosts = tuple(
         Host(
-            m.number, f"node-{m.number}", m.state, SIZE, bmc=bmcs[m.number], claim=m.claim, record=m.record,
-            wild=m.wild, monitored=m.monitored,
+            m.number, f"node-{m.number}", m.state, SIZE, bmc=bmcs[m.number], claim=m.seen()[0], record=m.seen()[1],
+            wild=m.wild, monitored=m.monitored, excluded=m.excluded,
         )
         for m in seen.machines.values()
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What may happen in a cloud between any two steps of ours, and to which of its machines."""
 
-from onext.hosts.model import Kind, Phase
+from onext.hosts.model import Claim, Kind, Phase, Record
 from onext.oned.objects import HostState
 from tests.onext.hosts.actions.cloud_model import Cloud, Machine
 
@@ -31,11 +31,11 @@ FAULTS = ("dead", "slow", "lying", "says-off", "falters", "other", "password", "
 DISTURBANCES = (
     "arrive", "force", "leave", "park", "resume", "disable", "enable", "offline", "delete", "error", "recover",
     "kill", "takeover", "oned down", "oned up", "oned slow", "jump", "wait", "healthy", "operator off", "press",
-    "wild", "stop", "template", "swapped", *FAULTS,
+    "wild", "stop", "template", "swapped", "forge", "strip", "upgrade", "exclude", "unproven", "held", *FAULTS,
 )  # fmt: skip
 OFTEN = (
     "force", "park", "wild", "arrive", "kill", "slow", "takeover", "oned slow", "disable", "press", "offline",
-    "says-off", "falters",
+    "says-off", "falters", "forge", "upgrade", "held",
 )  # fmt: skip
 SETTLED = (Phase.OFF, Phase.QUARANTINED, Phase.LEFT)
 
@@ -73,10 +73,42 @@ def to_machine(cloud: Cloud, what: str, machine: Machine) -> None:  # noqa: C901
         machine.on, machine.touched, machine.boots_until = True, True, cloud.monotonic + 60.0
     elif what == "wild":
         machine.wild = 1 - machine.wild
+    elif what == "forge":
+        _forge(cloud, machine)
+    elif what == "strip":
+        machine.forged, machine.copy = True, None
+    elif what == "upgrade" and machine.claim and machine.claim.phase is not Phase.HELD:
+        machine.forged, machine.copy, machine.claim, machine.record = True, machine.claim, None, Record()
+    elif what == "exclude":
+        machine.excluded = "" if machine.excluded else "ONEXT_POWER_EXCLUDE is set"
+    elif what == "unproven":
+        machine.record = Record()
+    elif what == "held":
+        _held(cloud, machine)
     elif what in FAULTS:
         machine.fault = what
     elif what == "healthy":
         machine.fault, cloud.swapped = "", -1
+
+
+def _forge(cloud: Cloud, machine: Machine) -> None:
+    """Let a manager of the host write a claim into its template: he may have the host woken, nothing else."""
+    cloud.forgeries += 1
+    phase = list(Phase)[cloud.forgeries % len(Phase)]
+    machine.copy = Claim(
+        phase, cloud.now - 1, cloud.leader, cloud.term, 120.0, capacity={"TOTAL_CPU": "800"}, asked=1.0,
+        by_hand=True, slept=True, opened=cloud.forgeries % 2 == 0,
+    )  # fmt: skip
+    machine.forged = machine.touched = True
+    machine.operators = ""
+
+
+def _held(cloud: Cloud, machine: Machine) -> None:
+    """Let availability take a host that no part works on, or return one that it took."""
+    if machine.claim is None and machine.state is HostState.MONITORED:
+        machine.claim = Claim(Phase.HELD, cloud.now, holder="availability")
+    elif machine.claim and machine.claim.phase is Phase.HELD:
+        machine.claim = None
 
 
 def _put_offline(machine: Machine) -> None:

@@ -27,12 +27,12 @@ class Scene:
         return Actuator(world, Limits(failures=2), Leases(), self.events.append)
 
     def _logged(self, name: str, effect: Callable[..., object]) -> Callable[..., object]:
-        def call(host: int, *rest: object) -> object:
+        def call(host: int, *rest: object, **more: object) -> object:
             detail = rest[0].phase.value if rest and isinstance(rest[0], Claim) else rest[0] if rest else ""
             self.log.append(f"{name} {detail or ''}".strip())
             if happens := self.before.pop(self.log[-1], None):
                 happens()
-            return effect(host, *rest)
+            return effect(host, *rest, **more)
 
         return call
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from hooks.power.candidates import Case, why_not
 from hooks.power.decide import Decision, Memory, PowerOff, decide
+from hooks.power.guard import refusal
 from hooks.power.manual_orders import Refused, evacuation
 from hooks.power.policy import Mode, Policy, read
 from hooks.power.round import act
@@ -118,7 +119,13 @@ class PowerMachine(RuleBasedStateMachine):
         limits = Limits(
             failures=policy.wake_failures, wake=policy.wake_timeout, min_hosts=policy.min_hosts, drain=1200.0
         )
-        return Actuator(world, limits, self.servers[world.server].leases, decided=world.monotonic())
+        return Actuator(
+            world,
+            limits,
+            self.servers[world.server].leases,
+            decided=world.monotonic(),
+            forbids=lambda sight, enrolling: refusal(sight, self.policy, self.cloud.now, enrolling=enrolling),
+        )
 
     @rule(
         server=st.integers(0, 1),
@@ -309,7 +316,8 @@ class PowerMachine(RuleBasedStateMachine):
         cloud = self.cloud
         cloud.down, cloud.swapped, self.template = False, -1, 0
         for machine in cloud.machines.values():
-            machine.fault, machine.wild = "", 0
+            machine.fault, machine.wild, machine.excluded = "", 0, ""
+            machine.claim = None if machine.claim and machine.claim.phase is Phase.HELD else machine.claim
             if machine.state is HostState.ERROR:
                 machine.state = HostState.MONITORED
         for _ in range(60):
@@ -322,7 +330,8 @@ class PowerMachine(RuleBasedStateMachine):
             self._judge_end(machine)
 
     def _judge_end(self, machine: Machine) -> None:
-        phase = machine.claim.phase if machine.claim else None
+        claim = machine.seen()[0]
+        phase = claim.phase if claim else None
         assert phase in (None, *SETTLED), f"host {machine.number} is {machine.claim} for ever"
         asleep = phase is Phase.OFF
         assert not (asleep and machine.on), f"host {machine.number} is said to sleep and burns"
@@ -332,7 +341,7 @@ class PowerMachine(RuleBasedStateMachine):
 
 TestPower = PowerMachine.TestCase
 TestPower.settings = settings(
-    max_examples=EXAMPLES or 120,
+    max_examples=EXAMPLES or 150,
     derandomize=not EXAMPLES,
     database=None,
     stateful_step_count=40,

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from onext.hosts.claims import claim_of, claim_vector, record_of, record_vector
+from onext.hosts.claims import HOST_RECORDS, HostRecord, claim_of, claim_vector
 from onext.hosts.inventory.cluster import chosen, held, observe
 from onext.hosts.inventory.groups import ties
 from onext.hosts.inventory.snapshot import Snapshot, loads, monitored
 from onext.hosts.model import Bmc, Claim, Cluster, Kind, Phase, Record
 from onext.hosts.placement.problem import Size
 from onext.hosts.watt_model import Metered
+from onext.oned.documents import Stored
 from onext.oned.objects import HostState
 from onext.settings.power import Power
 from onext.xml import Element, parse
@@ -102,7 +103,11 @@ def test_an_offline_host_keeps_the_capacity_that_we_wrote_down(snapshot: Snapsho
     template.append(vector)
     beta = {h.name: h for h in observe(snapshot, 101, Power(), NOW).hosts}
     assert beta["node-b3"].size == Size(1600, 32_768)
-    assert beta["node-b3"].phase is Phase.OFF
+    assert beta["node-b3"].phase is Phase.WAKING, "no document verifies it: it may only be woken"
+    stored = Stored(int(host.findtext("ID", "")), 1, 1, HostRecord("node-b3", claim))
+    verified = replace(snapshot, records={stored.number: stored})
+    beta = {h.name: h for h in observe(verified, 101, Power(), NOW).hosts}
+    assert (beta["node-b3"].phase, beta["node-b3"].size) == (Phase.OFF, Size(1600, 32_768))
 
 
 def test_hosts_with_a_role_are_excluded(snapshot: Snapshot) -> None:
@@ -225,19 +230,21 @@ def test_we_hold_back_where_onedrs_acts(inner: str, said: str) -> None:
     assert bool(found) is bool(said)
 
 
-def test_claims_and_records_survive_a_template() -> None:
-    """A front-end that takes over goes on by these alone."""
+def test_claims_and_records_survive_a_document() -> None:
+    """A front-end that takes over continues by these alone."""
     claim = Claim(
         Phase.STOPPING, NOW, 2, 7, 120.0, "a b", {"MAX_CPU": "800"}, 1, NOW, 0.0, hard=True, by_hand=True
     )
-    assert claim_of(claim_vector(claim)) == claim
     record = Record(NOW, 90.0, "", NOW, (NOW - 5,), 10.0, 20.0, 3, 1)
-    assert record_of(record_vector(record, NOW)) == record
+    host = HostRecord("node", claim, record)
+    assert HOST_RECORDS.decode(HOST_RECORDS.encode(host)) == host
+    assert claim_of(claim_vector(claim)) == replace(claim, verified=False)
     assert claim_of(None) is None
     unreadable = claim_of({"PHASE": "whatever"})
     assert unreadable is not None
     assert unreadable.phase is Phase.QUARANTINED
-    assert record_of({"PROVEN": "x"}) == Record()
+    with pytest.raises(ValueError, match="PROVEN"):
+        HOST_RECORDS.decode({"HOST": "node", "PAST_PROVEN": "nan"})
 
 
 def test_a_clusters_policy_is_read(snapshot: Snapshot) -> None:

@@ -1,0 +1,121 @@
+"""The hosts that are off, or on their way, because of this software: listed, woken, waited for.
+
+`install.sh --uninstall` uses both commands before it removes what could wake the hosts.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import click
+
+from hooks.power import manual_orders, part
+from hooks.power.commands.orders import PATIENCE, PAUSE
+from onext.command import front_end, json_option
+from onext.hosts.actions.world import Failed, Stopped
+from onext.hosts.claims import HOST_RECORDS, STATE_KEY, effective
+from onext.hosts.inventory.cluster import vector_of
+from onext.hosts.model import NOT_OURS, Phase
+from onext.oned import stream
+from onext.oned.documents import Documents
+from onext.part import Context, Retry
+from onext.table import Row, show
+from onext.xml import parse
+
+COLUMNS = ("id", "name", "cluster", "phase", "since", "verified", "reason")
+Steps = dict[str, tuple[manual_orders.Order, Iterator[str]]]
+AWAY = (*(phase for phase in Phase if phase not in (*NOT_OURS, Phase.HELD)), Phase.QUARANTINED)
+
+
+def away(context: Context) -> list[Row]:
+    """Return each host, of any cluster, that is not in service because power switched it off or is at it."""
+    records = Documents(context.oned, HOST_RECORDS, context.now).all()
+    rows: list[Row] = []
+    for data in stream.pool(context.oned.source, "hostpool.info", tag="HOST"):
+        host = parse(data)
+        number, name = int(host.findtext("ID", "-1")), host.findtext("NAME", "")
+        claim, _ = effective(records.get(number), vector_of(host, STATE_KEY), name)
+        if claim is not None and claim.phase in AWAY:
+            rows.append(
+                {
+                    "id": number,
+                    "name": name,
+                    "cluster": int(host.findtext("CLUSTER_ID", "-1")),
+                    "phase": claim.phase.value,
+                    "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(claim.since)),
+                    "verified": claim.verified,
+                    "reason": claim.reason,
+                }
+            )
+    return sorted(rows, key=lambda row: int(str(row["id"])))
+
+
+@click.command("asleep")
+@json_option
+@front_end
+def asleep(context: Context, *, as_json: bool) -> None:
+    """List the hosts that power switched off, or is switching, in all clusters."""
+    show(away(context), COLUMNS, as_json=as_json)
+
+
+@click.command("wake")
+@click.argument("hosts", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Wake every host that `onext power asleep` lists.")
+@click.option("--within", default=900.0, show_default=True, help="Seconds to wait for them.")
+@json_option
+@front_end
+def wake(context: Context, hosts: Sequence[str], within: float, *, every: bool, as_json: bool) -> None:
+    """Wake HOSTS (ids or names), all at once, wait until they are in service; exit 1 where one is not."""
+    if bool(hosts) is every:
+        raise click.UsageError("name HOSTS or give --all")
+    wanted = [row for row in away(context) if every or {str(row["id"]), str(row["name"])} & set(hosts)]
+    known = {text for row in wanted for text in (str(row["id"]), str(row["name"]))}
+    if missing := [host for host in hosts if host not in known]:
+        raise click.UsageError(f"not switched off by power: {', '.join(missing)}; see `onext power asleep`")
+    outcome = dict(_woken(context, [str(row["id"]) for row in wanted], within))
+    rows: list[Row] = [
+        {"id": row["id"], "name": row["name"], "awake": not why, "reason": why}
+        for row, why in ((row, outcome[str(row["id"])]) for row in wanted)
+    ]
+    show(rows, ("id", "name", "awake", "reason"), as_json=as_json)
+    if any(outcome.values()):
+        sys.exit(1)
+
+
+def _woken(context: Context, hosts: Sequence[str], within: float) -> Iterator[tuple[str, str]]:
+    """Take one step for each host in turn; yield host and, where it did not wake, why."""
+    ends = time.monotonic() + within
+    last = dict.fromkeys(hosts, "not begun")
+    steps: Steps = {}
+    while steps or last:
+        for host in list(last):
+            done, last[host] = _step(context, host, steps)
+            if done:
+                yield host, last.pop(host)
+        if not last:
+            return
+        if time.monotonic() > ends:
+            yield from ((host, f"not awake after {within:.0f} s: {why}") for host, why in last.items())
+            return
+        time.sleep(PAUSE)
+
+
+def _step(context: Context, host: str, steps: Steps) -> tuple[bool, str]:
+    """Take one step of a host; return whether it came to its end, and why it is not awake."""
+    try:
+        with part.alone(context, patience=PATIENCE):
+            if host not in steps:
+                order = manual_orders.Order.of(context, host, everywhere=True)
+                steps[host] = order, manual_orders.switch_on(order)
+            order, turns = steps[host]
+            try:
+                said = next(turns, None)
+            finally:
+                order.actuator.release_mandate()
+    except (manual_orders.Refused, Stopped) as error:
+        return True, str(error) or "stopped by `onext stop power`"
+    except (Failed, Retry) as error:
+        return False, str(error)
+    return said is None, said or ""
