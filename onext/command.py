@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +13,7 @@ from onext.account import become_owner
 from onext.part import Context
 from onext.table import dumps
 
+PATIENCE = 10.0  # seconds for one call to oned while a person waits, unless the settings give them
 _given = click.make_pass_decorator(Context, ensure=True)
 
 
@@ -39,7 +41,7 @@ def front_end(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def as_owner(context: Context, *words: object, **options: object) -> object:
         become_owner(context.paths.var)
-        return command(context, *words, **options)
+        return command(replace(context, patience=PATIENCE), *words, **options)
 
     return _given(as_owner)
 

@@ -1,4 +1,4 @@
-"""One log in oned's format, with every name from outside escaped.
+"""One log in oned's format, with every name from outside escaped and every line bounded.
 
 `Sat Nov 21 04:47:44 2026 [Z0][ONEXT][I]: geolocation: host 3: ...`
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 _LEVELS = {
@@ -17,7 +19,9 @@ _LEVELS = {
     logging.ERROR: "E",
     logging.CRITICAL: "E",
 }
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONGEST = 2000  # characters of a message
+_LONGEST_TRACE = 8000
 
 
 def escape(text: object) -> str:
@@ -25,17 +29,37 @@ def escape(text: object) -> str:
     return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), str(text))
 
 
-def line(part: str, level: str, message: str, *, zone: int = 0) -> str:
-    """Return one line of the log, without its end."""
-    return f"{time.strftime('%a %b %e %H:%M:%S %Y')} [Z{zone}][ONEXT][{level}]: {part}: {escape(message)}"
+def line(part: str, level: str, message: str, *, zone: int = 0, longest: int = _LONGEST) -> str:
+    """Return one line of the log, without its end; the message is cut at `longest` characters."""
+    cut = message if len(message) <= longest else f"{message[:longest]}… ({len(message)} characters)"
+    return f"{time.strftime('%a %b %e %H:%M:%S %Y')} [Z{zone}][ONEXT][{level}]: {part}: {escape(cut)}"
 
 
 class _Format(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
+        message, longest = record.getMessage(), _LONGEST
         if record.exc_info:
-            message += "\n" + self.formatException(record.exc_info)
-        return line(record.name.removeprefix("onext."), _LEVELS.get(record.levelno, "I"), message)
+            trace = self.formatException(record.exc_info)[-_LONGEST_TRACE:]  # its end says what happened
+            message, longest = f"{message[:_LONGEST]}\n{trace}", _LONGEST + _LONGEST_TRACE
+        part = record.name.removeprefix("onext.")
+        return line(part, _LEVELS.get(record.levelno, "I"), message, longest=longest)
+
+
+class _File(WatchedFileHandler):
+    """A file that logrotate may move away; a full or read-only disk costs lines, never the process."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it could not be opened again
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Print the line where systemd or a person sees it, instead of a traceback for each."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except (OSError, ValueError):
+            return
 
 
 def get(part: str) -> logging.Logger:
@@ -44,16 +68,19 @@ def get(part: str) -> logging.Logger:
 
 
 def open_log(path: Path, *, level: int = logging.INFO, stderr: bool = False) -> None:
-    """Send everything below `onext` to `path`, and to stderr where a person or systemd looks.
+    """Send everything below `onext` to `path`, and to stderr where a person or systemd reads it.
 
-    WatchedFileHandler: logrotate may move the file away at any time.
+    Where the file cannot be opened, stderr is all there is.
     """
-    from logging.handlers import WatchedFileHandler
-
     root = logging.getLogger("onext")
     root.setLevel(level)
     root.propagate = False
-    handlers: list[logging.Handler] = [WatchedFileHandler(path, encoding="utf-8")]
+    handlers: list[logging.Handler] = []
+    try:
+        handlers.append(_File(path, encoding="utf-8", errors="backslashreplace"))
+    except OSError as error:
+        sys.stderr.write(f"onext: {path}: {error.strerror}; the log goes to standard error\n")
+        stderr = True
     if stderr:
         handlers.append(logging.StreamHandler())
     for handler in handlers:

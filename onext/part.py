@@ -47,6 +47,7 @@ class Context:
     given: Settings | None = None  # instead of those in the file
     now: Callable[[], float] = field(default=time.time)
     reader: Reader = field(default_factory=Reader, compare=False)
+    patience: float | None = None  # seconds for one call to oned, unless the settings give them
 
     @cached_property
     def settings(self) -> Settings:
@@ -56,7 +57,10 @@ class Context:
     @cached_property
     def oned(self) -> Oned:
         """Oned as our own user; raise Unauthenticated where there are no credentials."""
-        return Oned.connect(self.paths, self.settings.oned.endpoint, self.settings.oned.timeout)
+        access = self.settings.oned
+        given = "timeout" in access.model_fields_set
+        timeout = access.timeout if given or self.patience is None else self.patience
+        return Oned.connect(self.paths, access.endpoint, timeout)
 
     def cloud(self, max_age: float = LIFETIME) -> Cloud:
         """Return oned's pools as of this round, with the changes that events told of; raise an OnedError.

@@ -67,18 +67,22 @@ def _fit(widths: list[int], right: Sequence[bool], room: int) -> None:
 
 def _layout(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
     """Return the lines of one row: what does not fit its column continues below."""
-    columns = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    last = len(cells) - 1
+    columns = [_wrap(cell, widths[i], whole=i == last) for i, cell in enumerate(cells)]
     height = max(map(len, columns), default=1)
     padded = [column + [""] * (height - len(column)) for column in columns]
     return [_join([column[i] for column in padded], widths, right) for i in range(height)]
 
 
-def _wrap(cell: str, width: int) -> list[str]:
-    """Break a cell at spaces, and a longer word where the width ends."""
+def _wrap(cell: str, width: int, *, whole: bool) -> list[str]:
+    """Break a cell at spaces, and a longer word where the width ends unless words stay `whole`."""
     found: list[str] = []
     while len(cell) > width:
         at = cell.rfind(" ", 0, width + 1)
-        at = at if at > 0 else width
+        if at <= 0:
+            at = cell.find(" ") if whole else width
+        if at <= 0:
+            break
         found.append(cell[:at].rstrip())
         cell = cell[at:].lstrip()
     return [*found, cell]

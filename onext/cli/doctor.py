@@ -1,77 +1,173 @@
-"""`onext doctor`: one line for each thing that must be as it should."""
+"""`onext doctor`: one line for each thing that has to be in order, within one deadline."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 
 import click
 
 from onext import spool, ssh
 from onext.cli import servers
-from onext.command import front_end, json_option
+from onext.command import front_end, json_option, wide_option
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
-from onext.settings import SettingsError
-from onext.table import show
-from onext.worker import heartbeat
+from onext.process import CommandError
+from onext.settings import Settings, SettingsError
+from onext.table import Row, show
+from onext.worker import heartbeat, renewal
 from onext.worker.registry import installed
+
+DEADLINE = 30.0  # seconds for what is checked on this server
+ZONE_DEADLINE = 60.0  # and where the zone's other servers are asked too
+_POLL = 0.1
+
+Section = Callable[[], Iterable[Check]]
 
 
 @click.command()
 @click.option("--node", metavar="HOST", help="Check a node instead: can its power be measured?")
 @click.option("--local", is_flag=True, help="This server only, not the others of the zone.")
+@wide_option
 @json_option
 @front_end
-def doctor(context: Context, *, node: str | None, local: bool, as_json: bool) -> None:
-    """Check what is installed, registered, reachable and up to date. Exit code 1 when something is not."""
+def doctor(context: Context, *, node: str | None, local: bool, as_json: bool, wide: bool) -> None:
+    """Check what is installed, registered, reachable and up to date. Exit code 1 when something is not.
+
+    What does not answer within 30 seconds (60 with the other servers) is reported as such.
+    """
     if node is not None:
         sys.exit(_node(node))
-    found = list(findings(context, local=local))
-    rows = [{"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found]
-    show(rows, ("check", "state", "message", "remedy"), as_json=as_json)
+    found = findings(context, local=local, progress=sys.stderr.isatty() and not as_json)
+    if as_json or wide or not sys.stdout.isatty():
+        rows: list[Row] = [
+            {"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found
+        ]
+        show(rows, ("check", "state", "message", "remedy"), as_json=as_json, wide=wide)
+    else:
+        show([_short(check) for check in found], ("state", "check", "message"), as_json=False)
     sys.exit(any(check.level == "fail" for check in found))
 
 
-def findings(context: Context, *, local: bool) -> Iterator[Check]:
-    """Look at everything, the foundations first; what cannot be looked at is a finding too."""
+def _short(check: Check) -> Row:
+    """Return a line for a narrow terminal: the remedy behind the message, where there is one to follow."""
+    remedy = f" -> {check.remedy}" if check.remedy and check.level != "ok" else ""
+    return {"check": check.name, "state": check.level, "message": check.message + remedy}
+
+
+def findings(context: Context, *, local: bool, progress: bool = False) -> list[Check]:
+    """Check everything at once; what does not end before the deadline is a finding too."""
     try:
-        settings = context.settings
+        settings, wrong = context.settings, None
     except SettingsError as error:
-        yield Check("settings", "fail", str(error), f"mend {context.paths.settings}")
-        return
-    yield Check("settings", "ok", f"{context.paths.settings} ({len(settings.model_fields_set)} sections set)")
-    yield from _oned(context)
-    yield _worker(context)
-    yield from _installation(context)
-    for name, checks in _parts(context, local=local):
-        for check in _guarded(name, checks):
-            yield Check(f"{name}: {check.name}", check.level, check.message, check.remedy)
-    if not local:
-        yield from _guarded("servers", servers.findings(context))
+        settings, wrong = Settings(), error
+    context = replace(context, given=settings)
+    sections = dict(_sections(context, wrong, local=local))
+    return _Run(sections, DEADLINE if local else ZONE_DEADLINE, progress=progress).checks()
 
 
-def _parts(context: Context, *, local: bool) -> Iterator[tuple[str, Iterable[Check]]]:
-    """Return what every part that is here has to say, the drivers too."""
+def _sections(context: Context, wrong: SettingsError | None, *, local: bool) -> Iterator[tuple[str, Section]]:
+    yield "settings", lambda: _settings(context, wrong)
+    yield "oned", lambda: _oned(context)
+    yield "worker", lambda: [_worker(context)]
+    yield "installation", lambda: _installation(context)
+    if wrong is not None:
+        return  # the parts would be checked by settings that are not the administrator's
+    yield "results", lambda: _results(context)
     for part in installed():
-        yield part.name, part.checks(context)
-    yield "biscuit", importlib.import_module("onext.biscuit.check").findings(context, local=local)
+        yield part.name, lambda part=part: part.checks(context)  # type: ignore[misc]
+    biscuit = importlib.import_module("onext.biscuit.check")
+    yield "biscuit", lambda: biscuit.findings(context, local=local)
     if not local:
-        yield "tunnel", importlib.import_module("onext.tunnel.drivers").checks(context)
+        tunnel = importlib.import_module("onext.tunnel.drivers")
+        yield "tunnel", lambda: tunnel.checks(context)
+        yield "servers", lambda: servers.findings(context)
+
+
+_OWN_NAMES = ("settings", "oned", "worker", "installation", "results", "servers")
+
+
+@dataclass
+class _Run:
+    """All sections side by side; each in a thread that ends with this process at the latest."""
+
+    sections: Mapping[str, Section]
+    deadline: float
+    progress: bool = False
+    _found: dict[str, list[Check]] = field(default_factory=dict)
+
+    def checks(self) -> list[Check]:
+        """Return what each section found, in order."""
+        ends = time.monotonic() + self.deadline
+        for name, section in self.sections.items():
+            threading.Thread(target=self._run, args=(name, section), name=name, daemon=True).start()
+        while len(self._found) < len(self.sections) and time.monotonic() < ends:
+            self._show()
+            time.sleep(_POLL)
+        if self.progress:
+            click.echo("\r\x1b[K", nl=False, err=True)
+        late = f"not finished after {self.deadline:g} s"
+        return [
+            check
+            for name in self.sections
+            for check in self._found.get(name, [Check(name, "fail", late, "onext doctor --json once more")])
+        ]
+
+    def _run(self, name: str, section: Section) -> None:
+        prefix = "" if name in _OWN_NAMES else f"{name}: "
+        found: list[Check] = []
+        try:
+            for check in section():
+                found.append(replace(check, name=prefix + check.name))  # noqa: PERF401 - kept when it fails
+        except (OnedError, OSError, CommandError) as error:
+            found.append(Check(name, "fail", str(error)))
+        except Exception as error:  # noqa: BLE001 - a fault of one section must not hide the others
+            found.append(Check(name, "fail", f"a fault of this check: {type(error).__name__}: {error}"))
+        self._found[name] = found
+
+    def _show(self) -> None:
+        if self.progress:
+            waiting = ", ".join(name for name in self.sections if name not in self._found)
+            click.echo(f"\r\x1b[Kwaiting for: {waiting[:60]}", nl=False, err=True)
+
+
+def _settings(context: Context, wrong: SettingsError | None) -> Iterator[Check]:
+    file = context.paths.settings
+    if wrong is None:
+        yield Check("settings", "ok", f"{file} ({len(context.settings.model_fields_set)} sections set)")
+        return
+    used = renewal.problem(context).rpartition("; ")[2]
+    for line in str(wrong).splitlines():
+        yield Check("settings", "fail", line + (f"; {used}" if used else ""), f"correct {file}")
+
+
+def _results(context: Context) -> Iterator[Check]:
+    """Name the objects of each part whose last reconcile failed."""
+    last = context.last()
+    for name in sorted({key.partition(".")[0] for key in last}):
+        results = {key: result for key, result in last.items() if key.startswith(f"{name}.")}
+        failed = {key: result.message for key, result in results.items() if not result.ok}
+        if failed:
+            key, message = next(iter(failed.items()))
+            text = f"{len(failed)} of {len(results)} failed at last, such as {key}: {message}"
+            yield Check(f"{name}: results", "warn", text, "onext status --all")
 
 
 def _node(name: str) -> int:
-    """Run the node's own check there, by ssh, and pass on what it says."""
+    """Run the node's own check there, by ssh, and pass on what it prints."""
     package = importlib.import_module("exporter.scaphandre")
     program = resources.files(package).joinpath("node.py").read_bytes()
     try:
-        said = ssh.run(name, ["python3", "-", "check"], timeout=30, input=program, check=False)
+        answer = ssh.run(name, ["python3", "-", "check"], timeout=30, input=program, check=False)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--node") from error
-    click.echo((said.stdout + said.stderr).decode("utf-8", "replace"), nl=False)
-    return said.exit_code
+    click.echo((answer.stdout + answer.stderr).decode("utf-8", "replace"), nl=False)
+    return answer.exit_code
 
 
 def _oned(context: Context) -> Iterator[Check]:
@@ -79,27 +175,18 @@ def _oned(context: Context) -> Iterator[Check]:
         raft = context.oned.raft()
         yield Check("oned", "ok", f"{context.oned.version()} at {context.oned.endpoint}, {raft.state.name}")
     except OnedError as error:
-        yield Check("oned", "fail", str(error), "hooks go on filling the spool; nothing is lost")
+        yield Check("oned", "fail", str(error), "hooks still fill the spool; nothing is lost")
 
 
 def _worker(context: Context) -> Check:
-    if spool.wake(str(context.paths.spool)):
-        age = heartbeat.age(context.paths)
-        if age is None or age <= heartbeat.LATE:
-            return Check("worker", "ok", "runs")
-        return Check(
-            "worker", "fail", f"does not respond since {age:.0f} s", "systemctl restart onext-worker"
-        )
-    return Check("worker", "fail", "does not run", "systemctl start onext-worker, or `onext worker`")
+    if not spool.wake(str(context.paths.spool)):
+        return Check("worker", "fail", "does not run", "systemctl start onext-worker, or `onext worker`")
+    age = heartbeat.age(context.paths)
+    if age is None or age <= heartbeat.LATE:
+        return Check("worker", "ok", "runs")
+    return Check("worker", "fail", f"does not respond since {age:.0f} s", "systemctl restart onext-worker")
 
 
-def _installation(context: Context) -> Iterator[Check]:
-    check = importlib.import_module("onext.install.check")
-    yield from _guarded("installation", check.findings(context.paths))
-
-
-def _guarded(name: str, checks: Iterable[Check]) -> Iterator[Check]:
-    try:
-        yield from checks
-    except (OnedError, OSError) as error:
-        yield Check(name, "fail", str(error))
+def _installation(context: Context) -> Iterable[Check]:
+    found: Iterable[Check] = importlib.import_module("onext.install.check").findings(context.paths)
+    return found

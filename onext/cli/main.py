@@ -71,7 +71,7 @@ def main() -> None:
     except Exception as error:
         if not _expected(error):
             raise
-        sys.exit(f"onext: {escape(error)}")
+        sys.exit("\n".join(f"onext: {escape(line)}" for line in str(error).splitlines() or [repr(error)]))
 
 
 def _expected(error: Exception) -> bool:
@@ -80,4 +80,4 @@ def _expected(error: Exception) -> bool:
 
     names = {"OnedError", "SettingsError", "Retry", "AlreadyRunning"}
     ours = {c.__name__ for c in type(error).__mro__ if c.__module__.startswith(("onext.", "hooks."))}
-    return bool(ours & names) or isinstance(error, CommandError | PermissionError)
+    return bool(ours & names) or isinstance(error, CommandError | OSError)

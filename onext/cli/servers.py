@@ -1,33 +1,39 @@
-"""What `onext doctor` says of the zone's other servers: each is asked to look at itself."""
+"""What `onext doctor` reports of the zone's other servers: each checks itself."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from onext import zone
 from onext.part import Check, Context
 
-TIMEOUT = 60.0  # seconds for one server
+TIMEOUT = 45.0  # seconds for one server
 Rows = Sequence[Mapping[str, str]]
 
 
 def findings(context: Context) -> Iterator[Check]:
     """Yield a line for each other server; one that is silent or has another version is not well."""
-    configuration = context.oned.document("system.config")
-    for server in zone.others(context.oned, configuration):
-        words = ["doctor", "--local", "--json"]
-        answer = zone.ask(server, context.paths, words, timeout=TIMEOUT, check=False)
-        yield _said(server, answer, context.paths.current.resolve().name)
+    others = zone.others(context.oned, context.oned.document("system.config"))
+    if not others:
+        return
+
+    def ask(server: zone.Server) -> zone.Answer:
+        return zone.ask(server, context.paths, ["doctor", "--local", "--json"], timeout=TIMEOUT, check=False)
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        for server, answer in zip(others, pool.map(ask, others), strict=True):
+            yield _verdict(server, answer, context.paths.current.resolve().name)
 
 
-def _said(server: zone.Server, answer: zone.Answer, version: str) -> Check:
+def _verdict(server: zone.Server, answer: zone.Answer, version: str) -> Check:
     name, remedy = f"server {server.name}", f"ssh {server.host} onext doctor"
     if not answer.done:
         return Check(name, "warn", f"not asked: {answer.text}", f"ssh {server.host}")
     rows = _rows(answer.text)
     if rows is None:
-        return Check(name, "fail", "no word from `onext doctor` there", f"install.sh on {server.name}")
+        return Check(name, "fail", "no answer of `onext doctor` there", f"install.sh on {server.name}")
     wrong = [f"{row['check']}: {row['message']}" for row in rows if row["state"] == "fail"]
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""

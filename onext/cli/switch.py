@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import time
 
 import click
 
@@ -25,9 +24,9 @@ SWITCHES = {
 @click.argument("part", type=click.Choice(sorted(SWITCHES)), default="all")
 @front_end
 def stop(context: Context, part: str) -> None:
-    """Freeze PART, or all: what is in work is finished, nothing new is begun. Logins go on."""
+    """Freeze PART, or all: what is in work is finished, nothing new is begun. Logins are not affected."""
     mark(context.paths, SWITCHES[part])
-    click.echo(f"{part}: stopped on this server; `onext start {part}` lets it go on")
+    click.echo(f"{part}: stopped on this server; `onext start {part}` resumes it")
     _tunnel(part, "off")
 
 
@@ -35,17 +34,17 @@ def stop(context: Context, part: str) -> None:
 @click.argument("part", type=click.Choice(sorted(SWITCHES)), default="all")
 @front_end
 def start(context: Context, part: str) -> None:
-    """Let PART, or all, go on."""
+    """Resume PART, or all."""
     for name in SWITCHES.values() if part == "all" else (SWITCHES[part],):
         (context.paths.stopped / name).unlink(missing_ok=True)
-    click.echo(f"{part}: goes on" if part != "all" else "all: go on")
+    click.echo(f"{part}: resumed")
     _tunnel(part, "on")
 
 
 def mark(paths: Paths, name: str) -> None:
-    """Leave the mark that every part looks for before it begins anything."""
+    """Leave the mark that every part checks before it begins anything; an empty file, for a full disk too."""
     paths.stopped.mkdir(parents=True, exist_ok=True)
-    (paths.stopped / name).write_text(f"{int(time.time())}\n")
+    (paths.stopped / name).touch()
 
 
 def _tunnel(part: str, direction: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 
 import click
 
@@ -19,11 +20,11 @@ from onext.worker.registry import installed
 @click.option("--debug", is_flag=True, help="Log more.")
 @front_end
 def worker(context: Context, *, until_idle: bool, debug: bool) -> None:
-    """Do what the hooks left in the spool, and a round once a minute. One runs on each server."""
+    """Handle the events that hooks left in the spool, and make a round once a minute. One per server."""
     level = logging.DEBUG if debug else logging.INFO
     log.open_log(context.paths.log, level=level, stderr=sys.stderr.isatty())
     try:
-        work(context, until_idle=until_idle)
+        work(replace(context, patience=None), until_idle=until_idle)
     except AlreadyRunning as error:
         click.echo(f"{error}; see `onext status`", err=True)
 
@@ -31,13 +32,13 @@ def worker(context: Context, *, until_idle: bool, debug: bool) -> None:
 @click.command()
 @front_end
 def sync(context: Context) -> None:
-    """Let the worker look at every object of every part now."""
+    """Let the worker bring every object of every part up to date now."""
     folder = str(context.paths.spool)
     for part in installed():
         keys = list(part.sweep(context))
         for key in keys:
             spool.put(folder, *key)
-        click.echo(f"{part.name}: {len(keys)} to look at")
+        click.echo(f"{part.name}: {len(keys)} to bring up to date")
     if not spool.wake(folder):
         click.echo(
             "no worker runs: start it with `systemctl start onext-worker`, or `onext worker`", err=True

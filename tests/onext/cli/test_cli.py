@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -130,3 +131,47 @@ def test_wrong_settings_are_one_line(bundle: Bundle) -> None:
     assert done.returncode == 1
     assert "onext.yaml:1: geolocation" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_C5_with_oned_hung_every_command_ends_and_status_does_not_repeat_old_answers(bundle: Bundle) -> None:
+    """Commands took 40 s, and `status` showed the leadership of before as if it were now."""
+    bundle.settings("oned:\n  timeout: 2\n")
+    bundle.hook("geolocation")
+    bundle.sandbox.process.send_signal(signal.SIGSTOP)
+    try:
+        status = bundle.onext("status", check=False)
+        assert "oned:     does not answer now" in status.stdout
+        assert "SOLO" not in status.stdout
+        rows = json.loads(bundle.onext("doctor", "--local", "--json", check=False).stdout)
+        states = {row["check"]: row["state"] for row in rows}
+        assert states["oned"] == "fail"
+        assert states["settings"] == "ok"
+    finally:
+        bundle.sandbox.process.send_signal(signal.SIGCONT)
+
+
+def test_E5_status_reports_invalid_settings(bundle: Bundle) -> None:
+    """With an invalid onext.yaml, status exited 0 and did not mention it."""
+    bundle.settings("power: 5\n")
+    done = bundle.onext("status", check=False)
+    assert done.returncode == 1
+    assert "onext.yaml:1: power" in done.stdout
+
+
+def test_C2_a_worker_that_can_write_nothing_still_does_its_work(bundle: Bundle, tmp_path: Path) -> None:
+    """A full disk ended the worker, and no host learned where it is until somebody had made room."""
+    bundle.settings(f"geolocation:\n  database: {make_database(tmp_path / 'c.mmdb')}\n")
+    number = bundle.sandbox.call("one.host.allocate", "node-a1", "dummy", "dummy", 0)
+    bundle.sandbox.call("one.host.update", number, 'GEOLOCATION_IP="130.237.28.40"', 1)
+    bundle.sandbox.until(lambda: "<STATE>2</STATE>" in bundle.sandbox.call("one.host.info", number))
+    limited = subprocess.Popen(
+        ["prlimit", "--fsize=0", str(bundle.command), "worker"],  # each write to a file fails
+        env=bundle.sandbox.env,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        bundle.sandbox.until(lambda: bundle.template(number).get("GEOLOCATION") == "59.25,18.0833")
+        assert limited.poll() is None
+    finally:
+        limited.terminate()
+        limited.wait(60)
