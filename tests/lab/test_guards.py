@@ -9,8 +9,8 @@ import pytest
 from tests.lab.capture import Capture
 from tests.lab.conftest import OpenLab
 from tests.lab.laboratory import Laboratory, Network
-from tests.lab.node import until
-from tests.lab.scenario import finish, leftovers, migrate, runs_on, start
+from tests.lab.node import STOCK, until
+from tests.lab.scenario import action_xml, finish, leftovers, migrate, runs_on, start, ticking
 from tests.lab.test_crashes import hurry, parent, start_slow, whole
 from tests.lab.test_lost_vms import DISK, configure
 from tests.lab.vm import VM
@@ -251,3 +251,32 @@ def test_a_move_between_datastores_needs_no_tunnel(use_lab: OpenLab) -> None:
     assert result.done.exit_code == 0
     assert result.log == "called: one-1 lab-a lab-a 1 lab-a\n"
     assert runs_on(lab, vm) == ["lab-a"]
+
+
+def test_a_real_move_between_datastores(lab: Laboratory) -> None:
+    """The same with a release's own script: the disk is copied on its host, and nothing of ours is in the way."""
+    if STOCK is None or "blockcopy" not in lab.a.stock.with_name("opennebula_vm.rb").read_text():
+        pytest.skip("ONEXT_LAB_MIGRATE does not name the scripts of OpenNebula 7.2 or later")
+    configure(lab, REQUIRED)
+    vm = lab.vm("one-1", disk=DISK)
+    lab.a.marked_disk(DISK, vm.marker)
+    lab.boot(vm, lab.a)
+    result = migrate(vm, lab.a, lab.a, xml=action_xml(vm, datastore="100"))
+    assert result.done.exit_code == 0, result.log
+    assert "migrate: " not in result.log
+    assert "datastores/100/1/disk.0" in lab.a.virsh("domblklist", vm.name)
+    assert ticking(vm)
+
+
+def test_a_move_between_datastores_of_two_hosts(lab: Laboratory) -> None:
+    """With another host as well the memory is sent, and goes through the tunnel."""
+    configure(lab, REQUIRED)
+    vm = lab.vm("one-1", disk=DISK)
+    lab.a.marked_disk(DISK, vm.marker)
+    lab.boot(vm, lab.a)
+    with Capture(lab, vm.marker) as capture:
+        result = migrate(vm, lab.a, lab.b, xml=action_xml(vm, datastore="100"))
+    assert result.done.exit_code == 0, result.log
+    assert "went through the tunnel" in result.log
+    assert capture.markers["other"] == 0
+    assert whole(lab, vm) == "lab-b"
