@@ -41,7 +41,7 @@ class State(NamedTuple):
 class Job(NamedTuple):
     """`virsh domjobinfo`, in bytes and milliseconds; None where it has no value."""
 
-    active: bool
+    active: bool  # a migration is under way
     processed: Optional[int] = None
     remaining: Optional[int] = None
     elapsed: Optional[int] = None
@@ -85,8 +85,9 @@ def read_job(text: str) -> Job:
         key, colon, value = line.partition(":")
         if colon:
             rows[key.strip().lower()] = value.strip()
+    running = rows.get("job type", "None") not in ("None", "Completed", "Failed", "Cancelled")
     return Job(
-        rows.get("job type", "None") not in ("None", "Completed", "Failed", "Cancelled"),
+        running and "migration" in rows.get("operation", "migration").lower(),  # not a backup
         _figure(rows.get("data processed")),
         _figure(rows.get("data remaining")),
         _figure(rows.get("time elapsed")),

@@ -119,6 +119,7 @@ def test_virsh_job() -> None:
     assert job.processed == int(237.7 * (1 << 20))
     assert read_job("Job type:         Unbounded\nData processed: 1.5 GiB\n").active
     assert not read_job("Job type:         None\n").active
+    assert not read_job("Job type:  Unbounded\nOperation:  Backup\n").active, "a backup is not aborted"
 
 
 def test_B4_downtime_with_clocks_that_differ() -> None:
