@@ -65,9 +65,19 @@ biscuit.add_command(check)
 
 @biscuit.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=_private_key_file, show_default="~/.one/biscuit.key"
+    "--out",
+    type=click.Path(path_type=Path),
+    default=_private_key_file,
+    show_default="~/.one/biscuit.key",
+    help="File for the private key.",
 )
-@click.option("--algorithm", type=click.Choice([keys.ED25519, keys.SECP256R1]), default=keys.ED25519)
+@click.option(
+    "--algorithm",
+    type=click.Choice([keys.ED25519, keys.SECP256R1]),
+    default=keys.ED25519,
+    show_default=True,
+    help="Signature algorithm of the key.",
+)
 @click.option(
     "--format", "form", type=click.Choice(keys.FORMS), default="hex", show_default=True,
     help="hex: the biscuit CLI 0.6; bare: hex for 0.4 and 0.5; pem: 0.6 and openssl.",

@@ -49,10 +49,10 @@ plot_option = click.option(
 
 @click.command("simulate")
 @click.option("--hosts", default=24, show_default=True, help="Hosts of the cluster.")
-@click.option("--days", default=7.0, show_default=True)
+@click.option("--days", default=7.0, show_default=True, help="Length of the simulation.")
 @click.option("--week", "kinds", type=click.Choice(sorted(SHAPES)), multiple=True, help="Only these weeks.")
 @click.option("--peak", default=0.75, show_default=True, help="Share of the memory in use at the peak.")
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Seed of the random load.")
 @plot_option
 @json_option
 def simulate(
@@ -133,7 +133,15 @@ def _plot(title: str, outcomes: dict[str, Outcome]) -> str:
 
 @click.command("advise")
 @click.argument("cluster", type=int)
-@click.option("--since", "span", callback=seconds, default="30d", show_default=True, metavar="30d|2026-11-01")
+@click.option(
+    "--since",
+    "span",
+    callback=seconds,
+    default="30d",
+    show_default=True,
+    metavar="30d|2026-11-01",
+    help="Start of the accounting that is replayed.",
+)
 @plot_option
 @json_option
 @front_end
