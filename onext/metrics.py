@@ -5,6 +5,7 @@ The format is Prometheus's text exposition, version 0.0.4.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,6 +49,12 @@ def write(folder: Path, part: str, families: Iterable[Family]) -> None:
         _failed.add(file)
     else:
         _failed.discard(file)
+
+
+def remove(folder: Path, part: str) -> None:
+    """Remove the metrics of a part that has nothing to show: old ones would look like a part that hangs."""
+    with contextlib.suppress(OSError):
+        (folder / f"{part}.prom").unlink(missing_ok=True)
 
 
 def render(families: Iterable[Family]) -> str:

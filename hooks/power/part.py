@@ -139,6 +139,9 @@ def _taken(lock: IO[str]) -> bool:
 def reconcile(context: Context, keys: Sequence[Key]) -> str:
     """Look at all clusters of the settings, whichever key came."""
     settings = context.settings.power
+    if not settings.clusters:
+        _state.seen.clear()
+        metrics.remove(context.paths.metrics, NAME)
     if not keys or not settings.clusters:
         return ""
     with alone(context):
@@ -148,6 +151,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         _bmc_failures.report(seen.readings)
         said = [run(context, entries, seen, cluster, _state) for cluster in settings.clusters]
         _state.save(context.paths.state)
+        _state.seen = {number: _state.seen[number] for number in settings.clusters if number in _state.seen}
         for number, (cluster, *_) in _state.seen.items():
             standing = ledger.entry(cluster, _state.tallies.get(number, Tally()), context.now())
             ledger.enter(context.paths.state, number, standing)
@@ -163,6 +167,7 @@ def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, s
     try:
         found = look(context, seen, cluster_id, state)
     except KeyError:
+        state.seen.pop(cluster_id, None)
         return f"cluster {cluster_id} is not there"
     state.memories[cluster_id] = found.decision.memory
     state.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())

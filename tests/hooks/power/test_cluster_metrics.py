@@ -33,7 +33,8 @@ def test_figures_say_what_a_person_asks() -> None:
     assert f'onext_power_hosts{{{label},state="on"}} 1.0' in text
     assert f'onext_power_hosts{{{label},state="off"}} 1.0' in text
     sleeping = Curve().saved(3600, 180)
-    assert f"onext_power_saved_joules_total{{{label}}} {3.6e6 + sleeping!r}" in text, "also before it wakes"
+    saved = 3.6e6 + sleeping  # also before it wakes
+    assert f"onext_power_saved_joules_total{{{label}}} {saved / 1e6!r}e+06\n" in text
     assert f"onext_power_off_seconds_total{{{label}}} 3600.0" in text
     assert f"onext_power_saved_watts{{{label}}} 92.0" in text
     assert f'onext_power_watts_source{{{label},source="model"}} 2.0' in text

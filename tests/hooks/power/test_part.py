@@ -1,19 +1,22 @@
 """What a round remembers and tells, cluster by cluster."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hooks.power import part
+from hooks.power import part, power_readings
 from hooks.power.decide import Decision, Memory, decide
 from hooks.power.part import Look
 from hooks.power.policy import Policy
+from hooks.power.round_state import RoundState
 from onext.hosts.actions.actuator import Event
 from onext.hosts.model import Cluster, Kind, Vm
 from onext.hosts.placement.problem import Size
-from onext.part import Context
+from onext.part import Context, Key
 from onext.paths import Paths
 from onext.settings import Settings
 from onext.xml import Element, parse
@@ -66,3 +69,34 @@ def test_hosts_that_were_left_behind() -> None:
     assert part.left_behind(hosts, [100]) == ["b", "d"]
     assert part.left_behind(hosts, []) == ["a", "b", "d"]
     assert part.left_behind(hosts, [100, 101, 102]) == []
+
+
+def test_C4_a_cluster_that_left_the_settings_leaves_the_metrics(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its last figures and ledger went on until the worker's restart, as if power still looked after it."""
+    state = RoundState()
+    monkeypatch.setattr(part, "_state", state)
+    monkeypatch.setattr(part, "book", lambda _context: None)
+    monkeypatch.setattr(part, "snapshot", lambda *_: SimpleNamespace(readings={}))
+    monkeypatch.setattr(power_readings, "read", lambda *_: None)
+    found = look()
+
+    def run(_context: Context, _entries: object, _seen: object, cluster: int, _state: RoundState) -> str:
+        state.seen[cluster] = (replace(found.cluster, id=cluster), POLICY, found.decision, NOW)
+        return "looked at"
+
+    monkeypatch.setattr(part, "run", run)
+    paths = Paths.self_contained(tmp_path)
+
+    def after(clusters: list[int]) -> set[str]:
+        settings = Settings.model_validate({"power": {"clusters": clusters}})
+        part.reconcile(Context(paths, settings, lambda: NOW), [Key("power", "pool", 0)])
+        file = paths.metrics / "power.prom"
+        return set(re.findall(r'cluster="(\d+)"', file.read_text())) if file.exists() else set()
+
+    assert after([100, 101]) == {"100", "101"}
+    assert after([101]) == {"101"}
+    assert after([]) == set()
+    assert not (paths.metrics / "power.prom").exists()
+    assert state.seen == {}
