@@ -1,0 +1,135 @@
+"""What the worker costs at 1,250 hosts and 10,000 VMs: idle, with events, and in memory over 1,000 rounds.
+
+The floor is one reading of both pools from the same sandbox, cut into elements and thrown away. Geolocation is
+stopped, because its cost is ssh; power has no cluster. Times are CPU of the worker's process, threads included.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from onext import spool
+from onext.oned import stream
+from tests.fixtures_bundle import Bundle
+from tests.fixtures_sandbox import ROOT, Sandbox
+from tests.waiting import until
+
+HOSTS, VMS = 1250, 10_000
+MINUTE = 60.0
+BURST = 1000
+ROUNDS = 1000
+_TICKS = os.sysconf("SC_CLK_TCK")
+_MEMORY = """
+import sys
+from pathlib import Path
+from onext.part import Context
+from onext.worker import loop
+from onext.worker.registry import installed
+loop.ROUND = 0.0
+context = Context()
+rounds = 0
+expire = context.reader.expire
+def counted():
+    global rounds
+    rounds += 1
+    expire()
+context.reader.expire = counted
+worker, shown = loop.Worker(context, list(installed())), 0
+while rounds < int(sys.argv[1]):
+    worker.turn()
+    if rounds >= shown:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        print(rounds, pages * 4096 >> 20, flush=True)
+        shown += int(sys.argv[1]) // 5
+import os; os._exit(0)
+"""
+
+
+def main() -> None:
+    """Print one line for each figure."""
+    with tempfile.TemporaryDirectory() as folder:
+        sandbox = Sandbox(Path(folder) / "one", "--hosts", str(HOSTS), "--vms", str(VMS), "--monitor", "3600")
+        try:
+            costs(Bundle(sandbox))
+        finally:
+            sandbox.stop()
+    with tempfile.TemporaryDirectory() as folder:
+        sandbox = Sandbox(Path(folder) / "one", "--hosts", "125", "--vms", "1000", "--monitor", "3600")
+        try:
+            memory(Bundle(sandbox))
+        finally:
+            sandbox.stop()
+
+
+def costs(bundle: Bundle) -> None:
+    """Measure a running worker."""
+    floor = min(reading(bundle) for _ in range(3))
+    print(f"reading both pools once          {floor:6.2f} s CPU   1.00")
+    (bundle.var / "stopped/geolocation").touch()
+    worker = subprocess.Popen([str(bundle.command), "worker"], env=bundle.sandbox.env)
+    try:
+        until(lambda: bundle.results().get("targets.pool.0"), "the first round")
+        time.sleep(5)
+        began = cpu(worker.pid)
+        time.sleep(MINUTE)
+        idle = cpu(worker.pid) - began
+        print(f"idle, per minute                 {idle:6.2f} s CPU   {idle / floor:.2f}   (at most 1.5)")
+        began = cpu(worker.pid)
+        for number in range(int(MINUTE)):
+            event(bundle, number)
+            time.sleep(1)
+        steady = cpu(worker.pid) - began
+        print(f"one VM event per second, minute  {steady:6.2f} s CPU          (at most 4 s)")
+        began = cpu(worker.pid)
+        for number in range(BURST):
+            event(bundle, number)
+            time.sleep(0.002)
+        time.sleep(10)
+        burst = cpu(worker.pid) - began
+        print(f"{BURST} VM events in a burst       {1000 * burst / BURST:6.2f} ms CPU per event")
+        size = (bundle.var / "state/results.json").stat().st_size
+        print(f"results.json                     {size} bytes   (at most 100,000)")
+    finally:
+        worker.terminate()
+        worker.wait(60)
+
+
+def reading(bundle: Bundle) -> float:
+    """Return the CPU seconds of reading both pools."""
+    source = stream.Source(bundle.sandbox.endpoint, bundle.sandbox.session)
+    began = time.process_time()
+    for method, arguments, tag in (
+        ("hostpool.info", (), "HOST"),
+        ("vmpool.infoextended", stream.ALL_VMS, "VM"),
+    ):
+        for _ in stream.pool(source, method, *arguments, tag=tag):
+            pass
+    return time.process_time() - began
+
+
+def event(bundle: Bundle, number: int) -> None:
+    """Leave what the hook of a VM that became RUNNING leaves."""
+    spool.put(str(bundle.var / "spool"), spool.EVENT, "vm", number, 3, 3)
+    spool.wake(str(bundle.var / "spool"))
+
+
+def cpu(pid: int) -> float:
+    """Return the CPU seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def memory(bundle: Bundle) -> None:
+    """Print resident memory while one worker makes round after round."""
+    (bundle.var / "stopped/geolocation").touch()
+    print(f"{ROUNDS} rounds at 125 hosts and 1,000 VMs: rounds, MiB resident")
+    subprocess.run([sys.executable, "-c", _MEMORY, str(ROUNDS)], cwd=ROOT, env=bundle.sandbox.env, check=True)
+
+
+if __name__ == "__main__":
+    main()
