@@ -1,1 +1,1 @@
-"""The one door to oned: pyone with real time-outs, escaped values and typed errors."""
+"""The only package that talks to oned: XML-RPC with deadlines, escaped values and typed errors."""

@@ -6,8 +6,6 @@ import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import pyone
-
 from onext.oned import credentials, stream
 from onext.oned.connection import Source
 from onext.oned.errors import Malformed, Refused, refusal
@@ -53,9 +51,8 @@ class Oned:
         self.endpoint = endpoint
         self.session = session
         self.timeout = timeout
-        self._server = pyone.OneServer(endpoint, session=session)
         transport = Transport(replace(self.source, deadline=timeout))
-        self._server._ServerProxy__transport = transport  # noqa: SLF001 - pyone offers no other way to a time-out
+        self._server = xmlrpc.client.ServerProxy(endpoint, transport)
 
     @classmethod
     def connect(cls, paths: Paths, endpoint: str | None = None, timeout: float = 30.0) -> Oned:
@@ -73,10 +70,8 @@ class Oned:
     def call(self, method: str, *arguments: object) -> str | int | bool:
         """Call `one.<method>` and return its value as it came: text (often XML), a number or a truth."""
         try:
-            answer = self._server._do_request(  # noqa: SLF001 - below it pyone fails on empty answers
-                f"one.{method}", (self.session, *arguments)
-            )
-        except (pyone.OneException, xmlrpc.client.Error) as error:
+            answer = getattr(self._server, f"one.{method}")(self.session, *arguments)
+        except (xmlrpc.client.Error, TypeError, OverflowError) as error:  # a value that XML-RPC cannot hold
             raise Refused(f"one.{method}: {error}") from error
         return _value(method, answer)
 

@@ -1,4 +1,8 @@
-"""pyone's transport with real time-outs: its own `timeout=` has no effect over XML-RPC."""
+"""xmlrpc.client's transport with a deadline, a bounded answer and no connection kept.
+
+onext uses the standard library's XML-RPC and not pyone, of which it would need private attributes: its
+`timeout=` has no effect over XML-RPC, an empty answer raises IndexError, and mappings are sent unescaped.
+"""
 
 from __future__ import annotations
 
