@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from onext.account import become_owner
 from onext.part import Context
 from onext.table import dumps
 
@@ -33,17 +32,16 @@ Object = TypeVar("Object", bound=Named)
 
 
 def front_end(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the front-end that it works on, as OpenNebula's own user where root calls it.
+    """Give `command` the front-end that it works on, with patience for a person who waits.
 
-    Root's files in the spool could not be read by the worker, and other hosts know oneadmin's key.
+    The account is given up before, in onext.cli.main.
     """
 
     @wraps(command)
-    def as_owner(context: Context, *words: object, **options: object) -> object:
-        become_owner(context.paths.var)
+    def patient(context: Context, *words: object, **options: object) -> object:
         return command(replace(context, patience=PATIENCE), *words, **options)
 
-    return _given(as_owner)
+    return _given(patient)
 
 
 def find(objects: Iterable[Object], text: str, kind: str) -> Object:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 import click
 
+from onext.account import become_service
 from onext.log import escape
+from onext.paths import Paths
 
 # name: (module:object, what it is about)
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -65,8 +67,12 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command; what is expected to fail is one line on stderr and exit code 1."""
+    """Run the command; what is expected to fail is one line on stderr and exit code 1.
+
+    Root works as OpenNebula's account from the start: that account may change most paths that follow.
+    """
     try:
+        become_service(Paths.find())
         cli()
     except Exception as error:
         if not _expected(error):
@@ -78,6 +84,6 @@ def _expected(error: Exception) -> bool:
     """Whether an error's message says it all; their modules are loaded where they can be raised."""
     from onext.process import CommandError
 
-    names = {"OnedError", "SettingsError", "Retry", "AlreadyRunning"}
+    names = {"OnedError", "SettingsError", "Retry", "AlreadyRunning", "NoAccount"}
     ours = {c.__name__ for c in type(error).__mro__ if c.__module__.startswith(("onext.", "hooks."))}
     return bool(ours & names) or isinstance(error, CommandError | OSError)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from onext.account import NoAccount
 from onext.install.front_end import FrontEnd, InstallError
 from onext.process import CommandError
 
@@ -19,7 +20,7 @@ def main() -> None:
     options = _options()
     try:
         sys.exit(_COMMANDS[options.command](FrontEnd.find(), options))
-    except (InstallError, CommandError) as error:
+    except (InstallError, CommandError, NoAccount) as error:
         sys.exit(f"install.sh: {error}")
     except OSError as error:
         sys.exit(f"install.sh: {error.filename or 'system'}: {error.strerror}")
@@ -44,6 +45,7 @@ def _install(front_end: FrontEnd, _options: argparse.Namespace) -> int:
 
 
 def _check(front_end: FrontEnd, options: argparse.Namespace) -> int:
+    front_end.become_service()
     from onext.install.check import everything
     from onext.table import show
 
@@ -72,12 +74,20 @@ def _start_worker(front_end: FrontEnd, _options: argparse.Namespace) -> int:
     return 0
 
 
+def _end_worker(front_end: FrontEnd, _options: argparse.Namespace) -> int:
+    from onext.install.service import end
+
+    end(front_end)
+    return 0
+
+
 _COMMANDS: Mapping[str, Callable[[FrontEnd, argparse.Namespace], int]] = {
     "install": _install,
     "check": _check,
     "uninstall": _uninstall,
     "configure": _configure,
     "start-worker": _start_worker,
+    "end-worker": _end_worker,
 }
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:
     manifest = Manifest.load(front_end.paths.lib)
     try:
         entries = wanted(front_end, home)
-        steps = plan(entries, apply.inspect_all(entries, manifest), manifest)
+        steps = plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
     except PermissionError as error:
         yield Check(
             "files", "warn", f"{error.filename}: cannot be seen by this user", "run it as root or oneadmin"

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from onext import atomic
 from onext.install import apply, promtool, service, versions
 from onext.install.front_end import FrontEnd, InstallError
-from onext.install.inspection import digest, inspect
+from onext.install.inspection import digest
 from onext.install.manifest import ORIGINALS, Manifest, Placed
 from onext.install.manifest_entries import File, wanted
 from onext.install.oned_conf import OnedConfError
@@ -71,14 +70,18 @@ def editors(front_end: FrontEnd) -> list[Editor]:
     ]
     home = versions.resolve(front_end.paths.lib, versions.CURRENT)
     present = [
-        e for e in known if home is not None and (home / "parts" / e.part).is_file() and e.path.is_file()
+        e
+        for e in known
+        if home is not None and (home / "parts" / e.part).is_file() and _is_file(e.path, front_end)
     ]
     return [editor for editor in present if _there(editor.module)]
 
 
 def left(front_end: FrontEnd) -> list[str]:
     """Return what is missing in files of others, below one line that says what to do."""
-    missing = [f"  {e.path.name}: {problem}" for e in editors(front_end) for problem in _problems(e)]
+    missing = [
+        f"  {e.path.name}: {problem}" for e in editors(front_end) for problem in _problems(e, front_end)
+    ]
     head = "left to you: ./install.sh --configure, which shows the diff first, because of"
     return [head, *missing] if missing else []
 
@@ -86,7 +89,7 @@ def left(front_end: FrontEnd) -> list[str]:
 def checks(front_end: FrontEnd) -> Iterator[Check]:
     """Say of each file of others whether our lines are in it."""
     for editor in editors(front_end):
-        found = _problems(editor)
+        found = _problems(editor, front_end)
         for problem in found:
             yield Check(editor.path.name, "warn", problem, "./install.sh --configure")
         if not found:
@@ -101,7 +104,7 @@ def configure(front_end: FrontEnd, *, yes: bool) -> int:
     _made_of_others(front_end)
     kept = False
     for path, found in _by_file(editors(front_end)):
-        before = after = _read(path)
+        before = after = _read(path, front_end)
         for editor in found:
             after = _added(editor, after)
         if before == after:
@@ -109,7 +112,7 @@ def configure(front_end: FrontEnd, *, yes: bool) -> int:
             continue
         _say(_diff(before, after, path))
         if PROMETHEUS in {editor.module for editor in found}:
-            promtool.check(after, path)
+            promtool.check(after, path, front_end)
         if not yes and not _agreed(path):
             kept = True
             continue
@@ -126,7 +129,7 @@ def _made_of_others(front_end: FrontEnd) -> None:
     manifest = Manifest.load(front_end.paths.lib)
     steps = [
         step
-        for step in plan(entries, apply.inspect_all(entries, manifest), manifest)
+        for step in plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
         if step.entry in entries
     ]
     apply.carry_out(steps, entries, front_end)
@@ -145,14 +148,14 @@ def take_out(front_end: FrontEnd, manifest: Manifest) -> list[str]:
     then, told = {editor.path: editor.then for editor in editors(front_end)}, []
     for name, placed in manifest.files.items():
         path = Path(name)
-        if placed.edit and path.is_file():
-            _write_as_it_is(path, _without_us(front_end, path, placed))
+        if placed.edit and _is_file(path, front_end):
+            _write_as_it_is(path, _without_us(front_end, path, placed), front_end)
             told.append(f"{path}: our lines are out; to make that effective: {then.get(path, _RELOAD)}")
     return told
 
 
 def _without_us(front_end: FrontEnd, path: Path, placed: Placed) -> bytes:
-    content = path.read_bytes()
+    content = front_end.files.read(path)
     if digest(content) == placed.digest and placed.original is not None:
         return (front_end.paths.lib / ORIGINALS / placed.original.saved).read_bytes()
     text = _text(content)
@@ -167,21 +170,30 @@ def _write(front_end: FrontEnd, path: Path, text: str) -> None:
     manifest = Manifest.load(lib)
     modules = ",".join(editor.module for editor in editors(front_end) if editor.path == path)
     known = manifest.files.get(str(path))
-    now = path.read_bytes()
+    now = front_end.files.read(path)
     first = known is None or digest(now) != known.digest  # a person's edits since belong to the original
-    original = apply.save_original(path, lib) if known is None or known.original is None else known.original
+    original = (
+        apply.save_original(path, front_end) if known is None or known.original is None else known.original
+    )
     if not first or known is None:
         manifest.with_file(path, Placed(digest(_bytes(text)), original, keep=False, edit=modules)).save(lib)
     else:
         manifest.with_file(path, Placed("", original, keep=False, edit=modules)).save(lib)
-    _write_as_it_is(path, _bytes(text))
+    _write_as_it_is(path, _bytes(text), front_end)
 
 
-def _write_as_it_is(path: Path, content: bytes) -> None:
-    found = inspect(path)
+def _write_as_it_is(path: Path, content: bytes, front_end: FrontEnd) -> None:
+    files = front_end.files
+    found = files.inspect(path)
     if found is None or found.kind != "file":
-        raise InstallError(f"{path} is no plain file: change it by hand")
-    atomic.write(path, content, mode=found.mode, owner=(found.owner.uid, found.owner.gid))
+        raise InstallError(f"{path} is not a regular file: change it by hand")
+    if found.digest != digest(content):
+        files.write(path, content, found.mode, found.owner)
+
+
+def _is_file(path: Path, front_end: FrontEnd) -> bool:
+    found = front_end.files.inspect(path)
+    return found is not None and found.kind == "file"
 
 
 def _added(editor: Editor, text: str) -> str:
@@ -191,9 +203,9 @@ def _added(editor: Editor, text: str) -> str:
         raise InstallError(f"{editor.path}: {error}") from error
 
 
-def _problems(editor: Editor) -> list[str]:
+def _problems(editor: Editor, front_end: FrontEnd) -> list[str]:
     try:
-        return editor.lines.problems(_read(editor.path))
+        return editor.lines.problems(_read(editor.path, front_end))
     except PermissionError:
         return []  # whoever may not read it cannot be told
     except (InstallError, OnedConfError, SettingsError) as error:
@@ -224,8 +236,8 @@ def _there(module: str) -> bool:
     return importlib.util.find_spec(f"onext.install.{module}") is not None
 
 
-def _read(path: Path) -> str:
-    return _text(path.read_bytes())
+def _read(path: Path, front_end: FrontEnd) -> str:
+    return _text(front_end.files.read(path))
 
 
 def _text(content: bytes) -> str:

@@ -1,7 +1,7 @@
 """OpenNebula's own migrate goes on living beside ours, and an upgrade of its package renews it there.
 
 On Debian and Ubuntu dpkg does that by itself; elsewhere a check notices that the package has overwritten
-ours, and the next install mends it.
+ours, and the next install repairs it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ _TIMEOUT = 60.0
 
 
 def divert(file: File, front_end: FrontEnd) -> None:
-    """Move what stands at the file's place to its name aside."""
+    """Give what is at the file's path its name aside; dpkg only records that, as it would follow links."""
     assert file.aside is not None
     if front_end.dpkg and not diverted(file.path, file.aside, front_end):
-        file.aside.unlink(missing_ok=True)
-        _dpkg(front_end, "--rename", "--divert", str(file.aside), "--add", str(file.path))
-    if file.path.exists():
-        file.path.replace(file.aside)
+        _dpkg(front_end, "--no-rename", "--divert", str(file.aside), "--add", str(file.path))
+    if front_end.files.inspect(file.path) is not None:
+        front_end.files.rename(file.path, file.aside.name)
 
 
-def mend(file: File, front_end: FrontEnd) -> bool:
+def restore(file: File, front_end: FrontEnd) -> bool:
     """Tell dpkg of a diversion that it lost, the files being in their places; return whether it had."""
     if file.aside is None or not lost(file.path, file.aside, front_end):
         return False
@@ -36,9 +35,9 @@ def mend(file: File, front_end: FrontEnd) -> bool:
 def undo(path: Path, aside: Path, front_end: FrontEnd) -> None:
     """Let what was moved aside take its place again; `path` is free."""
     if front_end.dpkg and diverted(path, aside, front_end):
-        _dpkg(front_end, "--rename", "--remove", str(path))
-    if aside.exists():
-        aside.replace(path)
+        _dpkg(front_end, "--no-rename", "--remove", str(path))
+    if front_end.files.inspect(aside) is not None:
+        front_end.files.rename(aside, path.name)
 
 
 def lost(path: Path, aside: Path, front_end: FrontEnd) -> bool:

@@ -9,25 +9,17 @@ import grp
 import os
 import pwd
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onext.account import become
+from onext.account import ACCOUNT, acting_as, become, name_of
+from onext.install.errors import InstallError
+from onext.install.guarded import Guarded
+from onext.install.inspection import Owner
 from onext.paths import Paths
 
-ACCOUNT = "oneadmin"  # whom OpenNebula's packages run as
-
-
-class InstallError(Exception):
-    """The installation cannot go on; the message says what was wrong, where, and what to do."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The user and group of a file, as numbers."""
-
-    uid: int
-    gid: int
+__all__ = ["FrontEnd", "InstallError", "Owner"]
 
 
 @dataclass(frozen=True)
@@ -80,16 +72,39 @@ class FrontEnd:
     def require_rights(self) -> None:
         """Raise InstallError unless this process may install here."""
         if os.geteuid() in (0, self.code.uid):
+            self._require_private_code()
             return
         if self.system is not None:
             raise InstallError("OpenNebula came as a package here: run this as root (sudo ./install.sh)")
         owner = pwd.getpwuid(self.code.uid).pw_name
         raise InstallError(f"{self.paths.location} belongs to {owner}: run this as {owner}")
 
+    def _require_private_code(self) -> None:
+        """Raise InstallError where another account may change the folders of programs that root runs."""
+        for folder in (self.paths.lib, self.paths.bin):
+            if self.files.controller(folder / "-") is not None:
+                raise InstallError(
+                    f"{folder}: {name_of(self.service.uid)} may change it or a folder above; root runs"
+                    " programs there: chown root it, and chmod go-w"
+                )
+
+    @property
+    def files(self) -> Guarded:
+        """Operations on files that root may use here."""
+        return Guarded(self.service)
+
     def become_owner(self) -> None:
-        """Give up root where the front-end belongs to somebody else: root follows no links of theirs."""
+        """Switch root to the owner of ONE_LOCATION for good: everything below it is that account's."""
         if self.system is None:
             become(self.code.uid, self.code.gid)
+
+    def become_service(self) -> None:
+        """Switch root to the account that OpenNebula runs as, for good."""
+        become(self.service.uid, self.service.gid)
+
+    def as_service(self) -> AbstractContextManager[None]:
+        """Act as OpenNebula's account inside the block, for files and connections that it controls."""
+        return acting_as(self.service.uid, self.service.gid)
 
 
 def _there(file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What stands at a place now. Standard library only; links are looked at, never followed."""
+"""What is at a path now. Standard library only; links are reported, never followed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from onext.install.front_end import Owner
+LIMIT = 64 << 20  # bytes; no file that is installed comes near it
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The user and group of a file, as numbers."""
+
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file, folder or link: `kind`, its mode and owner, a file's digest, where a link points."""
+    """A file, folder or link: `kind`, its mode and owner, a file's digest, a link's target.
+
+    The digest is empty for a file that cannot be read, or is larger than LIMIT.
+    """
 
     kind: str  # file, folder, link, other
     mode: int
@@ -22,18 +34,30 @@ class Found:
     target: str = ""
 
 
-def inspect(path: Path) -> Found | None:
-    """Return what is at `path`, None for nothing; raise OSError where that cannot be seen."""
+def inspect(path: Path, *, within: int | None = None) -> Found | None:
+    """Return what is at `path` (relative to the folder descriptor `within`), None for nothing."""
     try:
-        found = path.lstat()
+        found = os.stat(path, dir_fd=within, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return None
     mode, owner = stat.S_IMODE(found.st_mode), Owner(found.st_uid, found.st_gid)
     if stat.S_ISLNK(found.st_mode):
-        return Found("link", mode, owner, target=str(path.readlink()))
+        return Found("link", mode, owner, target=os.readlink(path, dir_fd=within))
     if stat.S_ISREG(found.st_mode):
-        return Found("file", mode, owner, digest=digest(path.read_bytes()))
+        return _file(path, within)
     return Found("folder" if stat.S_ISDIR(found.st_mode) else "other", mode, owner)
+
+
+def read(path: Path, *, within: int | None = None) -> bytes:
+    """Return the content of a regular file; raise OSError for anything else, and for more than LIMIT."""
+    descriptor = os.open(path, _READ, dir_fd=within)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(22, "not a regular file", str(path))
+        content = file.read(LIMIT + 1)
+    if len(content) > LIMIT:
+        raise OSError(27, f"larger than {LIMIT} bytes", str(path))
+    return content
 
 
 def digest(content: bytes) -> str:
@@ -41,7 +65,17 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def missing_parents(path: Path) -> list[Path]:
-    """Return the folders above `path` that are not there, outermost first."""
-    missing = [parent for parent in path.parents if not os.path.lexists(parent)]
-    return missing[::-1]
+def _file(path: Path, within: int | None) -> Found | None:
+    """Return mode, owner and digest of one open file: its name may be another's a moment later."""
+    try:
+        descriptor = os.open(path, _READ, dir_fd=within)
+    except PermissionError:
+        found = os.stat(path, dir_fd=within, follow_symlinks=False)
+        return Found("file", stat.S_IMODE(found.st_mode), Owner(found.st_uid, found.st_gid))
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        kind = "file" if stat.S_ISREG(found.st_mode) else "other"
+        readable = kind == "file" and found.st_size <= LIMIT
+        content = file.read(LIMIT) if readable else b""
+        owner = Owner(found.st_uid, found.st_gid)
+        return Found(kind, stat.S_IMODE(found.st_mode), owner, digest(content) if readable else "")

@@ -37,20 +37,21 @@ def install(front_end: FrontEnd, home: Path) -> int:
         selfcheck.before(home)
     entries = wanted(front_end, home)
     manifest = Manifest.load(front_end.paths.lib)
-    apply.sweep(manifest, front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, manifest), manifest)
+    apply.sweep(manifest, front_end)
+    steps = plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
     apply.carry_out(steps, entries, front_end)
-    mended = [entry.path for entry in entries if isinstance(entry, File) and diversion.mend(entry, front_end)]
+    diverted = [e.path for e in entries if isinstance(e, File) and diversion.restore(e, front_end)]
     before = versions.switch(front_end.paths.lib, home)
     if another or steps:
-        selfcheck.after(front_end)
+        selfcheck.after(front_end, entries)
     versions.prune(front_end.paths.lib)
     service.settle(front_end, restart=before != home, units=_units(steps))
-    hooks = registration.register(front_end, home / "parts/hooks")
+    with front_end.as_service():
+        hooks = registration.register(front_end, home / "parts/hooks")
     changed = bool(steps) or before != home or bool(hooks.done)
     if changed:
         service.sync(front_end)
-    _report(home, before, steps, [*_mended(mended), *hooks.done, *hooks.left, *_left(front_end, steps)])
+    _report(home, before, steps, [*_diverted(diverted), *hooks.done, *hooks.left, *_left(front_end, steps)])
     return 0
 
 
@@ -60,12 +61,13 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
     if not manifest.folders:
         raise InstallError("onext is not installed here")
     if work := removal.persons_work(manifest, front_end):
-        removal.back_up(work, backup)
+        removal.back_up(work, backup, front_end.files)
         _say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")
-    hooks = registration.remove(front_end)
+    with front_end.as_service():
+        hooks = registration.remove(front_end)
     service.stop(front_end)
     edited = configure.take_out(front_end, manifest)
-    apply.sweep(manifest, front_end.paths.lib)
+    apply.sweep(manifest, front_end)
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
     for line in (*hooks.left, *edited):
@@ -74,7 +76,7 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
     return 0
 
 
-def _mended(paths: Iterable[Path]) -> list[str]:
+def _diverted(paths: Iterable[Path]) -> list[str]:
     return [f"{path}: diverted again, so that an upgrade does not overwrite it" for path in paths]
 
 
@@ -85,9 +87,11 @@ def _units(steps: Iterable[Step]) -> bool:
 def _left(front_end: FrontEnd, steps: Iterable[Step]) -> list[str]:
     """Return what only a person can decide, one line each."""
     driver = any(step.path.is_relative_to(front_end.paths.remotes / "vmm") for step in steps)
-    base = hook_base.wrong(front_end.paths)
+    stale = nodes.left(front_end, changed=driver)
+    with front_end.as_service():
+        base, missing = hook_base.wrong(front_end.paths), configure.left(front_end)
     hooks = [f"left to you: {base}; then restart opennebula"] if base else []
-    return [*hooks, *nodes.left(front_end, changed=driver), *configure.left(front_end)]
+    return [*hooks, *stale, *missing]
 
 
 def _report(home: Path, before: Path | None, steps: list[Step], lines: Iterable[str]) -> None:

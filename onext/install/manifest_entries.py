@@ -6,7 +6,7 @@ A pure function of the front-end and of the version's folder; README.md has it a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onext import events
@@ -50,7 +50,20 @@ Entry = Folder | File
 
 
 def wanted(front_end: FrontEnd, home: Path) -> list[Entry]:
-    """Return what belongs on this front-end by the version in `home`, folders before what is in them."""
+    """Return what belongs on this front-end by the version in `home`, folders before what is in them.
+
+    What is below a folder that another account may change belongs to that account: it could replace it
+    anyway, and root then has nothing to do there. Raises InstallError for an unsafe path.
+    """
+    entries = _entries(front_end, home)
+    files, owners = front_end.files, dict[Path, Owner | None]()
+    for entry in entries:
+        if entry.path.parent not in owners:
+            owners[entry.path.parent] = files.controller(entry.path)
+    return [replace(entry, owner=owners[entry.path.parent] or entry.owner) for entry in entries]
+
+
+def _entries(front_end: FrontEnd, home: Path) -> list[Entry]:
     parts = home / "parts"
     return [
         *_folders(front_end),
@@ -113,7 +126,7 @@ def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Entry]:
     remotes = front_end.paths.remotes
     kvm = remotes / "vmm/kvm"
     stock, aside = kvm / "migrate", kvm / "migrate_default"
-    if not (driver / "migrate").is_file() or not (stock.exists() or aside.exists()):
+    if not (driver / "migrate").is_file() or not any(map(front_end.files.inspect, (stock, aside))):
         return
     yield from _tree(driver / "onext_migrate", kvm / "onext_migrate", front_end.shared)
     if (driver / "onext-migrate.conf").is_file():
@@ -139,8 +152,9 @@ def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Entry]:
     yield Folder(folder, 0o750, front_end.shared)
     yield File(folder / ours.name, SHARED, front_end.shared, ours.read_bytes())
     stock = front_end.paths.etc / "prometheus/rules.yml"
-    if stock.is_file():
-        content = render.stock_rules(stock)
+    found = front_end.files.inspect(stock)
+    if found is not None and found.kind == "file":
+        content = render.stock_rules(stock, front_end.files.read(stock))
         yield File(folder / "stock.rules.yml", SHARED, front_end.shared, content, made_of=stock)
 
 
@@ -180,7 +194,7 @@ def _system(front_end: FrontEnd, exporter: Path) -> Iterator[File]:
 def _units(front_end: FrontEnd, folder: Path, exporter: Path) -> Iterator[File]:
     """Place the units; they say where the exporter listens unless the settings do."""
     prometheus = front_end.paths.etc / "prometheus/prometheus.yml"
-    listen = else_listens(prometheus, front_end.paths)
+    listen = else_listens(prometheus, front_end)
     units = {unit.name: unit.read_text() for unit in sorted(exporter.glob("*.service"))}
     for name, text in {"onext-worker.service": render.own("onext-worker.service"), **units}.items():
         content = render.fill(text.replace("@LISTEN@", listen), front_end.paths)

@@ -53,7 +53,7 @@ def _file(file: File, found: Mapping[Path, Found | None], placed: Placed | None)
     there = found[file.path]
     if there is None:
         yield Step(WRITE, file.path, "missing", file)
-    elif there.kind != "file" and not (file.keep or file.grows):
+    elif there.kind != "file" and not (there.kind == "link" and (file.keep or file.grows)):
         yield Step(WRITE, file.path, f"a {there.kind} where a file belongs", file)
     elif there.digest != digest(file.content) and not _persons(file, there, placed):
         yield from _aside(file, found, placed)

@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from onext import settings as all_settings
-from onext.install.front_end import InstallError
+from onext.install.front_end import FrontEnd, InstallError
 from onext.install.prometheus_jobs import STOCK_RULES, TENANTS, Wanted, asked, jobs, listens
 from onext.paths import Paths
 from onext.settings.exporter import LOOPBACK
@@ -57,12 +57,12 @@ def wanted(paths: Paths | None = None) -> Wanted:
     return Wanted(settings.targets, folder, paths.own_etc, settings.exporter.listen)
 
 
-def else_listens(file: Path, paths: Paths) -> str:
+def else_listens(file: Path, front_end: FrontEnd) -> str:
     """Return where the exporter listens unless the settings say (onext.install.prometheus_jobs.listens)."""
     try:
-        given = replace(wanted(paths), listen=None)
-        return listens(given, _load(remove(file.read_text(encoding="utf-8", errors="replace"), given)))
-    except (FileNotFoundError, InstallError, all_settings.SettingsError):
+        given = replace(wanted(front_end.paths), listen=None)
+        return listens(given, _load(remove(front_end.files.read(file).decode(errors="replace"), given)))
+    except (OSError, InstallError, all_settings.SettingsError):
         return LOOPBACK  # there is no Prometheus, or none that could start
 
 

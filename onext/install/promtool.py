@@ -1,27 +1,34 @@
-"""Prometheus's own word on a configuration, before it is written."""
+"""Prometheus's own check of a configuration, before it is written."""
 
 from __future__ import annotations
 
-import tempfile
+import os
+import secrets
+import shutil
 from pathlib import Path
 
 from onext import process
-from onext.install.front_end import InstallError
+from onext.account import command_as
+from onext.install.front_end import FrontEnd, InstallError, Owner
 
 _TIMEOUT = 60.0
 
 
-def check(text: str, file: Path) -> None:
-    """Raise InstallError where promtool refuses `text` as the content of `file`; without it nothing is said.
+def check(text: str, file: Path, front_end: FrontEnd) -> None:
+    """Raise InstallError where promtool refuses `text` as the content of `file`; nothing without promtool.
 
-    It looks at a copy beside the file, from where names of other files are relative.
+    It reads a copy beside the file, because names of other files are relative, as the account that
+    controls the folder: promtool opens every file that the configuration names.
     """
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".onext-", suffix=".yml") as copy:
-        copy.write(text.encode("utf-8", "surrogateescape"))
-        copy.flush()
-        try:
-            process.run(["promtool", "check", "config", copy.name], timeout=_TIMEOUT)
-        except process.CommandError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return
-            raise InstallError(f"{file} is left as it is: {error}") from error
+    if shutil.which("promtool") is None:
+        return
+    files, copy = front_end.files, file.with_name(f".onext-{secrets.token_hex(4)}.yml")
+    controller = files.controller(file) or Owner(os.geteuid(), os.getegid())
+    files.write(copy, text.encode("utf-8", "surrogateescape"), 0o600, controller)
+    try:
+        argv = command_as(controller.uid, ["promtool", "check", "config", str(copy)])
+        process.run(argv, timeout=_TIMEOUT)
+    except process.CommandError as error:
+        raise InstallError(f"{file} is left as it is: {error}") from error
+    finally:
+        files.remove(copy)

@@ -83,11 +83,11 @@ def fill(text: str, paths: Paths) -> bytes:
     return text.encode()
 
 
-def stock_rules(file: Path) -> bytes:
+def stock_rules(file: Path, content: bytes) -> bytes:
     """Return OpenNebula's alert rules without those that ours replace."""
     from onext.install.prometheus_rules import without_replaced
 
-    return without_replaced(file.read_text(), str(file)).encode()
+    return without_replaced(content.decode(errors="replace"), str(file)).encode()
 
 
 def own(name: str) -> str:

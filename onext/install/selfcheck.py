@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from onext import process
+from onext.account import command_as
 from onext.install import hook_template, manifest_entries, render, versions
 from onext.install.front_end import FrontEnd, InstallError
+from onext.install.manifest_entries import Entry, File
 
 _TIMEOUT = 60.0
 _IMPORT = """
@@ -29,24 +32,27 @@ def before(home: Path) -> None:
         hook_template.read(file)
 
 
-def after(front_end: FrontEnd) -> None:
-    """Raise InstallError where what was installed does not start."""
+def after(front_end: FrontEnd, entries: Iterable[Entry]) -> None:
+    """Raise InstallError where what was installed does not start; it runs as oned would run it."""
     paths = front_end.paths
     _run([str(paths.bin / "onext"), "--version"])
+    hooks, driver = paths.remotes / "hooks/onext", paths.remotes / "auth/biscuit/authenticate"
     with tempfile.TemporaryDirectory(prefix="trial-", dir=paths.lib) as folder:
-        for hook in sorted((paths.remotes / "hooks/onext").glob("*")):
-            twin = Path(folder) / hook.name  # it would log that it refuses
-            twin.write_bytes(render.without_log(hook.read_text()))
-            twin.chmod(0o700)
-            _refuses(twin, b"no payload", hook)
-    driver = paths.remotes / "auth/biscuit/authenticate"
-    if driver.exists():
-        _refuses(driver, b"refused", driver)
+        Path(folder).chmod(0o755)
+        for entry in entries:
+            if isinstance(entry, File) and entry.path.parent == hooks:
+                twin = Path(folder) / entry.path.name  # it would log that it refuses
+                twin.write_bytes(render.without_log(entry.content.decode()))
+                twin.chmod(0o755)
+                _refuses(front_end, twin, b"no payload", entry.path)
+            elif entry.path == driver:
+                _refuses(front_end, driver, b"refused", driver)
 
 
-def _refuses(program: Path, reason: bytes, name: Path) -> None:
-    """Raise InstallError unless a program that gets nothing says so and exits with 1."""
-    done = process.run([str(program)], timeout=_TIMEOUT, input=b"", check=False)
+def _refuses(front_end: FrontEnd, program: Path, reason: bytes, name: Path) -> None:
+    """Raise InstallError unless a program that gets no input reports that and exits with 1."""
+    command = command_as(front_end.service.uid, [str(program)])
+    done = process.run(command, timeout=_TIMEOUT, input=b"", check=False)
     if done.exit_code != 1 or reason not in done.stderr:
         raise InstallError(f"{name} does not start: {done.stderr[-400:].decode(errors='replace')}")
 

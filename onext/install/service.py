@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import pwd
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
 from onext import process, spool
+from onext.account import command_as
 from onext.install import versions
 from onext.install.front_end import FrontEnd, InstallError
 
@@ -32,8 +33,8 @@ def settle(front_end: FrontEnd, *, restart: bool, units: bool) -> None:
             _systemctl("try-restart", *OTHERS, check=False)  # where they run
         return
     if restart:
-        _end(front_end)
-    if not spool.wake(str(front_end.paths.spool)):
+        _end_as_service(front_end)
+    if not _awake(front_end):
         _as_service(
             front_end, [versions.python(front_end.paths.current), "-I", "-m", "onext.install", "start-worker"]
         )
@@ -41,10 +42,16 @@ def settle(front_end: FrontEnd, *, restart: bool, units: bool) -> None:
 
 
 def _wait_until_awake(front_end: FrontEnd) -> None:
-    """Return when the worker listens, or when it should: `--check` tells of one that does not."""
+    """Return when the worker listens, or when it should: `--check` reports one that does not."""
     deadline = time.monotonic() + _PATIENCE
-    while not spool.wake(str(front_end.paths.spool)) and time.monotonic() < deadline:
+    while not _awake(front_end) and time.monotonic() < deadline:
         time.sleep(0.2)
+
+
+def _awake(front_end: FrontEnd) -> bool:
+    """Wake the worker, as its own account: the name of its pipe may lead anywhere."""
+    with front_end.as_service():
+        return spool.wake(str(front_end.paths.spool))
 
 
 def renew(front_end: FrontEnd) -> None:
@@ -58,7 +65,7 @@ def stop(front_end: FrontEnd) -> None:
     """End the worker."""
     if front_end.systemd:
         _systemctl("disable", "--quiet", "--now", UNIT, *OTHERS, check=False)
-    _end(front_end)
+    _end_as_service(front_end)
 
 
 def reload(front_end: FrontEnd) -> None:
@@ -78,6 +85,11 @@ def active() -> bool:
     return all(
         _systemctl(word, "--quiet", UNIT, check=False).exit_code == 0 for word in ("is-active", "is-enabled")
     )
+
+
+def end(front_end: FrontEnd) -> None:
+    """End the worker as its own account; its lock names the process, and that account owns the lock."""
+    _end(front_end)
 
 
 def start_detached(front_end: FrontEnd) -> None:
@@ -150,14 +162,20 @@ def _free(lock: Path) -> bool:
     return True
 
 
+def _end_as_service(front_end: FrontEnd) -> None:
+    """End the worker in a process that can signal nothing but its own account's processes."""
+    if os.geteuid() == front_end.service.uid:
+        _end(front_end)
+    else:
+        _as_service(front_end, [sys.executable, "-I", "-m", "onext.install", "end-worker"])
+
+
 def _as_service(front_end: FrontEnd, argv: list[str], *, check: bool = True) -> None:
-    """Run a command as the user whom the parts run as."""
-    if os.geteuid() != front_end.service.uid:
-        argv = ["runuser", "-u", pwd.getpwuid(front_end.service.uid).pw_name, "--", *argv]
+    """Run a command as the account that the parts run as."""
     try:
-        process.run(argv, timeout=_TIMEOUT, check=check)
+        process.run(command_as(front_end.service.uid, argv), timeout=_TIMEOUT, check=check)
     except process.CommandError as error:
-        raise InstallError(f"the worker cannot be started: {error}") from error
+        raise InstallError(f"the worker cannot be started or ended: {error}") from error
 
 
 def _systemctl(*arguments: str, check: bool = True) -> process.Completed:

@@ -28,7 +28,7 @@ def put(front_end: FrontEnd, home: Path) -> list[Step]:
     memory.make_folder(front_end.paths.lib)
     entries = wanted(front_end, home)
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, known), known)
+    steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
     apply.carry_out(steps, entries, front_end)
     return steps
 
@@ -213,7 +213,7 @@ def test_what_a_killed_installation_left_is_swept_away(bare: Bare, home: Path) -
         left.write_text("half")
     (paths.lib / ".current.4711").symlink_to("versions/x")
     (paths.lib / "trial-x").mkdir()
-    apply.sweep(Manifest.load(paths.lib), paths.lib)
+    apply.sweep(Manifest.load(paths.lib), front_end)
     assert persons.read_text() == "an editor's"
     persons.unlink()
     assert tree(folder).keys() - before.keys() <= {str((paths.lib / memory.ORIGINALS).relative_to(folder))}
@@ -227,7 +227,7 @@ def test_a_new_version_brings_and_drops_files(bare: Bare, home: Path, make_home:
     later = make_home(front_end, "2")
     entries = [entry for entry in wanted(front_end, later) if entry.path != hook]
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, known), known)
+    steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
     assert [(step.do, step.path) for step in steps] == [(REMOVE, hook)]
     apply.carry_out(steps, entries, front_end)
     assert not hook.exists()
@@ -288,10 +288,10 @@ def test_what_persons_changed_goes_into_an_archive(bare: Bare, home: Path, tmp_p
     work = removal.persons_work(known, front_end)
     assert work == [front_end.paths.own_etc / "bmc.yaml", front_end.paths.settings]
     archive = tmp_path / "settings.tar.gz"
-    removal.back_up(work, archive)
+    removal.back_up(work, archive, front_end.files)
     assert stat.S_IMODE(archive.stat().st_mode) == 0o600
     with pytest.raises(InstallError, match="nothing was removed"):
-        removal.back_up(work, archive)  # never over another
+        removal.back_up(work, archive, front_end.files)  # never over another
 
 
 def test_a_link_where_a_file_belongs_is_not_followed(bare: Bare, home: Path, tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_rights_are_mended(bare: Bare, home: Path) -> None:
     front_end.paths.settings.chmod(0o666)
     entries = wanted(front_end, home)
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, known), known)
+    steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
     assert [(step.do, step.why) for step in steps] == [(RIGHTS, "mode 0666 instead of 0640")]
     apply.carry_out(steps, entries, front_end)
     assert stat.S_IMODE(front_end.paths.settings.stat().st_mode) == 0o640
@@ -373,7 +373,7 @@ def test_a_foreign_owner_is_a_step(bare: Bare, home: Path) -> None:
     _, front_end = bare
     put(front_end, home)
     entries = wanted(front_end, home)
-    found = apply.inspect_all(entries, Manifest())
+    found = apply.inspect_all(entries, Manifest(), front_end.files)
     command = front_end.paths.bin / "onext"
     other = found[command]
     assert other is not None

@@ -65,7 +65,7 @@ def machine(
     monkeypatch.setenv("PATH", f"{tmp_path / 'path'}:{os.environ['PATH']}")
     monkeypatch.setenv("ONE_XMLRPC", "http://127.0.0.1:1/RPC2")
     for name in ("before", "after"):
-        monkeypatch.setattr(selfcheck, name, lambda _: None)
+        monkeypatch.setattr(selfcheck, name, lambda *_: None)
     front_end = FrontEnd.packaged(root, code=ME, service=ME)
     monkeypatch.setattr(Paths, "find", lambda: front_end.paths)
     manifest.make_folder(front_end.paths.lib)
