@@ -62,8 +62,7 @@ class Guarded:
 
     def __init__(self, service: Owner) -> None:
         self._service = service
-        self._trusted = {0, os.geteuid()}
-        self._privileged = os.geteuid() == 0  # another user follows links by its own rights alone
+        self._privileged = os.geteuid() == 0  # another user has no rights that a link could misuse
 
     def controller(self, path: Path) -> Owner | None:
         """Return who may change the folder of `path`, or the nearest folder above that exists."""
@@ -88,7 +87,7 @@ class Guarded:
             return inspection.read(place.name, within=place.folder)
 
     def copy_of(self, path: Path) -> bytes:
-        """Return the content of a file that is there; raise InstallError where its controller may not read it."""
+        """Return the content of a file; raise InstallError where its controller may not read it."""
         try:
             return self.read(path)
         except PermissionError:
@@ -140,7 +139,8 @@ class Guarded:
             if found is None or found.kind not in ("file", "folder"):
                 kind = "missing" if found is None else f"a {found.kind}"
                 raise InstallError(f"{path} is {kind}: move it away, then run ./install.sh again")
-            if found.owner == owner or (found.kind == "folder" and place.controller is None):
+            mine = place.controller is None or found.owner.uid == os.geteuid()
+            if found.owner == owner or (found.kind == "folder" and mine):
                 with _opened(place, folder=found.kind == "folder") as descriptor:
                     _give(descriptor, owner, mode)
                 return
@@ -225,7 +225,7 @@ class Guarded:
 
     def _followed(self, step: _Step, name: str, found: os.stat_result, links: int) -> str:
         """Return where a link leads that only root can have made; raise InstallError for another."""
-        trusted = step.trusted and found.st_uid in self._trusted
+        trusted = step.trusted and found.st_uid == 0
         if self._privileged and not trusted:
             raise InstallError(
                 f"{step.shown / name} is a link that {name_of(found.st_uid)} made or can replace:"
@@ -244,20 +244,25 @@ class Guarded:
         stack.callback(os.close, descriptor)
         found = os.fstat(descriptor)
         entered = _Step(descriptor, shown, step.trusted, step.controller)
-        return self._judged(entered, found) if self._privileged else entered
+        if self._privileged:
+            self._refuse(entered, found)
+        return self._judged(entered, found)
 
-    def _judged(self, step: _Step, found: os.stat_result) -> _Step:
-        """Note who may change an open folder; raise InstallError for an unexpected owner or mode."""
-        mode, sticky = found.st_mode, bool(found.st_mode & stat.S_ISVTX)
-        if found.st_uid not in {*self._trusted, self._service.uid}:
+    def _refuse(self, step: _Step, found: os.stat_result) -> None:
+        """Raise InstallError for an open folder of an unexpected owner or mode."""
+        if found.st_uid not in (0, self._service.uid):
             owner, expected = name_of(found.st_uid), name_of(self._service.uid)
             raise InstallError(
                 f"{step.shown} belongs to {owner}: expected root or {expected}; check it, then chown it"
             )
-        if mode & stat.S_IWOTH and not sticky:
+        if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
             raise InstallError(f"{step.shown}: every user may write there: chmod o-w {step.shown}")
-        shared = bool(mode & stat.S_IWGRP) and not sticky
-        if found.st_uid not in self._trusted or (shared and found.st_gid == self._service.gid != 0):
+
+    def _judged(self, step: _Step, found: os.stat_result) -> _Step:
+        """Note who may change an open folder."""
+        shared = bool(found.st_mode & stat.S_IWGRP) and not found.st_mode & stat.S_ISVTX
+        theirs = found.st_uid == self._service.uid or (shared and found.st_gid == self._service.gid)
+        if theirs and self._service.uid != 0:
             step.trusted, step.controller = False, self._service
         elif shared:
             step.trusted = False

@@ -37,6 +37,7 @@ tree >/tmp/before
 echo "-- nobody"
 runuser -u nobody -- "$checkout/install.sh" 2>&1 || echo "exit $?"
 echo "-- root"
+umask 077
 "$checkout/install.sh" --offline "$wheels" --configure --yes
 stat -c '%n %U:%G %a' /usr/bin/onext /etc/one/onext.yaml /etc/one/onext $remotes/hooks/onext/geolocation /var/lib/one/onext
 dpkg-divert --truename $remotes/vmm/kvm/migrate
@@ -45,6 +46,8 @@ onext stop geolocation
 stat -c '%n %U:%G' /var/lib/one/onext/stopped/geolocation
 onext start geolocation
 "$checkout/install.sh" --check
+echo "-- attacks"
+sh "$checkout/attacks.sh" "$checkout" "$wheels"
 echo "-- uninstall"
 "$checkout/install.sh" --uninstall
 tree >/tmp/after

@@ -30,11 +30,12 @@ def why_not() -> str:
     return ""
 
 
-def test_a_packaged_front_end(checkout: Path, wheels: Path, tmp_path: Path) -> None:
-    """Nobody is told to be root; root installs; oneadmin works with it; nothing is left behind."""
+def test_S1_S2_a_packaged_front_end(checkout: Path, wheels: Path, tmp_path: Path) -> None:
+    """Root installs, also with umask 077; oneadmin works with it, and cannot misuse root; nothing is left behind."""
     if reason := why_not():
         pytest.skip(reason)
-    shutil.copy(Path(__file__).with_name("machine.sh"), checkout)
+    for script in ("machine.sh", "attacks.sh"):
+        shutil.copy(Path(__file__).with_name(script), checkout)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
@@ -54,11 +55,14 @@ def test_a_packaged_front_end(checkout: Path, wheels: Path, tmp_path: Path) -> N
         "/usr/bin/onext root:root 755",
         "/etc/one/onext.yaml root:oneadmin 640",
         "/etc/one/onext root:oneadmin 750",
-        "/var/lib/one/remotes/hooks/onext/geolocation root:oneadmin 755",
+        "/var/lib/one/remotes/hooks/onext/geolocation oneadmin:oneadmin 755",
         "/var/lib/one/onext oneadmin:oneadmin 755",
         "/var/lib/one/remotes/vmm/kvm/migrate_default",
         "worker: runs",
         "/var/lib/one/onext/stopped/geolocation oneadmin:oneadmin",
     ):
         assert line in said
+    attacks = said.partition("-- attacks\n")[2].partition("-- uninstall")[0]
+    assert "BROKEN" not in attacks, attacks
+    assert attacks.count("held: ") == 28, attacks
     assert said.endswith("same\n"), said
