@@ -60,6 +60,7 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
     manifest = Manifest.load(front_end.paths.lib)
     if not manifest.folders:
         raise InstallError("onext is not installed here")
+    removal.require_safe_paths(manifest, front_end)
     if work := removal.persons_work(manifest, front_end):
         removal.back_up(work, backup, front_end.files)
         _say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")

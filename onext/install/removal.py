@@ -64,6 +64,12 @@ def _add(tar: tarfile.TarFile, path: Path, files: Guarded) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
+def require_safe_paths(manifest: Manifest, front_end: FrontEnd) -> None:
+    """Raise InstallError for a path that root would not follow, before anything is taken back."""
+    for name in (*manifest.files, *manifest.folders):
+        front_end.files.inspect(Path(name))
+
+
 def remove_all(manifest: Manifest, front_end: FrontEnd) -> None:
     """Take back every file, then every folder that an installation made: if empty, or wholly its own."""
     files = front_end.files

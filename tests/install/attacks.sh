@@ -12,7 +12,8 @@ chmod -R go= $victim
 
 as_oneadmin() { runuser -u oneadmin -- sh -c "$1"; }
 roots() { # all that is root's where links of oneadmin's would lead
-    find /etc /usr/bin /usr/lib/one /var/spool $victim ! -path '*/__pycache__*' -printf '%p %y %m %U:%G %T@ %l\n'
+    find /etc /usr/bin /usr/lib/one /var/spool $victim ! -path '*/__pycache__*' -printf '%p %y %m %U:%G %l\n'
+    find /etc /usr/bin $victim -type f -printf '%p %T@\n'
     find $victim -type f -exec sha256sum {} +
     stat -c '%n %U:%G %a' /var /var/spool /var/log /var/lib
 }

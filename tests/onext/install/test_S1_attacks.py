@@ -69,6 +69,7 @@ class Scene:
 
     def uninstall(self) -> None:
         known = Manifest.load(self.front_end.paths.lib)
+        removal.require_safe_paths(known, self.front_end)
         removal.persons_work(known, self.front_end)
         apply.sweep(known, self.front_end)
         removal.remove_all(known, self.front_end)
