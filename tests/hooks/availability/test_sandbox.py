@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from ruamel.yaml import YAML
 
+from onext.hosts.bmc.config import BmcConfig
 from tests.fixtures_bundle import Bundle
 from tests.fixtures_sandbox import ROOT, Sandbox
 from tests.waiting import PATIENCE, until
@@ -117,6 +118,7 @@ def _return(cloud: Cloud) -> None:
     virsh.write_text(VIRSH)
     virsh.chmod(0o755)
     (virsh.parent.parent / "running").write_text("one-0\n")
+    BmcConfig.load(cloud.sandbox.location / "etc/onext/bmc.yaml").bmc(0).switch_on()
     cloud.sandbox.control("host.machine", 0, {"alive": True, "running": []})
     cloud.sandbox.control("node", cloud.names[0], {"behaves": "ok"})
     until(lambda: 0 not in cloud.incidents(), "the return of the host", 300)
