@@ -7,7 +7,11 @@ The table is that of IANA's special-purpose address registries (RFC 6890 and its
 from __future__ import annotations
 
 import json
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from itertools import islice
+
+from onext import bounds
 
 Address = IPv4Address | IPv6Address
 
@@ -47,6 +51,15 @@ _NOT_PUBLIC_6 = tuple(
 )
 
 
+_START = re.compile(r"\[(?=\s*[{\]])")  # where a list of objects may begin
+_MOST_STARTS = 32
+_DECODER = json.JSONDecoder()
+_UNUSABLE = ("dadfailed", "tentative")
+_PASSING = ("deprecated", "temporary")
+_MOST = 64  # addresses of one host
+_SHOWN = 80
+
+
 class NotAddresses(ValueError):
     """The output is not what `ip --json address show` prints."""
 
@@ -68,18 +81,51 @@ def parse(text: str) -> Address:
 def listed(output: bytes) -> tuple[Address, ...]:
     """Return the public addresses in the output of `ip --json address show`, in its order, once each.
 
-    Raises NotAddresses.
+    A message of the day before it, objects without addresses and addresses that cannot be read are passed
+    over. Addresses that failed duplicate detection do not count; deprecated and temporary ones only where
+    there is no other, because they change. Raises NotAddresses.
     """
+    infos = [info for link in _links(output) for info in _infos(link)]
+    read = [(info, _local(info)) for info in infos if "local" in info]
+    if read and all(address is None for _, address in read):
+        raise NotAddresses("`ip --json address show` lists no address that can be read")
+    found = [
+        (info, address)
+        for info, address in read
+        if address is not None and public(address) and not any(info.get(flag) is True for flag in _UNUSABLE)
+    ]
+    lasting = [address for info, address in found if not any(info.get(flag) is True for flag in _PASSING)]
+    return tuple(dict.fromkeys(lasting or [address for _, address in found]))[:_MOST]
+
+
+def _links(output: bytes) -> list[object]:
+    """Return the list of interfaces: the list of objects with which the output ends.
+
+    An empty one counts only where there is nothing else: it means that the host has no address.
+    """
+    text = output.decode("utf-8", "replace").strip()
+    for found in islice(_START.finditer(text), _MOST_STARTS):
+        try:
+            document, end = _DECODER.raw_decode(text, found.start())
+        except (ValueError, RecursionError):
+            continue
+        whole = end == len(text) and all(isinstance(link, dict) for link in document)
+        if whole and (document or found.start() == 0):
+            return list(document)
+    shown = bounds.words(text[-_SHOWN:], _SHOWN)
+    raise NotAddresses(f"`ip --json address show` printed something else ({len(output)} bytes): {shown!r}")
+
+
+def _infos(link: object) -> list[dict[str, object]]:
+    """Return the addresses of an interface, none of one without."""
+    infos = link.get("addr_info", []) if isinstance(link, dict) else []
+    if not isinstance(infos, list):
+        raise NotAddresses(f"`ip --json address show`: addr_info is a {type(infos).__name__}, not a list")
+    return [info for info in infos if isinstance(info, dict)]
+
+
+def _local(info: dict[str, object]) -> Address | None:
     try:
-        interfaces = json.loads(output)
-        found = [
-            parse(info["local"])
-            for link in interfaces
-            for info in link.get("addr_info", ())
-            if "local" in info
-        ]
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        raise NotAddresses(
-            f"`ip --json address show` printed something else ({len(output)} bytes): {error}"
-        ) from error
-    return tuple(dict.fromkeys(address for address in found if public(address)))
+        return parse(str(info["local"])[:64])
+    except ValueError:
+        return None

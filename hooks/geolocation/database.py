@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import geoip2.database
 import geoip2.errors
+import geoip2.models
 import geoip2.webservice
 import maxminddb
 import requests
 
 from hooks.geolocation.addresses import Address
+from hooks.geolocation.place import Place, Unplaced, place
 from onext.settings.geolocation import Geolocation, MaxMind
 
 FOLDERS = (Path("/var/lib/GeoIP"), Path("/usr/share/GeoIP"))
@@ -31,31 +30,13 @@ class LookupFailed(Exception):
     """The database or the web service did not answer; that says nothing about the address."""
 
 
-@dataclass(frozen=True)
-class Coordinates:
-    """Degrees north and east, as the database has them."""
-
-    latitude: float
-    longitude: float
-
-    def __post_init__(self) -> None:
-        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
-            raise ValueError(f"{self.latitude},{self.longitude} is no place on Earth")
-
-    def __str__(self) -> str:
-        return f"{self.latitude},{self.longitude}"
-
-
-Locate = Callable[[Address], Coordinates | None]
-
-
 class Source(Protocol):
     """Where coordinates come from."""
 
     name: str
 
-    def locate(self, address: Address) -> Coordinates | None:
-        """Return the coordinates, None where the source knows none; raise LookupFailed."""
+    def locate(self, address: Address) -> Place:
+        """Return the place of an address, or why it has none; raise LookupFailed."""
 
 
 def candidates(settings: Geolocation) -> list[Path]:
@@ -70,11 +51,11 @@ def source(settings: Geolocation) -> Source:
     reasons = []
     for file in candidates(settings):
         try:
-            return Database(file)
+            return Database(file, settings.largest_accuracy_radius)
         except NoDatabase as error:
             reasons.append(str(error))
     if settings.maxmind is not None:
-        return WebService(settings.maxmind)
+        return WebService(settings.maxmind, settings.largest_accuracy_radius)
     tried = "; ".join(reasons) or f"none in {', '.join(map(str, FOLDERS))}"
     raise NoDatabase(
         f"no database of cities: {tried}. Get GeoLite2 City (geoipupdate) or DB-IP City Lite,"
@@ -85,55 +66,65 @@ def source(settings: Geolocation) -> Source:
 class Database:
     """A MaxMind DB file with cities: nested records (MaxMind, DB-IP) or flat ones (ip-location-db)."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, largest_radius: float) -> None:
         self.name = str(file)
+        self._largest = largest_radius
         try:
-            self._reader = geoip2.database.Reader(file)
-            self._raw = maxminddb.open_database(file)
+            self._reader = maxminddb.open_database(file)
         except FileNotFoundError:
             raise NoDatabase(f"{file} is not there") from None
         except (OSError, maxminddb.InvalidDatabaseError) as error:
             raise NoDatabase(f"{file} is no database: {error}") from error
-        self._nested = "City" in self._raw.metadata().database_type
-        if not self._nested and not any(_flat(record) for _, record in _some(self._raw)):
-            raise NoDatabase(f"{file} holds {self._raw.metadata().database_type} and no cities")
+        kind = self._reader.metadata().database_type
+        if "City" not in kind and not any(_has_coordinates(record) for record in _some(self._reader)):
+            raise NoDatabase(f"{file} holds {kind} and no cities")
 
-    def locate(self, address: Address) -> Coordinates | None:
-        """Return the coordinates of an address, None where the file has none; raise LookupFailed."""
-        if address.version > self._raw.metadata().ip_version and self._raw.metadata().ip_version == 4:
-            return None
+    def locate(self, address: Address) -> Place:
+        """Return the place of an address, or why it has none; raise LookupFailed for a damaged file."""
+        if address.version > self._reader.metadata().ip_version and self._reader.metadata().ip_version == 4:
+            return Unplaced("the database has no IPv6")
         try:
-            return self._city(address) if self._nested else _flat(self._raw.get(address))
-        except geoip2.errors.AddressNotFoundError:
-            return None
+            return place(self._reader.get(address), self._largest)
         except (maxminddb.InvalidDatabaseError, ValueError, TypeError) as error:
             raise LookupFailed(f"{self.name}: {address}: {error}") from error
-
-    def _city(self, address: Address) -> Coordinates | None:
-        location = self._reader.city(address).location
-        return _coordinates(location.latitude, location.longitude)
 
 
 class WebService:
     """MaxMind's web service, for those who have an account and no file."""
 
-    def __init__(self, account: MaxMind) -> None:
+    def __init__(self, account: MaxMind, largest_radius: float) -> None:
         self.name = account.host
+        self._largest = largest_radius
         try:
             key = account.license_key_file.read_text().strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise NoDatabase(f"geolocation.maxmind.license_key_file: {error}") from error
         self._client = geoip2.webservice.Client(account.account_id, key, host=account.host, timeout=10)
 
-    def locate(self, address: Address) -> Coordinates | None:
+    def locate(self, address: Address) -> Place:
         """Ask for one address; raise LookupFailed."""
         try:
-            location = self._client.city(address).location
-            return _coordinates(location.latitude, location.longitude)
+            return place(_record(self._client.city(address)), self._largest)
         except geoip2.errors.AddressNotFoundError:
-            return None
-        except (*_NO_ANSWER, ValueError, TypeError, KeyError) as error:
+            return Unplaced("not known to the web service")
+        except (*_NO_ANSWER, ValueError, TypeError, KeyError, AttributeError) as error:
             raise LookupFailed(f"{self.name}: {address}: {error}") from error
+
+
+def _record(answer: geoip2.models.City) -> dict[str, object]:
+    """Return what counts of the web service's answer, in the form of a database's record."""
+    location = answer.location
+    return {
+        "location": {
+            "latitude": location.latitude,
+            "longitude": location.longitude,
+            "accuracy_radius": location.accuracy_radius,
+        },
+        "city": {"names": answer.city.names, "geoname_id": answer.city.geoname_id},
+        "subdivisions": list(answer.subdivisions),
+        "country": answer.country.iso_code,
+        "traits": {"is_anycast": answer.traits.is_anycast},
+    }
 
 
 class Latest:
@@ -161,23 +152,13 @@ def _stamps(files: list[Path]) -> Iterator[tuple[str, int, int]]:
         yield str(file), found.st_ino, found.st_mtime_ns
 
 
-def _some(raw: maxminddb.Reader) -> Iterator[tuple[object, object]]:
-    """Return the first records of a file: enough to tell what it holds."""
-    for count, item in enumerate(raw):
+def _some(reader: maxminddb.Reader) -> Iterator[object]:
+    """Yield the first records of a file: enough to tell what it holds."""
+    for count, (_, record) in enumerate(reader):
         if count == 50:
             return
-        yield item
+        yield record
 
 
-def _flat(record: object) -> Coordinates | None:
-    match record:
-        case {"latitude": latitude, "longitude": longitude}:
-            return _coordinates(float(latitude), float(longitude))
-        case _:
-            return None
-
-
-def _coordinates(latitude: float | None, longitude: float | None) -> Coordinates | None:
-    if latitude is None or longitude is None or math.isnan(latitude) or math.isnan(longitude):
-        return None
-    return Coordinates(latitude, longitude)
+def _has_coordinates(record: object) -> bool:
+    return isinstance(record, Mapping) and {"latitude", "longitude"} <= record.keys()

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hooks.geolocation.database import Coordinates
 from hooks.geolocation.discovery import Found
+from hooks.geolocation.place import Coordinates, Place, Unplaced
+from onext import bounds
 from onext.cloud.model import Host as CloudHost
 from onext.oned.objects import Host
 from onext.oned.template import Value
 
 VALUE = "GEOLOCATION"
-MARK = "ONEXT_GEOLOCATION"  # [SOURCE, TIME, VALUE]: says which value is ours
+MARK = "ONEXT_GEOLOCATION"  # [SOURCE, TIME, VALUE]: which value onext wrote
 LOCK = "GEOLOCATION_LOCK"
 OVERRIDE = "GEOLOCATION_IP"
+_MOST_PLACES = 16
+_LONGEST_REASON = 300  # characters
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class Decision:
 
 
 def hands_off(host: Host | CloudHost) -> str:
-    """Return why a host's value is not ours to touch, empty where it is."""
+    """Return why a host's value must stay as it is, empty where onext may write it."""
     value, mark = host.text(VALUE), host.template.get(MARK)
     if host.text(LOCK).upper() == "YES":
         return f"{LOCK} is set"
-    ours = mark.get("VALUE") if isinstance(mark, dict) else None
-    return f"{VALUE}={value!r} is not ours" if value and value != ours else ""
+    written = mark.get("VALUE") if isinstance(mark, dict) else None
+    if value and value != written:
+        return f"{VALUE}={bounds.words(value, 60)!r} was not written by onext"
+    return ""
 
 
 def has_value(host: Host) -> bool:
@@ -40,24 +45,29 @@ def has_value(host: Host) -> bool:
     return bool(host.text(VALUE))
 
 
-def decide(host: Host, found: Found, places: Sequence[Coordinates | None], now: float) -> Decision:
-    """Return what to write; `places` are the coordinates of `found.addresses`, None where unknown.
+def decide(host: Host, found: Found, places: Sequence[Place], now: float) -> Decision:
+    """Return what to write; `places` are those of `found.addresses`.
 
-    Found addresses without coordinates leave a value that stands: unknown never erases what was known.
+    Found addresses without a place leave a value that is there: unknown never erases what was known.
     """
     if reason := hands_off(host):
         return Decision({}, f"left alone: {reason}")
     if not found.addresses:
         return _without_address(host)
-    known = [str(place) for place in places if place is not None]
+    known = dict.fromkeys(str(place) for place in places if isinstance(place, Coordinates))
+    left_out = "; ".join(
+        f"{address}: {place.reason}"
+        for address, place in zip(found.addresses, places, strict=True)
+        if isinstance(place, Unplaced)
+    )
     if not known:
-        listed = ", ".join(map(str, found.addresses))
-        return Decision({}, f"no coordinates for {listed}; nothing changed")
-    value = " ".join(dict.fromkeys(known))
+        return Decision({}, f"no place, nothing changed: {bounds.words(left_out, _LONGEST_REASON)}")
+    value = " ".join(list(known)[:_MOST_PLACES])
+    also = f" (left out {bounds.words(left_out, _LONGEST_REASON)})" if left_out else ""
     if value == host.text(VALUE):
-        return Decision({}, f"{value} already")
+        return Decision({}, f"{value} already{also}")
     mark: dict[str, str | int | float] = {"SOURCE": found.source, "TIME": int(now), "VALUE": value}
-    return Decision({VALUE: value, MARK: mark}, f"{value} ({found.source})")
+    return Decision({VALUE: value, MARK: mark}, f"{value} ({found.source}){also}")
 
 
 def _without_address(host: Host) -> Decision:

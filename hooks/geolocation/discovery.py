@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hooks.geolocation.addresses import Address, listed, parse, public
-from onext import ssh
+from onext import bounds, ssh
 from onext.process import CommandError
 from onext.settings.geolocation import Geolocation
 
 LIST = ("ip", "--json", "address", "show")
+_MOST = 16  # addresses in GEOLOCATION_IP
+_LONGEST = 1024  # characters of it
 LARGEST = 1 << 20  # bytes of `ip --json address show`: some 4,000 addresses
 
 
@@ -53,10 +55,13 @@ def discover(name: str, override: str, by_ssh: Ask, by_dns: Ask, *, has_value: b
 
 def overridden(text: str) -> tuple[Address, ...]:
     """Read GEOLOCATION_IP: addresses between commas or spaces; raise NotFoundOut."""
+    words = [word for word in re.split(r"[,\s]+", text[:_LONGEST].strip()) if word]
+    if len(text) > _LONGEST or len(words) > _MOST:
+        raise NotFoundOut(f"GEOLOCATION_IP holds more than {_MOST} addresses or {_LONGEST} characters")
     try:
-        return tuple(dict.fromkeys(parse(word) for word in re.split(r"[,\s]+", text.strip()) if word))
+        return tuple(dict.fromkeys(map(parse, words)))
     except ValueError as error:
-        raise NotFoundOut(f"GEOLOCATION_IP: {error}") from error
+        raise NotFoundOut(f"GEOLOCATION_IP: {bounds.words(str(error), 100)}") from error
 
 
 def ssh_asker(settings: Geolocation) -> Ask:

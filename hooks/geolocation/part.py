@@ -15,6 +15,7 @@ from onext.part import Check, Context, Key, Part, Retry
 NAME = "geolocation"
 _log = log.get(NAME)
 _latest = Latest()
+_SHOWN = 3  # hosts that a check names
 
 
 def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: Ask = by_dns) -> Decision:
@@ -31,6 +32,7 @@ def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: A
         places = [source.locate(address) for address in found.addresses]
     except (NoDatabase, LookupFailed, NotFoundOut) as error:
         raise Retry(f"host {host.id} ({host.name}) is not located: {error}") from error
+    # ssh may have taken its time: what a person wrote meanwhile counts.
     decision = decide(context.oned.host(host_id), found, places, context.now())
     if decision.changes:
         context.oned.update_host(host_id, decision.changes)
@@ -45,7 +47,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
 
 
 def sweep(context: Context) -> Iterable[Key]:
-    """Name the monitored hosts that were never looked at, or not for `refresh_hours`."""
+    """Name the monitored hosts that were never located, or not for `refresh_hours`."""
     results = context.last()
     oldest = context.now() - context.settings.geolocation.refresh_hours * 3600
     for host in context.cloud().hosts.values():
@@ -56,16 +58,28 @@ def sweep(context: Context) -> Iterable[Key]:
 
 
 def checks(context: Context) -> Iterable[Check]:
-    """Say whether there is a database."""
+    """Report whether there is a database, and which hosts could not be located."""
     try:
         yield Check("database", "ok", _latest.get(context.settings.geolocation).name)
     except NoDatabase as error:
         yield Check("database", "fail", str(error), "hosts get no GEOLOCATION until there is one")
+    yield _hosts(context)
+
+
+def _hosts(context: Context) -> Check:
+    results = {key: last for key, last in context.last().items() if key.startswith(f"{NAME}.host.")}
+    failed = {key: last.message for key, last in results.items() if not last.ok}
+    if not failed:
+        return Check("hosts", "ok", f"{len(results)} looked at, none failed")
+    shown = "; ".join(list(failed.values())[:_SHOWN])
+    more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
+    message = f"{len(failed)} of {len(results)} are not located: {shown}{more}"
+    return Check("hosts", "fail", message, "the worker tries again; `onext geo update HOST` shows the reason")
 
 
 def _not_due(host: Host | CloudHost) -> str:
     if host.state != HostState.MONITORED:
-        return f"left alone: {HostState(host.state).name}"
+        return f"left alone: not monitored (state {int(host.state)})"
     reason = hands_off(host)
     return f"left alone: {reason}" if reason else ""
 

@@ -136,6 +136,14 @@ def test_all_addresses_of_all_interfaces_count_in_order_once() -> None:
         b"[" * 100_000,
         b"\xff",
         b'[{"addr_info": 3}]',
+        b"{}",
+        b"Welcome!\n",
+        b"[" * 30 + b"\n" + b"[1, 2]",
+        b'[{"addr_info": [{"local": "193.0.6.139"}]}',
+        b"\n[" * 100 + b"\n[]",
+        b"Mail: []",
+        b"[]\n[]",
+        b'[{"addr_info":[]}] closed',
     ],
 )
 def test_other_output_is_refused(output: bytes) -> None:
@@ -148,3 +156,67 @@ def test_an_empty_list_is_an_answer() -> None:
     """A host that has no address at all said so."""
     assert listed(b"[]") == ()
     assert ip_address("8.8.8.8") not in listed(b"[]")
+
+
+def addresses(*infos: dict[str, object], before: bytes = b"") -> list[str]:
+    return list(map(str, listed(before + json.dumps([{"ifname": "e0", "addr_info": infos}]).encode())))
+
+
+GOOD: dict[str, object] = {"family": "inet", "local": "193.0.6.139", "scope": "global"}
+STABLE: dict[str, object] = {"family": "inet6", "local": "2001:6b0:1::1", "mngtmpaddr": True}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"Welcome to node-a1!\n\n",
+        b"*** [ authorised use only ] ***\r\n",
+        b"[WARN] disk is full\n",
+        b"{}\n",
+        b"[1]\n[\n",
+        "Grüße\n".encode("latin-1"),
+        b"\x1b[1mMOTD\x1b[0m\n  ",
+    ],
+)
+def test_D6_a_message_of_the_day_before_the_list(before: bytes) -> None:
+    """A host whose shell greets everyone would never be located."""
+    assert addresses(GOOD, before=before) == ["193.0.6.139"]
+
+
+def test_D6_objects_without_addresses_are_passed_over() -> None:
+    """`ip --json` prints an empty object for each interface that it leaves out."""
+    assert listed(b'[{},{"addr_info":[{},{"local":"193.0.6.139"},5]},{},{"addr_info":[]}]') == (
+        ip_address("193.0.6.139"),
+    )
+    assert listed(b"[{},{}]") == ()
+
+
+@pytest.mark.parametrize("flag", ["dadfailed", "tentative"])
+def test_D6_an_address_that_the_host_may_not_use_is_none(flag: str) -> None:
+    """Another machine has that address: the host would be put where that is."""
+    assert addresses({**STABLE, flag: True}) == []
+    assert addresses({**STABLE, flag: True}, GOOD) == ["193.0.6.139"]
+    assert addresses({**STABLE, flag: False}) == ["2001:6b0:1::1"]
+
+
+@pytest.mark.parametrize("flag", ["deprecated", "temporary"])
+def test_D6_passing_addresses_count_only_where_there_is_no_other(flag: str) -> None:
+    """GEOLOCATION would be written each day, with every privacy address, or not at all."""
+    passing = {**STABLE, "local": "2001:6b0:1::aaaa", flag: True}
+    assert addresses(passing, STABLE, GOOD) == ["2001:6b0:1::1", "193.0.6.139"]
+    assert addresses(passing) == ["2001:6b0:1::aaaa"]
+    private = {**GOOD, "local": "10.0.0.1"}
+    assert addresses(passing, private) == ["2001:6b0:1::aaaa"]
+
+
+def test_D6_one_address_that_cannot_be_read_leaves_the_others() -> None:
+    """A field of a newer iproute2 would cost the host its place."""
+    assert addresses({"local": "300.1.1.1"}, {"local": None}, GOOD) == ["193.0.6.139"]
+
+
+def test_many_addresses_are_bounded() -> None:
+    """A host with thousands of addresses would be asked for as many places."""
+    many: list[dict[str, object]] = [
+        {"local": f"193.0.{number // 250}.{number % 250 + 1}"} for number in range(1000)
+    ]
+    assert len(addresses(*many)) == 64

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from hooks.geolocation import database
-from hooks.geolocation.database import Coordinates, Database, Latest, LookupFailed, NoDatabase, source
+from hooks.geolocation.database import Database, Latest, LookupFailed, NoDatabase, source
+from hooks.geolocation.place import Coordinates, Unplaced, place
 from onext.settings.geolocation import Geolocation, MaxMind
 
 STOCKHOLM = {"location": {"latitude": 59.25, "longitude": 18.0833}}
@@ -24,38 +27,119 @@ def make(file: Path, records: Mapping[str, Any], kind: str = "GeoLite2-City", ve
     return file
 
 
+def database_of(file: Path) -> Database:
+    return Database(file, 500.0)
+
+
 def test_nested_records(tmp_path: Path) -> None:
     """GeoLite2, GeoIP2 and DB-IP are what most people have."""
-    found = Database(make(tmp_path / "a.mmdb", {"130.237.28.0/24": STOCKHOLM}))
+    found = database_of(make(tmp_path / "a.mmdb", {"130.237.28.0/24": STOCKHOLM}))
     assert str(found.locate(ip_address("130.237.28.40"))) == "59.25,18.0833"
-    assert found.locate(ip_address("8.8.8.8")) is None
+    assert found.locate(ip_address("8.8.8.8")) == Unplaced("not in the database")
 
 
 def test_flat_records(tmp_path: Path) -> None:
     """DB-IP from npm has no `location`."""
     record = {"latitude": "52.3735", "longitude": "4.8951"}
-    found = Database(make(tmp_path / "a.mmdb", {"193.0.6.0/24": record}, "ip-location-db"))
+    found = database_of(make(tmp_path / "a.mmdb", {"193.0.6.0/24": record}, "ip-location-db"))
     assert found.locate(ip_address("193.0.6.139")) == Coordinates(52.3735, 4.8951)
 
 
 def test_a_record_without_coordinates_is_no_place(tmp_path: Path) -> None:
     """Some records hold a country alone."""
-    found = Database(make(tmp_path / "a.mmdb", {"214.1.1.0/24": {"country": {"iso_code": "US"}}}))
-    assert found.locate(ip_address("214.1.1.7")) is None
+    found = database_of(make(tmp_path / "a.mmdb", {"214.1.1.0/24": {"country": {"iso_code": "US"}}}))
+    assert found.locate(ip_address("214.1.1.7")) == Unplaced("the database has no coordinates")
 
 
 def test_ipv6_in_a_database_of_ipv4_is_unknown_not_a_failure(tmp_path: Path) -> None:
     """One address that the file cannot know must not keep the others from being found."""
-    found = Database(make(tmp_path / "a.mmdb", {"130.237.28.0/24": STOCKHOLM}, version=4))
-    assert found.locate(ip_address("2001:6b0:1::1")) is None
+    found = database_of(make(tmp_path / "a.mmdb", {"130.237.28.0/24": STOCKHOLM}, version=4))
+    assert found.locate(ip_address("2001:6b0:1::1")) == Unplaced("the database has no IPv6")
 
 
-def test_a_place_that_is_not_on_earth_fails(tmp_path: Path) -> None:
-    """A corrupt record must not reach a template."""
-    record = {"location": {"latitude": 591.0, "longitude": 18.0}}
-    found = Database(make(tmp_path / "a.mmdb", {"130.237.28.0/24": record}))
-    with pytest.raises(LookupFailed, match="no place on Earth"):
-        found.locate(ip_address("130.237.28.40"))
+def with_location(**more: object) -> dict[str, object]:
+    return {"location": {"latitude": 59.25, "longitude": 18.0833, **more}}
+
+
+CITY = {"city": {"names": {"en": "Stockholm"}}, "country": {"iso_code": "SE"}}
+COUNTRY = {"country": {"iso_code": "US"}, "registered_country": {"iso_code": "US"}}
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (with_location(latitude=591.0), "591.0,18.0833 is no place on Earth"),
+        (with_location(longitude=-181), "59.25,-181 is no place on Earth"),
+        (with_location(latitude=""), "'',18.0833 is no place on Earth"),
+        (with_location(latitude=None), "None,18.0833 is no place on Earth"),
+        (with_location(latitude=True), "True,18.0833 is no place on Earth"),
+        (with_location(latitude=float("nan")), "nan,18.0833 is no place on Earth"),
+        (with_location(latitude=float("inf")), "inf,18.0833 is no place on Earth"),
+        (with_location(latitude="9" * 400), "is no place on Earth"),
+        (with_location(latitude=[59.25]), "is no place on Earth"),
+        ({"latitude": "", "longitude": ""}, "'','' is no place on Earth"),
+        ({"latitude": "x", "longitude": "1"}, "'x','1' is no place on Earth"),
+        (with_location(latitude=0, longitude=0.0), "0,0 stands for an unknown place"),
+        ({"latitude": "0", "longitude": "-0.0"}, "0,0 stands for an unknown place"),
+        ({**with_location(accuracy_radius=1000), **COUNTRY}, "known to 1000 km only, more than 500"),
+        ({**with_location(accuracy_radius=501), **CITY}, "known to 501 km only, more than 500"),
+        ({**with_location(accuracy_radius=1e8), **CITY}, "known to 1e+08 km only"),
+        ({**with_location(accuracy_radius=200), **COUNTRY}, "the centre of a country"),
+        ({**with_location(), **COUNTRY}, "the centre of a country"),
+        ({**with_location(), **COUNTRY, "city": {}, "subdivisions": []}, "the centre of a country"),
+        ({**with_location(), **CITY, "traits": {"is_anycast": True}}, "anycast"),
+        ({**with_location(), **CITY, "traits": {"is_satellite_provider": True}}, "satellite"),
+        ({"country": {"iso_code": "US"}}, "no coordinates"),
+        ({}, "no coordinates"),
+        (None, "not in the database"),
+        ("text", "not in the database"),
+    ],
+)
+def test_D4_records_that_are_no_place(record: object, reason: str) -> None:
+    """A host stands in the middle of a country, in the ocean at 0,0, or at one of a hundred anycast sites."""
+    found = place(record, 500.0)
+    assert isinstance(found, Unplaced)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {**with_location(accuracy_radius=500), **CITY},
+        {**with_location(), **CITY, "traits": {"is_anycast": False}},
+        {**with_location(accuracy_radius=100), **COUNTRY},  # a small country
+        {**with_location(accuracy_radius=200), **COUNTRY, "subdivisions": [{"iso_code": "AB"}]},
+        {**with_location(accuracy_radius="x"), **CITY},
+        {**with_location(), "city": {"geoname_id": 5}, "country": {}, "traits": None},
+        with_location(),
+        {"latitude": "59.25", "longitude": "18.0833", "country": "SE"},
+        {"latitude": 59.25, "longitude": 18.0833},
+    ],
+)
+def test_D4_records_that_are_a_place(record: object) -> None:
+    """A host in a city has no place because its database writes records in another way."""
+    assert place(record, 500.0) == Coordinates(59.25, 18.0833)
+
+
+def test_D4_the_largest_accuracy_radius_is_a_setting(tmp_path: Path) -> None:
+    """Who needs the continent only, or a street, cannot say so."""
+    file = make(tmp_path / "a.mmdb", {"8.8.8.0/24": {**with_location(accuracy_radius=300), **CITY}})
+    address = ip_address("8.8.8.8")
+    assert source(Geolocation(database=file)).locate(address) == Coordinates(59.25, 18.0833)
+    near = source(Geolocation(database=file, largest_accuracy_radius=299))
+    assert near.locate(address) == Unplaced("known to 300 km only, more than 299")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+       lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
+           ["location", "latitude", "longitude", "accuracy_radius", "city", "names", "country", "traits",
+            "is_anycast", "subdivisions"]), inner, max_size=6), max_leaves=12))  # fmt: skip
+def test_D4_any_record_is_a_place_on_earth_or_none(record: object) -> None:
+    """One odd record of a database ends the whole host's location by a traceback."""
+    found = place(record, 500.0)
+    if isinstance(found, Coordinates):
+        assert abs(found.latitude) <= 90
+        assert abs(found.longitude) <= 180
 
 
 def test_what_is_no_database_of_cities_is_named(tmp_path: Path) -> None:
@@ -78,10 +162,10 @@ def test_a_cut_database_does_not_invent_places(tmp_path: Path) -> None:
         cut = tmp_path / "cut.mmdb"
         cut.write_bytes(whole[:length])
         try:
-            place = Database(cut).locate(ip_address("130.237.28.40"))
+            found = database_of(cut).locate(ip_address("130.237.28.40"))
         except (NoDatabase, LookupFailed):
             continue
-        assert place in (None, Coordinates(59.25, 18.0833))
+        assert isinstance(found, Unplaced) or found == Coordinates(59.25, 18.0833)
 
 
 def test_usual_places_are_tried_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +205,6 @@ def test_an_account_is_used_only_without_a_database(tmp_path: Path) -> None:
 def test_the_makers_test_databases(shared: Path) -> None:
     """MaxMind's own files are read as its own library reads them."""
     for name in ("GeoIP2-City-Test.mmdb", "GeoLite2-City-Test.mmdb"):
-        found = Database(shared / "data/geoip" / name)
+        found = database_of(shared / "data/geoip" / name)
         assert found.locate(ip_address("89.160.20.112")) == Coordinates(58.4167, 15.6167)
-        assert found.locate(ip_address("214.1.1.9")) is None
+        assert isinstance(found.locate(ip_address("214.1.1.9")), Unplaced)

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooks.geolocation.database import Coordinates
 from hooks.geolocation.decide import decide
 from hooks.geolocation.discovery import Found
+from hooks.geolocation.place import Coordinates, Place, Unplaced
 from onext.oned.objects import Attribute, Host, HostState
 
+UNKNOWN = Unplaced("the centre of a country")
 STOCKHOLM, AMSTERDAM = Coordinates(59.25, 18.0833), Coordinates(52.3735, 4.8951)
 SEEN = Found("ssh", (ip_address("130.237.28.40"), ip_address("193.0.6.139")))
 NONE = Found("dns", ())
@@ -43,7 +44,7 @@ def test_the_same_place_stands_once() -> None:
 
 def test_addresses_without_coordinates_are_left_out() -> None:
     """One unknown address must not hide the known one."""
-    assert decide(host(), SEEN, [None, AMSTERDAM], 0).changes["GEOLOCATION"] == "52.3735,4.8951"
+    assert decide(host(), SEEN, [UNKNOWN, AMSTERDAM], 0).changes["GEOLOCATION"] == "52.3735,4.8951"
 
 
 @pytest.mark.parametrize(
@@ -56,9 +57,9 @@ def test_addresses_without_coordinates_are_left_out() -> None:
         {"GEOLOCATION_LOCK": "yes"},
     ],
 )
-@pytest.mark.parametrize(("found", "places"), [(SEEN, [STOCKHOLM, None]), (NONE, [])])
+@pytest.mark.parametrize(("found", "places"), [(SEEN, [STOCKHOLM, UNKNOWN]), (NONE, [])])
 def test_what_a_person_wrote_is_never_touched(
-    template: Mapping[str, Attribute], found: Found, places: list[Coordinates | None]
+    template: Mapping[str, Attribute], found: Found, places: list[Place]
 ) -> None:
     """An administrator's value, or lock, is theirs."""
     assert decide(host(template), found, places, 0).changes == {}
@@ -71,12 +72,29 @@ def test_ours_is_removed_when_all_agree_that_there_is_none() -> None:
 
 def test_ours_is_renewed() -> None:
     """A host that moved is where it is now."""
-    assert decide(host(OURS), SEEN, [STOCKHOLM, None], 0).changes["GEOLOCATION"] == "59.25,18.0833"
+    assert decide(host(OURS), SEEN, [STOCKHOLM, UNKNOWN], 0).changes["GEOLOCATION"] == "59.25,18.0833"
 
 
 def test_unknown_coordinates_leave_what_was_known() -> None:
     """An older database must not erase a place."""
-    assert decide(host(OURS), SEEN, [None, None], 0).changes == {}
+    assert decide(host(OURS), SEEN, [UNKNOWN, UNKNOWN], 0).changes == {}
+
+
+def test_D4_what_is_left_out_is_named() -> None:
+    """Nobody learns why a host has no place, or only one."""
+    none = decide(host(), SEEN, [UNKNOWN, Unplaced("anycast")], 0)
+    assert none.reason == (
+        "no place, nothing changed: 130.237.28.40: the centre of a country; 193.0.6.139: anycast"
+    )
+    some = decide(host(), SEEN, [UNKNOWN, AMSTERDAM], 0)
+    assert some.reason == "52.3735,4.8951 (ssh) (left out 130.237.28.40: the centre of a country)"
+
+
+def test_places_of_one_host_are_bounded() -> None:
+    """A host with many addresses fills its template."""
+    found = Found("ssh", tuple(ip_address(f"8.8.8.{n}") for n in range(40)))
+    made = decide(host(), found, [Coordinates(1.0, float(n)) for n in range(40)], 0)
+    assert len(str(made.changes["GEOLOCATION"]).split()) == 16
 
 
 def test_an_unchanged_value_is_not_written() -> None:
@@ -86,11 +104,12 @@ def test_an_unchanged_value_is_not_written() -> None:
 
 @given(
     st.lists(
-        st.one_of(st.none(), st.builds(Coordinates, st.floats(-90, 90), st.floats(-180, 180))), max_size=5
+        st.one_of(st.just(UNKNOWN), st.builds(Coordinates, st.floats(-90, 90), st.floats(-180, 180))),
+        max_size=5,
     ),
     st.booleans(),
 )
-def test_deciding_twice_changes_once(places: list[Coordinates | None], had: bool) -> None:
+def test_deciding_twice_changes_once(places: list[Place], had: bool) -> None:
     """The same event twice must write once, whatever was found."""
     found = Found("ssh", tuple(ip_address(f"8.8.8.{n}") for n in range(len(places))))
     before = host(OURS if had else {})

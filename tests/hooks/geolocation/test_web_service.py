@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from hooks.geolocation.database import Coordinates, LookupFailed, WebService
+from hooks.geolocation.database import LookupFailed, WebService
+from hooks.geolocation.place import Coordinates, Unplaced
 from onext.settings.geolocation import MaxMind
 from tests.fixtures_bmc import certificate
 
@@ -81,9 +82,14 @@ def account(service: Service, tmp_path: Path) -> MaxMind:
     return MaxMind(account_id=17, license_key_file=tmp_path / "licence", host=host)
 
 
+def service_of(account: MaxMind) -> WebService:
+    """Return the web service with the largest radius of the settings."""
+    return WebService(account, 500.0)
+
+
 def test_an_address_is_asked_with_the_account(service: Service, account: MaxMind) -> None:
     """Who has an account and no file gets no location."""
-    assert WebService(account).locate(ADDRESS) == Coordinates(59.25, 18.0833)
+    assert service_of(account).locate(ADDRESS) == Coordinates(59.25, 18.0833)
     path, authorization = service.asked[0]
     assert path == f"/geoip/v2.1/city/{ADDRESS}"
     assert base64.b64decode(authorization.removeprefix("Basic ")).decode() == f"17:{KEY}"
@@ -91,14 +97,21 @@ def test_an_address_is_asked_with_the_account(service: Service, account: MaxMind
 
 @pytest.mark.parametrize(
     ("status", "document"),
-    [(404, {"code": "IP_ADDRESS_NOT_FOUND", "error": "not found"}), (200, {"city": {}})],
+    [
+        (404, {"code": "IP_ADDRESS_NOT_FOUND", "error": "not found"}),
+        (200, {"city": {}}),
+        (200, {"location": {"latitude": 5900.0, "longitude": 18.0}}),
+        (200, {"location": {"latitude": 38.0, "longitude": -97.0, "accuracy_radius": 1000}}),
+        (200, {"location": {"latitude": 38.0, "longitude": -97.0}, "country": {"iso_code": "US"}}),
+        (200, {**FOUND, "traits": {"is_anycast": True}}),
+    ],
 )
 def test_an_address_that_is_not_known(
     service: Service, account: MaxMind, status: int, document: dict[str, object]
 ) -> None:
     """An address without coordinates is no failure to be asked again for ever."""
     service.status, service.document = status, json.dumps(document)
-    assert WebService(account).locate(ADDRESS) is None
+    assert isinstance(service_of(account).locate(ADDRESS), Unplaced)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,6 @@ def test_an_address_that_is_not_known(
         (402, json.dumps({"code": "INSUFFICIENT_FUNDS", "error": "no queries left"})),
         (503, "<html>down</html>"),
         (200, "<html>a proxy's log-in page</html>"),
-        (200, json.dumps({"location": {"latitude": 5900.0, "longitude": 18.0}})),
     ],
 )
 def test_a_service_that_fails_says_nothing_of_the_address(
@@ -117,7 +129,7 @@ def test_a_service_that_fails_says_nothing_of_the_address(
     """A place that stands would be erased, or the key would stand in the log."""
     service.status, service.document = status, document
     with pytest.raises(LookupFailed, match=r"127\.0\.0\.1") as failure:
-        WebService(account).locate(ADDRESS)
+        service_of(account).locate(ADDRESS)
     assert KEY not in str(failure.value)
 
 
@@ -125,11 +137,11 @@ def test_a_service_that_is_away(account: MaxMind) -> None:
     """The worker would end with a traceback instead of asking again later."""
     away = account.model_copy(update={"host": "127.0.0.1:1"})
     with pytest.raises(LookupFailed, match=r"127\.0\.0\.1"):
-        WebService(away).locate(ADDRESS)
+        service_of(away).locate(ADDRESS)
 
 
 def test_a_service_with_a_strangers_certificate(account: MaxMind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever stands in between would get the licence key."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(LookupFailed, match="certificate"):
-        WebService(account).locate(ADDRESS)
+        service_of(account).locate(ADDRESS)

@@ -1,0 +1,89 @@
+"""From a database's record of an address to a place on Earth, or to why it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onext import bounds
+
+CENTROID = 100.0  # km: what is known better, if only to the country, is a small country or not its centre
+_MOST = 1e9  # km
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Degrees north and east, as the database has them."""
+
+    latitude: float
+    longitude: float
+
+    def __post_init__(self) -> None:
+        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
+            raise ValueError(f"{self.latitude},{self.longitude} is no place on Earth")
+
+    def __str__(self) -> str:
+        return f"{self.latitude},{self.longitude}"
+
+
+@dataclass(frozen=True)
+class Unplaced:
+    """An address whose place is not known: why."""
+
+    reason: str
+
+
+Place = Coordinates | Unplaced
+
+
+def place(record: object, largest_radius: float) -> Place:
+    """Return the place of a record of a city database, nested (MaxMind, DB-IP) or flat (ip-location-db).
+
+    `largest_radius` is in km: a record that is less accurate is no place. Neither is the centre of a country,
+    0,0, nor an address that many sites announce.
+    """
+    if not isinstance(record, Mapping):
+        return Unplaced("not in the database")
+    nested = record.get("location")
+    location = nested if isinstance(nested, Mapping) else record
+    written = location.get("latitude"), location.get("longitude")
+    if written == (None, None):
+        return Unplaced("the database has no coordinates")
+    latitude, longitude = _number(written[0], 90), _number(written[1], 180)
+    if latitude is None or longitude is None:
+        shown = ",".join(bounds.words(repr(value), 20) for value in written)
+        return Unplaced(f"{shown} is no place on Earth")
+    if latitude == longitude == 0:
+        return Unplaced("0,0 stands for an unknown place")
+    return _why_not(record, location, largest_radius) or Coordinates(latitude, longitude)
+
+
+def _why_not(
+    record: Mapping[object, object], location: Mapping[object, object], largest: float
+) -> Unplaced | None:
+    radius = _number(location.get("accuracy_radius"), _MOST)
+    traits = record.get("traits")
+    if isinstance(traits, Mapping):
+        if traits.get("is_anycast") is True:
+            return Unplaced("anycast: announced at many places")
+        if traits.get("is_satellite_provider") is True:
+            return Unplaced("a satellite provider's address")
+    if radius is not None and radius > largest:
+        return Unplaced(f"known to {radius:g} km only, more than {largest:g}")
+    country = "location" in record and record.get("country")
+    if country and not _named(record) and (radius is None or radius > CENTROID):
+        return Unplaced("the centre of a country")
+    return None
+
+
+def _named(record: Mapping[object, object]) -> bool:
+    """Whether a record names more than a country."""
+    city, parts = record.get("city"), record.get("subdivisions")
+    return bool(isinstance(city, Mapping) and (city.get("names") or city.get("geoname_id"))) or bool(parts)
+
+
+def _number(value: object, largest: float) -> float | None:
+    """Return a finite number, also one written as text, within [-largest, largest]."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    return bounds.number(repr(value) if not isinstance(value, str) else value, -largest, largest)
