@@ -1,4 +1,4 @@
-"""500 BMCs, 50 of them silent: one round of ours beside pyghmi used as its manual says, one after the other."""
+"""500 BMCs, 50 of them silent: one round of onext beside pyghmi used as its manual says, one after the other."""
 
 from __future__ import annotations
 

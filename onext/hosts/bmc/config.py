@@ -55,7 +55,7 @@ class BmcConfig:
             if found.st_size > _LARGEST:
                 raise ConfigError(f"{file}: larger than {_LARGEST} bytes")
             entries, complaints = _parse(stream.read(_LARGEST))
-        if complaints:  # outside of any except: the library's errors hold what stands in the file
+        if complaints:  # outside of any except: the library's errors hold parts of the file
             raise ConfigError("\n".join(f"{file}:{line}" for line in complaints))
         return cls(file, entries, _version(found))
 
@@ -168,7 +168,7 @@ def _twins(document: object, entries: Mapping[int, Entry]) -> Iterator[str]:
 
 
 def _line(document: object, where: list[int | str]) -> int:
-    """Return the line of the innermost key of `where` that stands in the document."""
+    """Return the line of the innermost key of `where` that is in the document."""
     line = 1
     for key in where:
         if not isinstance(document, CommentedMap) or key not in document:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 _NUMBER = struct.Struct("I")  # a job, by its place in the list: all workers have the list
-_LOOK = 0.5  # seconds between two looks at whether somebody still waits for us
+_LOOK = 0.5  # seconds between two checks of whether our parent still runs
 
 
 class ProcessPool:

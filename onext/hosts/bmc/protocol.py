@@ -1,7 +1,7 @@
-"""What the rest of this part knows of BMCs: what one can be asked and told, and how that fails.
+"""What can be asked of one host's BMC and ordered from it; how that fails is in errors.py.
 
 Where to get one: `onext.hosts.bmc.config.BmcConfig.load(paths.own_etc / "bmc.yaml").bmc(host_id, timeout=…)`.
-All at once: `onext.hosts.bmc.query.query_all(book, deadline)`.
+All at once: `onext.hosts.bmc.query.query_all(config, deadline)`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Bmc(Protocol):
     """Whether power() can ever say OFF. A host that is suspended is silent, and silence proves nothing."""
 
     def power(self) -> Reading:
-        """Return whether the machine has power; never raises: what went wrong stands in the reading."""
+        """Return whether the machine has power; never raises: the reading has the reason."""
 
     def switch_on(self) -> None:
         """Order power on; a machine that is on stays as it is."""

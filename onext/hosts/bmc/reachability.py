@@ -89,7 +89,7 @@ class _Datagrams:
 
 
 def _connect(place: _Place, opened: contextlib.ExitStack, selector: selectors.BaseSelector) -> None:
-    """Redfish and ssh: begin a connection, ready when it stands or is refused: the session will tell."""
+    """Redfish and ssh: begin a connection; established or refused, the session reports it."""
     family = socket.AF_INET if ip_address(place[1]).version == 4 else socket.AF_INET6
     one = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
     one.setblocking(False)

@@ -18,6 +18,7 @@ from onext.hosts.bmc.errors import Refused, Unreachable, WrongMachine
 from onext.hosts.bmc.protocol import Bmc, Power
 from onext.hosts.bmc.query import query_all
 from onext.hosts.bmc.wake_on_lan import wake
+from tests.fixtures_bmc import without
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.process
@@ -104,7 +105,7 @@ class Node:
 def node(tmp_path: Path) -> Iterator[Node]:
     """Give a node that is awake."""
     if not shutil.which("ssh"):
-        pytest.skip("ssh is not there: install openssh-client")
+        without("ssh is missing: install openssh-client")
     made = Node(tmp_path)
     yield made
     made.stop()
@@ -201,6 +202,7 @@ from pathlib import Path
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.entry import Suspend
 from tests.onext.hosts.bmc.test_wake_on_lan import Node
+from tests.fixtures_bmc import without
 from tests.waiting import PATIENCE
 
 for words in ("link set lo up", "link add w0 type veth peer name w1", "addr add 10.9.0.1/24 brd + dev w0",
