@@ -14,6 +14,7 @@ from hooks.power.part import Look
 from hooks.power.policy import Policy
 from hooks.power.round_state import RoundState
 from onext.hosts.actions.actuator import Event
+from onext.hosts.bmc import client
 from onext.hosts.model import Cluster, Kind, Vm
 from onext.hosts.placement.problem import Size
 from onext.part import Context, Key
@@ -100,3 +101,23 @@ def test_C4_a_cluster_that_left_the_settings_leaves_the_metrics(
     assert after([]) == set()
     assert not (paths.metrics / "power.prom").exists()
     assert state.seen == {}
+
+
+def test_E1_doctor_asks_each_bmc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`doctor` was content with a file that can be read, while no host could be switched."""
+    context = Context(Paths.self_contained(tmp_path), Settings(), lambda: NOW)
+    context.paths.own_etc.mkdir(parents=True)
+    file = context.paths.own_etc / "bmc.yaml"
+    file.write_text("7: {kind: ipmi, address: 192.0.2.7, user: onext, password: s3cret, serial: A1}\n")
+    file.chmod(0o600)
+    failed = {"seconds": 1.0, "error": "WrongPassword", "reason": "it rejects this user and password"}
+    monkeypatch.setattr(client, "ask", lambda jobs, _: {job.id: failed for job in jobs})
+    checks = list(part._bmcs(context))
+    assert [(check.name, check.level) for check in checks] == [
+        ("bmc.yaml", "ok"),
+        ("BMCs", "warn"),
+        ("BMC of host 7", "fail"),
+    ]
+    assert checks[2].message == "login: it rejects this user and password"
+    file.write_text("7: {kind: ipmi}\n")
+    assert [(check.name, check.level) for check in part._bmcs(context)] == [("bmc.yaml", "fail")]

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from onext.hosts.bmc.errors import WrongPassword
+from onext.hosts.bmc.protocol import Power as PowerState
+from onext.hosts.bmc.protocol import Reading
 from onext.hosts.claims import HOST_RECORDS, HostRecord, claim_of, claim_vector
 from onext.hosts.inventory.cluster import chosen, held, observe
 from onext.hosts.inventory.groups import ties
@@ -54,6 +57,14 @@ def test_hosts_have_capacity_state_and_monitoring(snapshot: Snapshot) -> None:
     assert first.bmc is Bmc.ON
     assert hosts["node-a2"].bmc is Bmc.NONE
     assert 0 < NOW - first.monitored < 60
+
+
+def test_E1_a_silent_bmc_comes_with_its_reason(snapshot: Snapshot) -> None:
+    """A wrong password, another certificate and a broken cable all read "silent"."""
+    reading = Reading(PowerState.UNKNOWN, WrongPassword("it rejects this user and password"))
+    seen = replace(snapshot, bmcs={0: Bmc.SILENT}, readings={0: reading})
+    host = next(host for host in alpha(seen).hosts if host.id == 0)
+    assert (host.bmc, host.bmc_error) == (Bmc.SILENT, "it rejects this user and password")
 
 
 def test_vms_of_every_state_are_seen(snapshot: Snapshot) -> None:
