@@ -79,6 +79,7 @@ STATES: Mapping[str, State] = {
 }
 
 _HOSTS = tuple(name for name, state in STATES.items() if state.resource == "host")
+_HOST_CHANGES = ("host-monitored", "host-error", "host-disabled", "host-offline")
 _FAILURES = tuple(name for name in STATES if name.endswith("-failure"))
 _SETTLED = (
     "vm-pending",
@@ -94,7 +95,9 @@ _SETTLED = (
 INTERESTS: Mapping[str, tuple[str, ...]] = {
     "geolocation": ("host-monitored",),
     "targets": (*_HOSTS, *_SETTLED, "vm-unknown", *_FAILURES),
-    "power": ("host-monitored", "host-error", "host-disabled", "host-offline", *_SETTLED),
+    "power": (*_HOST_CHANGES, *_SETTLED),
+    "availability": (*_HOST_CHANGES, "vm-running", "vm-unknown", "vm-poweroff", "vm-done", *_FAILURES),
+    "events": tuple(STATES),
 }
 
 FORMER = ("geolocation", "prometheus", "power")  # executables of the version before; aliases for one release

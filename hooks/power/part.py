@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import IO
 
 from hooks.power import cluster_metrics, ledger, power_readings
 from hooks.power.decide import Decision, Memory, PowerOff, decide
@@ -16,7 +13,7 @@ from hooks.power.guard import Guard
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.round import act, under_way
 from hooks.power.round_state import RoundState, Tally
-from onext import log, metrics
+from onext import lock, log, metrics
 from onext.hosts import watt_model
 from onext.hosts.actions.actuator import Actuator, Event, Limits
 from onext.hosts.actions.effects import Effects, clock
@@ -113,27 +110,15 @@ def actuator(context: Context, entries: BmcConfig, look_: Look, state: RoundStat
 
 
 @contextmanager
-def alone(context: Context, patience: float = 0.0) -> Iterator[None]:
+def alone(context: Context, patience: float = 5.0) -> Iterator[None]:
     """Keep the worker and the commands of this server out of each other's way.
 
-    Raises Retry when another one is busy for longer than `patience` seconds.
+    Raises Busy when another one is at work for longer than `patience` seconds.
     """
-    context.paths.state.mkdir(parents=True, exist_ok=True)
-    ends = time.monotonic() + patience
-    with (context.paths.state / "power.lock").open("w") as lock:
-        while not _taken(lock):
-            if time.monotonic() >= ends:
-                raise Retry("another round of power is under way; try again in a moment")
-            time.sleep(0.2)
+    with lock.held(
+        context.paths.state / "power.lock", patience, "another round or order of power is under way"
+    ):
         yield
-
-
-def _taken(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:
