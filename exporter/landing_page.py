@@ -8,7 +8,7 @@ from html import escape
 
 from exporter.collection import Scrape
 
-OLD = 120.0  # seconds after which a scrape is no statement about now: Prometheus scrapes at least each minute
+OLD = 120.0  # seconds after which a scrape is too old to show as current
 _STYLE = (
     "body{font:16px sans-serif;max-width:48em;margin:2em auto;padding:0 1em}"
     "td{padding:.2em 1em .2em 0;vertical-align:top}"

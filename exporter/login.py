@@ -56,10 +56,10 @@ class Users:
 
     def _check(self, user: str, password: bytes) -> bool:
         """Compare; the work is 2^most in every case, since 2^c + (2^c + ... + 2^(most-1)) = 2^most."""
-        hashed, found = self._users.get(user, (_nobody(self._most), self._most))
+        hashed, found = self._users.get(user, (_unused_hash(self._most), self._most))
         right = _matches(password, hashed)
         for padding in range(found, self._most):
-            _matches(password, _nobody(padding))
+            _matches(password, _unused_hash(padding))
         return right and user in self._users
 
 
@@ -74,7 +74,7 @@ def _credentials(header: str | None) -> tuple[str, bytes] | None:
         return None
 
 
-def _nobody(rounds: int) -> str:
+def _unused_hash(rounds: int) -> str:
     """Return a hash of that cost which belongs to no user."""
     return f"$2b${rounds:02}${'.' * 53}"
 

@@ -68,7 +68,7 @@ VM = (
     _gauge("vm_lcm_state", "LCM_STATE; has a meaning in state 3 (active) only."),
     _gauge("vm_mem_total_bytes", "Memory of the VM."),
     _gauge("vm_cpu_ratio", "CPU that the VM asked for, in cores: no ratio, and may be above 1."),
-    _gauge("vm_cpu_vcpus", "Virtual CPUs; 1 where the template does not say."),
+    _gauge("vm_cpu_vcpus", "Virtual CPUs; 1 where the template has no VCPU."),
     _gauge("vm_disks", "Disks of the VM."),
     _gauge("vm_disk_size_bytes", "Size of one disk."),
     _gauge("vm_nics", "Network interfaces, passed-through ones too, aliases not."),

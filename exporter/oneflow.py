@@ -45,5 +45,5 @@ def _state(template: bytes) -> int:
 
 
 def _small(digits: str) -> int:
-    """Read a whole number of JSON; what is too long to be one of ours is not worth its time."""
+    """Read a whole number of JSON; -1 for one that is too long to be a state."""
     return int(digits) if len(digits) <= 18 else -1

@@ -1,4 +1,4 @@
-"""Single flight: who asks while a collection runs shares the next one, and nobody gets older data."""
+"""Single flight: callers that come while a collection runs share the next one; none gets older data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SingleFlight(Generic[Result]):
         self._collect, self._pause = collect, pause
         self._change = threading.Condition()
         self._started = self._finished = 0
-        self._led = False  # somebody pauses or runs
+        self._led = False  # one caller pauses or runs
         self._result: Result | None = None
         self._error: BaseException | None = None
 

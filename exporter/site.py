@@ -76,7 +76,7 @@ def forbidden() -> Answer:
 
 
 def internal_error() -> Answer:
-    """Return the answer where ours failed."""
+    """Return the answer to a request that failed here."""
     return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; see the exporter's log\n")
 
 

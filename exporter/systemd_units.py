@@ -1,4 +1,4 @@
-"""Whether OpenNebula's services run on this front-end, as systemd says."""
+"""Whether OpenNebula's services run on this front-end, as systemd reports."""
 
 from __future__ import annotations
 

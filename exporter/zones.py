@@ -54,8 +54,8 @@ class Zones:
                 zones.append(_zone(element, found, servers))
             except (ValueError, KeyError, Malformed):
                 found.errors += 1
-        ours = [name for name, endpoint in zones if _same(endpoint, self._source.endpoint)]
-        self.name = zones[0][0] if len(zones) == 1 else "".join(ours[:1])
+        here = [name for name, endpoint in zones if _same(endpoint, self._source.endpoint)]
+        self.name = zones[0][0] if len(zones) == 1 else "".join(here[:1])
         if servers:
             self._servers(found, servers[:_MOST])
         return found

@@ -119,7 +119,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Return the 2xx answer within `timeout` seconds; raise HttpError and nothing else."""
-        before = sys.exc_info()[1]  # what the caller is handling is no reason of ours
+        before = sys.exc_info()[1]  # what the caller is handling is not the reason
         try:
             answer = self._exchange(method, url, body, timeout, headers or {})
         except HttpError as error:

@@ -38,7 +38,7 @@ class Dashboard:
 
 HOST = ("host", "one_host_id", "opennebula_host_state")
 VM = ("vm", "one_vm_id", "opennebula_vm_state")
-# In an HA zone each server's exporter says the same: joins stay within one, and sums take each object once.
+# In an HA zone each server's exporter has the same: joins stay within one, and sums take each object once.
 NAMED = "* on (instance, one_host_id) group_left (name) opennebula_host_info"
 VM_NAMED = "* on (instance, one_vm_id) group_left (name) opennebula_vm_info"
 

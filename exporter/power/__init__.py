@@ -1,1 +1,1 @@
-"""Power of hosts and guests, from Scaphandre or Kepler on each host."""
+"""Power of hosts and VMs, from Scaphandre or Kepler on each host."""

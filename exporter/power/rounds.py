@@ -110,7 +110,7 @@ class Rounds:
             if host.hurried >= _HURRIED:  # else it had too little time to prove anything
                 self._failed(host, source, error)
                 host.hurried = 0
-        except Exception:  # noqa: BLE001 - a fault of ours on one page must not hide the others, nor itself
+        except Exception:  # noqa: BLE001 - an error in this code on one page must not hide the others, nor itself
             _log.exception("power: %s of host %s", source, host.name)
             self._failed(host, source, NotPower("an internal error"))
         finally:

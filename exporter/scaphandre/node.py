@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Power of a node: is there RAPL, are its modules loaded, does Scaphandre answer.
 
-Run on a node, as root: `node.py check` says what is missing, `node.py modules` names the kernel modules that
-setup.sh loads. Standard library only, Python 3.6: nodes run AlmaLinux 8's python3 too. From the front-end:
+Run on a node, as root: `node.py check` reports what is missing, `node.py modules` names the kernel modules
+that setup.sh loads. Standard library only, Python 3.6: nodes run AlmaLinux 8's python3 too. From the front-end:
 `ssh root@NODE python3 - check < node.py`.
 
 RAPL by vendor and kernel (Documentation/power/powercap, drivers/powercap/Kconfig): Intel since Sandy
@@ -95,11 +95,11 @@ def _scaphandre(page: Optional[str]) -> Finding:  # noqa: UP045 - Python 3.6
         return Finding("Scaphandre", False, f"does not answer on port {PORT}: systemctl status scaphandre")
     if "scaph_host_power_microwatts" not in page:
         return Finding("Scaphandre", False, "answers without the power of the host: see its log")
-    return Finding("Scaphandre", True, f"{len(guests(page))} guests")
+    return Finding("Scaphandre", True, f"{len(vms(page))} VMs")
 
 
-def guests(page: str) -> "set[str]":
-    """Return the ids of the guests on a page of Scaphandre, in both forms."""
+def vms(page: str) -> "set[str]":
+    """Return the ids of the VMs on a page of Scaphandre, in both forms."""
     return {one or other for one, other in re.findall(r'vmname="one-(\d+)"|-nameguest=one-(\d+),', page)}
 
 

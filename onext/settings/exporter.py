@@ -86,5 +86,5 @@ class Exporter(Section):
 
     @property
     def address(self) -> str:
-        """Where the exporter listens: as the settings say, else as our units are told, else on loopback."""
+        """Where the exporter listens: the settings, else the environment of the unit, else loopback."""
         return self.listen or os.environ.get(LISTEN) or LOOPBACK

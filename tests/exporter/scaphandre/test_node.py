@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.scaphandre.node import Unsupported, check, guests, modules
+from exporter.scaphandre.node import Unsupported, check, modules, vms
 
 ROOT = Path(__file__).parents[3]
 NODE = ROOT / "exporter/scaphandre/node.py"
@@ -65,7 +65,7 @@ def test_findings(tmp_path: Path) -> None:
     (zone / "energy_uj").write_text("1")
     assert all(finding.ok for finding in check(INTEL, "6.1.0", tmp_path, page))
     assert not check(INTEL, "6.1.0", tmp_path, "scaph_self 1")[2].ok
-    assert len(guests(page)) == 2
+    assert len(vms(page)) == 2
 
 
 def setup(folder: Path, *, modules: str) -> subprocess.CompletedProcess[str]:
