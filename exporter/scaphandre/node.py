@@ -2,8 +2,8 @@
 """Power of a node: is there RAPL, are its modules loaded, does Scaphandre answer.
 
 Run on a node, as root: `node.py check` reports what is missing, `node.py modules` names the kernel modules
-that setup.sh loads. Standard library only, Python 3.6: nodes run AlmaLinux 8's python3 too. From the front-end:
-`ssh root@NODE python3 - check < node.py`.
+that setup.sh loads. Standard library only, Python 3.6: nodes run AlmaLinux 8's python3 too. From the
+front-end: `ssh root@NODE python3 - check < node.py`.
 
 RAPL by vendor and kernel (Documentation/power/powercap, drivers/powercap/Kconfig): Intel since Sandy
 Bridge, module intel_rapl, split into intel_rapl_common and intel_rapl_msr in Linux 5.3; AMD family 17h
