@@ -37,6 +37,7 @@ lab: $(STAMP) packages
 
 live: $(STAMP)
 	$(BIN)/python -m pytest tests/live
+	$(BIN)/python -m tests.live.pyone_versions
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

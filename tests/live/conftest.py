@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures_bundle import make_database
+from tests.live import report
 from tests.live.front_end import FrontEnd
 from tests.live.installation import Installation
 from tests.live.scene import Scene
@@ -21,6 +22,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a front-end without one; from this one place, so that pytest says so in one line."""
     if "front_end" in getattr(item, "fixturenames", ()) and (reason := FrontEnd.why_not()):
         pytest.skip(reason)
+
+
+def _title() -> str:
+    if reason := FrontEnd.why_not():
+        return reason
+    found = FrontEnd.find()
+    return f"OpenNebula {found.oned.version()} at {found.oned.endpoint}"
+
+
+def pytest_report_header() -> str:
+    """Name the release before the first test."""
+    return _title()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say of each part what passed on which release."""
+    if not FrontEnd.why_not():
+        report.write(terminalreporter, _title())
 
 
 @pytest.fixture(scope="session")

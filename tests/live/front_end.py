@@ -30,6 +30,15 @@ class FrontEnd:
     oned: Oned
     one: pyone.OneServer
 
+    @functools.cached_property
+    def release(self) -> tuple[int, ...]:
+        """The release of OpenNebula, e.g. (7, 4, 0)."""
+        return tuple(int(part) for part in self.oned.version().split("."))
+
+    def kept(self, value: str) -> str:
+        """Return what oned keeps of a template's value: 7.4 takes off what C's isspace calls blank."""
+        return value.strip(" \t\n\v\f\r") if self.release >= (7, 4) else value
+
     @classmethod
     def find(cls) -> FrontEnd:
         """Return the one that the environment names; raise NoFrontEnd."""

@@ -16,6 +16,7 @@ import asyncssh
 
 EVERY_HOST_OF_OURS = "onext-live-*"
 DRIVERS = "remotes"  # where `onehost sync` copies to, below the node's folder
+_PIPES = 0.1  # seconds in which the loop hears that closed pipes have ended
 _UNREACHABLE, _NO_SUCH_COMMAND = 255, 127
 _CONFIG = """\
 Host {names}
@@ -64,9 +65,24 @@ class Node:
         pipe = asyncio.subprocess.PIPE
         argv = [*words[:-1], f"{self.folder / DRIVERS}/"]
         running = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe)
-        await process.redirect(running.stdin, running.stdout, running.stderr)
-        process.exit(await running.wait())
-        await process.wait_closed()
+        try:
+            await process.redirect(running.stdin, running.stdout, running.stderr)
+            process.exit(await running.wait())
+            await process.wait_closed()
+        finally:  # a client that goes away leaves the pipes open, and by itself asyncio closes them never
+            running._transport.close()  # type: ignore[attr-defined]
+            await running.wait()
+
+
+class _Connections(asyncssh.SSHServer):
+    """Remembers whom it let in: a client that has not gone must be sent away at the end."""
+
+    def __init__(self, clients: list[asyncssh.SSHServerConnection]) -> None:
+        self._clients = clients
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Remember a client."""
+        self._clients.append(conn)
 
 
 @contextmanager
@@ -82,6 +98,7 @@ def node(
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     (folder / "key").write_bytes(key.export_private_key())
     (folder / "known_hosts").write_bytes(b"onext-live-node " + host_key.export_public_key())
+    clients: list[asyncssh.SSHServerConnection] = []
     played = Node(folder, addresses, powered)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -93,6 +110,7 @@ def node(
             0,
             server_host_keys=[host_key],
             authorized_client_keys=asyncssh.import_authorized_keys(key.export_public_key().decode()),
+            server_factory=lambda: _Connections(clients),
             process_factory=played.answer,
             encoding=None,
         )
@@ -107,14 +125,19 @@ def node(
     try:
         yield folder / "ssh_config"
     finally:
-        asyncio.run_coroutine_threadsafe(_close(acceptor), loop).result(10)
+        asyncio.run_coroutine_threadsafe(_close(acceptor, clients), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
 
 
-async def _close(acceptor: asyncssh.SSHAcceptor) -> None:
+async def _close(acceptor: asyncssh.SSHAcceptor, clients: list[asyncssh.SSHServerConnection]) -> None:
     acceptor.close()
     await acceptor.wait_closed()
-    if others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others, timeout=5)  # of sessions whose clients have gone
+    for client in clients:
+        client.abort()
+        await client.wait_closed()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:  # of sessions whose clients have gone
+        await asyncio.wait(others, timeout=5)
+    await asyncio.sleep(_PIPES)
