@@ -51,7 +51,7 @@ class _State:
 _state = _State()
 
 
-def reconcile(context: Context, keys: Sequence[Key]) -> str:
+def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means: look at everything
     """Commit what changed, whichever key came, and wake the senders."""
     wanted = context.settings.events.sinks
     if not wanted:
@@ -62,7 +62,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         raise Retry("this server does not lead: no events are committed")
     fresh = _state.epoch.renew(Documents(context.oned, KIND, context.now), raft, context.now())
     try:
-        text = _commit(context, keys, fresh=fresh)
+        text = _commit(context, fresh=fresh)
     except OutboxError as error:
         raise Retry(f"no event was committed: {error}") from error
     _state.senders.follow(_senders(context))
@@ -70,12 +70,12 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
     return text
 
 
-def _commit(context: Context, keys: Sequence[Key], *, fresh: bool) -> str:
+def _commit(context: Context, *, fresh: bool) -> str:
     outbox = Outbox(file(context))
     try:
         accepting = {sink.name: filters.accepts(sink) for sink in context.settings.events.sinks}
         cloud = context.cloud()
-        late = not _state.begun or all(key.resource == "pool" for key in keys)
+        late = not _state.begun  # it happened while no worker looked
         changes = difference(
             outbox.known(), facts.facts(cloud), unknown=facts.unknown(cloud), late=late and not fresh
         )

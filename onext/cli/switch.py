@@ -16,6 +16,8 @@ SWITCHES = {
     "geolocation": "geolocation",
     "targets": "targets",
     "power": "power",
+    "availability": "availability",
+    "events": "events",
     "tunnel": "tunnel",
 }
 
