@@ -7,24 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-_SSH = """\
-#!/bin/sh
-# The nodes of the sandbox are found by their names: as `ssh` would find them in a real cloud.
-exec {ssh} -F "{config}" "$@"
-"""
-
-# What `onehost sync` does: the whole remotes tree to each node named, replacing what is there.
-_ONEHOST = """\
-#!/bin/sh
-[ "$1" = sync ] || {{ echo "onehost: the sandbox knows only: onehost sync [--force] NAME..." >&2; exit 1; }}
-shift
-[ "$1" = --force ] && shift
-for host; do
-    tar -C "{remotes}" -cf - . | "{bin}/ssh" -o BatchMode=yes "$host" \\
-        'rm -rf "$HOME/var/tmp/one" && mkdir -p "$HOME/var/tmp/one" && tar -C "$HOME/var/tmp/one" -xf -' ||
-        {{ echo "Failed to update $host" >&2; exit 1; }}
-done
-"""
+from sandbox.programs import ONEHOST, ONEUSER, SSH
 
 
 @dataclass
@@ -100,8 +83,9 @@ class Layout:
         self._write_once(self.remotes / "VERSION", version + "\n", 0o644)
         self._write_once(self.remotes / "vmm/kvm/migrate", "#!/bin/sh\nexit 0\n", 0o755)
         self._write_once(self.ssh_config, "", 0o644)
-        self._write_once(self.bin / "ssh", _SSH.format(ssh=_ssh(), config=self.ssh_config), 0o755)
-        self._write_once(self.bin / "onehost", _ONEHOST.format(remotes=self.remotes, bin=self.bin), 0o755)
+        self._write_once(self.bin / "ssh", SSH.format(ssh=_ssh(), config=self.ssh_config), 0o755)
+        self._write_once(self.bin / "onehost", ONEHOST.format(remotes=self.remotes, bin=self.bin), 0o755)
+        self._write_once(self.bin / "oneuser", ONEUSER, 0o755)
 
     def _write_once(self, path: Path, text: str, mode: int) -> None:
         if path.exists():

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
 
+from sandbox.tour import tell
+
 CHECKOUT = Path(__file__).parents[2]
 _SECONDS = 60.0
 Answer = TypeVar("Answer")
@@ -90,14 +92,28 @@ class Stage:
             raise TourError(f"{module} did not start")
         return ready
 
-    def run(self, *command: str, check: bool = True, home: Path | None = None, stdin: str = "") -> str:
-        """Run a program of this front-end and return what it printed; `home` makes it another user's."""
-        own = {"HOME": str(home), "ONE_AUTH": str(home / ".one/one_auth")} if home else {}
+    def typed(self, command: str, retry: str = "") -> str:
+        """Show a command, run exactly what is shown in a shell of this front-end, show and return its output.
+
+        While the output has `retry` in it, the command is run again; it is shown once.
+        """
+        tell.line(f"  $ {command}")
+
+        def tried() -> str:
+            printed = self.run("/bin/sh", "-c", command, check=not retry)
+            return "" if retry and retry in printed else printed or "\n"
+
+        printed = self.until(f"`{command}` does its work", tried) if retry else tried()
+        tell.indented(printed.strip())
+        return printed
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Run a program of this front-end and return what it printed."""
         done = subprocess.run(
             command,
-            env=self.env | own,
+            env=self.env,
             cwd=self.folder,
-            input=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=900,

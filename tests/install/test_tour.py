@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.tour.stage import Stage
+from sandbox.tour.stage import Stage, TourError
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +30,7 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     assert "node-stockholm  59.25,18.0833 59.3333,18.05" in done.stdout
     assert "node-amsterdam  52.3735,4.8951" in done.stdout
     assert "onext-geolocation: exit code 0" in done.stdout
@@ -37,6 +38,23 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
     assert re.search(r"\boffline +off +off\b", done.stdout)
     assert "are as before, byte for byte" in done.stdout
     assert list(tmp_path.glob("onext-sandbox-*")) == []
+
+
+def test_E5_no_scene_prints_a_command_that_it_does_not_run() -> None:
+    """A person types what the tour shows, and gets an error: shown and run must be the same words."""
+    scenes = {path: path.read_text() for path in (ROOT / "sandbox/tour").rglob("*.py")}
+    assert [path.name for path, text in scenes.items() if "  $ " in text] == ["stage.py"]
+
+
+def test_E5_a_command_that_fails_ends_the_tour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The tour would show a command's error, or a traceback, as if it were what users get."""
+    stage = Stage(tmp_path)
+    assert stage.typed("echo one; echo two").split() == ["one", "two"]
+    assert capsys.readouterr().out == "  $ echo one; echo two\n    one\n    two\n"
+    with pytest.raises(TourError, match="exit code 3"):
+        stage.typed("exit 3")
+    (tmp_path / "busy").touch()
+    assert stage.typed("test -e busy && rm busy && echo busy && exit 1; echo done", retry="busy") == "done\n"
 
 
 def test_what_is_left_running_can_be_ended(tmp_path: Path) -> None:

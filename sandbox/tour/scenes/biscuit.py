@@ -14,17 +14,15 @@ def play(stage: Stage) -> None:
     tell.chapter("Biscuit: a user logs in with a token that says what it may, and until when")
     home = stage.folder / "home"
     home.mkdir()
-    made = stage.run("onext", "biscuit", "keygen", home=home)
-    key = next(line.split()[-1] for line in made.splitlines() if line.startswith("Public key"))
-    stage.call("user.allocate", _USER, key, "biscuit", [])
-    tell.line(f"  $ oneuser create {_USER} {key} --driver biscuit")
-    tell.line(f"  $ onext biscuit login {_USER}")
-    tell.indented(stage.run("onext", "biscuit", "login", _USER, home=home))
     logged_in = home / ".one/one_auth"
+    user = f"HOME={home} ONE_AUTH={logged_in}"  # the user's own shell
+    made = stage.typed(f"{user} onext biscuit keygen")
+    key = next(line.split()[-1] for line in made.splitlines() if line.startswith("Public key"))
+    stage.typed(f"oneuser create {_USER} {key} --driver biscuit")
+    stage.typed(f"{user} onext biscuit login {_USER}")
     session = logged_in.read_text().strip()
     tell.line(f"  one.user.info with the token: {answer(stage, session)}")
-    tell.line(f"  $ onext biscuit revoke {logged_in} --now")
-    tell.indented(stage.run("onext", "biscuit", "revoke", str(logged_in), "--now"))
+    stage.typed(f"onext biscuit revoke {logged_in} --now")
     tell.line(f"  one.user.info with the token: {answer(stage, session)}")
     log = (stage.location / "var/oned.log").read_text().splitlines()
     refusal = [line for line in log if "biscuit: refused" in line][-1]

@@ -17,8 +17,7 @@ def play(stage: Stage) -> None:
         stage.until(f"{name} has a GEOLOCATION", partial(located, stage, hosts[name]))
     rows = [(number, name, NODES[name], *located_by(stage, number)) for name, number in hosts.items()]
     tell.table(("ID", "NAME", "ADDRESSES", "GEOLOCATION", "SOURCE"), rows)
-    tell.line("  $ onext geo show")
-    tell.indented(stage.run("onext", "geo", "show"))
+    stage.typed("onext geo show")
     tell.line("  the hook's executions, as oned logged them:")
     for hook in stage.document("hookpool.info", -2, -1, -1):
         if hook.findtext("NAME") != "onext-geolocation":

@@ -14,6 +14,5 @@ def play(stage: Stage) -> None:
         if not (folder / name).is_file():
             raise TourError(f"{folder / name} is not there")
         tell.line(f"  var/remotes/vmm/kvm/{name}: {whose}")
-    tell.line("  $ onext tunnel sync")
-    tell.indented(stage.run("onext", "tunnel", "sync"))
+    stage.typed("onext tunnel sync")
     tell.line("  the nodes here are played; as root, `make lab` migrates real guests between two hypervisors")

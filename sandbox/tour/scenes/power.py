@@ -10,6 +10,7 @@ from sandbox.tour.stage import Stage
 
 NEEDS = "var/remotes/hooks/onext/event"
 _HOSTS = ("edge-a", "edge-b", "edge-c")
+_BUSY = "another round"  # what a command says while the worker is at it
 _SECONDS = 300.0  # an idle minute, two agreeing rounds, a machine that boots
 _ENVELOPE = """\
 power:
@@ -34,13 +35,10 @@ def play(stage: Stage) -> None:
     tell.chapter("Power: three hosts with Redfish BMCs in a cluster of their own, one VM (takes 3 minutes)")
     cluster, hosts = make_cluster(stage)
     for host in hosts:
-        said = stage.until(f"host {host} is enrolled", partial(enroll, stage, host))
-        tell.line(f"  $ onext power enroll {host}: off and on again, {said}")
+        stage.typed(f"onext power enroll {host}", retry=_BUSY)
     stage.call("vm.allocate", _VM.format(name="calm", cpu=1, cluster=cluster), False)
-    tell.line(f"  $ onext power set {cluster} {' '.join(_POLICY)}")
-    stage.run("onext", "power", "set", str(cluster), *_POLICY)
-    tell.line("  $ onext power plan")
-    tell.indented(stage.run("onext", "power", "plan"))
+    stage.typed(f"onext power set {cluster} {' '.join(_POLICY)}")
+    stage.typed("onext power plan")
     tell.line("  an idle minute and two agreeing plans later:")
     rounds(stage, "hosts sleep", lambda: asleep(stage, hosts) == 2)
     show(stage)
@@ -73,12 +71,6 @@ def make_cluster(stage: Stage) -> tuple[int, list[int]]:
     return cluster, hosts
 
 
-def enroll(stage: Stage, host: int) -> str:
-    """Prove that a host goes off and comes back; return what was said, nothing while the worker is at it."""
-    said = stage.run("onext", "power", "enroll", str(host), check=False).strip()
-    return "" if "another round" in said else said.splitlines()[-1]
-
-
 def rounds(stage: Stage, what: str, holds: Callable[[], bool]) -> None:
     """Run the worker's round, which comes once a minute, every other second until something holds."""
 
@@ -92,7 +84,7 @@ def rounds(stage: Stage, what: str, holds: Callable[[], bool]) -> None:
 
 def show(stage: Stage) -> None:
     """Say what oned and each BMC say of the hosts."""
-    tell.indented(stage.run("onext", "power", "status"))
+    stage.typed("onext power status")
 
 
 def asleep(stage: Stage, hosts: list[int]) -> int:
