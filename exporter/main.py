@@ -25,7 +25,7 @@ from onext import settings as all_settings
 from onext.oned import credentials, stream
 from onext.oned.errors import OnedError
 from onext.paths import Paths
-from onext.settings.exporter import ADDRESS
+from onext.settings.exporter import ADDRESS, Push
 
 _log = logging.getLogger("onext.exporter")
 
@@ -77,7 +77,26 @@ def main(
         server = Server(bound, site, access)
     except OSError as error:
         raise click.ClickException(f"{where}: {error.strerror or error} (see exporter.listen)") from error
+    if mine.push:
+        _push(mine.push, site, fqdn)
     _serve(server, where)
+
+
+def _push(settings: Push, site: Site, fqdn: str) -> None:
+    """Begin to push; raise click.ClickException without the package that it needs."""
+    try:
+        from exporter.push import Pusher
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"exporter.push needs the Python package opentelemetry-proto, which is not here ({error.name});"
+            " the extra `push` of onext has it"
+        ) from error
+    resource = {
+        "service.name": "onext-exporter",
+        "service.instance.id": fqdn,
+        "service.version": site.version,
+    }
+    Pusher(settings, lambda: site.collect().text, resource).start()
 
 
 def _serve(server: Server, listen: str) -> None:

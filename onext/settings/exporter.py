@@ -57,6 +57,21 @@ class Client(Section):
     )
 
 
+class Push(Section):
+    """Where each page is pushed as OTLP over HTTP, for a Prometheus that cannot scrape this front-end."""
+
+    url: str = Field(
+        pattern=r"^https?://[^\s]+$",
+        description="such as https://collector.example.org/v1/metrics",
+    )
+    interval: float = Field(60.0, ge=10, le=3600, description="seconds between two pages")
+    timeout: float = Field(10.0, gt=0, le=60, description="seconds for one request; a page may need several")
+    headers_file: Path | None = Field(
+        None, description="a file with `Name: value` on each line, such as an Authorization header"
+    )
+    ca_file: Path | None = Field(None, description="certificates to trust; empty: the usual authorities")
+
+
 class Exporter(Section):
     """The exporter of OpenNebula's metrics."""
 
@@ -83,6 +98,9 @@ class Exporter(Section):
     http_sd: bool = Field(False, description="serve the targets at /targets/ for a Prometheus elsewhere")
     power: Power = Power()
     client: Client = Client()
+    push: Push | None = Field(
+        None, description="push each page as OTLP too; needs the Python package opentelemetry-proto"
+    )
 
     @property
     def address(self) -> str:
