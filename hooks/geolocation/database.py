@@ -27,7 +27,7 @@ class NoDatabase(Exception):
 
 
 class LookupFailed(Exception):
-    """The database or the web service did not answer; that says nothing about the address."""
+    """The database or the web service did not answer: the place of the address is unknown."""
 
 
 class Source(Protocol):

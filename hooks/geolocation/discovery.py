@@ -19,7 +19,7 @@ LARGEST = 1 << 20  # bytes of `ip --json address show`: some 4,000 addresses
 
 
 class NotFoundOut(Exception):
-    """ssh or DNS did not answer: that says nothing about the addresses."""
+    """ssh or DNS did not answer: the addresses are unknown."""
 
 
 @dataclass(frozen=True)

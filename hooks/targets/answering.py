@@ -62,7 +62,7 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _read(file: Path | None) -> set[Port]:
-    """Return what a file of ours holds; what cannot be read counts as nothing known."""
+    """Return what the file holds; what cannot be read counts as nothing known."""
     try:
         if file is None or file.stat().st_size > _LARGEST:
             return set()

@@ -49,7 +49,7 @@ def write(context: Context) -> None:
 @click.option("--user", help="The user that Prometheus runs as; default: the settings'.")
 @front_end
 def check(context: Context, user: str | None) -> None:
-    """Say whether the files are up to date and the user of Prometheus can read them; exit 1 if not."""
+    """Report whether the files are up to date and readable for Prometheus's user; exit 1 if not."""
     _, decision = _ask(context)
     path = folder(context)
     stale = [job for job in decision.jobs if _content(path / f"{job}.json") != files.text(decision, job)]

@@ -62,7 +62,7 @@ def _held(lock: Path, patience: float) -> Iterator[None]:
     lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.fchmod(descriptor, 0o600)  # whoever can open it can hold it
+        os.fchmod(descriptor, 0o600)  # any process that can open it can hold it
         until = time.monotonic() + patience
         while not _taken(descriptor):
             if time.monotonic() >= until:

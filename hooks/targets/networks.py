@@ -106,7 +106,7 @@ def of_network(network: Network, administrators: Collection[int]) -> VirtualNetw
 
 
 def _administered(network: Network, administrators: Collection[int]) -> bool:
-    """Whether an administrator owns the network, and nobody else may change its template or ranges."""
+    """Whether an administrator owns the network, and no other user may change its template or ranges."""
     by_group = network.group_manages and network.gid != ONEADMIN
     owned = network.uid == ONEADMIN or network.uid in administrators
     return owned and not by_group and not network.others_manage

@@ -79,7 +79,7 @@ class Names:
         try:
             found = _resolved(name)
         except (OSError, UnicodeError, ValueError) as error:
-            # "Not now" says nothing; "no such name" is an answer.
+            # "No such name" is an answer; all other errors leave the name unknown.
             if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
                 self._absent.add(name)
             return
@@ -182,7 +182,7 @@ def _reaches(address: Address) -> bool:
 
 
 def _read(file: Path) -> Iterator[tuple[str, frozenset[Address]]]:
-    """Yield the names in a file of ours; what cannot be read counts as nothing known."""
+    """Yield the names in the file; what cannot be read counts as nothing known."""
     try:
         document = json.loads(_text(file))
         for name, found in document.items():

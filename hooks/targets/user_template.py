@@ -1,7 +1,7 @@
 """What tenants write: PROMETHEUS_EXPORTER and PROMETHEUS_LABELS of a VM's user template.
 
 `9100`, `[2001:db8::7]:9100`, `10.0.0.7:9100/metrics`, several separated by commas or spaces; and
-`app=web,tier=front`. Nothing of it is believed: hooks.targets.policy says what may be scraped.
+`app=web,tier=front`. It is untrusted: hooks.targets.policy decides what may be scraped.
 """
 
 from __future__ import annotations

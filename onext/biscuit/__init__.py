@@ -1,5 +1,5 @@
 """Biscuit tokens instead of passwords: making, reading, checking and revoking them.
 
-The door itself is drivers/auth/biscuit/authenticate, which imports nothing from here. On a user's
+The driver is drivers/auth/biscuit/authenticate, which imports nothing from here. On a user's
 workstation only click and biscuit-python are there; what needs a front-end is imported where it is used.
 """

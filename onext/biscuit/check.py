@@ -1,4 +1,4 @@
-"""Is the door shut? What `onext doctor`, `install.sh --check` and `onext biscuit check` ask of this part."""
+"""What `onext doctor`, `install.sh --check` and `onext biscuit check` check of biscuit logins."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def findings(context: Context, *, local: bool = False) -> Iterator[Check]:
     paths = context.paths
     yield from _files(paths)
     running, users = context.oned.document("system.config"), list(context.oned.document("userpool.info"))
-    door = (*_configuration(paths), *_running(running))
-    yield from door if any(map(_is_ours, users)) else map(_later, door)
+    configured = (*_configuration(paths), *_running(running))
+    yield from configured if any(map(_is_biscuit, users)) else map(_as_warning, configured)
     yield from _users(users)
     if not local:
         yield from _zone(paths, context.oned, running)
@@ -74,12 +74,12 @@ def _list_mode(listed: Path, message: str) -> Check:
     return Check("revocation list", "ok", message)
 
 
-def _is_ours(user: Element) -> bool:
+def _is_biscuit(user: Element) -> bool:
     return user.findtext("AUTH_DRIVER") == oned_conf.DRIVER
 
 
-def _later(found: Check) -> Check:
-    """Make a failure a warning: without biscuit users nobody is kept out, nor let in."""
+def _as_warning(found: Check) -> Check:
+    """Make a failure a warning: without biscuit users it affects no login."""
     return replace(found, level="warn") if found.level == "fail" else found
 
 
@@ -109,7 +109,7 @@ def _running(configuration: Element) -> Iterator[Check]:
 def _users(pool: Iterable[Element]) -> Iterator[Check]:
     """Look for biscuit users whom the driver would not guard, or never let in."""
     for user in pool:
-        if not _is_ours(user):
+        if not _is_biscuit(user):
             continue
         name = user.findtext("NAME", "")
         if user.find("LOGIN_TOKEN") is not None:
@@ -119,7 +119,7 @@ def _users(pool: Iterable[Element]) -> Iterator[Check]:
             )  # fmt: skip
         if not _keys_are_good(user.findtext("PASSWORD", "")):
             yield Check(
-                f"user {name}", "warn", "the stored key is no public key: nobody gets in",
+                f"user {name}", "warn", "the stored key is not a public key: every login is refused",
                 f"oneuser passwd {name} KEY",
             )  # fmt: skip
 

@@ -125,7 +125,7 @@ def attenuate(token: str | None, public: str, ttl: timedelta | None, blocks: tup
 @_public
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def inspect(token: str | None, public: str | None, *, as_json: bool) -> None:
-    """Say in plain words what a token holds. Without --key nobody checks who signed it."""
+    """Print what a token holds. Without --key its signature is not checked."""
     text = tokens.read(token)
     if public:
         tokens.verified(text, keys.read_public(public))
@@ -146,7 +146,7 @@ def inspect(token: str | None, public: str | None, *, as_json: bool) -> None:
     "--revoked", type=click.Path(path_type=Path, exists=True), help="A revocation list to look into."
 )
 def verify(token: str | None, user: str, public: str, revoked: Path | None) -> None:
-    """Say whether the driver would let the user in now, and by which rule not. Exit code 0 or 1."""
+    """Report whether the driver would let the user in now, or the rule that refuses. Exit code 0 or 1."""
     text = tokens.read(token)
     given = tokens.verified(text, keys.read_public(public))
     policy.check(given, user, revocation.read(revoked) if revoked else ())
@@ -216,7 +216,7 @@ def _private(path: Path) -> PrivateKey:
 
 
 def _in_words(shown: reading.Token, *, signed: bool) -> Iterator[str]:
-    whom = escape(", ".join(shown.users)) or "nobody"
+    whom = escape(", ".join(shown.users)) or "no user"
     signature = "signature good" if signed else "signature not checked (give --key)"
     yield f"Token for {whom}; {reading.left(shown.expires, _now())}; {signature}"
     for block in shown.blocks:

@@ -41,7 +41,7 @@ def revoke(
 ) -> None:
     """Refuse a token, and all that was made of it, on every server of the zone.
 
-    As oneadmin on a front-end. Whoever has the private key makes new tokens: then replace the stored key.
+    As oneadmin on a front-end. A holder of the private key can make new tokens: replace the stored key.
     """
     paths = Paths.find()
     if local:

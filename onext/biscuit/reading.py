@@ -24,13 +24,13 @@ class Block:
 
     @property
     def title(self) -> str:
-        """Say who wrote the block."""
+        """Return who wrote the block."""
         return "authority, signed by the user's key" if self.number == 0 else "added later, can only restrict"
 
 
 @dataclass(frozen=True)
 class Token:
-    """What a token says; nothing of it is checked."""
+    """The content of a token; nothing of it is checked."""
 
     blocks: tuple[Block, ...]
 
@@ -46,13 +46,13 @@ class Token:
 
 
 def read(token: UnverifiedBiscuit) -> Token:
-    """Return what a token says."""
+    """Return the content of a token."""
     ids = token.revocation_ids
     return Token(tuple(_block(number, token.block_source(number), ids[number]) for number in range(len(ids))))
 
 
 def left(expires: datetime | None, now: datetime) -> str:
-    """Say when a token ends, in words."""
+    """Return when a token ends, in words."""
     if expires is None:
         return "never expires"
     seconds = int((expires - now).total_seconds())

@@ -27,7 +27,7 @@ def end(oned: Oned, name: str) -> None:
         raise BiscuitError(f"{name} is no biscuit user: their sessions are left alone")
     number = int(user.findtext("ID", "-1"))
     if user.findtext("ENABLED") != "1":
-        return  # no session can be open, and we do not enable what somebody disabled
+        return  # no session can be open, and a user whom a person disabled stays disabled
     oned.call("user.enable", number, False)
     try:
         oned.call("user.enable", number, True)
@@ -69,7 +69,7 @@ def left(
         "until": "they end",
         "end": f"oneflow delete; oneuser disable {name}",
     }
-    yield {"session": "OneGate", "until": "the guest ends", "end": "a guest's own token, never a biscuit"}
+    yield {"session": "OneGate", "until": "the VM ends", "end": "a VM's own token, never a biscuit"}
 
 
 def sunstone_minutes(configuration: Path) -> dict[str, int]:

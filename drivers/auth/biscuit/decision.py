@@ -168,7 +168,7 @@ def refuse_revoked(identifiers: list[str], revoked: str) -> None:
     try:
         with open(revoked, "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs 5 ms
             if posix.fstat(file.fileno()).st_mode & WRITABLE_BY_ALL:
-                raise Refused(f"revocation list: {revoked} can be written by everybody: nobody is let in")
+                raise Refused(f"revocation list: {revoked} is writable for all users: every login is refused")
             text, before = b"", 0
             while piece := file.read(PIECE):
                 text += piece.lower()
@@ -183,7 +183,7 @@ def refuse_revoked(identifiers: list[str], revoked: str) -> None:
                     break
             check_lines([text], before, revoked)
     except OSError as error:
-        raise Refused(f"revocation list: {revoked}: {error.strerror}: nobody is let in") from None
+        raise Refused(f"revocation list: {revoked}: {error.strerror}: every login is refused") from None
 
 
 def check_lines(lines: list[bytes], before: int, revoked: str) -> None:
@@ -196,7 +196,9 @@ def check_lines(lines: list[bytes], before: int, revoked: str) -> None:
         words = line.split(None, 1)
         remark = not words or words[0].startswith(b"#")
         if len(line) > LONGEST_LINE or not (remark or is_identifier(words[0])):
-            raise Refused(f"revocation list: {revoked}:{number} is not a revocation id: nobody is let in")
+            raise Refused(
+                f"revocation list: {revoked}:{number} is not a revocation id: every login is refused"
+            )
 
 
 def is_identifier(word: bytes) -> bool:

@@ -124,7 +124,7 @@ def test_S11_a_line_that_is_no_id_is_named(driver: Driver, root: KeyPair, token:
     answer = driver.login("dann1", root.public_key, token)
     assert (answer.code, answer.stdout) == (1, "")
     assert answer.stderr == (
-        f"biscuit: refused: revocation list: {driver.revoked}:{line} is not a revocation id: nobody is let in\n"
+        f"biscuit: refused: revocation list: {driver.revoked}:{line} is not a revocation id: every login is refused\n"
     )
     with pytest.raises(ListUnusable, match=f":{line} is not a revocation id"):
         revocation.read(driver.revoked)
