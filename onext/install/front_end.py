@@ -72,7 +72,8 @@ class FrontEnd:
     def require_rights(self) -> None:
         """Raise InstallError unless this process may install here."""
         if os.geteuid() in (0, self.code.uid):
-            self._require_private_code()
+            if self.code != self.service:  # else root runs nothing there: it gave itself up before
+                self._require_private_code()
             return
         if self.system is not None:
             raise InstallError("OpenNebula came as a package here: run this as root (sudo ./install.sh)")
