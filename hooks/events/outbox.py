@@ -18,6 +18,7 @@ from hooks.events.changes import PREFIX, Change, Known
 from hooks.events.facts import Facts, Object
 
 VERSION = 1
+_EVENT = "d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (kind TEXT, id INTEGER, facts TEXT, event TEXT, gone REAL DEFAULT 0,
     PRIMARY KEY (kind, id));
@@ -157,8 +158,7 @@ class Outbox:
         """Return the next events for a sink in order, without dead ones."""
         with self._reported():
             rows = self._db.execute(
-                "SELECT d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
-                " FROM deliveries d JOIN events e ON e.number = d.event, sinks s"
+                f"SELECT {_EVENT} FROM deliveries d JOIN events e ON e.number = d.event, sinks s"  # noqa: S608
                 " WHERE d.sink = ? AND s.name = d.sink AND d.number > s.acknowledged AND d.dead = ''"
                 " ORDER BY d.number LIMIT ?",
                 (name, most),
@@ -201,6 +201,74 @@ class Outbox:
                 "UPDATE sinks SET acknowledged = max(acknowledged, ?), failures = 0, next = 0 WHERE name = ?",
                 (reached, name),
             )
+
+    def dead(self, name: str) -> Sequence[tuple[Event, str]]:
+        """Return the dead letters of a sink with the reason of each."""
+        with self._reported():
+            rows = self._db.execute(
+                f"SELECT {_EVENT}, d.dead FROM deliveries d JOIN events e ON e.number = d.event"  # noqa: S608
+                " WHERE d.sink = ? AND d.dead != '' ORDER BY d.number LIMIT 10000",
+                (name,),
+            ).fetchall()
+        return [(_event(row[:-1]), str(row[-1])) for row in rows]
+
+    def revive(self, name: str) -> int:
+        """Queue the dead letters of a sink again, under new numbers behind all others; return how many."""
+        with self._transaction():
+            last = self._last(name)
+            dead = self._db.execute(
+                "SELECT number, event FROM deliveries WHERE sink = ? AND dead != '' ORDER BY number", (name,)
+            ).fetchall()
+            for offset, (number, event) in enumerate(dead, 1):
+                self._db.execute("DELETE FROM deliveries WHERE sink = ? AND number = ?", (name, number))
+                self._db.execute(
+                    "INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)",
+                    (name, last + offset, event),
+                )
+            self._db.execute("UPDATE sinks SET last = ? WHERE name = ?", (last + len(dead), name))
+            return len(dead)
+
+    def discard(self, name: str) -> int:
+        """Delete the dead letters of a sink; return how many there were."""
+        with self._transaction():
+            done = self._db.execute("DELETE FROM deliveries WHERE sink = ? AND dead != ''", (name,))
+            return int(done.rowcount)
+
+    def resume(self, name: str) -> None:
+        """Let a sink that stopped get events again, at once."""
+        with self._transaction():
+            self._last(name)
+            self._db.execute(
+                "UPDATE sinks SET stopped = '', problem = '', failures = 0, next = 0 WHERE name = ?", (name,)
+            )
+
+    def replay(self, name: str, first: int) -> int:
+        """Send the events from number `first` on once more, as far as they are kept; return how many."""
+        with self._transaction():
+            self._last(name)
+            self._db.execute(
+                "UPDATE sinks SET acknowledged = min(acknowledged, ?), next = 0 WHERE name = ?",
+                (first - 1, name),
+            )
+            found = self._db.execute(
+                "SELECT count(*) FROM deliveries WHERE sink = ? AND number >= ? AND dead = ''", (name, first)
+            ).fetchone()
+            return int(found[0])
+
+    def since(self, number: int, most: int = 1000) -> Sequence[Event]:
+        """Return committed events behind a number of the outbox itself, for `onext events tail`."""
+        with self._reported():
+            rows = self._db.execute(
+                "SELECT e.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
+                " FROM events e WHERE e.number > ? ORDER BY e.number LIMIT ?",
+                (number, most),
+            ).fetchall()
+        return [_event(row) for row in rows]
+
+    def newest(self) -> int:
+        """Return the number of the newest committed event."""
+        with self._reported():
+            return int(self._db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()[0])
 
     def prune(self, before: float, most: int) -> int:
         """Delete events that every sink has or that are too old or too many; return how many were unsent."""

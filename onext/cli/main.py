@@ -16,6 +16,7 @@ from onext.paths import Paths
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "biscuit": ("onext.biscuit.commands:biscuit", "Tokens instead of passwords."),
     "doctor": ("onext.cli.doctor:doctor", "Is all installed, registered and reachable?"),
+    "events": ("hooks.events.commands:events", "State changes of the cloud as durable events."),
     "geo": ("hooks.geolocation.commands:geo", "Where hosts are."),
     "ha": ("hooks.availability.commands:ha", "Fence failed hosts, restart their VMs elsewhere."),
     "power": ("hooks.power.commands:power", "Pack guests, power hosts off and on."),
