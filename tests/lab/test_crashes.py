@@ -276,6 +276,16 @@ def test_destination_out_of_space(lab: Laboratory) -> None:
     assert lab.a.disk_markers(disk, vm.marker) > 1000
 
 
+def test_A2_opennebulas_script_is_killed(lab: Laboratory, vm: VM) -> None:
+    """Its virsh went on alone: "stays on A" was reported, and then the VM moved to B."""
+    process = start_slow(lab, vm)
+    for pid in lab.a.processes(r"^[^ ]*(ruby|bash) [^ ]*migrate_default "):
+        os.kill(pid, signal.SIGKILL)
+    hurry(vm, lab.a)
+    result = finish(process)
+    assert result.done.exit_code == (0 if whole(lab, vm) == "lab-b" else 1), result.log
+
+
 def test_told_to_end(lab: Laboratory, vm: VM) -> None:
     """A driver that is terminated in the orderly way ends the migration first."""
     process = start_slow(lab, vm)

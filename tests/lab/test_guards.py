@@ -147,7 +147,7 @@ def test_B5_the_port_is_used_by_something_else(lab: Laboratory, vm: VM, user: st
     configure(lab, REQUIRED)
     if user == "program":
         code = "import socket, time; s = socket.socket(2, 2); s.bind(('', 4790)); print(1, flush=True); time.sleep(99)"
-        lab.b.sh(f'python3 -c "{code}" >/run/bound & until [ -s /run/bound ]; do sleep 0.1; done')
+        lab.b.sh(f'python3 -c "{code}" </dev/null >/run/bound 2>&1 & until [ -s /run/bound ]; do sleep 0.1; done')
     else:
         lab.b.sh("ip link add ext0 type vxlan external dstport 4790 && ip link set ext0 up")
     try:

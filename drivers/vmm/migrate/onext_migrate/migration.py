@@ -64,6 +64,8 @@ class Migration:
         except BaseException:
             orphan_guard.guard(process.pid, self._action.domain, self._node.uri, process.poll)
             raise
+        if orphan_guard.alive(process.pid):  # OpenNebula's script was killed, and virsh goes on without it
+            orphan_guard.guard(process.pid, self._action.domain, self._node.uri)
         seconds = time.monotonic() - started
         self._read_report()
         truth = self._settle(process.returncode)

@@ -5,6 +5,7 @@ script hears of a failure: it would destroy the VM on the destination and delete
 and `undefine` on the destination ask the same, for the case that this wrapper was killed as well.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -94,17 +95,19 @@ def _migrate(folder: str, order: wrapper_files.Order, call: Call) -> int:
         return exit_code if exit_code > 0 else 1
     if found.where == location.THERE:
         note = f"virsh migrate ended with {exit_code}, but the VM has arrived ({found.message})"
-        wrapper_files.write_report(folder, report._replace(notes=[*report.notes, note]))
-        sys.stderr.write(f"error: {note}\n")
+        with contextlib.suppress(OSError):  # a full disk must not turn the answer round
+            wrapper_files.write_report(folder, report._replace(notes=[*report.notes, note]))
+            sys.stderr.write(f"error: {note}\n")
         return 0
-    return _prevent_cleanup(folder, f"virsh migrate ended with {exit_code}; {found.message}")
+    return _prevent_cleanup(folder, order.driver, f"virsh migrate ended with {exit_code}; {found.message}")
 
 
 def _remove_from_destination(folder: str, order: wrapper_files.Order, call: Call) -> int:
     domain = "".join(virsh_options.positional(call.words)[:1])
     found = _settle(domain, order.uri, call.uri)
     if found.where != location.HERE:
-        return _prevent_cleanup(folder, f"OpenNebula's script wanted to {call.command} it; {found.message}")
+        why = f"OpenNebula's script wanted to {call.command} it; {found.message}"
+        return _prevent_cleanup(folder, order.driver, why)
     return _become_virsh(call)
 
 
@@ -119,12 +122,12 @@ def _settle(domain: str, here: str, there: str) -> location.Location:
     return location.settle(states, active, _SETTLE)
 
 
-def _prevent_cleanup(folder: str, why: str) -> int:
+def _prevent_cleanup(folder: str, driver: int, why: str) -> int:
     """End OpenNebula's script before it deletes what may be the only copy; the driver reports it."""
-    wrapper_files.write_report(folder, wrapper_files.read_report(folder)._replace(unsettled=why))
-    sys.stderr.write(f"error: {why}: nothing is removed\n")
-    sys.stderr.flush()
-    driver = wrapper_files.read_order(folder).driver
+    with contextlib.suppress(OSError):
+        wrapper_files.write_report(folder, wrapper_files.read_report(folder)._replace(unsettled=why))
+        sys.stderr.write(f"error: {why}: nothing is removed\n")
+        sys.stderr.flush()
     try:
         group_of_driver = os.getpgid(driver)
     except ProcessLookupError:

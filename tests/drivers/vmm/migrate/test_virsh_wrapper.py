@@ -168,6 +168,18 @@ def test_A2_in_doubt_nothing_is_removed(node: Node, here: str, there: str) -> No
     assert wrapper_files.read_report(order).unsettled.startswith("virsh migrate ended with 1; source:")
 
 
+@pytest.mark.parametrize(("here", "there"), [("absent", "running"), ("absent", "absent")])
+def test_A2_a_full_disk_changes_nothing(node: Node, here: str, there: str) -> None:
+    """What cannot be written down must not make OpenNebula's script delete what has arrived."""
+    full = "rm -rf locks/run-*/report*; chmod a-w locks/run-*; " if os.geteuid() else ""
+    full = full or 'for one in locks/run-*; do rm -f "$one/report"; mkdir "$one/report"; done; '
+    node.set("migrate", f"{full}echo {here} >here; echo {there} >there; exit 1\n")
+    done = node.run(node.order(), SCRIPT)
+    assert not (node.folder / "removed").exists()
+    assert not any("destroy" in call for call in node.calls)
+    assert done.returncode == (0 if there == "running" else -signal.SIGKILL)
+
+
 @pytest.mark.parametrize("arrives", [True, False])
 def test_A2_with_the_wrapper_killed_as_well(node: Node, arrives: bool) -> None:
     """Whoever kills by name hits both: OpenNebula's script then destroys by itself, unless the VM is there."""
