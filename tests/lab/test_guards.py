@@ -147,7 +147,9 @@ def test_B5_the_port_is_used_by_something_else(lab: Laboratory, vm: VM, user: st
     configure(lab, REQUIRED)
     if user == "program":
         code = "import socket, time; s = socket.socket(2, 2); s.bind(('', 4790)); print(1, flush=True); time.sleep(99)"
-        lab.b.sh(f'python3 -c "{code}" </dev/null >/run/bound 2>&1 & until [ -s /run/bound ]; do sleep 0.1; done')
+        lab.b.sh(
+            f'python3 -c "{code}" </dev/null >/run/bound 2>&1 & until [ -s /run/bound ]; do sleep 0.1; done'
+        )
     else:
         lab.b.sh("ip link add ext0 type vxlan external dstport 4790 && ip link set ext0 up")
     try:
@@ -211,7 +213,7 @@ def test_B5_the_source_host_dies(lab: Laboratory, vm: VM) -> None:
     try:
         for pid in lab.a.processes(r"onext_migrate|migrate_default|^virsh|^ssh "):
             os.kill(pid, signal.SIGKILL)
-        process.wait(30)
+        process.communicate(timeout=30)
         until(lambda: not lab.b.tunnels() and not lab.b.processes("onext_migrate"), 150, "b cleans up")
     finally:
         lab.cut(lab.a, off=False)

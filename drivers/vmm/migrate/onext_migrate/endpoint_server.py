@@ -37,6 +37,7 @@ from .throughput import receive
 
 PROTOCOL, PREVIOUS = 2, 1
 _LINGER = 30.0  # seconds
+_UNASKED = 300.0  # seconds without a request before the first, and between two attempts
 _PORTS = {KERNEL: 4790, OVS: 4789}
 
 
@@ -45,14 +46,16 @@ def serve(json_lines: JsonLines, uri: str = virsh.URI) -> int:
     exit_code = 0
     while True:
         try:
-            request = json_lines.receive(3600)
+            request = json_lines.receive(_UNASKED)
             if request is None:
                 return 1
             plan, preferred_port = read_request(request), int(request.get("echo", 0))
             silence = float(request.get("silence", 0)) or None
-            exit_code = EndpointServer(
-                json_lines, plan, str(request.get("domain", "")), uri, preferred_port, silence
-            ).run()
+            domain = str(request.get("domain", ""))
+            server = EndpointServer(json_lines, plan, domain, uri, preferred_port, silence)
+            exit_code = server.run()
+            if server.alone:
+                return exit_code
         except Closed:
             return exit_code
         except OSError as error:  # no room for locks, no descriptors
@@ -99,6 +102,7 @@ class EndpointServer:
         self._echo: Optional[socket.socket] = None
         self._wish = preferred_port  # the reflector's port, if it is free
         self._silence = silence  # seconds after which a driver that neither asks nor probes is gone
+        self.alone = False  # the driver is gone: there is nothing to wait for
         self._guarded = 0  # the process group of OpenNebula's own migrate, on the source only
         self._answers: Dict[str, Callable[[Message], Message]] = {
             "state": self._state,
@@ -123,7 +127,8 @@ class EndpointServer:
             told = self._talk()
         except Closed:
             told = False
-        if not told:
+        self.alone = not told
+        if self.alone:
             self._linger()
         return self._close(told)
 

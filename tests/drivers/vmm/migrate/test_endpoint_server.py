@@ -72,20 +72,18 @@ def test_refused(change: dict[str, object], why: str) -> None:
 
 @pytest.mark.parametrize("silence", [0.2, None])
 def test_B5_a_silent_driver_is_taken_for_dead(monkeypatch: pytest.MonkeyPatch, silence: float | None) -> None:
-    """Its host died: sshd keeps the connection, and the helper and its device stayed for ever."""
+    """Its host died: sshd keeps the connection, and the helper and its device stayed without an end."""
     (inward, to_helper), (from_helper, outward) = os.pipe(), os.pipe()
-    holder = endpoint_server.EndpointServer(
-        JsonLines(inward, outward), endpoint_server.read_request(REQUEST), "", "qemu:///system", 0, silence
-    )
     torn_down: list[str] = []
-    monkeypatch.setattr(holder, "_open", lambda: None)
 
-    def close(told: bool) -> int:
+    def close(_: object, told: bool) -> int:
         torn_down.append(f"told: {told}")
         return 0
 
-    monkeypatch.setattr(holder, "_close", close)
-    thread = threading.Thread(target=holder.run, daemon=True)
+    monkeypatch.setattr(endpoint_server.EndpointServer, "_open", lambda _: None)
+    monkeypatch.setattr(endpoint_server.EndpointServer, "_close", close)
+    os.write(to_helper, json.dumps({**REQUEST, **({"silence": silence} if silence else {})}).encode() + b"\n")
+    thread = threading.Thread(target=endpoint_server.serve, args=[JsonLines(inward, outward)], daemon=True)
     thread.start()
     if silence is None:  # an older driver, which asks nothing: only its end counts
         thread.join(0.5)
@@ -93,6 +91,7 @@ def test_B5_a_silent_driver_is_taken_for_dead(monkeypatch: pytest.MonkeyPatch, s
         os.close(to_helper)
     thread.join(PATIENCE)
     assert torn_down == ["told: False"]
+    assert not thread.is_alive(), "the helper ends, though nothing closed its input"
     os.close(from_helper)
 
 
