@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from onext.part import Context
-from onext.table import dumps
+from onext.table import WIDE, dumps
 
 PATIENCE = 10.0  # seconds for one call to oned while a person waits, unless the settings give them
 _given = click.make_pass_decorator(Context, ensure=True)
@@ -69,6 +69,20 @@ def echo_json(document: object) -> None:
     click.echo(dumps(document))
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-wide_option = click.option("--wide", is_flag=True, help="Do not fit the table to the terminal.")
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that prints a table `--json`, and `--wide`, which onext.table heeds."""
+    wide = click.option(
+        "--wide",
+        is_flag=True,
+        expose_value=False,
+        callback=_wide,
+        help="Do not fit the table to the terminal.",
+    )
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")(wide(command))
+
+
+def _wide(context: click.Context, _parameter: click.Parameter, chosen: bool) -> None:  # noqa: FBT001
+    context.meta[WIDE] = chosen
+
+
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")

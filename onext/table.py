@@ -14,16 +14,17 @@ import click
 from onext.log import escape
 
 Row = Mapping[str, object]
+WIDE = "onext.wide"  # of click's context: `--wide` was given
 _SPARE = 12  # characters that a column keeps when a table is fitted to a terminal
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "failed": "red", "error": "red"}
 
 
-def show(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, wide: bool = False) -> None:
+def show(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
     """Print `rows`: JSON with every key, or a table of `columns` in capitals."""
     if as_json:
         click.echo(dumps(list(rows)))
         return
-    for line in lines(rows, columns, wide=wide):
+    for line in lines(rows, columns):
         click.echo(line)
 
 
@@ -37,23 +38,24 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def lines(rows: Sequence[Row], columns: Sequence[str], *, wide: bool = True) -> list[str]:
+def fits() -> bool:
+    """Whether tables are fitted to a terminal: one is printed to, and there is no `--wide`."""
+    context = click.get_current_context(silent=True)
+    return sys.stdout.isatty() and not (context and context.meta.get(WIDE))
+
+
+def lines(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
     """Return the lines of a table; numbers stand right, and names from outside cannot break a line.
 
-    Unless it is `wide` or goes to a pipe, the last column wraps, and others are cut, to fit the terminal.
+    On a terminal, without `--wide`, cells wrap until the table fits.
     """
     cells = [[_text(row.get(column)) for column in columns] for row in rows]
     widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
     right = [bool(rows) and all(isinstance(row.get(c), int | float) for row in rows) for c in columns]
-    if not wide and (room := _room()):
-        _fit(widths, right, room)
+    if fits():
+        _fit(widths, right, shutil.get_terminal_size((80, 24)).columns)
     head = [column.upper() for column in columns]
     return [line for row in (head, *cells) for line in _layout(row, widths, right)]
-
-
-def _room() -> int:
-    """Return the columns of the terminal that is printed to, 0 for a pipe or file."""
-    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 0
 
 
 def _fit(widths: list[int], right: Sequence[bool], room: int) -> None:

@@ -14,12 +14,12 @@ import click
 
 from onext import spool, ssh
 from onext.cli import servers
-from onext.command import front_end, json_option, wide_option
+from onext.command import front_end, json_option
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
 from onext.process import CommandError
 from onext.settings import Settings, SettingsError
-from onext.table import Row, show
+from onext.table import Row, fits, show
 from onext.worker import heartbeat, renewal
 from onext.worker.registry import installed
 
@@ -33,10 +33,9 @@ Section = Callable[[], Iterable[Check]]
 @click.command()
 @click.option("--node", metavar="HOST", help="Check a node instead: can its power be measured?")
 @click.option("--local", is_flag=True, help="This server only, not the others of the zone.")
-@wide_option
 @json_option
 @front_end
-def doctor(context: Context, *, node: str | None, local: bool, as_json: bool, wide: bool) -> None:
+def doctor(context: Context, *, node: str | None, local: bool, as_json: bool) -> None:
     """Check what is installed, registered, reachable and up to date. Exit code 1 when something is not.
 
     What does not answer within 30 seconds (60 with the other servers) is reported as such.
@@ -44,11 +43,11 @@ def doctor(context: Context, *, node: str | None, local: bool, as_json: bool, wi
     if node is not None:
         sys.exit(_node(node))
     found = findings(context, local=local, progress=sys.stderr.isatty() and not as_json)
-    if as_json or wide or not sys.stdout.isatty():
+    if as_json or not fits():
         rows: list[Row] = [
             {"check": c.name, "state": c.level, "message": c.message, "remedy": c.remedy} for c in found
         ]
-        show(rows, ("check", "state", "message", "remedy"), as_json=as_json, wide=wide)
+        show(rows, ("check", "state", "message", "remedy"), as_json=as_json)
     else:
         show([_short(check) for check in found], ("state", "check", "message"), as_json=False)
     sys.exit(any(check.level == "fail" for check in found))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import click
 
 from onext import spool
-from onext.command import echo_json, front_end, json_option, wide_option
+from onext.command import echo_json, front_end, json_option
 from onext.oned.client import Oned
 from onext.oned.errors import OnedError
 from onext.part import Context
@@ -52,10 +52,9 @@ class Waiting:
 
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="List the last result of every key.")
-@wide_option
 @json_option
 @front_end
-def status(context: Context, *, everything: bool, as_json: bool, wide: bool) -> None:
+def status(context: Context, *, everything: bool, as_json: bool) -> None:
     """Show the worker, its queue and the last results, failures first.
 
     Exit code 1 when the worker does not run or respond, or the settings are invalid.
@@ -88,7 +87,7 @@ def status(context: Context, *, everything: bool, as_json: bool, wide: bool) -> 
         _print(worker, invalid, waiting, stopped, oned)
         rows = [_row(key, result, _overdue(key, result, stopped)) for key, result in results]
         shown = rows if everything else rows[:_SHOWN]
-        for line in lines(shown, ("key", "when", "took", "result"), wide=wide):
+        for line in lines(shown, ("key", "when", "took", "result")):
             click.echo(line)
         if len(rows) > len(shown):
             click.echo(f"… {len(rows) - _SHOWN} more: onext status --all")

@@ -6,41 +6,50 @@ import importlib
 
 import click
 
-from onext.command import front_end
+from onext.command import dry_run_option, front_end
 from onext.part import Context
 from onext.paths import Paths
+from onext.worker.registry import PARTS
 
-# The words that people know, and the parts that they freeze. Authentication is never touched.
-SWITCHES = {
-    "all": "all",
-    "geolocation": "geolocation",
-    "targets": "targets",
-    "power": "power",
-    "availability": "availability",
-    "events": "events",
-    "tunnel": "tunnel",
-}
+# What can be frozen. Authentication is never touched.
+SWITCHES = ("all", *PARTS, "tunnel")
 
 
 @click.command()
 @click.argument("part", type=click.Choice(sorted(SWITCHES)), default="all")
+@dry_run_option
 @front_end
-def stop(context: Context, part: str) -> None:
+def stop(context: Context, part: str, *, dry_run: bool) -> None:
     """Freeze PART, or all: what is in work is finished, nothing new is begun. Logins are not affected."""
-    mark(context.paths, SWITCHES[part])
+    if dry_run:
+        click.echo(f"would stop {part} on this server{_nodes(part)}, with {context.paths.stopped / part}")
+        return
+    mark(context.paths, part)
     click.echo(f"{part}: stopped on this server; `onext start {part}` resumes it")
     _tunnel(part, "off")
 
 
 @click.command()
 @click.argument("part", type=click.Choice(sorted(SWITCHES)), default="all")
+@dry_run_option
 @front_end
-def start(context: Context, part: str) -> None:
+def start(context: Context, part: str, *, dry_run: bool) -> None:
     """Resume PART, or all."""
-    for name in SWITCHES.values() if part == "all" else (SWITCHES[part],):
+    names = SWITCHES if part == "all" else (part,)
+    stopped = [name for name in names if (context.paths.stopped / name).exists()]
+    if dry_run:
+        click.echo(f"would resume {', '.join(stopped) or 'nothing, none is stopped'}{_nodes(part)}")
+        return
+    for name in stopped:
         (context.paths.stopped / name).unlink(missing_ok=True)
     click.echo(f"{part}: resumed")
+    if part not in ("all", "tunnel") and (context.paths.stopped / "all").exists():
+        click.echo("all parts are stopped: `onext start` resumes them")
     _tunnel(part, "on")
+
+
+def _nodes(part: str) -> str:
+    return " and on every node" if part in ("all", "tunnel") else ""
 
 
 def mark(paths: Paths, name: str) -> None:

@@ -9,8 +9,9 @@ from dataclasses import replace
 import click
 
 from onext import log, spool
-from onext.command import front_end
+from onext.command import dry_run_option, front_end
 from onext.part import Context
+from onext.worker.deliveries import whole
 from onext.worker.main import AlreadyRunning, work
 from onext.worker.registry import installed
 
@@ -30,16 +31,18 @@ def worker(context: Context, *, until_idle: bool, debug: bool) -> None:
 
 
 @click.command()
+@dry_run_option
 @front_end
-def sync(context: Context) -> None:
+def sync(context: Context, *, dry_run: bool) -> None:
     """Let the worker bring every object of every part up to date now."""
     folder = str(context.paths.spool)
     for part in installed():
-        keys = list(part.sweep(context))
-        for key in keys:
+        keys = sorted({whole(part, key) for key in part.sweep(context)})
+        for key in keys if not dry_run else []:
             spool.put(folder, *key)
-        click.echo(f"{part.name}: {len(keys)} to bring up to date")
-    if not spool.wake(folder):
+        what = "everything" if part.whole_pool and keys else f"{len(keys)} objects"
+        click.echo(f"{part.name}: {what} to bring up to date")
+    if not dry_run and not spool.wake(folder):
         click.echo(
             "no worker runs: start it with `systemctl start onext-worker`, or `onext worker`", err=True
         )

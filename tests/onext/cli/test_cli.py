@@ -1,6 +1,7 @@
 """The `onext` command on a running sandbox, and where parts are missing."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -175,3 +176,30 @@ def test_C2_a_worker_that_can_write_nothing_still_does_its_work(bundle: Bundle, 
     finally:
         limited.terminate()
         limited.wait(60)
+
+
+def test_S12_a_worker_that_was_stopped_by_a_signal_is_not_reported_as_running(bundle: Bundle) -> None:
+    """It holds its lock and its FIFO: doctor and status were green while nothing was done."""
+    bundle.hook("geolocation")
+    bundle.register("geolocation")
+    bundle.sandbox.call("one.host.allocate", "node-a1", "dummy", "dummy", 0)
+    bundle.sandbox.until(lambda: "worker:   runs" in bundle.onext("status", check=False).stdout)
+    bundle.kill_worker(signal.SIGSTOP)
+    try:
+        os.utime(bundle.var / "worker.alive", (time.time() - 60, time.time() - 60))
+        status = bundle.onext("status", check=False)
+        assert "does not respond since 6" in status.stdout
+        assert status.returncode == 1
+        rows = json.loads(bundle.onext("doctor", "--local", "--json", check=False).stdout)
+        assert next(row for row in rows if row["check"] == "worker")["state"] == "fail"
+    finally:
+        bundle.kill_worker(signal.SIGCONT)
+
+
+def test_a_dry_run_changes_nothing(bundle: Bundle) -> None:
+    """An administrator asks first, and must not find a part stopped by having asked."""
+    assert "would stop power" in bundle.onext("stop", "power", "--dry-run").stdout
+    assert "nothing" in bundle.onext("start", "--dry-run").stdout
+    assert "targets: everything" in bundle.onext("sync", "--dry-run").stdout
+    assert not list((bundle.var / "stopped").iterdir())
+    assert not list((bundle.var / "spool/incoming").iterdir())
