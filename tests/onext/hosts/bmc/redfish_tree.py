@@ -72,6 +72,13 @@ class Service(http.server.ThreadingHTTPServer):
         finally:
             session.close()
 
+    def outcome(self, wish: Wish = "power", **changes: Any) -> dict[str, Any]:
+        """Carry a job out; return what it found, or `error` and `reason`: whatever is raised."""
+        try:
+            return self.done(wish, **changes)
+        except Exception as error:  # noqa: BLE001 - so that a test fails by its assertion
+            return {"error": type(error).__name__, "reason": str(error)}
+
     @property
     def resets(self) -> list[str]:
         """The types of the resets that were posted."""

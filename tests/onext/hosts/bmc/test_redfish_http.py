@@ -10,7 +10,6 @@ import pytest
 
 from onext.hosts.bmc.errors import (
     InvalidAnswer,
-    MissingPrivilege,
     Refused,
     TlsFailed,
     Unreachable,
@@ -37,7 +36,7 @@ def test_D2_redirects_to_the_same_address_are_followed(tmp_path: Path, status: i
     tree |= {f"{SYSTEMS}/": {"Members": [{"@odata.id": SYSTEM}]}}
     tree |= {SYSTEMS: slash(SYSTEMS), SYSTEM: slash(SYSTEM), f"POST {RESET}": slash(RESET)}
     with serving(tmp_path, tree) as bmc:
-        assert bmc.done("hard", system=None) == {"power": "on"}
+        assert bmc.outcome("hard", system=None) == {"power": "on"}
         assert bmc.resets == ["ForceOff", "ForceOff"], "the order itself has to arrive at the second place"
         assert bmc.asked[-1][:2] == ("POST", f"{RESET}/")
 
@@ -52,8 +51,7 @@ def test_D2_redirects_to_the_same_address_are_followed(tmp_path: Path, status: i
         "https://localhost:{own}/redfish/v1/Systems/1",
         "https://127.0.0.1:{own}@127.0.0.1:{other}/redfish/v1/Systems/1",
         "https://user@127.0.0.1:{own}/redfish/v1/Systems/1",
-        "\\\\127.0.0.1:{other}/x",
-        "https:/127.0.0.1:{other}",
+        "https://[::1]:{own}/redfish/v1/Systems/1",
     ],
 )
 def test_D2_redirects_to_another_address_get_no_password(tmp_path: Path, status: int, place: str) -> None:
@@ -62,8 +60,9 @@ def test_D2_redirects_to_another_address_get_no_password(tmp_path: Path, status:
     with serving(tmp_path / "other", system()) as other, serving(tmp_path, {}) as bmc:
         location = place.format(other=other.server_port, own=bmc.server_port)
         bmc.tree[SYSTEM] = Reply(status, headers={"Location": location})
-        with pytest.raises((Refused, InvalidAnswer)):
-            bmc.done()
+        found = bmc.outcome()
+        assert "another address: no password is sent there" in found["reason"]
+        assert len(bmc.asked) == 1
         assert other.asked == []
 
 
@@ -102,11 +101,10 @@ def test_D2_a_full_address_of_the_bmc_itself_may_be_followed(tmp_path: Path) -> 
 )
 def test_D2_a_200_that_is_not_an_object_is_an_invalid_answer(tmp_path: Path, body: bytes) -> None:
     """A page of a web server, or of a BMC that starts, would be reported as a refusal or a crash."""
-    with (
-        serving(tmp_path, {SYSTEM: Reply(200, body)}) as bmc,
-        pytest.raises(InvalidAnswer, match=r"/redfish/v1/Systems/1 with (status 200 and text|JSON)"),
-    ):
-        bmc.done()
+    with serving(tmp_path, {SYSTEM: Reply(200, body)}) as bmc:
+        found = bmc.outcome()
+    assert found["error"] == "InvalidAnswer"
+    assert SYSTEM in found["reason"]
 
 
 def test_D2_an_endless_answer_is_bounded(tmp_path: Path) -> None:
@@ -123,8 +121,10 @@ def test_D2_a_forbidden_reset_is_a_missing_privilege(tmp_path: Path) -> None:
     explained = {"error": {"@Message.ExtendedInfo": [{"MessageId": "Base.1.8.InsufficientPrivilege"}]}}
     for status in (403, 401):
         tree = {**switchable("ForceOff"), f"POST {RESET}": Reply(status, explained)}
-        with serving(tmp_path, tree) as bmc, pytest.raises(MissingPrivilege, match=r"role of an operator"):
-            bmc.done("hard")
+        with serving(tmp_path, tree) as bmc:
+            found = bmc.outcome("hard")
+        assert found["error"] == "MissingPrivilege"
+        assert "role of an operator" in found["reason"]
 
 
 def test_E1_each_cause_has_a_type_of_its_own(tmp_path: Path) -> None:
