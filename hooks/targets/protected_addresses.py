@@ -53,7 +53,6 @@ class Names:
         self._file = file
         self._known: dict[str, frozenset[Address]] | None = None  # None: not read yet
         self._due: dict[str, float] = {}
-        self._absent: set[str] = set()  # the last answer was that there is no such name
 
     def addresses(self, names: Iterable[str]) -> Mapping[str, frozenset[Address] | None]:
         """Return the addresses of each name; of one that does not resolve now, what was known of it.
@@ -69,23 +68,25 @@ class Names:
         pool = ThreadPoolExecutor(32, "names")
         wait([pool.submit(self._ask, name) for name in due], timeout=_PATIENCE)
         pool.shutdown(wait=False, cancel_futures=True)
-        known = {name: self._known[name] for name in asked if self._known.get(name)}
+        known = {name: self._known[name] for name in asked if name in self._known}
         if known != before:
             self._keep(known)
-        nothing = dict.fromkeys(self._absent, frozenset[Address]())
-        return {name: known.get(name, nothing.get(name)) for name in asked}
+        return {name: known.get(name) for name in asked}
 
     def _ask(self, name: str) -> None:
         try:
             found = _resolved(name)
         except (OSError, UnicodeError, ValueError) as error:
             # "No such name" is an answer; all other errors leave the name unknown.
-            if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
-                self._absent.add(name)
+            if (
+                isinstance(error, socket.gaierror)
+                and error.errno in _NO_SUCH_NAME
+                and self._known is not None
+            ):
+                self._known.setdefault(name, frozenset())
             return
         if found and self._known is not None:
             self._known[name] = frozenset(found)
-            self._absent.discard(name)
             self._due[name] = time.monotonic() + _REMEMBER
 
     def _keep(self, known: Mapping[str, frozenset[Address]]) -> None:

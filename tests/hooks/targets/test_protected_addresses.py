@@ -113,6 +113,22 @@ def test_B2_a_damaged_memory_counts_as_nothing_known(
     assert Names(tmp_path / "names.json").addresses(["node-a1"]) == {"node-a1": None}
 
 
+def test_B2_a_name_that_did_not_exist_stays_so_over_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with a misspelt name, and DNS that is slow once: all VMs would vanish from Prometheus."""
+    codes = [socket.EAI_NONAME]
+
+    def getaddrinfo(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(codes[0], "no")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    file = tmp_path / "names.json"
+    assert Names(file).addresses(["mispelt"]) == {"mispelt": frozenset()}
+    codes[0] = socket.EAI_AGAIN
+    assert Names(file).addresses(["mispelt", "new"]) == {"mispelt": frozenset(), "new": None}
+
+
 def test_C2_a_full_disk_costs_the_memory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that is full would end the pass, and no target would follow its VM."""
     monkeypatch.setattr(socket, "getaddrinfo", resolver({"node-a1": "192.0.2.1"}, []))
