@@ -128,12 +128,12 @@ def _wild(case: Case) -> str:
 def _vms(case: Case) -> str:
     for vm in case.vms:
         name = f"VM {vm.id} ({vm.name})"
+        if vm.fixed:
+            return f"{name} cannot move: {vm.fixed}"
         if vm.kind is Kind.BUSY and case.host.takes_vms:
             return f"{name} is changing its state"
         if vm.kind is Kind.PARKED and case.policy.parked is Parked.BLOCK:
             return f"{name} is powered off or suspended here (PARKED_VMS = block)"
-        if vm.fixed:
-            return f"{name} cannot move: {vm.fixed}"
         if not case.policy.pack:
             return f"not empty ({len(case.vms)} VMs) and PACK is no"
     return ""

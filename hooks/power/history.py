@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hooks.power.simulate.weeks import Arrival
 from onext.hosts.inventory.vms import size
+from onext.hosts.placement.problem import ZERO
 from onext.xml import Element
 
 
@@ -22,7 +23,7 @@ def accounting(records: Element, cluster: int, begin: float, seconds: float) -> 
         first, last, _ = spans.get(vm, (start, end, record))
         spans[vm] = (min(first, start), max(last, end), record)
     return [
-        Arrival(start - begin, size(record.find("VM/TEMPLATE")), end - start)
+        Arrival(start - begin, size(record.find("VM/TEMPLATE")) or ZERO, end - start)
         for start, end, record in spans.values()
         if end > start and start < begin + seconds
     ]

@@ -15,7 +15,7 @@ from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.recover import recover
 from onext.hosts.actions.world import Failed
 from onext.hosts.model import NOT_OURS, Claim, Cluster, Host, Phase
-from onext.hosts.placement.problem import Move, Problem
+from onext.hosts.placement.problem import Move, Problem, Reserve, Slot
 from onext.hosts.placement.search import make_plan
 from onext.part import Context
 
@@ -54,8 +54,23 @@ def evacuation(cluster: Cluster, policy: Policy, host: Host) -> tuple[Move, ...]
     slots = tuple(replace(slot, keep=slot.id != host.id, eager=slot.id == host.id) for slot in problem.slots)
     plan = make_plan(Problem(slots, problem.loads, problem.reserve))
     if not plan.drains:
-        raise Refused(f"{host.name}: its VMs find no place, or buffer or MIN_HOSTS would not hold without it")
+        raise Refused(f"{host.name}: {_why_it_stays(cluster, policy, host, problem, slots)}")
     return plan.moves
+
+
+def _why_it_stays(
+    cluster: Cluster, policy: Policy, host: Host, problem: Problem, slots: tuple[Slot, ...]
+) -> str:
+    """Return which rule keeps a host on: each is left out in turn, until the host may leave."""
+    others = sum(one.takes_vms for one in cluster.hosts if one.id != host.id)
+    if others < policy.min_hosts:
+        return f"MIN_HOSTS is {policy.min_hosts}, and {others} other hosts take VMs"
+    reserve = problem.reserve
+    if make_plan(Problem(slots, problem.loads, replace(reserve, spare_host=False))).drains:
+        return "the others could not take the VMs of the largest host as well (spare_host)"
+    if make_plan(Problem(slots, problem.loads, Reserve(min_slots=reserve.min_slots))).drains:
+        return "the buffer for new VMs (BUFFER_VMS, BUFFER_GROUPS, BUFFER_CPU, BUFFER_MEMORY) would not fit"
+    return "its VMs find no place on the other hosts (TARGET_UTILISATION counts)"
 
 
 def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) -> Iterator[str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hooks.power import cluster_metrics, ledger, power_readings
+from hooks.power.after_round import keep, remember_moves, report_problems
 from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.demand import short
 from hooks.power.guard import Guard
@@ -29,7 +30,7 @@ from onext.hosts.model import Cluster
 from onext.hosts.notify import VmEvent, teller
 from onext.oned import stream
 from onext.oned.documents import Documents
-from onext.oned.errors import OnedError
+from onext.oned.errors import OnedError, Unreachable
 from onext.part import Check, Context, Key, Part, Retry, Underway
 from onext.xml import Element, parse
 
@@ -75,6 +76,7 @@ def look(context: Context, seen: Snapshot, cluster_id: int, state: RoundState) -
     recent = [when for when in state.migrations.get(cluster_id, ()) if now - when < HOUR]
     state.migrations[cluster_id] = recent
     cluster = replace(observe(seen, cluster_id, settings, now), migrations=len(recent))
+    cluster = state.moves.apply(cluster, now)
     return Look(cluster, policy, decide(cluster, policy, now, state.memories.get(cluster_id, Memory())))
 
 
@@ -124,27 +126,54 @@ def alone(context: Context, patience: float = 5.0) -> Iterator[None]:
 def reconcile(context: Context, keys: Sequence[Key]) -> str:
     """Look at all clusters of the settings, whichever key came."""
     settings = context.settings.power
-    if not settings.clusters:
-        _state.seen.clear()
-        metrics.remove(context.paths.metrics, NAME)
-    if not keys or not settings.clusters:
+    if not keys:
         return ""
+    if not settings.clusters:
+        return _cleared(context)
     with alone(context):
         _state.load(context.paths.state)
         entries = book(context)
         seen = snapshot(context, entries)
         _bmc_failures.report(seen.readings)
-        said = [run(context, entries, seen, cluster, _state) for cluster in settings.clusters]
-        _state.save(context.paths.state)
-        _state.seen = {number: _state.seen[number] for number in settings.clusters if number in _state.seen}
-        for number, (cluster, *_) in _state.seen.items():
-            standing = ledger.entry(cluster, _state.tallies.get(number, Tally()), context.now())
-            ledger.enter(context.paths.state, number, standing)
-        power_readings.read(context, entries, seen)
+        _state.forget(settings.clusters)
+        said = [_isolated(context, entries, seen, cluster) for cluster in settings.clusters]
+        keep("memory", lambda: _state.save(context.paths.state))
+        keep("ledger", lambda: _enter(context))
+        keep("watts", lambda: power_readings.read(context, entries, seen))
     families = cluster_metrics.families(_state.seen.values(), _state.tallies)
-    metrics.write(context.paths.metrics, NAME, [*families, power_readings.implausible_family()])
+    keep(
+        "metrics",
+        lambda: metrics.write(context.paths.metrics, NAME, [*families, power_readings.implausible_family()]),
+    )
     text = "; ".join(said)
     return Underway(text) if any(isinstance(line, Underway) for line in said) else text
+
+
+def _cleared(context: Context) -> str:
+    """Drop the figures of clusters that were taken out of the settings."""
+    _state.forget(())
+    keep("metrics", lambda: metrics.remove(context.paths.metrics, NAME))
+    return ""
+
+
+def _enter(context: Context) -> None:
+    for number, (cluster, *_) in _state.seen.items():
+        standing = ledger.entry(cluster, _state.tallies.get(number, Tally()), context.now())
+        ledger.enter(context.paths.state, number, standing)
+
+
+def _isolated(context: Context, entries: BmcConfig, seen: Snapshot, cluster: int) -> str:
+    """Run one cluster; what fails there does not keep the others from their turn."""
+    try:
+        return run(context, entries, seen, cluster, _state)
+    except (Retry, Unreachable):
+        raise
+    except Exception as error:  # noqa: BLE001 - the outermost edge of a cluster: the others have their turn
+        message = f"cluster {cluster}: the round failed: {type(error).__name__}: {error}"
+        if _state.failed.get(cluster) != message:
+            _log.exception("%s", message)
+        _state.failed[cluster] = message
+        return message
 
 
 def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, state: RoundState) -> str:
@@ -161,6 +190,8 @@ def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, s
         outcome = act(acting, found.cluster, found.decision.actions)
     finally:
         acting.release_mandate()
+        remember_moves(found.cluster, acting, state, context.now())
+        report_problems(found.cluster, state)
     begun = acting.world.migrations if isinstance(acting.world, Effects) else []
     state.migrations[cluster_id] += begun
     tally = state.tallies.setdefault(cluster_id, Tally())
@@ -204,7 +235,7 @@ def _update_vm(context: Context, vm: int, reason: str | None) -> None:
 
 def sweep(context: Context) -> Iterable[Key]:
     """Ask for a round once a minute."""
-    return [Key(NAME, "cluster", cluster) for cluster in context.settings.power.clusters]
+    return [Key(NAME, "cluster", cluster) for cluster in context.settings.power.clusters or _state.seen]
 
 
 def checks(context: Context) -> Iterable[Check]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hooks.power.decide import Decision, Memory
 from hooks.power.demand import Wakes
+from hooks.power.move_failures import MoveFailures
 from hooks.power.policy import Policy
 from onext import atomic
 from onext.hosts.actions.actuator import Leases
@@ -48,10 +50,20 @@ class RoundState:
     tallies: dict[int, Tally] = field(default_factory=dict)
     leases: Leases = field(default_factory=Leases)
     watch: Watch = field(default_factory=Watch)
+    failed: dict[int, str] = field(default_factory=dict)  # by cluster: the round that failed, as logged
+    moves: MoveFailures = field(default_factory=MoveFailures)
+    problems: dict[int, frozenset[str]] = field(default_factory=dict)  # by cluster: what was reported
     seen: dict[int, tuple[Cluster, Policy, Decision, float]] = field(default_factory=dict)
 
+    def forget(self, clusters: Collection[int]) -> None:
+        """Drop what is known of clusters that the settings do not name any more."""
+        notes = (self.told, self.seen, self.problems, self.failed)
+        for known in (self.memories, self.migrations, self.tallies, *notes):
+            for cluster in [one for one in known if one not in clusters]:
+                del known[cluster]
+
     def save(self, folder: Path) -> None:
-        """Write what another process of this server may go on with."""
+        """Write what another process of this server may continue with."""
         memories = {
             str(cluster): {
                 "wanted_off": {str(host): since for host, since in memory.wanted_off.items()},
@@ -65,6 +77,7 @@ class RoundState:
             "migrations": self.migrations,
             "told": {cluster: sorted(vms) for cluster, vms in self.told.items()},
             "tallies": tallies,
+            "moves": self.moves.saved(),
             "boot": _boot(),
             "waits": self.leases.saved(),
         }
@@ -78,6 +91,7 @@ class RoundState:
             self.migrations = {int(k): [float(when) for when in v] for k, v in document["migrations"].items()}
             self.told = {int(key): {int(vm) for vm in value} for key, value in document["told"].items()}
             self.tallies = {int(key): Tally(**value) for key, value in document["tallies"].items()}
+            self.moves = MoveFailures.restored(document["moves"]) if "moves" in document else MoveFailures()
             if document["boot"] == _boot():  # else its clock began anew
                 self.leases.restore(document["waits"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -113,6 +113,7 @@ class Vm:
     together: str = ""
     group: int = 0
     since: float = 0.0  # of PENDING: when it began to wait
+    invalid: bool = False  # it, or its requirements, could not be read: `fixed` says what
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class Cluster:
     flavours: tuple[Size, ...] = ()  # of oneadmin's templates
     held: str = ""
     migrations: int = 0  # started by us during the last hour
+    problems: tuple[str, ...] = ()  # what could not be read, one line for each object
 
     def on(self, host: int) -> tuple[Vm, ...]:
         """Return the VMs that stand on a host, in whatever state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -96,6 +97,8 @@ class Actuator:
     holder: str = POWER
     forbids: Callable[[Sight, bool], str] = lambda _sight, _enrolling: ""
     mandate: Mandate | None = None
+    refused: dict[int, str] = field(default_factory=dict)  # VM -> why it was not moved
+    begun: Counter[int] = field(default_factory=Counter)  # VM -> migrations of it that were begun
     decided: float | None = None  # when the cluster was looked at, by the world's monotonic clock
 
     @property

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from onext import process, ssh
-from onext.hosts.actions.world import Answer, Failed, Sight
+from onext import bounds, process, ssh
+from onext.hosts.actions.world import Answer, Failed, MoveRefused, Sight
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import BmcError
 from onext.hosts.bmc.protocol import Bmc as BmcOf
@@ -28,7 +28,7 @@ from onext.hosts.inventory.vms import BOUND, last_host
 from onext.hosts.model import NOT_OURS, Bmc, Claim, Record
 from onext.oned import stream
 from onext.oned.documents import Documents, Stored
-from onext.oned.errors import NotFound, OnedError
+from onext.oned.errors import NotFound, OnedError, Refused, Unauthorised
 from onext.oned.objects import HostState, VmState, attribute
 from onext.part import Context
 from onext.xml import Element, MalformedXML, parse
@@ -51,6 +51,7 @@ class Effects:
         self.context, self.book = context, book
         self.server, self.term = server, term
         self.migrations: list[float] = []
+        self.moved: list[tuple[int, int]] = []  # (VM, source host)
         self._records: Documents[HostRecord] | None = None
         self._stored: dict[int, tuple[str, Stored[HostRecord] | None]] = {}  # name and document as last read
 
@@ -165,8 +166,14 @@ class Effects:
             return False
         live = COLD if parked else LIVE
         # live, enforce: oned itself refuses what does not fit
-        _tried(lambda: self.context.oned.call("vm.migrate", number, target, live, True, NO_DATASTORE, 0))
+        try:
+            self.context.oned.call("vm.migrate", number, target, live, True, NO_DATASTORE, 0)
+        except (Refused, Unauthorised) as error:
+            raise MoveRefused(bounds.words(str(error), 200)) from error
+        except OnedError as error:
+            raise Failed(str(error)) from error
         self.migrations.append(self.now())
+        self.moved.append((number, source))
         return True
 
     def ask_bmc(self, host: int) -> Answer:

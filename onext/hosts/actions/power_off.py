@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.return_to_service import go_back
-from onext.hosts.actions.world import Sight
+from onext.hosts.actions.world import MoveRefused, Sight
 from onext.hosts.model import Bmc, Phase
 from onext.hosts.placement.problem import Move
 from onext.oned.objects import HostState
 
+MOST_TRIES = 3  # migrations of one VM that are begun for one order
 OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 
 
@@ -67,13 +68,26 @@ def _drain(actuator: Actuator, sight: Sight, moves: Sequence[Move]) -> str:
     if actuator.waited(sight) > actuator.limits.drain:
         return go_back(actuator, sight, "its VMs did not leave in time")
     begun = sum(_migrate(actuator, vm, move) for move in moves for vm in move.vms)
+    if stuck := sorted(sight.vms & actuator.refused.keys()):
+        return go_back(actuator, sight, f"VM {stuck[0]} cannot move: {actuator.refused[stuck[0]]}")
     return f"{len(sight.vms)} VMs to go, {begun} migrations begun"
 
 
 def _migrate(actuator: Actuator, vm: int, move: Move) -> bool:
-    """Begin one migration; VMs of other hosts make way too."""
+    """Begin one migration; VMs of other hosts make way too. What is refused does not keep the others."""
     actuator.raise_if_stopped()
-    return actuator.world.migrate(vm, move.source, move.target)
+    if vm in actuator.refused:
+        return False
+    if actuator.begun[vm] >= MOST_TRIES:
+        actuator.refused[vm] = f"its migration was begun {MOST_TRIES} times and it is still there"
+        return False
+    try:
+        begun = actuator.world.migrate(vm, move.source, move.target)
+    except MoveRefused as error:
+        actuator.refused[vm] = str(error)
+        return False
+    actuator.begun[vm] += begun
+    return begun
 
 
 def _set_offline(actuator: Actuator, sight: Sight) -> str:

@@ -14,6 +14,10 @@ class Failed(Exception):
     """An effect did not come about, or nobody knows whether it did."""
 
 
+class MoveRefused(Failed):
+    """oned does not migrate this VM: the others may still be moved."""
+
+
 class Stopped(Exception):
     """`onext stop power` was given: nothing more is done."""
 
@@ -90,7 +94,10 @@ class World(Protocol):
         """Let the host take VMs."""
 
     def migrate(self, vm: int, source: int, target: int) -> bool:
-        """Begin a migration, live for a running VM; False when it is not there or cannot move now."""
+        """Begin a migration, live for a running VM; False when it is not there or cannot move now.
+
+        Raises MoveRefused where oned refuses it.
+        """
 
     def ask_bmc(self, host: int) -> Answer:
         """Ask for power; a BMC that is another machine's is SILENT."""

@@ -6,10 +6,11 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from onext import bounds
 from onext.hosts.claims import STATE_KEY, effective
 from onext.hosts.energy import Curve
 from onext.hosts.inventory.groups import ties
-from onext.hosts.inventory.snapshot import Snapshot
+from onext.hosts.inventory.snapshot import PROBLEM, Snapshot
 from onext.hosts.inventory.vms import Judge, Places, last_host, size, vm_of
 from onext.hosts.model import Bmc, Claim, Cluster, Host, Phase, Vm
 from onext.hosts.placement.problem import Size
@@ -38,20 +39,51 @@ def observe(snapshot: Snapshot, cluster_id: int, settings: Power, now: float) ->
     if element is None:
         raise KeyError(cluster_id)
     ours = [host for host in snapshot.hosts if host.findtext("CLUSTER_ID") == str(cluster_id)]
-    ours.sort(key=lambda host: int(host.findtext("ID", "-1")))
-    ids = {int(host.findtext("ID", "-1")) for host in ours}
-    places = Places({int(host.findtext("ID", "-1")): _attributes(host) for host in ours})
-    judge = Judge(places, ties(snapshot.groups), snapshot.pins_count)
+    ours = sorted((host for host in ours if _id(host) >= 0), key=_id)
+    ids = set(map(_id, ours))
+    places = Places({_id(host): _attributes(host) for host in ours})
+    listed = {vm: _id(host) for host in ours for vm in _listed(host)}
+    judge = Judge(places, ties(snapshot.groups), snapshot.pins_count, listed)
     vms = [found for vm in snapshot.vms if (found := _of_cluster(vm, ids, judge))]
+    flavours = (size(t.find("TEMPLATE")) for t in snapshot.templates if t.findtext("UID") == "0")
     about = Surroundings(snapshot, settings, dict(_roles(snapshot)), _due(snapshot, now))
     return Cluster(
         cluster_id,
         element.findtext("NAME", ""),
         tuple(_host(host, about) for host in ours),
         tuple(vms),
-        tuple(size(t.find("TEMPLATE")) for t in snapshot.templates if t.findtext("UID") == "0"),
+        tuple(flavour for flavour in flavours if flavour is not None),
         held=held(element),
+        problems=(
+            *(f"VM {vm.id} ({vm.name}): {vm.fixed}" for vm in vms if vm.invalid),
+            *(f"host {_id(host)}: {problem}" for host in ours if (problem := host_problem(host))),
+        ),
     )
+
+
+def _id(element: Element) -> int:
+    """Return an object's id, -1 where it has none."""
+    found = bounds.whole(element.findtext("ID"), 0, 2**31)
+    return -1 if found is None else found
+
+
+def _listed(host: Element) -> Iterator[int]:
+    for item in host.iterfind("VMS/ID"):
+        if (number := bounds.whole(item.text, 0, 2**31)) is not None:
+            yield number
+
+
+def host_problem(host: Element) -> str:
+    """Return what of a host cannot be read; empty where all can. Such a host is left as it is."""
+    if problem := host.findtext(PROBLEM):
+        return f"it cannot be read: {problem}"
+    state = bounds.whole(host.findtext("STATE"), 0, 10**6)
+    if state not in frozenset(HostState):
+        return f"its state {bounds.words(host.findtext('STATE'), 20)!r} is not known to this version"
+    for path in ("HOST_SHARE/MAX_CPU", "HOST_SHARE/MAX_MEM"):
+        if bounds.number(host.findtext(path, "0"), -1e15, 1e15) is None:
+            return f"{path} cannot be read"
+    return ""
 
 
 def chosen(snapshot: Snapshot, cluster_id: int, key: str) -> dict[str, str]:
@@ -97,13 +129,13 @@ def _attributes(host: Element) -> dict[str, str]:
 
 
 def _host(element: Element, about: Surroundings) -> Host:
-    number, name = int(element.findtext("ID", "-1")), element.findtext("NAME", "")
+    number, name = _id(element), element.findtext("NAME", "")
     stored = about.snapshot.records.get(number)
     claim, record = effective(stored, _vector(element, STATE_KEY), name)
     return Host(
         number,
         name,
-        HostState(int(element.findtext("STATE", "0"))),
+        HostState(bounds.whole(element.findtext("STATE"), 0, 10**6) or 0),
         _size(element, claim),
         _curve(number, element, about),
         _bmc(number, claim, about.snapshot),
@@ -139,12 +171,14 @@ def _vector(element: Element, key: str) -> Mapping[str, str] | str | None:
 
 def _size(element: Element, claim: Claim | None) -> Size:
     """Return what VMs may use; of a host that oned has forgotten, what we kept."""
-    cpu = int(element.findtext("HOST_SHARE/MAX_CPU", "0"))
-    memory = int(element.findtext("HOST_SHARE/MAX_MEM", "0"))
+    cpu, memory = (_amount(element.findtext(f"HOST_SHARE/{key}")) for key in ("MAX_CPU", "MAX_MEM"))
     if claim and not cpu:
-        cpu = int(float(claim.capacity.get("MAX_CPU", "0")))
-        memory = int(float(claim.capacity.get("MAX_MEM", "0")))
+        cpu, memory = (_amount(claim.capacity.get(key)) for key in ("MAX_CPU", "MAX_MEM"))
     return Size(cpu, memory // KIB_PER_MIB)
+
+
+def _amount(text: str | None) -> int:
+    return int(bounds.number(text, -1e15, 1e15) or 0)
 
 
 def _curve(number: int, element: Element, about: Surroundings) -> Curve:
@@ -156,23 +190,23 @@ def _curve(number: int, element: Element, about: Surroundings) -> Curve:
 def curve(element: Element, settings: Power) -> Curve:
     """Return the model of a host: ONEXT_POWER_WATTS = "idle,…,peak" (2 or 11 points), else the settings'."""
     text = element.findtext("TEMPLATE/ONEXT_POWER_WATTS", "")
-    try:
-        points = tuple(float(item) for item in text.split(",") if item.strip())
-    except ValueError:
-        points = ()
-    if len(points) < 2 or any(not 0 <= watts < 1e5 for watts in points):
+    found = [bounds.number(item, 0, 1e5) for item in text.split(",")[:12] if item.strip()]
+    points = tuple(watts for watts in found if watts is not None)
+    if not 2 <= len(points) <= 11 or len(points) < len(found):
         points = (settings.idle_watts, settings.peak_watts)
     return Curve(points, settings.off_watts)
 
 
 def wild(element: Element) -> int:
     """Count the VMs on a host that OpenNebula does not know."""
-    found = element.findtext("TEMPLATE/TOTAL_WILDS", "0")
-    return int(found) if found.isdecimal() else len(element.findall("TEMPLATE/VM"))
+    found = bounds.whole(element.findtext("TEMPLATE/TOTAL_WILDS", "0"), 0, 10**6)
+    return len(element.findall("TEMPLATE/VM")) if found is None else found
 
 
 def _excluded(element: Element, name: str, about: Surroundings) -> str:
     """Return why a host is never switched off; empty where it may be."""
+    if problem := host_problem(element):
+        return problem
     front_ends = (*about.settings.front_end_hosts, *about.snapshot.front_ends)
     return exclusion(element, front_ends, about.here) or about.excluded.get(name, "")
 
@@ -197,7 +231,8 @@ def _short(name: str) -> str:
 
 def _roles(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Name the hosts that datastores need: replicas, and of each BRIDGE_LIST one that is enabled."""
-    enabled = {h.findtext("NAME", "") for h in snapshot.hosts if int(h.findtext("STATE", "0")) in OPEN}
+    states = {str(state.value) for state in OPEN}
+    enabled = {h.findtext("NAME", "") for h in snapshot.hosts if h.findtext("STATE") in states}
     for datastore in snapshot.datastores:
         name = datastore.findtext("NAME", "")
         if replica := datastore.findtext("TEMPLATE/REPLICA_HOST", ""):
@@ -212,7 +247,8 @@ def _due(snapshot: Snapshot, now: float) -> dict[int, float]:
     due: dict[int, float] = {}
     for vm in snapshot.vms:
         host = last_host(vm)
-        for when in _times(vm.iterfind("TEMPLATE/SCHED_ACTION/TIME"), float(vm.findtext("STIME", "0"))):
+        start = bounds.number(vm.findtext("STIME"), 0, 1e11) or 0.0
+        for when in _times(vm.iterfind("TEMPLATE/SCHED_ACTION/TIME"), start):
             if when >= now:
                 due[host] = min(when, due.get(host, when))
     return due
@@ -221,7 +257,6 @@ def _due(snapshot: Snapshot, now: float) -> dict[int, float]:
 def _times(elements: Iterable[Element], start: float) -> Iterator[float]:
     for element in elements:
         text = (element.text or "").strip()
-        try:
-            yield start + float(text) if text.startswith("+") else float(text)
-        except ValueError:
-            continue
+        when = bounds.number(text.removeprefix("+"), 0, 1e11)
+        if when is not None:
+            yield start + when if text.startswith("+") else when

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from xml.etree.ElementTree import SubElement
 
+from onext import bounds
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.protocol import Power, Reading
 from onext.hosts.bmc.query import query_all
@@ -14,10 +17,11 @@ from onext.hosts.watt_model import Metered
 from onext.oned import stream
 from onext.oned.client import Oned
 from onext.oned.documents import Documents, Stored
-from onext.xml import Element, parse
+from onext.xml import Element, MalformedXML, parse
 from onext.zone import servers
 
 PIN = "ONEXT_POWER_PIN"
+PROBLEM = "ONEXT_PROBLEM"  # a child of an element that could not be parsed: why
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
     configuration = oned.document("system.config")
     restricted = configuration.iterfind(".//VM_RESTRICTED_ATTR")
     return Snapshot(
-        tuple(map(parse, stream.pool(oned.source, "hostpool.info", tag="HOST"))),
-        tuple(map(parse, stream.pool(oned.source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM"))),
+        tuple(map(tolerant, stream.pool(oned.source, "hostpool.info", tag="HOST"))),
+        tuple(map(tolerant, stream.pool(oned.source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM"))),
         tuple(oned.document("clusterpool.info")),
         tuple(oned.document("datastorepool.info")),
         tuple(oned.document("templatepool.info", -2, -1, -1)),
@@ -77,20 +81,40 @@ def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
     )
 
 
+def tolerant(data: bytes) -> Element:
+    """Parse an object of a pool; of an invalid one keep what tells where it is, and the problem."""
+    try:
+        return parse(data)
+    except MalformedXML as error:
+        element = Element("INVALID")
+        for tag in ("ID", "NAME", "CLUSTER_ID", "STATE"):
+            if found := re.search(rb"<%b>(?:<!\[CDATA\[)?([^<\]]{1,128})" % tag.encode(), data):
+                SubElement(element, tag).text = found[1].decode("utf-8", "replace")
+        if hosts := re.findall(rb"<HID>(\d{1,9})</HID>", data):
+            history = SubElement(SubElement(element, "HISTORY_RECORDS"), "HISTORY")
+            SubElement(history, "HID").text = hosts[-1].decode()
+        SubElement(element, PROBLEM).text = bounds.words(str(error), 120)
+        return element
+
+
 def monitored(data: Element) -> dict[int, float]:
     """Return the time of each host's last monitoring record."""
-    return {
-        int(record.findtext("ID", "-1")): float(record.findtext("TIMESTAMP", "0"))
-        for record in data.iterfind("MONITORING")
-    }
+    found = {}
+    for record in data.iterfind("MONITORING"):
+        number = bounds.whole(record.findtext("ID"), 0, 2**31)
+        when = bounds.number(record.findtext("TIMESTAMP"), 0, 1e11)
+        if number is not None and when is not None:
+            found[number] = when
+    return found
 
 
 def loads(data: Element) -> dict[int, float]:
     """Return the share of each host's CPU that its last monitoring record found in use."""
     found = {}
     for record in data.iterfind("MONITORING"):
-        used = float(record.findtext("CAPACITY/USED_CPU", "0"))
-        whole = used + float(record.findtext("CAPACITY/FREE_CPU", "0"))
-        if whole > 0:
-            found[int(record.findtext("ID", "-1"))] = used / whole
+        number = bounds.whole(record.findtext("ID"), 0, 2**31)
+        used = bounds.number(record.findtext("CAPACITY/USED_CPU"), 0, 1e9)
+        free = bounds.number(record.findtext("CAPACITY/FREE_CPU"), 0, 1e9)
+        if number is not None and used is not None and free is not None and used + free > 0:
+            found[number] = used / (used + free)
     return found

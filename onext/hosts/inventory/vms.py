@@ -1,38 +1,60 @@
-"""VMs of a cluster: their size, what may be done with them, and where they may stand."""
+"""VMs of a cluster: their size, what may be done with them, and where they may stand.
+
+Their owners write most of what is read here. A VM that cannot be read is kept where it is; the others count.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from onext import bounds
+from onext.hosts.inventory import immovable
 from onext.hosts.inventory.groups import Ties
-from onext.hosts.inventory.requirements import Unreadable, compile_test
-from onext.hosts.inventory.snapshot import PIN
+from onext.hosts.inventory.requirements import Attributes, Matcher, Unreadable, parse
+from onext.hosts.inventory.snapshot import PIN, PROBLEM
 from onext.hosts.model import Kind, Vm
-from onext.hosts.placement.problem import Size
+from onext.hosts.placement.problem import ZERO, Size
 from onext.oned.objects import RUNNING, VmState
 from onext.xml import Element
 
 BOUND = (VmState.ACTIVE, VmState.SUSPENDED, VmState.POWEROFF, VmState.FAILED)
 NOWHERE = (VmState.DONE, VmState.STOPPED, VmState.UNDEPLOYED, VmState.CLONING, VmState.INIT)
-LOCAL = ("ssh", "local", "fs_lvm_ssh")
-FIXING = (("PCI", "it has a PCI device"), ("TOPOLOGY", "it has a NUMA topology"))
+KNOWN = frozenset(VmState)
+WORK = 2_000_000  # comparisons that all requirements of one user's VMs may cost in a round: about a second
+LARGEST_CPU, LARGEST_MEMORY = 1e5, 1e9  # cores, MiB
 
 
 @dataclass
 class Places:
-    """Where requirements let a VM stand: each expression is looked at once for all hosts."""
+    """Where requirements let a VM stand: each expression is evaluated once for all hosts."""
 
-    hosts: Mapping[int, Mapping[str, str]]
-    known: dict[str, frozenset[int] | None] = field(default_factory=dict)
+    hosts: Mapping[int, Attributes]
+    known: dict[str, frozenset[int] | Unreadable | None] = field(default_factory=dict)
+    spent: dict[int, int] = field(default_factory=dict)  # by user
+    _matcher: Matcher | None = None
 
-    def allowed(self, expression: str) -> frozenset[int] | None:
-        """Return the hosts that match; None where all do. Raise Unreadable."""
+    def allowed(self, expression: str, user: int = 0) -> frozenset[int] | None:
+        """Return the hosts that match; None where all do. Raise Unreadable, also beyond the user's budget."""
         if expression not in self.known:
-            test = compile_test(expression)
-            matching = frozenset(host for host, attributes in self.hosts.items() if test(attributes))
-            self.known[expression] = None if len(matching) == len(self.hosts) else matching
-        return self.known[expression]
+            try:
+                self.known[expression] = self._evaluated(expression, user)
+            except Unreadable as error:
+                self.known[expression] = error
+        found = self.known[expression]
+        if isinstance(found, Unreadable):
+            raise found
+        return found
+
+    def _evaluated(self, expression: str, user: int) -> frozenset[int] | None:
+        self._matcher = self._matcher or Matcher(self.hosts)
+        steps = parse(expression)
+        spent = self.spent.get(user, 0) + self._matcher.cost(steps)
+        if spent > WORK:
+            raise Unreadable(f"the requirements of user {user}'s VMs take too much work")
+        self.spent[user] = spent
+        matching = self._matcher.matching(steps)
+        return None if len(matching) == len(self.hosts) else matching
 
 
 @dataclass(frozen=True)
@@ -42,91 +64,103 @@ class Judge:
     places: Places
     ties: Ties
     pins_count: bool
+    listed: Mapping[int, int] = field(default_factory=dict)  # VM id -> the host in whose list it is
 
 
 def vm_of(element: Element, judge: Judge) -> Vm | None:
     """Read a VM; None where it neither stands on a host nor waits for one."""
-    state = VmState(int(element.findtext("STATE", "0")))
-    host = last_host(element)
-    if state is VmState.PENDING:
-        host = -1
-    elif state not in BOUND or host < 0:
+    number = bounds.whole(element.findtext("ID"), 0, 2**31)
+    if number is None:
         return None
-    number = int(element.findtext("ID", "-1"))
+    problem = next(_problems(element), "")
+    state = bounds.whole(element.findtext("STATE"), 0, 10**6)
+    host = last_host(element)
+    if problem and host < 0:
+        host = judge.listed.get(number, -1)
+    if not problem and state == VmState.PENDING:
+        host = -1
+    elif (not problem and state in NOWHERE) or host < 0:
+        return None
     hosts, unreadable = _hosts(element, number, judge)
     return Vm(
         number,
-        element.findtext("NAME", ""),
-        size(element.find("TEMPLATE")),
-        _kind(state, int(element.findtext("LCM_STATE", "0"))),
+        bounds.words(element.findtext("NAME"), 128),
+        size(element.find("TEMPLATE")) or ZERO,
+        Kind.BUSY if problem else _kind(state, bounds.whole(element.findtext("LCM_STATE"), -1, 10**6)),
         host,
-        unreadable or next(_fixed(element, judge), ""),
+        problem or unreadable or _fixed(element, judge),
         hosts,
         frozenset(judge.ties.apart.get(number, ())),
         judge.ties.together.get(number, ""),
-        int(element.findtext("GID", "0")),
-        float(element.findtext("STIME", "0")),
+        bounds.whole(element.findtext("GID"), 0, 2**31) or 0,
+        bounds.number(element.findtext("STIME"), 0, 1e11) or 0.0,
+        bool(problem or unreadable),
     )
+
+
+def _problems(element: Element) -> Iterator[str]:
+    """Yield what of a VM cannot be read: it is kept where it is."""
+    if problem := element.findtext(PROBLEM):
+        yield f"it cannot be read: {problem}"
+    state = bounds.whole(element.findtext("STATE"), 0, 10**6)
+    if state not in KNOWN:
+        yield f"its state {bounds.words(element.findtext('STATE'), 20)!r} is not known to this version"
+    if bounds.whole(element.findtext("LCM_STATE"), -1, 10**6) is None:
+        yield "its LCM_STATE cannot be read"
+    if size(element.find("TEMPLATE")) is None:
+        yield "its CPU or MEMORY cannot be read"
+    records = element.findall("HISTORY_RECORDS/HISTORY")
+    if records and bounds.whole(records[-1].findtext("HID"), -1, 2**31) is None:
+        yield "the host of its history cannot be read"
 
 
 def last_host(vm: Element) -> int:
     """Return the host of the last history record, -1 where there is none."""
     records = vm.findall("HISTORY_RECORDS/HISTORY")
-    return int(records[-1].findtext("HID", "-1")) if records else -1
+    found = bounds.whole(records[-1].findtext("HID"), -1, 2**31) if records else None
+    return -1 if found is None else found
 
 
-def size(template: Element | None) -> Size:
-    """Return what a template asks for: CPU in cores and MEMORY in MiB become the planner's units."""
+def size(template: Element | None) -> Size | None:
+    """Return what a template asks for: CPU in cores and MEMORY in MiB become the planner's units.
+
+    None where one of them cannot be read.
+    """
     if template is None:
-        return Size(0, 0)
-    return Size(round(100 * _number(template.findtext("CPU"))), round(_number(template.findtext("MEMORY"))))
+        return ZERO
+    cpu = bounds.number(template.findtext("CPU", "0") or "0", 0, LARGEST_CPU)
+    memory = bounds.number(template.findtext("MEMORY", "0") or "0", 0, LARGEST_MEMORY)
+    return None if cpu is None or memory is None else Size(round(100 * cpu), round(memory))
 
 
-def _number(text: str | None) -> float:
-    try:
-        return float(text or 0)
-    except ValueError:
-        return 0.0
-
-
-def _kind(state: VmState, lcm: int) -> Kind:
-    if state is VmState.PENDING:
+def _kind(state: int | None, lcm: int | None) -> Kind:
+    if state == VmState.PENDING:
         return Kind.PENDING
-    if state is VmState.ACTIVE:
+    if state == VmState.ACTIVE:
         return Kind.RUNNING if lcm == RUNNING else Kind.BUSY
     return Kind.PARKED if state in (VmState.SUSPENDED, VmState.POWEROFF) else Kind.BUSY
 
 
-def _fixed(vm: Element, judge: Judge) -> Iterator[str]:
-    """Say why a VM cannot move."""
-    template = vm.find("TEMPLATE")
-    for tag, reason in FIXING:
-        if template is not None and _asks(template.find(tag)):
-            yield reason
-    records = vm.findall("HISTORY_RECORDS/HISTORY")
-    if records and records[-1].findtext("TM_MAD", "") in LOCAL:
-        yield "its disks are on the host's own datastore"
+def _fixed(vm: Element, judge: Judge) -> str:
+    """Return why a VM cannot move; empty where it can."""
+    if found := immovable.reason(vm):
+        return found
     trusted = judge.pins_count or vm.findtext("GID") == "0"
-    if trusted and vm.findtext(f"USER_TEMPLATE/{PIN}", "").upper() in ("YES", "TRUE", "1"):
-        yield f"{PIN} was set"
-
-
-def _asks(element: Element | None) -> bool:
-    """Whether an attribute asks for a device, pinned CPUs or huge pages (many a TOPOLOGY asks for none)."""
-    if element is None:
-        return False
-    pinned = element.findtext("PIN_POLICY", "NONE") not in ("", "NONE")
-    return element.tag != "TOPOLOGY" or pinned or bool(element.findtext("HUGEPAGE_SIZE"))
+    if trusted and vm.findtext(f"USER_TEMPLATE/{PIN}", "").upper() in immovable.YES:
+        return f"{PIN} was set"
+    return ""
 
 
 def _hosts(vm: Element, number: int, judge: Judge) -> tuple[frozenset[int] | None, str]:
     """Return where a VM may stand, and why it may not move at all where that cannot be read."""
-    parts = (vm.findtext("TEMPLATE/AUTOMATIC_REQUIREMENTS"), vm.findtext("USER_TEMPLATE/SCHED_REQUIREMENTS"))
-    expression = " & ".join(f"({part})" for part in parts if part and part.strip())
-    try:
-        allowed = judge.places.allowed(expression)
-    except Unreadable as error:
-        return frozenset(), f"its requirements cannot be read: {error}"
+    user = bounds.whole(vm.findtext("UID"), 0, 2**31) or 0
+    allowed: frozenset[int] | None = None
+    for path in ("TEMPLATE/AUTOMATIC_REQUIREMENTS", "USER_TEMPLATE/SCHED_REQUIREMENTS"):
+        try:
+            found = judge.places.allowed(vm.findtext(path, ""), user)
+        except Unreadable as error:
+            return frozenset(), f"its requirements cannot be read: {bounds.words(str(error), 160)}"
+        allowed = found if allowed is None else allowed if found is None else allowed & found
     affined, averse = judge.ties.hosts.get(number), judge.ties.not_hosts.get(number)
     if affined or averse:
         allowed = frozenset(judge.places.hosts) if allowed is None else allowed

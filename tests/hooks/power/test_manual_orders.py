@@ -34,11 +34,18 @@ def test_only_the_host_that_was_named_is_emptied() -> None:
     assert evacuation(here, POLICY, here.hosts[1]) == ()
 
 
-@pytest.mark.parametrize("policy", [replace(POLICY, buffer_vms=3), replace(POLICY, min_hosts=2)])
-def test_buffer_and_minimum_hold_by_hand_too(policy: Policy) -> None:
-    """One careless command would take the room that others count on."""
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (replace(POLICY, buffer_vms=3), "the buffer for new VMs"),
+        (replace(POLICY, min_hosts=2), "MIN_HOSTS is 2, and 1 other hosts take VMs"),
+        (replace(POLICY, spare_host=True, buffer_vms=0), "VMs of the largest host as well"),
+    ],
+)
+def test_E5_what_keeps_a_host_on_is_named(policy: Policy, said: str) -> None:
+    """One careless command would take the room that others count on; people must learn which rule it was."""
     here = cluster(2)
-    with pytest.raises(Refused, match="buffer or MIN_HOSTS"):
+    with pytest.raises(Refused, match=said):
         evacuation(here, policy, here.hosts[0])
 
 

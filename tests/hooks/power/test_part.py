@@ -1,5 +1,6 @@
 """What a round remembers and tells, cluster by cluster."""
 
+import errno
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,23 @@ from typing import Any
 import pytest
 
 from hooks.power import part, power_readings
+from hooks.power.after_round import MOST_PROBLEMS, report_problems
 from hooks.power.decide import Decision, Memory, decide
 from hooks.power.part import Look
 from hooks.power.policy import Policy
 from hooks.power.round_state import RoundState
+from onext import atomic
 from onext.hosts.actions.actuator import Event
 from onext.hosts.bmc import client
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Cluster, Kind, Vm
 from onext.hosts.placement.problem import Size
-from onext.part import Context, Key
+from onext.oned.errors import Unreachable
+from onext.part import Busy, Context, Key
 from onext.paths import Paths
 from onext.settings import Settings
+from onext.settings.power import Power
 from onext.xml import Element, parse
 
 NOW = 1_800_000_000.0
@@ -121,3 +128,121 @@ def test_E1_doctor_asks_each_bmc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert checks[2].message == "login: it rejects this user and password"
     file.write_text("7: {kind: ipmi}\n")
     assert [(check.name, check.level) for check in part._bmcs(context)] == [("bmc.yaml", "fail")]
+
+
+class Rounds:
+    """The parts of a round that are not its decision, played: what is read, and one cluster's turn."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.turns: list[int] = []
+        self.fails: dict[int, Exception] = {}
+        self.state = RoundState()
+        self.paths = Paths.self_contained(folder)
+        monkeypatch.setattr(part, "_state", self.state)
+        monkeypatch.setattr(part, "book", lambda _: BmcConfig(folder / "bmc.yaml"))
+        monkeypatch.setattr(part, "snapshot", lambda *_: Snapshot((), (), ()))
+        monkeypatch.setattr(part, "run", self.run)
+        monkeypatch.setattr(power_readings, "read", lambda *_: None)
+
+    def run(self, context: Context, _entries: object, _seen: object, cluster: int, state: RoundState) -> str:
+        self.turns.append(cluster)
+        if cluster in self.fails:
+            raise self.fails[cluster]
+        found = look()
+        state.seen[cluster] = (
+            replace(found.cluster, id=cluster),
+            found.policy,
+            found.decision,
+            context.now(),
+        )
+        return f"{cluster} done"
+
+    def reconcile(self, *clusters: int) -> str:
+        context = Context(self.paths, Settings(power=Power(clusters=clusters)), lambda: NOW)
+        return part.reconcile(context, list(part.sweep(context)))
+
+    def figures(self) -> str:
+        file = self.paths.metrics / "power.prom"
+        return file.read_text() if file.exists() else ""
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rounds:
+    return Rounds(monkeypatch, tmp_path)
+
+
+def test_S3_a_cluster_whose_round_fails_keeps_no_other_from_its_turn(
+    rounds: Rounds, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One tenant in one cluster would stop power management of all, and fill the log."""
+    rounds.fails[100] = RecursionError("too deep")
+    for _ in range(3):
+        said = rounds.reconcile(100, 101)
+    assert rounds.turns == [100, 101] * 3
+    assert "cluster 100: the round failed: RecursionError: too deep" in said
+    assert "101 done" in said
+    assert [record.message for record in caplog.records if "cluster 100" in record.message] == [
+        "cluster 100: the round failed: RecursionError: too deep"
+    ]
+    assert 'cluster="101"' in rounds.figures()
+
+
+def test_an_oned_that_is_gone_ends_the_round(rounds: Rounds) -> None:
+    """Each further cluster would wait for the same time-out."""
+    rounds.fails[100] = Unreachable("refused")
+    with pytest.raises(Unreachable):
+        rounds.reconcile(100, 101)
+    assert rounds.turns == [100]
+
+
+def test_C4_a_cluster_taken_out_of_the_settings_leaves_metrics_and_ledger(rounds: Rounds) -> None:
+    """Its figures stood still for ever, and its ledger grew."""
+    rounds.reconcile(100, 101)
+    rounds.reconcile(101)
+    assert 'cluster="101"' in rounds.figures()
+    assert 'cluster="100"' not in rounds.figures()
+    assert set(rounds.state.seen) == {101}
+    rounds.reconcile()
+    assert "cluster=" not in rounds.figures()
+    assert rounds.state.seen == {}
+
+
+def test_C2_a_full_disk_ends_no_round_and_is_reported_once(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Hosts that are needed would stay off because a file that can be made again was not written."""
+
+    def full(*_: object, **__: object) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device", "power.json")
+
+    monkeypatch.setattr(atomic, "write", full)
+    for _ in range(3):
+        assert rounds.reconcile(100) == "100 done"
+    warnings = [record.message for record in caplog.records if "not written" in record.message]
+    assert warnings == ["memory of power: power.json is not written: No space left on device"]
+    monkeypatch.undo()
+
+
+def test_C3_the_lock_of_power_is_private_and_a_busy_one_is_no_failure(tmp_path: Path) -> None:
+    """Any local user could stop power; an enrolment drove the worker into minutes of back-off."""
+    context = Context(Paths.self_contained(tmp_path), Settings(), lambda: NOW)
+    with (
+        part.alone(context),
+        pytest.raises(Busy, match="another round or order of power is under way"),
+        part.alone(context),
+    ):
+        pass
+    assert (context.paths.state / "power.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_C7_problems_are_logged_when_they_are_new_and_a_few_at_a_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Tenants could fill the log with VMs that cannot be read."""
+    state = RoundState()
+    many = tuple(f"VM {number}: its state is not known" for number in range(50))
+    for problems in (many[:1], many[:1], many, many, (*many, "host 1: x")):
+        report_problems(Cluster(100, "alpha", (), (), problems=problems), state)
+    lines = [record.message for record in caplog.records]
+    assert len(lines) == 1 + MOST_PROBLEMS + 1 + 1
+    assert lines[-1] == "cluster 100: host 1: x"

@@ -1,0 +1,135 @@
+"""VMs that do not move are remembered; their host is released, and the others continue."""
+
+from dataclasses import replace
+
+import pytest
+
+from hooks.power.decide import Return, decide
+from hooks.power.move_failures import FIRST, LATE, LONGEST, MOST, MoveFailures
+from hooks.power.round import act
+from onext.hosts.actions import power_off
+from onext.hosts.actions.power_off import MOST_TRIES
+from onext.hosts.actions.world import MoveRefused
+from onext.hosts.model import Claim, Cluster, Kind, Phase
+from onext.hosts.placement.problem import Move
+from onext.oned.objects import HostState
+from tests.hooks.power.test_decide import AUTO, NOW, RIPE, cluster, host, vm
+from tests.onext.hosts.actions.cloud_model import FakeVm
+from tests.onext.hosts.actions.scene import Scene
+
+DAY = 86_400.0
+
+
+def test_C1_a_day_with_a_vm_that_cannot_move_costs_a_handful_of_calls() -> None:
+    """It cost 1,399 refused calls and 12 drains in 24 hours."""
+    moves, tried, now = MoveFailures(), 0, NOW
+    while now < NOW + DAY:
+        if not moves.fixed(7, now):
+            tried += 1
+            moves.note(7, "refused", now)
+        now += 60.0
+    assert tried <= 10
+    assert moves.failed[7].pause == min(LONGEST, FIRST * 2 ** (tried - 1))
+
+
+def test_C1_people_are_told_once() -> None:
+    """An alarm a minute is read by nobody."""
+    moves = MoveFailures()
+    assert moves.note(7, "locked", NOW)
+    assert not moves.note(7, "locked", NOW + 600)
+    assert "not moved 2 times: locked" in moves.fixed(7, NOW + 601)
+
+
+def test_C1_a_migration_that_was_taken_and_did_not_happen_counts() -> None:
+    """A driver that fails leaves the VM running where it was: it would be moved each minute."""
+    moves, here = MoveFailures(), cluster([host(0), host(1)], [vm(7, 0)])
+    moves.began([(7, 0)], NOW)
+    moving = replace(here, vms=(replace(here.vms[0], kind=Kind.BUSY),))
+    assert moves.look(moving, NOW + 300) == {}
+    assert moves.look(here, NOW + LATE - 1) == {}
+    assert "still runs" in moves.look(here, NOW + 300)[7]
+    assert "still runs" in moves.apply(here, NOW + 301).vms[0].fixed
+    assert moves.apply(here, NOW + 300 + FIRST).vms[0].fixed == ""
+
+
+def test_C1_a_vm_that_moved_is_forgiven() -> None:
+    """One bad day would pin it for ever."""
+    moves, there = MoveFailures(), cluster([host(0), host(1)], [vm(7, 1)])
+    moves.note(7, "no room", NOW)
+    moves.began([(7, 0)], NOW + FIRST)
+    moves.look(there, NOW + FIRST + 5)
+    assert (moves.failed, moves.begun) == ({}, {})
+
+
+def test_C1_the_memory_is_bounded_and_outlives_the_process() -> None:
+    """A cloud of tenants who lock and delete VMs must not fill it; a restart must not begin anew."""
+    moves = MoveFailures()
+    for number in range(MOST + 50):
+        moves.note(number, "x" * 500, NOW + number)
+    moves.look(Cluster(100, "a", (), ()), NOW + MOST)
+    assert len(moves.failed) == MOST
+    assert 0 not in moves.failed
+    moves.began([(1, 2)], NOW)
+    assert MoveFailures.restored(moves.saved()) == moves  # type: ignore[arg-type]
+    moves.look(Cluster(100, "a", (), ()), NOW + 30 * DAY)
+    assert (moves.failed, moves.begun) == ({}, {})
+
+
+def test_C1_the_host_of_a_vm_that_does_not_move_is_released() -> None:
+    """It was DISABLED for 23 hours of the day."""
+    draining = host(0, state=HostState.DISABLED, claim=Claim(Phase.DRAINING, NOW, asked=NOW))
+    here = cluster([draining, host(1), host(2)], [vm(7, 0)])
+    moves = MoveFailures()
+    moves.note(7, "VM is locked", NOW)
+    decision = decide(moves.apply(here, NOW), AUTO, NOW, RIPE)
+    assert [type(action) for action in decision.actions if action.host == 0] == [Return]
+
+
+@pytest.fixture
+def crowded(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Give a host with three VMs, of which oned refuses to move the first."""
+    scene = Scene()
+    for number in (6, 7, 8):
+        scene.cloud.vms[number] = FakeVm(number, 0, Kind.RUNNING)
+    migrate = scene.actuator.world.migrate
+
+    def refused(number: int, source: int, target: int) -> bool:
+        if number == 6:
+            raise MoveRefused("one.vm.migrate: VM is locked")
+        return migrate(number, source, target)
+
+    monkeypatch.setattr(scene.actuator.world, "migrate", refused)
+    return scene
+
+
+MOVES = (Move((6,), 0, 1, 1.0), Move((7,), 0, 1, 1.0), Move((8,), 0, 2, 1.0))
+
+
+def test_C1_one_refusal_cancels_no_other_move_and_ends_the_order(crowded: Scene) -> None:
+    """`power off --evacuate` sent 2,401 calls in two hours; the round's other moves were not begun."""
+    power_off.power_off(crowded.actuator, 0, MOVES, "by hand")
+    assert {number: one.host for number, one in crowded.cloud.vms.items()} == {6: 0, 7: 1, 8: 2}
+    assert crowded.actuator.refused == {6: "one.vm.migrate: VM is locked"}
+    crowded.pass_rounds(3)
+    assert (crowded.phase(), crowded.machine().state) == (None, HostState.MONITORED)
+    assert crowded.told("return") == ["VM 6 cannot move: one.vm.migrate: VM is locked"]
+
+
+def test_C1_an_order_begins_a_migration_that_never_happens_only_a_few_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody who waits for `power off --evacuate` would wait for two hours, and oned with him."""
+    scene, calls = Scene(), list[tuple[int, ...]]()
+
+    def begun(*move: int) -> bool:
+        calls.append(move)
+        return True
+
+    scene.cloud.vms[6] = FakeVm(6, 0, Kind.RUNNING)
+    monkeypatch.setattr(scene.actuator.world, "migrate", begun)
+    for _ in range(20):
+        power_off.power_off(scene.actuator, 0, MOVES[:1], "by hand")
+        act(scene.actuator, Cluster(100, "a", (), ()), ())
+    assert len(calls) == MOST_TRIES
+    scene.pass_rounds(3)
+    assert scene.machine().state is HostState.MONITORED
