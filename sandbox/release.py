@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 
 from sandbox.state import pci
+from sandbox.template import names
+
+_VM_QUOTAS = tuple(names("CPU MEMORY RUNNING_CPU RUNNING_MEMORY RUNNING_VMS SYSTEM_DISK_SIZE VMS"))
+_PCI_QUOTAS = tuple(names("PCI_DEV PCI_NIC RUNNING_PCI_DEV RUNNING_PCI_NIC"))
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,8 @@ class Release:
     os_machine: str = ""  # OS/MACHINE of VMs that name none
     nic_routes: bool = False  # CONTEXT/ETHn_ROUTES
     range_state: bool = False  # NEXT_INDEX and SHARED of address ranges, TEMPLATE_ID of networks
+    vlan_rules: bool = False  # of groups
+    vm_quotas: tuple[str, ...] = _VM_QUOTAS
     grpc: bool = False  # the zone names an endpoint; none is played
     pool_ranges: bool = True  # one.hookpool.info wants its range
     pci_devices: str = pci.WITHOUT_INTERFACES
@@ -38,6 +44,8 @@ RELEASES = {
             nic_routes=True,
             range_state=True,
             grpc=True,
+            vlan_rules=True,
+            vm_quotas=tuple(sorted((*_VM_QUOTAS, *_PCI_QUOTAS))),
             pool_ranges=False,
             pci_devices=pci.WITH_INTERFACES,
             host_static={"MEMORY_ENCRYPTION": "SEV"},

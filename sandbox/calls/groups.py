@@ -1,12 +1,14 @@
 """one.group.* and one.grouppool.info."""
 
-from sandbox.calls.answers import change, document, info, listing, the
+from sandbox import quotas
+from sandbox.calls.answers import change, listing, the
 from sandbox.errors import ActionError
 from sandbox.frontend import FrontEnd
+from sandbox.markup import tag, text
 from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
-from sandbox.state.people import Group
+from sandbox.state.people import EMPTY_QUOTAS, Group
 from sandbox.state.pools import check_name
 from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
 from sandbox.state.world import OWN
@@ -26,7 +28,9 @@ def allocate(front: FrontEnd, caller: Caller, name: str) -> int:
 @call("one.group.info", "i?b", reads=True)
 def group_info(front: FrontEnd, caller: Caller, oid: int, decrypt: bool = False) -> Document:  # noqa: ARG001, FBT001, FBT002
     """Return a group; -1 is the caller's."""
-    return info(the(front, caller, front.world.groups, caller.gid if oid == -1 else oid, USE))
+    group = the(front, caller, front.world.groups, caller.gid if oid == -1 else oid, USE)
+    defaults = tag("DEFAULT_GROUP_QUOTAS", EMPTY_QUOTAS)
+    return Document.of(group.xml(quotas.xml(front.world, group) + _rules(front, group) + defaults))
 
 
 @call("one.group.update", "is?i")
@@ -48,4 +52,19 @@ def delete(front: FrontEnd, caller: Caller, oid: int) -> int:
 @call("one.grouppool.info", reads=True)
 def pool_info(front: FrontEnd, caller: Caller) -> Document:
     """Return all groups that the caller may use."""
-    return document("GROUP_POOL", listing(front, caller, front.world.groups))
+    groups = listing(front, caller, front.world.groups)
+    listed = "".join(
+        group.xml() + quotas.pooled_xml(front.world, group) + _rules(front, group) for group in groups
+    )
+    return Document.of(tag("GROUP_POOL", listed + tag("DEFAULT_GROUP_QUOTAS", EMPTY_QUOTAS)))
+
+
+@call("one.group.quota", "is")
+def quota(front: FrontEnd, caller: Caller, oid: int, source: str) -> int:
+    """Set limits of a group."""
+    the(front, caller, front.world.groups, oid, ADMIN).quotas.set(front.parse(source))
+    return oid
+
+
+def _rules(front: FrontEnd, group: Group) -> str:
+    return tag("VLAN_RULES", text("ID", group.id)) if front.world.release.vlan_rules else ""

@@ -4,14 +4,16 @@ import hashlib
 import secrets
 import time
 
+from sandbox import quotas
 from sandbox.auth import NAME_FORBIDS
-from sandbox.calls.answers import change, info, listing, the
+from sandbox.calls.answers import change, listing, the
 from sandbox.errors import ActionError, ApiError, InternalError, NoExistsError
 from sandbox.frontend import FrontEnd
+from sandbox.markup import tag
 from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
-from sandbox.state.people import FOR_EVER, MOST_TOKENS, Login, User
+from sandbox.state.people import EMPTY_QUOTAS, FOR_EVER, MOST_TOKENS, Login, User
 from sandbox.state.pools import check_name
 from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
 
@@ -59,7 +61,9 @@ def allocate(
 @call("one.user.info", "i?b", reads=True)
 def user_info(front: FrontEnd, caller: Caller, oid: int, decrypt: bool = False) -> Document:  # noqa: ARG001, FBT001, FBT002
     """Return a user; -1 is the caller."""
-    return info(the(front, caller, front.world.users, caller.uid if oid == -1 else oid, USE))
+    user = the(front, caller, front.world.users, caller.uid if oid == -1 else oid, USE)
+    defaults = tag("DEFAULT_USER_QUOTAS", EMPTY_QUOTAS)
+    return Document.of(user.xml(quotas.xml(front.world, user) + defaults))
 
 
 @call("one.user.update", "is?i")
@@ -204,5 +208,12 @@ def delgroup(front: FrontEnd, caller: Caller, oid: int, gid: int) -> int:
 def pool_info(front: FrontEnd, caller: Caller) -> Document:
     """Return all users that the caller may use."""
     users = listing(front, caller, front.world.users)
-    listed = "".join(user.listed_xml() for user in users)
-    return Document.of(f"<USER_POOL>{listed}<DEFAULT_USER_QUOTAS></DEFAULT_USER_QUOTAS></USER_POOL>")
+    listed = "".join(user.xml() + quotas.pooled_xml(front.world, user) for user in users)
+    return Document.of(tag("USER_POOL", listed + tag("DEFAULT_USER_QUOTAS", EMPTY_QUOTAS)))
+
+
+@call("one.user.quota", "is")
+def quota(front: FrontEnd, caller: Caller, oid: int, source: str) -> int:
+    """Set limits of a user."""
+    the(front, caller, front.world.users, oid, ADMIN).quotas.set(front.parse(source))
+    return oid

@@ -1,6 +1,6 @@
 """one.vm.* but for actions."""
 
-from sandbox import assembly
+from sandbox import assembly, quotas
 from sandbox.calls.answers import info, the
 from sandbox.calls.migration import fit, target
 from sandbox.errors import ActionError, ApiError, AuthorizationError, InternalError
@@ -39,6 +39,7 @@ def make(front: FrontEnd, caller: Caller, source: Template, *, hold: bool) -> in
         owners.remove(attribute)
     planned = [value for value in owners.remove("SCHED_ACTION") if isinstance(value, dict)]
     assembly.check(ours)
+    quotas.demand(front.world, front.world.users.get(caller.uid), ours)
     vm = VM(name=name, template=ours, user_template=owners, uid=caller.uid, gid=caller.gid)
     vm.uname, vm.gname = caller.name, caller.gname
     front.world.vms.add(vm)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sandbox.markup import ids, tag, text
+from sandbox.state.limits import Quotas
 from sandbox.state.things import Thing
 
-_EMPTY_QUOTAS = "<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA>"
-_EMPTY_QUOTAS += "<IMAGE_QUOTA></IMAGE_QUOTA>"
+EMPTY_QUOTAS = "<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA>"
+EMPTY_QUOTAS += "<IMAGE_QUOTA></IMAGE_QUOTA>"
 MOST_TOKENS = 10
 FOR_EVER = -1
 
@@ -46,20 +47,13 @@ class User(Thing):
     groups: set[int] = field(default_factory=set)
     logins: dict[str, Login] = field(default_factory=dict)
     session: Login | None = None  # the one token that oned caches
+    quotas: Quotas = field(default_factory=Quotas)
 
-    def xml(self) -> str:
-        """Return the user as one.user.info does."""
-        quotas = _EMPTY_QUOTAS + tag("DEFAULT_USER_QUOTAS", _EMPTY_QUOTAS)
-        return self._body() + quotas + "</USER>"
-
-    def listed_xml(self) -> str:
-        """Return the user as one.userpool.info does."""
-        return self._body() + "</USER>"
-
-    def _body(self) -> str:
-        return (
-            "<USER>"
-            + tag("ID", self.id)
+    def xml(self, quotas: str = "") -> str:
+        """Return the user as one.userpool.info does, or with quotas as one.user.info."""
+        return tag(
+            "USER",
+            tag("ID", self.id)
             + tag("GID", self.gid)
             + ids("GROUPS", sorted(self.groups))
             + tag("GNAME", self.gname)
@@ -69,6 +63,7 @@ class User(Thing):
             + tag("ENABLED", int(self.enabled))
             + "".join(login.xml() for login in self.logins.values())
             + self.template.xml()
+            + quotas,
         )
 
 
@@ -79,9 +74,10 @@ class Group(Thing):
     KIND: ClassVar[str] = "GROUP"
 
     members: set[int] = field(default_factory=set)
+    quotas: Quotas = field(default_factory=Quotas)
 
-    def xml(self) -> str:
-        """Return the group as one.group.info does."""
+    def xml(self, quotas: str = "") -> str:
+        """Return the group as one.grouppool.info does, or with quotas as one.group.info."""
         return tag(
             "GROUP",
             tag("ID", self.id)
@@ -89,6 +85,5 @@ class Group(Thing):
             + self.template.xml()
             + ids("USERS", sorted(self.members))
             + ids("ADMINS", ())
-            + _EMPTY_QUOTAS
-            + tag("DEFAULT_GROUP_QUOTAS", _EMPTY_QUOTAS),
+            + quotas,
         )
