@@ -7,30 +7,26 @@ Form of the pools: `<USER>…</USER><QUOTAS><ID>…</ID>…</QUOTAS>` for each u
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import lru_cache
 
-from exporter.collected import Collected, label, number, plain, whole
+from exporter.collected import Collected, label, number, whole
 from exporter.documents import root_children
-from onext.oned.elements import children
+from onext.oned.elements import section
 from onext.oned.errors import Malformed
 
 MIB = 1 << 20
 _MOST = 64  # values of one quota: an administrator may add some of his own to VM_QUOTA
-_NAME = re.compile(rb"[A-Z][A-Z0-9_]{0,63}")
+# A tag and the text behind it: what there is of values is not nested.
+_TAG = re.compile(rb"<(/?)([A-Z][A-Z0-9_]{0,63})>(?:<!\[CDATA\[)?([^<\]]*)")
 _MEGABYTES = {"vm_memory", "vm_running_memory", "vm_system_disk_size", "datastore_size"}
 _OBJECTS = {b"VM": b"CLUSTER_IDS", b"DATASTORE": b"ID", b"NETWORK": b"ID", b"IMAGE": b"ID"}
 _DEFAULT, _USED = -1.0, b"_USED"
+_LINE = b'%b{%b,resource="%b",object="%b"} %a\n'
 
 
-class _Key(NamedTuple):
-    """What a quota is of: a resource, and the datastore, network, image or clusters, empty for all."""
-
-    resource: str
-    object: bytes
-
-
-_Values = dict[_Key, float]
+# By resource and what it is of: the datastore, network, image or clusters, empty for all.
+_Values = dict[tuple[str, bytes], float]
 
 
 def read(document: bytes, kind: str) -> Collected:
@@ -42,8 +38,8 @@ def read(document: bytes, kind: str) -> Collected:
     tag_of_one, tag_of_defaults = kind.upper().encode(), f"DEFAULT_{kind.upper()}_QUOTAS".encode()
     for tag, content in root_children(document, b"%b_POOL" % tag_of_one):
         if tag == tag_of_one:
-            fields = _head(content)
-            names[fields.get(b"ID", b"")] = label(fields.get(b"NAME", b""))
+            owner, name = _head(content)
+            names[owner] = label(name)
         elif tag == b"QUOTAS":
             quotas.append(content)
         elif tag == tag_of_defaults:
@@ -56,57 +52,62 @@ def read(document: bytes, kind: str) -> Collected:
     return found
 
 
-def _head(content: bytes) -> dict[bytes, bytes]:
-    """Return ID and NAME of a user or group, without what follows them."""
-    found: dict[bytes, bytes] = {}
-    for tag, value in children(content):
-        if tag in (b"ID", b"NAME"):
-            found[tag] = value
-        if len(found) == 2:
-            break
-    return found
+def _head(content: bytes) -> tuple[bytes, bytes]:
+    """Return id and name of a user or group: they come before what people write."""
+    number, at = section(content, b"ID")
+    return number, section(content, b"NAME", at)[0]
 
 
 def _add(
     found: Collected, kind: str, names: Mapping[bytes, bytes], content: bytes, defaults: _Values
 ) -> None:
-    owner = _head(content).get(b"ID", b"")
+    owner, _ = section(content, b"ID")
     if whole(owner) is None:
         raise Malformed(f"a quota without an id: {content[:80]!r}")
     labels = b'kind="%b",id="%b",name="%b"' % (kind.encode(), owner, names.get(owner, b""))
     used, limits = _parsed(content)
-    for metric, values in (("opennebula_quota_used", used), ("opennebula_quota_limit", limits)):
+    for metric, values in ((b"opennebula_quota_used", used), (b"opennebula_quota_limit", limits)):
+        lines = found.samples.lines[metric.decode()]
         for key, value in values.items():
             amount = defaults.get(key, _DEFAULT) if value == _DEFAULT else value
-            if amount < 0:
-                continue  # no limit
-            factor = MIB if key.resource in _MEGABYTES else 1
-            resource = key.resource + ("_bytes" if factor > 1 else "")
-            line = b'%b{%b,resource="%b",object="%b"} %a\n' % (
-                metric.encode(), labels, resource.encode(), key.object, amount * factor,
-            )  # fmt: skip
-            found.samples.lines[metric].append(line)
+            if amount >= 0:  # else there is no limit
+                name, factor = _unit(key[0])
+                lines.append(_LINE % (metric, labels, name, key[1], amount * factor))
+
+
+@lru_cache(maxsize=256)
+def _unit(resource: str) -> tuple[bytes, int]:
+    """Return a resource's name with its unit, and the factor from OpenNebula's."""
+    return (f"{resource}_bytes".encode(), MIB) if resource in _MEGABYTES else (resource.encode(), 1)
 
 
 def _parsed(content: bytes) -> tuple[_Values, _Values]:
     """Return what is used and what is allowed of each resource."""
     used: _Values = {}
     limits: _Values = {}
-    for group, quotas in children(content):
-        if not group.endswith(b"_QUOTA"):
+    fields: dict[bytes, bytes] = {}
+    for end, tag, raw in _TAG.findall(content):
+        if tag not in _OBJECTS:
+            if not end and raw and len(fields) < _MOST:
+                fields[tag] = raw
             continue
-        for tag, values in children(quotas):
-            if tag in _OBJECTS:
-                for name, of, value in _values(tag, values):
-                    key = _Key(f"{tag.decode()}_{name.removesuffix(_USED).decode()}".lower(), of)
-                    (used if name.endswith(_USED) else limits)[key] = value
+        if end:
+            _add_object(tag, fields, used, limits)
+        fields = {}
     return used, limits
 
 
-def _values(tag: bytes, content: bytes) -> Iterator[tuple[bytes, bytes, float]]:
-    fields = dict(children(content))
+def _add_object(tag: bytes, fields: dict[bytes, bytes], used: _Values, limits: _Values) -> None:
     of = label(fields.pop(_OBJECTS[tag], b""))
-    for name, raw in list(fields.items())[:_MOST]:
-        value = number(plain(raw))
-        if value is not None and _NAME.fullmatch(name):
-            yield name, of, value
+    for name, raw in fields.items():
+        if (value := number(raw)) is None:
+            continue
+        if name.endswith(_USED):
+            used[_resource(tag, name[: -len(_USED)]), of] = value
+        else:
+            limits[_resource(tag, name), of] = value
+
+
+@lru_cache(maxsize=256)
+def _resource(tag: bytes, name: bytes) -> str:
+    return f"{tag.decode()}_{name.decode()}".lower()

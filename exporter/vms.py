@@ -38,8 +38,11 @@ _STATE = re.compile(rb"<STATE>(\d+)</STATE>\s*<LCM_STATE>(\d+)</LCM_STATE>")
 # What counts in a template: three values, where no end tag of a vector follows (the last one's is the
 # template's own), and vectors, which hold values only: those that are looked into, or passed over, whole.
 _VALUE = rb"<[^<>/]+(?:/>|>(?:<!\[CDATA\[)?[^<]*</[^>]+>)"
+# Where so many values follow that looking at all of them for each would take long, MANY_* is matched instead.
+_MANY = b"(?=(?P<MANY_%b>(?:%b){100}))"
 _VALUES = [
-    rb"%b>(?:<!\[CDATA\[)?(?P<%b>[^<\]]*)(?:\][^<]*)?</[^>]+>(?!(?:%b)*</(?!TEMPLATE>))" % (tag, tag, _VALUE)
+    rb"%b>(?:<!\[CDATA\[)?(?P<%b>[^<\]]*)(?:\][^<]*)?</[^>]+>(?:%b|(?!(?:%b)*</(?!TEMPLATE>)))"
+    % (tag, tag, _MANY % (tag, _VALUE), _VALUE)
     for tag in (b"CPU", b"MEMORY", b"VCPU")
 ]
 _VECTORS = {name: name.encode() for name in ("CONTEXT", "DISK", "NIC", "PCI", "TEMPLATE")}
@@ -49,9 +52,6 @@ _CHILD = re.compile(
 )
 _DISK_ID, _SIZE = (re.compile(rb"<%b>(?:<!\[CDATA\[)?([^<\]]+)" % tag) for tag in (b"DISK_ID", b"SIZE"))
 _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?", re.ASCII)
-# After each of these _CHILD looks ahead over all values that follow. A template has a handful of them; one
-# with more was written to cost time, and is read child by child.
-_OFTEN, _COUNTED = 16, (b"<CPU>", b"<MEMORY>", b"<VCPU>")
 
 
 # A VM's id, and its values in the order of _LINES; None for what is missing or unreadable.
@@ -131,11 +131,10 @@ class _Pool:
 
 def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], int, int]:
     """Return CPU, MEMORY and VCPU, the id and size of each disk, how many interfaces, and where it ends."""
-    if sum(map(element.count, _COUNTED)) > _OFTEN:
-        return _large_template(element, at)
     values = {"CPU": b"", "MEMORY": b"", "VCPU": b""}
     disks: list[tuple[bytes, bytes]] = []
     nics = 0
+    begin = at
     at = element.find(b"<TEMPLATE>", at) + len(b"<TEMPLATE>")
     while child := _CHILD.search(element, at):
         name, at = child.lastgroup or "", child.end()
@@ -144,6 +143,8 @@ def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[byt
             continue
         if name == "END":
             return values, disks, nics, at
+        if name not in _VECTORS:
+            return _large_template(element, begin)
         end = end_of(_VECTORS[name], element, at)
         if name == "DISK" and (disk := _DISK_ID.search(element, at, end)):
             size = _SIZE.search(element, at, end)

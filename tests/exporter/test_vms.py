@@ -178,7 +178,7 @@ def test_S6_hostile_templates_cost_what_their_length_is() -> None:
     assert child.exitcode == 0
 
 
-@given(st.integers(0, 30))
+@given(st.integers(0, 150))
 def test_large_templates_are_read_as_small_ones(more: int) -> None:
     """Which of the two ways a template is read must not be seen in its figures."""
     vector = "<V>" + "<CPU>64</CPU>" * more + "</V>"
