@@ -13,12 +13,20 @@ CODE := onext hooks exporter sandbox drivers tests
 test: $(STAMP) packages
 	$(BIN)/python -m pytest
 
-check: $(STAMP)
+check: $(STAMP) lock-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(CODE)
 	$(BIN)/mypy drivers/auth/biscuit/authenticate hooks/hook
 	$(BIN)/lint-imports
+
+# Resolve the packages of front-ends and of the sandbox anew: locks/*.txt (UPGRADE=1: the newest ones)
+.PHONY: lock lock-check
+lock: $(STAMP)
+	UV=$(BIN)/uv sh locks/make.sh
+
+lock-check: $(STAMP) lock-check
+	@UV=$(BIN)/uv sh locks/check.sh
 
 .PHONY: packages
 packages:

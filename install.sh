@@ -16,12 +16,12 @@ folders = [real]
 while os.path.dirname(folders[-1]) != folders[-1]:
     folders.append(os.path.dirname(folders[-1]))
 shared = all(os.stat(folder).st_mode & 1 for folder in folders)
-sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13) and (shared or sys.argv[1])))
+sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 14) and (shared or sys.argv[1])))
 '
 private=
 case " $* " in *" --sandbox "*) private=yes ;; esac
 if [ -n "${ONE_LOCATION:-}" ] && { [ -O "$ONE_LOCATION" ] || [ ! -e "$ONE_LOCATION" ]; }; then private=yes; fi
-for name in ${PYTHON:-python3.13 python3.12 python3.11 python3.10 python3}; do
+for name in ${PYTHON:-python3.13 python3.12 python3.11 python3.10 python3 python3.14}; do
     for python in "$(command -v "$name" || :)" "/usr/bin/$name"; do
         if [ -x "$python" ] && "$python" -I -B -c "$usable" "$private" 2>/dev/null; then
             exec "$python" -I -B -c '
@@ -34,7 +34,7 @@ main()' "$here" "$@"
     done
 done
 
-echo "install.sh: no python3 from 3.10 to 3.13 with venv was found" >&2
+echo "install.sh: no python3 from 3.10 to 3.14 with venv was found" >&2
 if command -v apt-get >/dev/null; then
     echo "install.sh: apt-get install python3-venv" >&2
 elif command -v dnf >/dev/null; then

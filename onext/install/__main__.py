@@ -35,13 +35,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--checkout", default="", help="the version that the checkout would install")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--yes", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--leave-hosts-off", action="store_true")
     return parser.parse_args()
 
 
-def _install(front_end: FrontEnd, _options: argparse.Namespace) -> int:
-    from onext.install.installation import install
+def _install(front_end: FrontEnd, options: argparse.Namespace) -> int:
+    from onext.install.installation import install, preview
 
-    return install(front_end, Path(sys.prefix).parent)
+    return (preview if options.dry_run else install)(front_end, Path(sys.prefix).parent)
 
 
 def _check(front_end: FrontEnd, options: argparse.Namespace) -> int:
@@ -57,14 +59,17 @@ def _check(front_end: FrontEnd, options: argparse.Namespace) -> int:
 
 def _uninstall(front_end: FrontEnd, options: argparse.Namespace) -> int:
     from onext.install.installation import uninstall
+    from onext.install.uninstall_preview import print_preview
 
-    return uninstall(front_end, options.backup)
+    if options.dry_run:
+        return print_preview(front_end)
+    return uninstall(front_end, options.backup, leave_hosts_off=options.leave_hosts_off)
 
 
 def _configure(front_end: FrontEnd, options: argparse.Namespace) -> int:
     from onext.install.configure import configure
 
-    return configure(front_end, yes=options.yes)
+    return configure(front_end, yes=options.yes, dry_run=options.dry_run)
 
 
 def _start_worker(front_end: FrontEnd, _options: argparse.Namespace) -> int:

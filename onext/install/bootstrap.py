@@ -11,12 +11,17 @@ import os
 import pwd
 import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from onext.install import manifest, sources, trial, versions
+from onext.install import manifest, parts, sources, trial, versions
 from onext.install.front_end import FrontEnd, InstallError
+
+_PATIENCE = 10.0  # seconds for an installation that is about to end
+_NOT_INSTALLED = "onext is not installed here: ./install.sh installs it"
 
 
 def main() -> None:
@@ -36,8 +41,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("install.sh", description="Install onext on this OpenNebula front-end.")
     action = parser.add_mutually_exclusive_group()
     for name, meaning in (
-        ("check", "say what differs from a whole installation; exit 1 when something does"),
-        ("configure", "install, then put our lines into oned.conf and prometheus.yml, after a diff"),
+        ("check", "report what differs from a whole installation; exit 1 when something does"),
+        ("configure", "install, then add onext's lines to oned.conf and prometheus.yml, after a diff"),
         ("rollback", "go back to the version before"),
         ("uninstall", "take everything back and leave the front-end as it was"),
         ("sandbox", "try everything on a machine without OpenNebula"),
@@ -48,6 +53,19 @@ def _options() -> argparse.Namespace:
         "--sync", action="store_true", help="afterwards run `onehost sync --force` for the nodes"
     )
     parser.add_argument("--yes", action="store_true", help="with --configure: do not ask")
+    parser.add_argument(
+        "--parts",
+        metavar="NAME,…",
+        help="install these parts only, and keep that choice (all: every part, also future ones)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be done; nothing on the front-end changes"
+    )
+    parser.add_argument(
+        "--leave-hosts-off",
+        action="store_true",
+        help="with --uninstall: do not wake the hosts that onext has switched off, but list what to do",
+    )
     parser.add_argument(
         "--backup", type=Path, metavar="FILE", help="with --uninstall: where your settings go"
     )
@@ -69,16 +87,44 @@ def _command(checkout: Path, options: argparse.Namespace) -> int:
     if options.check:
         return _check(checkout, front_end, as_json=options.json)
     front_end.require_rights()
+    if options.dry_run:
+        return _dry_run(front_end, checkout, options)
     if options.uninstall:
-        return _uninstall(front_end, options.backup)
+        return _uninstall(front_end, options)
     manifest.make_folder(front_end.paths.lib)
     with _alone(front_end.paths.lib):
         if options.rollback:
             return _rollback(front_end)
-        home = versions.build(front_end.paths.lib, checkout, options.offline)
-        code = _upgrade(front_end, home)
-        code = code or (_configure(home, yes=options.yes) if options.configure else 0)
+        code = _install(front_end, checkout, options)
     return code or (_sync(front_end) if options.sync else 0)
+
+
+def _install(front_end: FrontEnd, checkout: Path, options: argparse.Namespace) -> int:
+    lib = front_end.paths.lib
+    names = parts.chosen(checkout, options.parts, lib)
+    if told := parts.remark(names):
+        print(told)  # noqa: T201
+    home = versions.build(lib, checkout, options.offline, names)
+    code = _upgrade(front_end, home)
+    if not code:
+        parts.store(lib, names, checkout)
+    return code or (_configure(home, yes=options.yes) if options.configure else 0)
+
+
+def _dry_run(front_end: FrontEnd, checkout: Path, options: argparse.Namespace) -> int:
+    """Let the version that would be used print its plan; it is made in a folder of its own, then removed."""
+    lib, words = front_end.paths.lib, ["--dry-run"]
+    if options.uninstall or options.rollback:
+        home = versions.resolve(lib, versions.PREVIOUS) if options.rollback else versions.whole(lib)
+        if home is None:
+            raise InstallError("there is no version to go back to" if options.rollback else _NOT_INSTALLED)
+        return _installer(home, "uninstall" if options.uninstall else "install", *words)
+    names = parts.chosen(checkout, options.parts, lib)
+    with tempfile.TemporaryDirectory(prefix="onext-dry-run-") as scratch:
+        Path(scratch).chmod(0o755)
+        home = versions.build(Path(scratch), checkout, options.offline, names)
+        code = _installer(home, "install", *words)
+        return code or (_installer(home, "configure", *words) if options.configure else 0)
 
 
 def _require_readable(checkout: Path) -> None:
@@ -117,22 +163,24 @@ def _sync(front_end: FrontEnd) -> int:
 
 
 def _check(checkout: Path, front_end: FrontEnd, *, as_json: bool) -> int:
-    home = versions.resolve(front_end.paths.lib, versions.CURRENT)
+    lib = front_end.paths.lib
+    home = versions.resolve(lib, versions.CURRENT)
     if home is None:
-        raise InstallError("onext is not installed here: ./install.sh installs it")
-    return _installer(
-        home, "check", "--checkout", sources.version(checkout), *(["--json"] if as_json else [])
-    )
+        raise InstallError(_NOT_INSTALLED)
+    version = sources.version(checkout, parts.chosen(checkout, None, lib))
+    return _installer(home, "check", "--checkout", version, *(["--json"] if as_json else []))
 
 
-def _uninstall(front_end: FrontEnd, backup: Path | None) -> int:
+def _uninstall(front_end: FrontEnd, options: argparse.Namespace) -> int:
     """Uninstall with the code of a version that works: it needs packages that only a version has."""
     lib = front_end.paths.lib
     if not lib.is_dir():
-        raise InstallError("onext is not installed here")
+        raise InstallError(_NOT_INSTALLED)
     home = versions.whole(lib)
     if home is not None:
-        return _installer(home, "uninstall", *(["--backup", str(backup.absolute())] if backup else []))
+        words = ["--backup", str(options.backup.absolute())] if options.backup else []
+        words += ["--leave-hosts-off"] if options.leave_hosts_off else []
+        return _installer(home, "uninstall", *words)
     if manifest.Manifest.load(lib).files:
         raise InstallError(
             "no installed version works any more: ./install.sh makes one that does, then --uninstall again"
@@ -155,10 +203,26 @@ def _here(argv: Sequence[str]) -> int:
 
 @contextmanager
 def _alone(lib: Path) -> Iterator[None]:
-    """Hold the lock of installations; raise InstallError where another one runs."""
-    with (lib / "lock").open("a") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InstallError("another install.sh runs on this front-end") from None
+    """Hold the lock of installations; raise InstallError where another one runs for long.
+
+    The lock is in a folder that no other user enters: whoever may open a file may hold a lock on it.
+    """
+    folder = lib / "locked"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    descriptor = os.open(folder / "install", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w"):
+        deadline = time.monotonic() + _PATIENCE
+        while not _locked(descriptor):
+            if time.monotonic() > deadline:
+                raise InstallError(f"another install.sh runs on this front-end (fuser -v {folder}/install)")
+            time.sleep(0.2)
         yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -7,7 +7,18 @@ from pathlib import Path
 
 from onext import readable, spool
 from onext.biscuit import check as biscuit
-from onext.install import apply, configure, diversion, hook_base, nodes, registration, service, versions
+from onext.install import (
+    apply,
+    configure,
+    diversion,
+    hook_base,
+    locked,
+    nodes,
+    registration,
+    service,
+    uninstall_preview,
+    versions,
+)
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import Entry, File, wanted
@@ -28,6 +39,7 @@ def everything(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
     yield from _findings(front_end, checkout)
     yield from _biscuit(front_end.paths)
     yield from nodes.checks(front_end)
+    yield Check("uninstall", "ok", f"an uninstall {'; '.join(uninstall_preview.lines(front_end))}")
 
 
 def findings(paths: Paths) -> Iterator[Check]:
@@ -42,6 +54,7 @@ def _findings(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
         yield Check("version", "fail", "onext is not installed here, or not whole", _AGAIN)
         return
     yield _version(home, checkout)
+    yield from _packages(home)
     yield from _files(front_end, home)
     yield from _secrets(front_end)
     yield from _unit(front_end)
@@ -64,6 +77,19 @@ def _version(home: Path, checkout: str) -> Check:
     if checkout and checkout != home.name:
         return Check("version", "warn", f"{home.name}; the checkout is {checkout}", f"{_AGAIN} upgrades")
     return Check("version", "ok", home.name)
+
+
+def _packages(home: Path) -> Iterator[Check]:
+    """Compare the packages of the version in use with the locked set that it was made of."""
+    made = locked.stamped(home)
+    if made is None:
+        yield Check("packages", "warn", "not locked: made by an earlier version", _AGAIN)
+        return
+    wrong = list(locked.differences(home))
+    for difference in wrong:
+        yield Check("packages", "fail", difference, f"rm -r {home}, then {_AGAIN}")
+    if not wrong:
+        yield Check("packages", "ok", f"{len(made)} as locked, set {locked.digest(made)}")
 
 
 def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:

@@ -96,12 +96,13 @@ def checks(front_end: FrontEnd) -> Iterator[Check]:
             yield Check(editor.path.name, "ok", f"{editor.path}: nothing is missing ({editor.module})")
 
 
-def configure(front_end: FrontEnd, *, yes: bool) -> int:
+def configure(front_end: FrontEnd, *, yes: bool, dry_run: bool = False) -> int:
     """Make anew what follows from files of others; show what would change in them, ask, and change it.
 
-    Returns 1 where a person kept a file from it.
+    Returns 1 where a person kept a file from it. A dry run shows the differences alone.
     """
-    _made_of_others(front_end)
+    if not dry_run:
+        _made_of_others(front_end)
     kept = False
     for path, found in _by_file(editors(front_end)):
         before = after = _read(path, front_end)
@@ -111,6 +112,8 @@ def configure(front_end: FrontEnd, *, yes: bool) -> int:
             _say(f"{path}: nothing to change\n")
             continue
         _say(_diff(before, after, path))
+        if dry_run:
+            continue
         if PROMETHEUS in {editor.module for editor in found}:
             promtool.check(after, path, front_end)
         if not yes and not _agreed(path):

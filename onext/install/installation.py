@@ -12,17 +12,20 @@ from onext.install import (
     configure,
     diversion,
     hook_base,
+    hosts_off,
     nodes,
     registration,
     removal,
     selfcheck,
     service,
+    tunnels,
     versions,
 )
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import File, wanted
 from onext.install.plan import DIVERT, Step, plan
+from onext.oned.errors import OnedError
 
 
 def install(front_end: FrontEnd, home: Path) -> int:
@@ -55,12 +58,34 @@ def install(front_end: FrontEnd, home: Path) -> int:
     return 0
 
 
-def uninstall(front_end: FrontEnd, backup: Path) -> int:
+def preview(front_end: FrontEnd, home: Path) -> int:
+    """Print what `install` would do with the version in `home`, and change nothing."""
+    front_end.become_service()
+    selfcheck.settings(front_end.paths.settings)
+    entries, manifest = wanted(front_end, home), Manifest.load(front_end.paths.lib)
+    steps = plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
+    before = versions.resolve(front_end.paths.lib, versions.CURRENT)
+    _say(f"would install {home.name}" + (f" in place of {before.name}" if before else ""))
+    for step in steps:
+        _say(f"  {step.do:7} {step.path}: {step.why}")
+    try:
+        hooks = registration.wanted(home / "parts/hooks")
+        for difference in registration.differences(registration.connect(front_end), hooks):
+            _say(f"  hook    {difference.hook.name}: {difference.how}")
+    except (OnedError, InstallError) as error:
+        _say(f"  hooks not compared: {error}")
+    for line in configure.left(front_end):
+        _say(f"  {line}")
+    return 0
+
+
+def uninstall(front_end: FrontEnd, backup: Path, *, leave_hosts_off: bool = False) -> int:
     """Take back everything; what a person changed goes to the archive `backup` first."""
     manifest = Manifest.load(front_end.paths.lib)
     if not manifest.folders:
         raise InstallError("onext is not installed here")
     removal.require_safe_paths(manifest, front_end)
+    hosts = hosts_off.require_in_service(front_end, leave=leave_hosts_off)
     if work := removal.persons_work(manifest, front_end):
         removal.back_up(work, backup, front_end.files)
         _say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")
@@ -71,7 +96,7 @@ def uninstall(front_end: FrontEnd, backup: Path) -> int:
     apply.sweep(manifest, front_end)
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
-    for line in (*hooks.left, *edited):
+    for line in (*hooks.left, *edited, *hosts):
         _say(line)
     _say("onext is uninstalled; GEOLOCATION and ONEXT_* in templates stay, as they are yours")
     return 0
@@ -92,7 +117,9 @@ def _left(front_end: FrontEnd, steps: Iterable[Step]) -> list[str]:
     with front_end.as_service():
         base, missing = hook_base.wrong(front_end.paths), configure.left(front_end)
     hooks = [f"left to you: {base}; then restart opennebula"] if base else []
-    return [*hooks, *stale, *missing]
+    mapping = tunnels.write_map(front_end)
+    stated = tunnels.statement(front_end) if driver else ""
+    return [*hooks, *([mapping] if mapping else []), *([stated] if stated else []), *stale, *missing]
 
 
 def _report(home: Path, before: Path | None, steps: list[Step], lines: Iterable[str]) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from onext.install import sources, versions
 
 _CACHE = ".cache"
-_BUILD = "setuptools>=77"  # pyproject.toml's build-system: an isolated build takes it from the wheels
 
 
 def run(checkout: Path, options: argparse.Namespace) -> int:
@@ -37,14 +36,14 @@ def run(checkout: Path, options: argparse.Namespace) -> int:
 
 
 def fetched(checkout: Path) -> Path:
-    """Return the folder of wheels of all packages, fetched once for each pyproject.toml."""
+    """Return the folder of all locked packages, fetched once for each lock."""
     target = checkout / _CACHE / f"wheels-{_name(checkout)}"
     return _once(target, "fetching packages", lambda stage: _fetch(checkout, stage))
 
 
 def _name(checkout: Path) -> str:
     """Name what depends on the packages and on the interpreter alone: sources run from the checkout."""
-    content = (checkout / "pyproject.toml").read_bytes() + sys.version.encode()
+    content = (checkout / "locks/sandbox.txt").read_bytes() + sys.version.encode()
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -68,12 +67,9 @@ def _once(target: Path, what: str, make: Callable[[Path], None]) -> Path:
 
 
 def _fetch(checkout: Path, stage: Path) -> None:
-    """Fetch every package of the extra `sandbox`, and what builds our own, as wheels."""
-    source = stage / "source"
-    sources.copy(checkout, source)
-    versions.wheels(stage / "venv", [f"{source}[sandbox]", _BUILD], stage)
-    for leftover in (source, stage / "venv"):
-        shutil.rmtree(leftover)
+    """Fetch every package of the extra `sandbox`, and what builds onext itself."""
+    versions.download(stage / "venv", checkout, "sandbox", stage)
+    shutil.rmtree(stage / "venv")
 
 
 def _make(checkout: Path, stage: Path, wheels: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onext import process
-from onext.install import sources
+from onext.install import locked, sources
 from onext.install.front_end import InstallError
 
 CURRENT, PREVIOUS, FOLDER = "current", "previous", "versions"
@@ -22,34 +22,52 @@ _OUTPUT = 16 << 20
 _TRIAL = "import onext.install.__main__, onext.settings, onext.oned.client, ruamel.yaml"
 
 
-def build(lib: Path, checkout: Path, offline: Path | None) -> Path:
+def build(lib: Path, checkout: Path, offline: Path | None, parts: Sequence[str] | None = None) -> Path:
     """Make the version of this checkout, unless it is there and works; return its folder."""
-    home = lib / FOLDER / sources.version(checkout)
+    home = lib / FOLDER / sources.version(checkout, parts)
     if works(home):
         return home
-    print(f"making {home.name} with Python {sys.version.split()[0]}", flush=True)  # noqa: T201
+    _say(f"making {home.name} with Python {sys.version.split()[0]}")
     with _stage(home) as stage:
-        sources.copy(checkout, stage / "source")
+        sources.copy(checkout, stage / "source", parts)
         venv(stage / "venv", stage / "source", "frontend", offline)
         for part in sources.PARTS:
             (stage / "parts").mkdir(exist_ok=True)
-            (stage / "source" / part).replace(stage / "parts" / part)
+            if (stage / "source" / part).is_dir():
+                (stage / "source" / part).replace(stage / "parts" / part)
         shutil.rmtree(stage / "source")
         _finish(stage, home)
     return home
 
 
 def venv(target: Path, source: Path, extra: str, offline: Path | None) -> None:
-    """Make a venv that holds the project with one of its extras; raise InstallError."""
+    """Make a venv with the locked packages of an extra, and the project; raise InstallError.
+
+    Every package is compared with the hashes in locks/. Only the project itself is built, without a
+    network, by the locked setuptools; pip knows no hash of a folder.
+    """
     where = ["--no-index", "--find-links", str(offline)] if offline else []
+    locks, install = source / "locks", [*_pip(target), "install", "--no-compile", "--no-deps"]
+    _say("  venv")
     _run([sys.executable, "-I", "-m", "venv", str(target)], "the venv cannot be made")
-    _run([*_pip(target), "install", "--no-compile", *where, f"{source}[{extra}]"], "pip failed")
+    _say(f"  locked packages, from {offline or 'the package index'}")
+    hashed = [*where, "--require-hashes", "--no-build-isolation", "-r"]
+    _run([*install, "--only-binary", ":all:", *hashed, str(locks / "frontend.txt")], "pip failed")
+    if extra != "frontend":  # its builds from source need the setuptools that is there now
+        _run([*install, *hashed, str(locks / f"{extra}.txt")], "pip failed")
+    _say("  onext itself")
+    _run([*install, "--no-index", "--no-build-isolation", str(source)], "onext cannot be built")
 
 
-def wheels(target: Path, requirements: Sequence[str], folder: Path) -> None:
-    """Make a bare venv and let its pip put wheels of the requirements, and of theirs, into a folder."""
+def download(target: Path, source: Path, extra: str, folder: Path) -> None:
+    """Make a bare venv and let its pip put the locked packages of an extra into a folder, hashes compared."""
+    lock = source / "locks" / f"{extra}.txt"
     _run([sys.executable, "-I", "-m", "venv", str(target)], "the venv cannot be made")
-    _run([*_pip(target), "wheel", "--wheel-dir", str(folder), *requirements], "pip failed")
+    build = target / "build.txt"
+    build.write_text(locked.requirement(lock.read_text(), "setuptools"))
+    _run([*_pip(target), "install", "--no-deps", "--require-hashes", "-r", str(build)], "pip failed")
+    hashed = ["--no-deps", "--require-hashes", "--no-build-isolation", "-r", str(lock)]
+    _run([*_pip(target), "download", "--dest", str(folder), *hashed], "pip failed")
 
 
 def _pip(target: Path) -> list[str]:
@@ -140,6 +158,8 @@ def _finish(stage: Path, home: Path) -> None:
     (stage / "site").symlink_to(packages.relative_to(stage))
     compiled = ["-q", "-s", str(stage), "-p", str(home), str(packages), str(stage / "parts")]
     _run([interpreter, "-I", "-m", "compileall", *compiled], "byte code cannot be made", fatal=False)
+    present = _run([interpreter, "-I", "-m", "onext.install.locked"], "this version is broken")
+    (stage / locked.STAMP).write_bytes(present.stdout)
     document = _run([interpreter, "-I", "-m", "onext.settings.document"], "this version is broken")
     (stage / "onext.yaml").write_bytes(document.stdout)
     _run([interpreter, "-I", "-c", _TRIAL], "this version is broken")
@@ -151,6 +171,10 @@ def _point(link: Path, home: Path) -> None:
     draft.unlink(missing_ok=True)
     draft.symlink_to(Path(FOLDER) / home.name)
     draft.replace(link)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
 
 
 def _run(argv: Sequence[str], failure: str, *, fatal: bool = True) -> process.Completed:

@@ -245,8 +245,8 @@ def made_of(installed: Installed, other: Path, file: str) -> None:
 def test_packages_that_are_not_there_leave_the_old_version(installed: Installed, tmp_path: Path) -> None:
     """An upgrade that pip cannot finish changes nothing on the front-end."""
     other = copy_of(installed.checkout, tmp_path / "other")
-    project = other / "pyproject.toml"
-    project.write_text(project.read_text().replace('"click>=', '"no-such-package-anywhere", "click>='))
+    lock = other / "locks/frontend.txt"
+    lock.write_text(lock.read_text() + f"no-such-package-anywhere==1 --hash=sha256:{'0' * 64}\n")
     before = without_what_moves(tree(installed.location))
     failed = installed.install(other)
     assert failed.returncode == 1

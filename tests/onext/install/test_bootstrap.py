@@ -1,6 +1,7 @@
 """What install.sh looks at before it does anything."""
 
 import os
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def half_installed(bare: tuple[Path, FrontEnd]) -> FrontEnd:
 
 def test_what_an_installation_left_that_failed_at_once_is_taken_back(half_installed: FrontEnd) -> None:
     """A mirror was away; `--uninstall` ended in a traceback, and its folder stayed for ever."""
-    assert _uninstall(half_installed, None) == 0
+    assert _uninstall(half_installed, Namespace(backup=None, leave_hosts_off=False)) == 0
     assert not half_installed.paths.lib.exists()
 
 
@@ -42,5 +43,5 @@ def test_an_uninstall_without_a_version_that_works_says_what_to_do(half_installe
     lib = half_installed.paths.lib
     Manifest.load(lib).with_file(lib.parent / "placed", Placed("", None, keep=False)).save(lib)
     with pytest.raises(InstallError, match="no installed version works any more"):
-        _uninstall(half_installed, None)
+        _uninstall(half_installed, Namespace(backup=None, leave_hosts_off=False))
     assert lib.exists()
