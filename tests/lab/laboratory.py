@@ -108,7 +108,7 @@ class Laboratory:
         return ["ip", "netns", "exec", self._wan, *words]
 
     def lose_vxlan(self, *, lost: bool) -> None:
-        """Let a relayed network lose every VXLAN packet, and nothing else: ssh goes on."""
+        """Let a relayed network lose every VXLAN packet, and nothing else: ssh continues."""
         assert self._relay is not None
         self._relay.send_signal(signal.SIGUSR1 if lost else signal.SIGUSR2)
 

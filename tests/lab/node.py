@@ -168,7 +168,7 @@ class Node:
             self._outer.wait(60)
 
     def alive(self) -> bool:
-        """Tell whether the node still stands."""
+        """Tell whether the node still runs."""
         return bool(self._init) and self._outer.poll() is None
 
     def clean(self) -> None:
@@ -203,7 +203,7 @@ class Node:
 
     @property
     def stock(self) -> Path:
-        """Return OpenNebula's own migrate, or what stands in for it."""
+        """Return OpenNebula's own migrate, or its stand-in."""
         return self.folder / "vartmp/one/vmm/kvm/migrate_default"
 
     def call_virsh_by_path(self, domain: str = "") -> None:

@@ -37,7 +37,7 @@ def alive(spaces: set[str]) -> list[str]:
 def test_C4_ended_early_it_leaves_no_process(
     open_lab: OpenLab, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Two libvirtd, Open vSwitch and a QEMU stayed behind on the machine of whoever lost patience."""
+    """Two libvirtd, Open vSwitch and a QEMU stayed behind on the machine."""
     assert open_lab is not None, "the laboratory can run here"
     words = [sys.executable, "-m", "tests.bench", "migrate"]
     with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(tmp_path)}) as bench:

@@ -130,7 +130,7 @@ def test_the_far_ends_helper_is_killed(lab: Laboratory, vm: VM) -> None:
 
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_the_device_is_deleted_in_mid_stream(lab: Laboratory, vm: VM, side: str) -> None:
-    """A hang for ever. The device is built again under the stream, or the migration ends and the VM stays."""
+    """A hang without an end. The device is built again under the stream, or the migration ends and the VM stays."""
     process = start_slow(lab, vm)
     node = lab.a if side == "a" else lab.b
     (name,) = node.tunnels()
@@ -179,13 +179,13 @@ def ports(node: Node, bridge: str) -> list[str]:
 
 
 def test_a_stream_that_stands_still(lab: Laboratory, vm: VM) -> None:
-    """The destination takes nothing more, in a tunnel that lives: a hang for ever, and no packet is missing."""
+    """The destination takes nothing more, in a tunnel that lives: a hang without an end, and no packet is missing."""
     process = start_slow(lab, vm, 'BANDWIDTH="2"\nDEAD_TUNNEL="60"\nNO_PROGRESS="6"\n')
     (pid,) = lab.b.processes(r"^/usr/bin/qemu-system-x86_64 .*guest=one-1")
     os.kill(pid, signal.SIGSTOP)
     assert process.stderr is not None
     said = next(line for line in process.stderr if b"ERROR" in line).decode()
-    os.kill(pid, signal.SIGCONT)  # else libvirt waits for it, and nobody takes it away
+    os.kill(pid, signal.SIGCONT)  # else libvirt waits for it, and its VM stays
     result = finish(process)
     assert re.search(r"no progress for \d+ s: the migration is ended", said), said + result.log
     assert result.done.exit_code != 0
@@ -193,7 +193,7 @@ def test_a_stream_that_stands_still(lab: Laboratory, vm: VM) -> None:
 
 
 def test_a_tunnel_that_stays_dead(use_lab: OpenLab) -> None:
-    """A hang for ever; the watchdog ends the job, and the VM stays on the source."""
+    """A hang without an end; the watchdog ends the job, and the VM stays on the source."""
     lab = use_lab(RELAYED)
     vm = lab.vm("one-1")
     lab.boot(vm, lab.a)

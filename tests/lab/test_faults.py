@@ -24,7 +24,7 @@ def test_a_failed_migration_says_so(lab: Laboratory, vm: VM) -> None:
 
 
 def test_no_host_key_is_ever_asked_for_a_tunnel_address(lab: Laboratory, vm: VM) -> None:
-    """One tunnel address for all hosts: the second host behind it had another key, and was refused for ever."""
+    """One tunnel address for all hosts: the second host behind it had another key, and was refused without an end."""
     assert migrate(vm, lab.a, lab.b).done.exit_code == 0
     known = (lab.a.folder / "home/.ssh/known_hosts").read_text()
     assert "fe80" not in known
@@ -68,7 +68,7 @@ def test_own_name_on_loopback(lab: Laboratory, vm: VM) -> None:
     assert "without a tunnel" not in result.log
 
 
-def test_mtu_that_nobody_announces(use_lab: OpenLab) -> None:
+def test_mtu_that_is_not_announced(use_lab: OpenLab) -> None:
     """MTU fixed: over a smaller path ssh's banner passed and the bulk stream stood still."""
     lab = use_lab(Network())
     vm = lab.vm("one-1")
@@ -94,7 +94,7 @@ def test_stock_sudoers_are_enough(lab: Laboratory, vm: VM) -> None:
 
 
 def test_kvmrc_does_not_lead_around_the_tunnel(lab: Laboratory, vm: VM) -> None:
-    """An active MIGRATE_OPTIONS line in kvmrc overwrote the environment, and nobody noticed."""
+    """An active MIGRATE_OPTIONS line in kvmrc overwrote the environment, and it went unnoticed."""
     for node in lab.nodes:
         node.configure(kvmrc='MIGRATE_OPTIONS="--unsafe --migrateuri tcp://lab-b:49200"\n')
     result = migrate(vm, lab.a, lab.b)

@@ -207,7 +207,7 @@ def test_B5_libvirt_freezes_when_virsh_begins(lab: Laboratory, vm: VM) -> None:
 
 
 def test_B5_the_source_host_dies(lab: Laboratory, vm: VM) -> None:
-    """The helper and its device stayed on the destination for ever, and were shown as in use."""
+    """The helper and its device stayed on the destination without an end, and were shown as in use."""
     process = start_slow(lab, vm)
     lab.cut(lab.a, off=True)
     try:

@@ -71,7 +71,7 @@ def test_a_node_that_was_not_synced(lab: Laboratory, vm: VM) -> None:
 
 
 def test_check_and_list(lab: Laboratory) -> None:
-    """Before the first migration somebody wants to know whether it works, how large, how fast."""
+    """Before the first migration an administrator wants to know whether it works, how large, how fast."""
     found = ask(lab.a, "check", "lab-b")
     assert (found["datapath"], found["mtu"]) == ("kernel", 1450)
     assert isinstance(found["mbit_s"], float)
@@ -120,7 +120,7 @@ def test_leftovers_are_reaped(use_lab: OpenLab, ovs: bool) -> None:
 
 
 def test_the_next_migration_reaps(lab: Laboratory, vm: VM) -> None:
-    """Both ends crashed long ago, towards a host that is gone: whoever comes next cleans up."""
+    """Both ends crashed long ago, towards a host that is gone: the next migration cleans up."""
     add = ["ip", "link", "add", "oxt0123456789a", "type", "vxlan", "id", "5", "dev", "ul0", "dstport", "4799"]
     lab.a.run(*add, "remote", "10.99.0.77")
     assert migrate(vm, lab.a, lab.b).done.exit_code == 0
@@ -175,7 +175,7 @@ def test_the_probe(lab: Laboratory) -> None:
 
 
 def test_taken_names_give_way(lab: Laboratory, vm: VM) -> None:
-    """A VNI that somebody else uses on the same port is no reason to go without a tunnel."""
+    """A VNI in use on the same port is not a reason to go without a tunnel."""
     vni = lab.a.run(
         "python3",
         "-c",

@@ -49,7 +49,7 @@ def oned() -> Oned:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
-    """Return what was asked of nodes; every answer stands in `ANSWERS`."""
+    """Return what was asked of nodes; the answers are in `ANSWERS`."""
     seen: list[tuple[str, list[str]]] = []
 
     def run(name: str, words: Sequence[str], **_: object) -> process.Completed:
@@ -162,7 +162,7 @@ def test_sync_writes_the_map_and_says_what_is_due(run: Run, tmp_path: Path) -> N
 
 
 def test_check_says_what_a_trial_showed(run: Run, asked: list[tuple[str, list[str]]]) -> None:
-    """Before the first migration somebody wants to know whether it will work."""
+    """Before the first migration an administrator wants to know whether it will work."""
     ANSWERS[("node-a", "check")] = (
         0,
         {

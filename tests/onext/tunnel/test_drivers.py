@@ -1,4 +1,4 @@
-"""Which hosts have the driver of remotes/: what hosts say, against what stands there."""
+"""Which hosts have the driver of remotes/: what hosts say, against what is there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Oned:
 
 @pytest.fixture
 def remotes(tmp_path: Path) -> Path:
-    """Return a remotes/ with a driver, its settings, and byte code that is nobody's business."""
+    """Return a remotes/ with a driver, its settings, and byte code that does not count."""
     remotes = tmp_path / "var/remotes"
     texts = {
         "vmm/kvm/migrate": "#!/bin/sh\n",
@@ -90,7 +90,7 @@ def call(context: Context, *words: str) -> Result:
 
 
 def test_both_ends_count_alike(remotes: Path) -> None:
-    """Every host would be called old for ever, or an old one current."""
+    """Every host would be called old without an end, or an old one current."""
     first = drivers.wanted(remotes)
     assert digest(str(remotes)) == first
     (remotes / "vmm/kvm/onext_migrate/__pycache__/x.pyc").write_text("otherwise\n")
@@ -104,7 +104,7 @@ def test_both_ends_count_alike(remotes: Path) -> None:
 
 
 def test_hosts_with_an_old_driver_are_named(context: Context, remotes: Path, said: dict[str, object]) -> None:
-    """A host that was never synced migrates without a tunnel, and nobody knows which."""
+    """A host that was never synced migrates without a tunnel, and it is unknown which."""
     current = drivers.wanted(remotes)
     said.update(n0=current, n1="0123456789abcdef", n2=None, n3="")
     shown = call(context)

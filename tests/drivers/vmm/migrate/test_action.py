@@ -1,4 +1,4 @@
-"""What OpenNebula hands over, and what somebody else might."""
+"""What OpenNebula hands over, and what another caller might."""
 
 import base64
 from pathlib import Path
@@ -76,6 +76,6 @@ def test_bad_payloads(payload: bytes, why: str) -> None:
 
 
 def test_too_few_arguments() -> None:
-    """Somebody calls it by hand."""
+    """A person calls it by hand."""
     with pytest.raises(BadInputError, match="deploy_id destination source"):
         action.read(["one-7"], XML)

@@ -15,7 +15,7 @@ ADDRESSES = st.one_of(
 
 @given(ADDRESSES, st.sampled_from(["kernel", "ovs"]), st.integers(0, 7))
 def test_both_ends_agree(pair: "tuple[object, object]", kind: str, salt: int) -> None:
-    """An end that calls the other by another address talks to nobody."""
+    """An end that calls the other by another address reaches no one."""
     here, there = (identify(str(one), str(other), kind, 4790, salt) for one, other in (pair, pair[::-1]))
     assert (here.name, here.vni, here.near, here.far) == (there.name, there.vni, there.far, there.near)
     assert NAME.match(here.name)

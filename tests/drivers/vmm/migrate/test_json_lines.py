@@ -69,7 +69,7 @@ def test_over_is_over() -> None:
 
 
 def test_the_end(pair: tuple[JsonLines, int]) -> None:
-    """Whoever is left must notice."""
+    """The other process must notice."""
     lines, theirs = pair
     os.close(theirs)
     with pytest.raises(Closed):

@@ -66,7 +66,7 @@ def test_A2_a_job_that_goes_on_without_virsh_is_waited_for() -> None:
 
 
 def test_A2_without_an_answer_it_is_unknown() -> None:
-    """A destination that is silent is no licence to delete what is there."""
+    """A destination that is silent is not a licence to delete what is there."""
     assert location.settle(lambda: (ABSENT, SILENT), lambda: False, 0).where == UNKNOWN
 
 

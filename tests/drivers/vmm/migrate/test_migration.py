@@ -23,7 +23,7 @@ RUNNING, POSTCOPY, SILENT = State("running", ""), State("paused", "post-copy"), 
 
 @pytest.fixture
 def migration() -> Migration:
-    """Return a migration of one-1, whose tunnel nobody asks."""
+    """Return a migration of one-1, whose tunnel is not asked."""
     action: Any = SimpleNamespace(domain="one-1", source="node-a", destination="node-b", shared=True)
     tunnel: Any = None
     node: Any = SimpleNamespace(uri="qemu:///system", kvmrc={})
@@ -66,7 +66,7 @@ def test_ending(
 def test_doubt_is_taken_for_post_copy(
     migration: Migration, monkeypatch: pytest.MonkeyPatch, state: State, maybe: bool
 ) -> None:
-    """A libvirt that does not answer is no licence to end what may be the VM's only memory."""
+    """A libvirt that does not answer is not a licence to end what may be the VM's only memory."""
     monkeypatch.setattr(virsh, "state", lambda *_: state)
     assert migration._postcopy() is maybe
 
@@ -86,7 +86,7 @@ def test_post_copy_is_asked_for_until_libvirt_says_yes(
 
 @pytest.mark.process
 def test_a_fault_of_ours_ends_the_driver(migration: Migration, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenNebula's own migrate had ended, and the driver waited for its own child for ever."""
+    """OpenNebula's own migrate had ended, and the driver waited for its own child without an end."""
     child = subprocess.Popen(["true"], start_new_session=True)
 
     def fail(_: object) -> None:

@@ -9,7 +9,7 @@ RUNNING, POSTCOPY = State("running", ""), State("paused", "post-copy")
 
 
 class Clock:
-    """A clock that moves only when somebody waits."""
+    """A clock that moves only during a wait."""
 
     now = 0.0
 

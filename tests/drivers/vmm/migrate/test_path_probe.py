@@ -48,7 +48,7 @@ def test_a_larger_knock_proves_nothing(prober: path_probe.Prober, reflector: "so
 
 
 def test_only_the_far_end_is_answered(prober: path_probe.Prober, reflector: "socket.socket") -> None:
-    """A reflector for everybody would be a weapon against others."""
+    """A reflector without an endybody would be a weapon against others."""
     prober.ask()
     path_probe.reflect(reflector, "fe80::1")
     assert prober.answers(0.1) == []

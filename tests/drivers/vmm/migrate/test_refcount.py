@@ -29,7 +29,7 @@ def test_first_builds_last_tears_down(folder: str) -> None:
 
 
 def test_a_failed_build_leaves_no_lease(folder: str) -> None:
-    """A tunnel that could not be built would look used for ever."""
+    """A tunnel that could not be built would look used without an end."""
 
     def fail() -> None:
         raise TunnelError("no")

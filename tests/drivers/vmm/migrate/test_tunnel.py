@@ -65,7 +65,7 @@ class Played(Endpoint):
 
 
 class Prober:
-    """Nobody answers it."""
+    """It gets no answers."""
 
     def __init__(self, *_: object) -> None:
         pass

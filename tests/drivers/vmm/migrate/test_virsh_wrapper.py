@@ -150,7 +150,7 @@ def test_A2_a_vm_that_arrived_is_not_destroyed(node: Node, end: str) -> None:
 
 
 def test_A2_a_vm_that_stayed_is_cleaned_up_after(node: Node) -> None:
-    """What a failed migration left on the destination stands in the next one's way."""
+    """What a failed migration left on the destination prevents the next one."""
     node.set("migrate", "exit 3\n")
     done = node.run(node.order(), SCRIPT)
     assert done.stdout == "status 3\n"
@@ -182,7 +182,7 @@ def test_A2_a_full_disk_changes_nothing(node: Node, here: str, there: str) -> No
 
 @pytest.mark.parametrize("arrives", [True, False])
 def test_A2_with_the_wrapper_killed_as_well(node: Node, arrives: bool) -> None:
-    """Whoever kills by name hits both: OpenNebula's script then destroys by itself, unless the VM is there."""
+    """A kill by name hits both: OpenNebula's script then destroys by itself, unless the VM is there."""
     node.set("migrate", "echo $$ >pid; " + (ARRIVED if arrives else "") + "touch started; exec sleep 60\n")
     process = node.start(order := node.order(), SCRIPT)
     end = time.monotonic() + PATIENCE

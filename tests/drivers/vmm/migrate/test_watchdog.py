@@ -26,7 +26,7 @@ def test_a_healthy_stream() -> None:
 
 
 def test_a_dead_tunnel() -> None:
-    """The migration would hang for ever."""
+    """The migration would hang without an end."""
     dead = [sight(now, answered=False, received=7) for now in range(30)]
     assert last(*dead[:4]).what == GOOD
     assert last(*dead[:8]).what == REPAIR
