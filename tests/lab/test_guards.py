@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from tests.lab.capture import Capture
+from tests.lab.certificates import issue
 from tests.lab.conftest import OpenLab
 from tests.lab.laboratory import Laboratory, Network
 from tests.lab.node import STOCK, until
@@ -86,17 +87,32 @@ def test_B3_tunnelled_in_kvmrc(lab: Laboratory, vm: VM) -> None:
     assert whole(lab, vm) == "lab-b"
 
 
-@pytest.mark.parametrize(
-    "conf",
-    [
-        'AUTO_CONVERGE="YES"\nBANDWIDTH="100"\nPARALLEL="2"\n',
-        'AUTO_CONVERGE="YES"\nBANDWIDTH="10"\nPOSTCOPY_AFTER="1"\n',
-    ],
-    ids=["parallel", "postcopy"],
-)
-def test_A1_all_that_may_be_combined(lab: Laboratory, vm: VM, conf: str) -> None:
+# Each line of onext-migrate.conf and kvmrc with the others that it is allowed beside
+COMBINATIONS = {
+    "parallel": ('AUTO_CONVERGE="YES"\nBANDWIDTH="100"\nPARALLEL="2"\n', "--unsafe", False),
+    "postcopy": ('AUTO_CONVERGE="YES"\nBANDWIDTH="10"\nPOSTCOPY_AFTER="1"\n', "--unsafe", False),
+    "compressed": ('BANDWIDTH="10"\nPOSTCOPY_AFTER="1"\n', "--compressed --auto-converge", False),
+    "parallel-tls": ('PARALLEL="2"\nTLS="YES"\n', "--auto-converge", False),
+    "postcopy-tls": ('POSTCOPY_AFTER="1"\nBANDWIDTH="10"\nTLS="YES"\n', "--compressed", False),
+    "local": ('AUTO_CONVERGE="YES"\nPARALLEL="2"\n', "--unsafe", True),
+    "local-tls": ('BANDWIDTH="100"\nTLS="YES"\n', "--compressed --auto-converge", True),
+}
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_A1_all_that_may_be_combined(lab: Laboratory, name: str) -> None:
     """A combination that was never tried is one that may lose VMs."""
-    configure(lab, conf, 'MIGRATE_OPTIONS="--unsafe"\n')
+    conf, kvmrc, local = COMBINATIONS[name]
+    if "TLS" in conf:
+        for node in lab.nodes:
+            issue(lab.folder / "ca", node.name, node.folder / "etc/pki/qemu")
+            node.stop_libvirt()
+            node.start_libvirt()
+    vm = lab.vm("one-1", disk=DISK if local else "")
+    if local:
+        lab.a.marked_disk(DISK, vm.marker)
+    lab.boot(vm, lab.a)
+    configure(lab, conf, f'MIGRATE_OPTIONS="{kvmrc}"\n')
     result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert "dropped" not in result.log
