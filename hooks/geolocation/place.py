@@ -84,6 +84,4 @@ def _named(record: Mapping[object, object]) -> bool:
 
 def _number(value: object, largest: float) -> float | None:
     """Return a finite number, also one written as text, within [-largest, largest]."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    return bounds.number(repr(value) if not isinstance(value, str) else value, -largest, largest)
+    return bounds.number(value if isinstance(value, str) else repr(value), -largest, largest)

@@ -32,6 +32,7 @@ WRITABLE_BY_ALL = 0o002
 PIECE = 32 * 1024  # bytes of the revocation list at once: twice as fast as all of it
 LONGEST_LINE = 4096  # bytes of a line of it
 ID_DIGITS = b"0123456789abcdef"
+ID_LINE = 129  # bytes of a line with an id of ed25519
 # How 64 bytes of a longer ECDSA signature begin: such an id was cut.
 CUT = (b"30440220", b"30450220", b"30450221", b"30460221")
 
@@ -175,24 +176,24 @@ def refuse_revoked(identifiers: list[str], revoked: str) -> None:
                 for form, number in forms.items():
                     if form in text:
                         raise Refused(f"revoked: block {number} is in {revoked}")
-                lines = text.split(b"\n")
-                text = lines.pop()
-                check_lines(lines, before, revoked)
-                before += len(lines)
+                end = text.rfind(b"\n") + 1
+                check_lines(text[:end], before, revoked)
+                before += text.count(b"\n")
+                text = text[end:]
                 if len(text) > LONGEST_LINE:
                     break
-            check_lines([text], before, revoked)
+            check_lines(text, before, revoked)
     except OSError as error:
         raise Refused(f"revocation list: {revoked}: {error.strerror}: every login is refused") from None
 
 
-def check_lines(lines: list[bytes], before: int, revoked: str) -> None:
-    """Refuse every token when one of these lines, after `before` others, is not one of the list's."""
-    text = b"".join(lines)
-    plain = {len(line) for line in lines} == {2 * ED25519_SIGNATURE} and not text.translate(None, ID_DIGITS)
-    if plain and not any(cut in text for cut in CUT):
-        return  # ids of ed25519 and nothing else
-    for number, line in enumerate(lines, before + 1):
+def check_lines(text: bytes, before: int, revoked: str) -> None:
+    """Refuse every token when one of these whole lines, after `before` others, is not one of the list's."""
+    ends = text[ID_LINE - 1 :: ID_LINE]
+    plain = len(text) == ID_LINE * len(ends) and ends == b"\n" * text.count(b"\n")
+    if plain and not text.translate(None, ID_DIGITS + b"\n") and b"\n304" not in b"\n" + text:
+        return  # ids of ed25519 and nothing else, in a hundredth of the time
+    for number, line in enumerate(text.split(b"\n"), before + 1):
         words = line.split(None, 1)
         remark = not words or words[0].startswith(b"#")
         if len(line) > LONGEST_LINE or not (remark or is_identifier(words[0])):
