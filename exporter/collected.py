@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from onext.oned.elements import text
 
 _DIGITS = 18  # of a whole number: below 2^63
 _LABEL = 256  # characters; oned's own names have at most 128
+_PLAIN = re.compile(rb"[A-Za-z0-9_.@-]{0,256}")  # is its own label
 
 
 @dataclass
@@ -47,6 +49,6 @@ def plain(raw: bytes) -> bytes:
 
 def label(raw: bytes) -> bytes:
     """Return a label's value from an element's content, cut to a bound and escaped."""
-    if raw.isalnum() and len(raw) <= _LABEL:
+    if _PLAIN.fullmatch(raw):
         return raw
     return escape(text(raw)[:_LABEL]).encode("utf-8", "replace")

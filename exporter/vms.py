@@ -14,6 +14,7 @@ from onext.oned.elements import children, end_of, section, text
 from onext.oned.errors import Malformed
 
 MIB = 1 << 20
+_DIGITS = 18  # of a disk's id and size together
 # What follows a metric's name, VM by VM.
 _LINES = {
     "opennebula_vm_state": b'{one_vm_id="%b"} %b',
@@ -122,11 +123,13 @@ class _Pool:
 
     def _disks(self, vm: bytes, disks: list[tuple[bytes, bytes]]) -> bool:
         """Add the disks' sizes; return whether all that are there could be read."""
-        sizes = [(whole(disk), whole(size, MIB)) for disk, size in disks if size]
-        self._sizes += [
-            _SIZE_LINE % (vm, disk, size) for disk, size in sizes if disk is not None and size is not None
-        ]
-        return not any(disk is None or size is None for disk, size in sizes)
+        readable = True
+        for disk, size in disks:
+            if disk.isdigit() and size.isdigit() and len(disk) + len(size) < _DIGITS:
+                self._sizes.append(_SIZE_LINE % (vm, int(disk), int(size) * MIB))
+            elif size:
+                readable = False
+        return readable
 
 
 def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], int, int]:
