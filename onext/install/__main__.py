@@ -36,6 +36,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--yes", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--configuring", action="store_true", help="`configure` follows")
     parser.add_argument("--leave-hosts-off", action="store_true")
     return parser.parse_args()
 
@@ -43,7 +44,12 @@ def _options() -> argparse.Namespace:
 def _install(front_end: FrontEnd, options: argparse.Namespace) -> int:
     from onext.install.installation import install, preview
 
-    return (preview if options.dry_run else install)(front_end, Path(sys.prefix).parent)
+    home = Path(sys.prefix).parent
+    return (
+        preview(front_end, home)
+        if options.dry_run
+        else install(front_end, home, configuring=options.configuring)
+    )
 
 
 def _check(front_end: FrontEnd, options: argparse.Namespace) -> int:

@@ -105,7 +105,7 @@ def _install(front_end: FrontEnd, checkout: Path, options: argparse.Namespace) -
     if told := parts.remark(names):
         print(told)  # noqa: T201
     home = versions.build(lib, checkout, options.offline, names)
-    code = _upgrade(front_end, home)
+    code = _upgrade(front_end, home, *(["--configuring"] if options.configure else []))
     if not code:
         parts.store(lib, names, checkout)
     return code or (_configure(home, yes=options.yes) if options.configure else 0)
@@ -134,11 +134,11 @@ def _require_readable(checkout: Path) -> None:
         raise InstallError(f"{checkout}: {owner}, who installs here, cannot read it: put it elsewhere")
 
 
-def _upgrade(front_end: FrontEnd, home: Path) -> int:
+def _upgrade(front_end: FrontEnd, home: Path, *words: str) -> int:
     """Let a version install itself; when it fails, let the one before do so again."""
     lib = front_end.paths.lib
     before, older = versions.resolve(lib, versions.CURRENT), versions.resolve(lib, versions.PREVIOUS)
-    code = _installer(home, "install")
+    code = _installer(home, "install", *words)
     if code and before is not None and before != home:
         print(f"install.sh: {home.name} failed; back to {before.name}", file=sys.stderr)  # noqa: T201
         _installer(before, "install")
@@ -177,6 +177,10 @@ def _uninstall(front_end: FrontEnd, options: argparse.Namespace) -> int:
     if not lib.is_dir():
         raise InstallError(_NOT_INSTALLED)
     home = versions.whole(lib)
+    if home is not None and front_end.system is not None and not versions.follows_no_links(home):
+        raise InstallError(
+            f"{home.name} would follow links as root: ./install.sh first, then --uninstall again"
+        )
     if home is not None:
         words = ["--backup", str(options.backup.absolute())] if options.backup else []
         words += ["--leave-hosts-off"] if options.leave_hosts_off else []

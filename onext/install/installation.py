@@ -28,9 +28,10 @@ from onext.install.plan import DIVERT, Step, plan
 from onext.oned.errors import OnedError
 
 
-def install(front_end: FrontEnd, home: Path) -> int:
+def install(front_end: FrontEnd, home: Path, *, configuring: bool = False) -> int:
     """Make the version in `home` the one in use; return the exit code.
 
+    With `configuring`, `configure` follows: what it is about to do is not reported as left to a person.
     Nothing is touched before the version passed its check; `current` is switched after the files are
     placed. Raises InstallError, and then install.sh lets the version before install itself again.
     """
@@ -54,7 +55,12 @@ def install(front_end: FrontEnd, home: Path) -> int:
     changed = bool(steps) or before != home or bool(hooks.done)
     if changed:
         service.sync(front_end)
-    _report(home, before, steps, [*_diverted(diverted), *hooks.done, *hooks.left, *_left(front_end, steps)])
+    _report(
+        home,
+        before,
+        steps,
+        [*_diverted(diverted), *hooks.done, *hooks.left, *_left(front_end, steps, configuring=configuring)],
+    )
     return 0
 
 
@@ -110,12 +116,13 @@ def _units(steps: Iterable[Step]) -> bool:
     return any(step.path.suffix == ".service" for step in steps)
 
 
-def _left(front_end: FrontEnd, steps: Iterable[Step]) -> list[str]:
+def _left(front_end: FrontEnd, steps: Iterable[Step], *, configuring: bool) -> list[str]:
     """Return what only a person can decide, one line each."""
     driver = any(step.path.is_relative_to(front_end.paths.remotes / "vmm") for step in steps)
     stale = nodes.left(front_end, changed=driver)
     with front_end.as_service():
-        base, missing = hook_base.wrong(front_end.paths), configure.left(front_end)
+        base = hook_base.wrong(front_end.paths)
+        missing = [] if configuring else configure.left(front_end)
     hooks = [f"left to you: {base}; then restart opennebula"] if base else []
     mapping = tunnels.write_map(front_end)
     stated = tunnels.statement(front_end) if driver else ""

@@ -85,6 +85,11 @@ def works(home: Path) -> bool:
     return True
 
 
+def follows_no_links(home: Path) -> bool:
+    """Whether the installer of a version guards root against links of oneadmin's; the first ones did not."""
+    return (home / "site/onext/install/guarded.py").is_file()
+
+
 def whole(lib: Path) -> Path | None:
     """Return a version that works, the current one where it does; None without any."""
     there = [resolve(lib, CURRENT), *sorted((lib / FOLDER).glob("[!.]*"))]
