@@ -70,13 +70,15 @@ class Results:
 
 
 def read(file: Path) -> Mapping[str, Result]:
-    """Return the results in a file, none where it is missing or invalid."""
+    """Return the results in a file, without those that are invalid; none where it is missing."""
     try:
         if file.stat().st_size > _LARGEST:
             return {}
-        return {key: _result(value) for key, value in json.loads(file.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        rows = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
+    found = {key: _result(value) for key, value in rows.items()} if isinstance(rows, dict) else {}
+    return {key: result for key, result in found.items() if result is not None}
 
 
 def _row(result: Result) -> list[object]:
@@ -86,11 +88,12 @@ def _row(result: Result) -> list[object]:
     return row if retry is None else [*row, retry]
 
 
-def _result(value: object) -> Result:
-    """Read a row, also in the form of the version before, an object; raise TypeError or ValueError."""
+def _result(value: object) -> Result | None:
+    """Read a row, also in the form of the version before, an object; None where it is invalid."""
     if isinstance(value, dict):
-        return Result(**value)
-    if not isinstance(value, list):
-        raise TypeError(value)
-    at, took, ok, message, *retry = value
-    return Result(float(at), float(took), bool(ok), str(message), float(retry[0]) if retry else None)
+        value = [value.get(key) for key in ("at", "took", "ok", "message", "retry")]
+    if not isinstance(value, list) or len(value) not in (4, 5) or not isinstance(value[3], str):
+        return None
+    at, took = (bounds.number(str(item), 0, 1e11) for item in value[:2])
+    retry = bounds.number(str(value[4]), 0, 1e6) if len(value) == 5 and value[4] is not None else None
+    return None if at is None or took is None else Result(at, took, bool(value[2]), value[3], retry)

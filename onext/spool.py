@@ -80,7 +80,7 @@ def age(content: bytes, name: str) -> float:
     ours = len(words) == 3 and words[:2] == [_MARK, name] and words[2].isdigit()
     if not (ours and content.endswith(b"\n")):
         raise ValueError(f"{name}: not a whole spool file of ours")
-    return time.time() - int(words[2])
+    return max(0.0, time.time() - int(words[2]))
 
 
 def _read() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -45,8 +46,9 @@ class SettingsError(Exception):
 def load(file: Path) -> Settings:
     """Read the settings; a file that is not there means the defaults. Raise SettingsError."""
     try:
-        if file.stat().st_size > yaml_text.LARGEST:
-            raise SettingsError(f"{file}: larger than {yaml_text.LARGEST} bytes")
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > yaml_text.LARGEST:
+            raise SettingsError(f"{file}: not a regular file of at most {yaml_text.LARGEST} bytes")
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return Settings()

@@ -34,6 +34,6 @@ class Heartbeat:
 def age(paths: Paths) -> float | None:
     """Return the seconds since the worker's loop turned last, None where it never did."""
     try:
-        return max(0.0, time.time() - Path(paths.var / FILE).stat().st_mtime)
+        return abs(time.time() - Path(paths.var / FILE).stat().st_mtime)  # set back, the clock hides nothing
     except OSError:
         return None

@@ -8,6 +8,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,8 +51,8 @@ class Inbox:
 
     def prepare(self) -> None:
         """Make the folders and the FIFO, and put back what a killed worker had taken."""
-        for name in (spool.INCOMING, spool.TAKEN, spool.REFUSED):
-            (self.folder / name).mkdir(mode=0o750, parents=True, exist_ok=True)
+        for name in (spool.REFUSED, spool.INCOMING, spool.TAKEN):
+            self._make(name)
         wake = self.folder / spool.WAKE
         if not wake.is_fifo():
             if os.path.lexists(wake):
@@ -82,9 +83,20 @@ class Inbox:
         files = [f for name in (spool.INCOMING, spool.TAKEN) for f in self._files(name) if f.name[0] != "."]
         return [(file.name, age) for file in files if (age := _age(file)) is not None]
 
+    def _make(self, name: str) -> None:
+        """Make a folder of the spool; what stands in its place is moved away."""
+        folder = self.folder / name
+        if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+            folder.rename(self.folder / f"{name}.{time.time_ns()}")
+            _log.error("spool: %s was not a folder; it was moved away", folder)
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+
     def _files(self, name: str) -> Iterator[Path]:
         try:
             yield from list((self.folder / name).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            with suppress(OSError):
+                self._make(name)
         except OSError as error:
             self._report(name, f"{self.folder / name}: {error.strerror}")
 

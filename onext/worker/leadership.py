@@ -40,8 +40,9 @@ class Leadership:
             self._asking = None
         if self._asking is None and now - self._asked >= AGE:
             self._asked = now
-            self._asking = self._pool.submit(lambda: context.oned.raft())  # noqa: PLW0108 - it connects, too
-            self._asking.add_done_callback(self._ring)
+            with suppress(RuntimeError):  # no thread can be started: no answer, which is a no
+                self._asking = self._pool.submit(lambda: context.oned.raft())  # noqa: PLW0108 - it connects
+                self._asking.add_done_callback(self._ring)
         if self._acts and now - self._answered > BELIEVED:
             self._acts = False
             self._note(context, logging.WARNING, "nothing is changed: oned does not answer")

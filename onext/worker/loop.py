@@ -34,6 +34,15 @@ _TICK = 1.0
 _log = logging.getLogger("onext.worker")
 
 
+@dataclass(frozen=True)
+class _Call:
+    """What is in work: its keys, and when it began, for people and for durations."""
+
+    keys: tuple[Key, ...]
+    at: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)
+
+
 @dataclass
 class _Crew:
     """A part and its threads."""
@@ -41,7 +50,7 @@ class _Crew:
     part: Part
     pool: ThreadPoolExecutor
     queue: Queue
-    running: dict[Future[str], tuple[tuple[Key, ...], float]] = field(default_factory=dict)
+    running: dict[Future[str], _Call] = field(default_factory=dict)
     sweep: Future[list[Key]] | None = None
 
     @classmethod
@@ -167,25 +176,25 @@ class Worker:
                 return
             for key in batch:
                 crew.queue.start(key)
-            crew.running[future] = (batch, time.time())
+            crew.running[future] = _Call(batch)
             future.add_done_callback(self._ring)
 
     def _collect(self, crew: _Crew, now: float) -> None:
         if crew.sweep is not None and crew.sweep.done():
             crew.queue.offer(self._found(crew), now)
         for future in [future for future in crew.running if future.done()]:
-            batch, began = crew.running.pop(future)
+            call = crew.running.pop(future)
+            batch, took = call.keys, time.monotonic() - call.began
             error = future.exception()
             if isinstance(error, Busy):
                 for key in batch:
                     crew.queue.busy(key, now + BUSY)
                 continue
-            took = time.time() - began
             ok, message = _outcome(crew.part.name, future)
             if not ok:
                 self._report(crew, batch, message, error)
             for key in batch:
-                self._finish(crew, key, Result(began, took, ok, message))
+                self._finish(crew, key, Result(call.at, took, ok, message))
             if isinstance(message, Underway):
                 crew.queue.later(batch[0], now + max(SOON, BREATHER * took))
 

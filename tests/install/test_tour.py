@@ -33,7 +33,7 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
     assert "node-stockholm  59.25,18.0833 59.3333,18.05" in done.stdout
     assert "node-amsterdam  52.3735,4.8951" in done.stdout
-    assert "onext-geolocation: exit code 0" in done.stdout
+    assert "onext-host-monitored: exit code 0" in done.stdout
     assert "migrate_default: OpenNebula's own" in done.stdout
     assert re.search(r"\boffline +off +off\b", done.stdout)
     assert "are as before, byte for byte" in done.stdout

@@ -32,7 +32,7 @@ def test_a_host_with_public_addresses_is_located(installed: Installation, scene:
     host = scene.host()
     wait_for_location(scene, host, f"{AMSTERDAM} {STOCKHOLM}")
     assert mark(scene, host)["SOURCE"] == "ssh"
-    assert scene.hook_codes("onext-geolocation")[-1] == 0
+    assert scene.hook_codes("onext-host-monitored")[-1] == 0
 
 
 def test_geolocation_ip_overrides(installed: Installation, scene: Scene) -> None:

@@ -14,7 +14,7 @@ def test_twice_is_once_and_an_uninstall_leaves_nothing(installation: Installatio
     tree, hooks = installation.tree(), installation.hooks()
     with installation.for_a_while():
         registered = installation.hooks()
-        assert registered["onext-geolocation"] == "onext/geolocation"
+        assert registered["onext-host-monitored"] == "onext/event"
         placed = installation.placed()
         installation.install_sh()
         assert installation.placed() == placed

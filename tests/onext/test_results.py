@@ -39,6 +39,13 @@ def test_the_form_of_the_version_before_is_read(tmp_path: Path) -> None:
     assert read(tmp_path / "r.json")["geolocation.host.1"].at == 1.5
 
 
+def test_one_invalid_result_costs_no_other(tmp_path: Path) -> None:
+    """A time that is no number made `status` fail with a traceback."""
+    rows = '{"a": [NaN, 1, 1, "x"], "b": [1e300, 1, 1, "x"], "c": [5, 0.1, 1, "fine"], "d": [1, 1, 1, 5], "e": 7}'
+    (tmp_path / "r.json").write_text(rows)
+    assert read(tmp_path / "r.json") == {"c": Result(5.0, 0.1, True, "fine")}
+
+
 def test_an_invalid_file_is_nothing_known(tmp_path: Path) -> None:
     """A file that was cut, or nested without end, must not end the worker or `status`."""
     for text in ("", "{", "[1]", '{"a": 1}', '{"a": [1]}', "[" * 100_000):

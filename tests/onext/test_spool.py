@@ -178,3 +178,36 @@ def test_S12_a_file_where_the_fifo_belongs_is_put_aside(inbox: Inbox) -> None:
     (inbox.folder / spool.WAKE).write_text("x")
     inbox.prepare()
     assert (inbox.folder / spool.WAKE).is_fifo()
+
+
+@pytest.mark.parametrize("name", [spool.TAKEN, spool.INCOMING, spool.REFUSED])
+def test_S12_what_stands_in_place_of_a_folder_is_moved_away(inbox: Inbox, name: str, tmp_path: Path) -> None:
+    """A file, or a link to another folder, in place of a folder of the spool would end each start."""
+    (inbox.folder / name).rmdir()
+    (inbox.folder / name).symlink_to(tmp_path)
+    inbox.prepare()
+    put(inbox)
+    assert taken(inbox) == [Key("geolocation", "host", 1)]
+    assert not (inbox.folder / name).is_symlink()
+
+
+def test_S12_a_folder_that_was_removed_is_made_again(inbox: Inbox) -> None:
+    """Hooks would be refused until a person restarted the worker."""
+    (inbox.folder / spool.INCOMING).rmdir()
+    assert inbox.take() == []
+    put(inbox)
+    assert taken(inbox) == [Key("geolocation", "host", 1)]
+
+
+def test_S12_sockets_and_odd_names_are_put_aside(inbox: Inbox) -> None:
+    """Anything may stand in a folder that scripts and people can write to."""
+    os.mkfifo(inbox.folder / spool.INCOMING / "geolocation.host.1")
+    (inbox.folder / spool.INCOMING / "event.vm.1.3.3\n").write_text("x")
+    (inbox.folder / spool.INCOMING / ("x" * 250)).write_text("x")
+    assert inbox.take() == []
+    assert len(list((inbox.folder / spool.REFUSED).iterdir())) == 3
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_age(inbox: Inbox) -> None:
+    """`status` showed events that come from the future."""
+    assert spool.age(b"onext1 geolocation.host.1 9999999999\n", "geolocation.host.1") == 0

@@ -20,7 +20,7 @@ def play(stage: Stage) -> None:
     stage.typed("onext geo show")
     tell.line("  the hook's executions, as oned logged them:")
     for hook in stage.document("hookpool.info", -2, -1, -1):
-        if hook.findtext("NAME") != "onext-geolocation":
+        if hook.findtext("NAME") != "onext-host-monitored":
             continue
         for run in stage.document("hook.info", int(hook.findtext("ID", "0"))).iter("HOOK_EXECUTION_RECORD"):
             tell.line(f"    {hook.findtext('NAME')}: exit code {run.findtext('.//CODE')}")

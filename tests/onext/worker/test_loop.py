@@ -334,6 +334,23 @@ def test_S12_the_loop_shows_that_it_turns(scene: Scene) -> None:
     assert (heartbeat.age(scene.paths) or 99) < heartbeat.LATE
 
 
+def test_a_clock_that_jumps_delays_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day's jump of the clock during a round put the next look at a waking host off for four days."""
+    monkeypatch.setattr(loop, "SOON", 0.01)
+    answers: list[str] = [Underway("boots"), "awake"]
+
+    def jumping(_context: Context, _keys: Sequence[Key]) -> str:
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + 86400)
+        return answers.pop(0)
+
+    scene.part = Part("p", jumping)
+    scene.put(1)
+    scene.run(lambda worker: not answers and worker.idle())
+    assert answers == []
+    assert read(scene.paths.state / "results.json")["p.host.1"].took < 3600
+
+
 def test_an_event_during_the_work_is_not_lost(scene: Scene) -> None:
     """The host changed again while we looked: look again."""
     began, go_on = threading.Event(), threading.Event()
