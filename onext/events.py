@@ -15,7 +15,7 @@ from pathlib import Path
 PREFIX = "onext-"
 COMMAND = "onext/event"  # relative to remotes/hooks
 ACTIVE = 3
-ANY = -1  # the state of an event that does not say it
+ANY = -1  # an event without a state
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _POLL = 0.1  # seconds
 def held(file: Path, patience: float, what: str = "") -> Iterator[None]:
     """Hold the lock `file`; raise Busy when another process holds it for `patience` seconds, or OSError.
 
-    Other users can neither open the file nor its folder: whoever can open a file can hold a lock on it.
+    Other users can neither open the file nor its folder: a user who can open a file can hold its lock.
     `what` is what the other process does, for the message.
     """
     file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)

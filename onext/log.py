@@ -39,7 +39,7 @@ class _Format(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message, longest = record.getMessage(), _LONGEST
         if record.exc_info:
-            trace = self.formatException(record.exc_info)[-_LONGEST_TRACE:]  # its end says what happened
+            trace = self.formatException(record.exc_info)[-_LONGEST_TRACE:]  # its end names the error
             message, longest = f"{message[:_LONGEST]}\n{trace}", _LONGEST + _LONGEST_TRACE
         part = record.name.removeprefix("onext.")
         return line(part, _LEVELS.get(record.levelno, "I"), message, longest=longest)

@@ -21,7 +21,7 @@ _KEY = re.compile(r"([a-z]{1,40})\.([a-z]{1,40})\.(0|[1-9][0-9]{0,9})", re.ASCII
 
 
 class Key(NamedTuple):
-    """What to reconcile: `geolocation.host.12`, or `targets.pool.0` for a part that looks at everything."""
+    """What to reconcile: `geolocation.host.12`, or `targets.pool.0` for a part that reads whole pools."""
 
     part: str
     resource: str  # host, vm, call, pool
@@ -41,7 +41,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """Where a part stands: the paths of this front-end, its settings, its oned, the time."""
+    """What a part works with: the paths of this front-end, its settings, its oned, the time."""
 
     paths: Paths = field(default_factory=Paths.find)
     given: Settings | None = None  # instead of those in the file
@@ -56,7 +56,7 @@ class Context:
 
     @cached_property
     def oned(self) -> Oned:
-        """Oned as our own user; raise Unauthenticated where there are no credentials."""
+        """Oned as the user of this front-end; raise Unauthenticated where there are no credentials."""
         access = self.settings.oned
         given = "timeout" in access.model_fields_set
         timeout = access.timeout if given or self.patience is None else self.patience
@@ -80,7 +80,7 @@ class Context:
 
 
 class Underway(str):
-    """What a reconcile says when something that it began is on its way: it is called again in a moment."""
+    """The answer of a reconcile whose work is under way: it is called again in a moment."""
 
     __slots__ = ()
 
@@ -118,7 +118,7 @@ class Part:
     """One part of the bundle.
 
     `reconcile` makes one key (or, for a `whole_pool` part, everything) what it should be and returns a
-    short sentence for `onext status`, empty where there was nothing to look at, and Underway where it has
+    short sentence for `onext status`, empty where there was nothing to do, and Underway where it has
     more to do soon. It may be called at any time, again, and for objects that are gone; it raises Retry or
     an OnedError to be called again later.
     `sweep` names the keys that need a look though nothing happened; it is called once a minute and after
@@ -129,6 +129,6 @@ class Part:
     reconcile: Callable[[Context, Sequence[Key]], str]
     sweep: Callable[[Context], Iterable[Key]] = no_sweep
     checks: Callable[[Context], Iterable[Check]] = no_checks
-    whole_pool: bool = False  # it looks at everything: events of all objects are one key, PART.pool.0
+    whole_pool: bool = False  # it reads whole pools: events of all objects are one key, PART.pool.0
     threads: int = 1  # calls at once
     leader_only: bool = True  # what changes OpenNebula, hosts or BMCs; files are written on every server

@@ -44,23 +44,23 @@ def decode(encoded: bytes) -> bytes:
     if len(encoded) > LIMIT:
         raise PayloadError(f"the payload is larger than {LIMIT} bytes")
     if len(encoded) % 4:
-        raise PayloadError(f"the payload is cut: {len(encoded)} characters are no whole base64")
+        raise PayloadError(f"the payload is cut: {len(encoded)} characters are not complete base64")
     try:
         decoded = binascii.a2b_base64(encoded)
     except binascii.Error as error:
-        raise PayloadError(f"the payload is no base64: {error}") from None
+        raise PayloadError(f"the payload is not base64: {error}") from None
     if binascii.b2a_base64(decoded, newline=False) != encoded:
-        raise PayloadError("the payload holds characters that are no base64")
+        raise PayloadError("the payload has characters that base64 does not")
     return decoded
 
 
 def event(encoded: bytes) -> Event:
-    """Return what the payload says; raise PayloadError with the reason."""
+    """Return the event in the payload; raise PayloadError with the reason."""
     reader = _Reader()
     try:
         reader.parser.Parse(decode(encoded), True)
     except pyexpat.ExpatError as error:
-        raise PayloadError(f"the payload is no XML: {error}") from None
+        raise PayloadError(f"the payload is not XML: {error}") from None
     return reader.event()
 
 

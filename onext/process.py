@@ -80,7 +80,7 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.returncode is None:  # not reaped yet, though perhaps dead: its group is still ours
+    if process.returncode is None:  # not reaped yet, though perhaps dead: its process group still exists
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -47,7 +47,7 @@ class Results:
             del self._results[next(iter(self._results))]
         self._changed = True
 
-    def says(self, key: object, message: str) -> bool:
+    def repeats(self, key: object, message: str) -> bool:
         """Whether the last result of a key was this message."""
         return str(key) in self._results and self._results[str(key)].message == message
 

@@ -17,8 +17,8 @@ EVENT = "event"  # the first word of a file that a hook left
 INCOMING = "incoming"
 TAKEN = "taken"
 REFUSED = "refused"
-KEEPER = "keeper"  # locked by whoever starts the worker again
-WAKE = "wake"  # a FIFO: whoever opens it for writing finds out whether a worker lives, and wakes it
+KEEPER = "keeper"  # locked by the process that restarts the worker
+WAKE = "wake"  # a FIFO: opening it for writing fails without a worker, and writing wakes it
 
 _MARK = "onext1"
 
@@ -48,7 +48,7 @@ def put(spool: str, *words: str | int) -> None:
     content = f"{_MARK} {name} {int(time.time())}\n".encode()
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
-        os.fchmod(descriptor, 0o644)  # whoever ran the hook: the folder keeps strangers out
+        os.fchmod(descriptor, 0o644)  # any user may have run the hook; the folder keeps others out
         os.write(descriptor, content)
         os.close(descriptor)
         os.rename(draft, f"{spool}/{INCOMING}/{name}")  # noqa: PTH104 - pathlib costs more than the hook
@@ -75,11 +75,11 @@ def wake(spool: str) -> bool:
 
 
 def age(content: bytes, name: str) -> float:
-    """Return the seconds since the event in a spool file; raise ValueError when the file is not ours."""
+    """Return the seconds since the event in a spool file; raise ValueError for any other file."""
     words = content.decode("ascii", "replace").split()
-    ours = len(words) == 3 and words[:2] == [_MARK, name] and words[2].isdigit()
-    if not (ours and content.endswith(b"\n")):
-        raise ValueError(f"{name}: not a whole spool file of ours")
+    valid = len(words) == 3 and words[:2] == [_MARK, name] and words[2].isdigit()
+    if not (valid and content.endswith(b"\n")):
+        raise ValueError(f"{name}: not a complete spool file")
     return max(0.0, time.time() - int(words[2]))
 
 
@@ -90,10 +90,10 @@ def _read() -> bytes:
 
 
 def keep(spool: str, command: str) -> None:
-    """See to it that a worker runs and is started again when it is killed, where systemd does not.
+    """Start a process that runs the worker and restarts it when it is killed, where systemd does not.
 
-    The keeper inherits a lock, so that there is one, however many hooks find none. It gets nothing else
-    of ours: the hook manager waits for our pipes.
+    That process inherits a lock, so that there is one, however many hooks find none. It inherits no pipe:
+    the hook manager waits for all of them to close.
     """
     import fcntl
 

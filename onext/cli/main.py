@@ -19,14 +19,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "events": ("hooks.events.commands:events", "State changes of the cloud as durable events."),
     "geo": ("hooks.geolocation.commands:geo", "Where hosts are."),
     "ha": ("hooks.availability.commands:ha", "Fence failed hosts, restart their VMs elsewhere."),
-    "power": ("hooks.power.commands:power", "Pack guests, power hosts off and on."),
-    "start": ("onext.cli.switch:start", "Let a stopped part go on."),
+    "power": ("hooks.power.commands:power", "Pack VMs, power hosts off and on."),
+    "start": ("onext.cli.switch:start", "Resume a stopped part."),
     "status": ("onext.cli.status:status", "The worker, its queue, the last results."),
     "stop": ("onext.cli.switch:stop", "Freeze a part, or all."),
     "sync": ("onext.cli.worker:sync", "Look at everything now."),
     "targets": ("hooks.targets.commands:targets", "What Prometheus scrapes."),
     "tunnel": ("onext.tunnel.commands:tunnel", "Tunnels of live migrations."),
-    "worker": ("onext.cli.worker:worker", "Do what hooks left behind, for ever."),
+    "worker": ("onext.cli.worker:worker", "Handle events; systemd runs it."),
 }
 
 
@@ -82,9 +82,9 @@ def main() -> None:
 
 
 def _expected(error: Exception) -> bool:
-    """Whether an error's message says it all; their modules are loaded where they can be raised."""
+    """Whether an error's message is enough for a person; a traceback would add nothing."""
     from onext.process import CommandError
 
     names = {"OnedError", "SettingsError", "Retry", "AlreadyRunning", "NoAccount"}
-    ours = {c.__name__ for c in type(error).__mro__ if c.__module__.startswith(("onext.", "hooks."))}
-    return bool(ours & names) or isinstance(error, CommandError | OSError)
+    known = {c.__name__ for c in type(error).__mro__ if c.__module__.startswith(("onext.", "hooks."))}
+    return bool(known & names) or isinstance(error, CommandError | OSError)

@@ -109,17 +109,17 @@ def _has(host: str, program: Path, front_end: FrontEnd) -> bool:
 
 
 def remove(front_end: FrontEnd) -> Outcome:
-    """Delete our hooks, on the leader of the zone alone; with oned down, say what is left."""
+    """Delete the hooks, on the leader of the zone only; with oned down, report what is left."""
     outcome = Outcome()
     try:
         oned = connect(front_end)
-        ours = [Difference("gone", hook, (number,)) for number, hook in _registered(oned)]
-        if ours and not oned.raft().acts:
+        there = [Difference("gone", hook, (number,)) for number, hook in _registered(oned)]
+        if there and not oned.raft().acts:
             outcome.left.append(
                 "hooks: the zone's other servers need them; an uninstall on its leader deletes them"
             )
             return outcome
-        for difference in ours:
+        for difference in there:
             _apply(oned, difference)
     except OnedError as error:
         outcome.left.append(
@@ -130,7 +130,7 @@ def remove(front_end: FrontEnd) -> Outcome:
 
 
 def wanted(hooks: Path) -> list[Hook]:
-    """Return what the templates below `hooks` say; raise InstallError."""
+    """Return the hooks of the templates below `hooks`; raise InstallError."""
     return [hook_template.read(file) for file in hook_template.files(hooks)]
 
 
@@ -152,7 +152,7 @@ def _optional(hook: Hook) -> bool:
 
 
 def connect(front_end: FrontEnd) -> Oned:
-    """Return oned as the settings say; raise OnedError."""
+    """Return oned by the settings; raise OnedError."""
     try:
         settings = load(front_end.paths.settings).oned
     except SettingsError as error:
@@ -176,7 +176,7 @@ def _compare(hook: Hook, there: list[tuple[int, Hook]]) -> Difference | None:
 
 
 def _told(found: list[Difference]) -> list[str]:
-    """Say what was done, by name where there are few."""
+    """Report what was done, by name where there are few."""
     lines = []
     for how, done in _DONE.items():
         names = [difference.hook.name for difference in found if difference.how == how]

@@ -13,7 +13,7 @@ _PORT = re.compile(r'^\s*PORT\s*=\s*"?(\d+)"?', re.MULTILINE)
 
 
 def endpoint(paths: Paths) -> str:
-    """Return ONE_XMLRPC, else the address that oned.conf says for this machine."""
+    """Return ONE_XMLRPC, else the address of this machine with the port of oned.conf."""
     if given := os.environ.get("ONE_XMLRPC"):
         return given
     try:

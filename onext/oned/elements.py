@@ -49,7 +49,7 @@ def split(chunks: Iterable[bytes], tag: str) -> Iterator[bytes]:
             yield from (opening + content for content in contents)
             continue
         pieces = block.split(closing)[:-1]
-        for piece in pieces:  # somebody's template has an attribute named like the element
+        for piece in pieces:  # a template has an attribute named like the element
             pending += piece + closing
             if pending.count(opening) == pending.count(closing):
                 yield pending.lstrip()
@@ -79,7 +79,7 @@ def _bounded(element: bytes) -> None:
 def plain(block: bytes) -> bytes | None:
     """Return `block` in plain form, or None when it ends within a CDATA section.
 
-    Raises Malformed for a declaration: without them there are no entities but XML's own five.
+    Raises Malformed for a declaration: without one, XML's own five entities are all there are.
     """
     parts = []
     at = 0

@@ -1,4 +1,4 @@
-"""What can go wrong between us and oned; each message says what was asked, and what to do."""
+"""What can go wrong in a call to oned; each message has the call, the reason, and what to do."""
 
 from __future__ import annotations
 

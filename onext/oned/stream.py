@@ -54,7 +54,7 @@ def document(source: Source, method: str, *arguments: str | int) -> Generator[by
 
 
 def _string(name: str, answer: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the still escaped bytes of the answer's string; raise what oned says when it refuses."""
+    """Yield the still escaped bytes of the answer's string; raise the error that oned answers."""
     head = b""
     for chunk in answer:
         head += chunk
@@ -81,8 +81,8 @@ def _failure(name: str, answer: bytes) -> OnedError:
         _, message, code = parameters[0][:3]
     except xmlrpc.client.Fault as fault:
         return Refused(f"{name}: {fault.faultString}")
-    except Exception as error:  # noqa: BLE001 - whatever a parser says of rubbish
-        return Malformed(f"{name}: the answer is no XML-RPC: {error}")
+    except Exception as error:  # noqa: BLE001 - a parser may raise anything for an invalid answer
+        return Malformed(f"{name}: the answer is not XML-RPC: {error}")
     return refusal(name, message, code)
 
 

@@ -33,7 +33,7 @@ def render(attributes: Mapping[str, Value]) -> str:
 
 def _key(key: str) -> str:
     if not _KEY.match(key):
-        raise UnwritableValue(f"{key!r} is no attribute name: capital letters, digits and _ are")
+        raise UnwritableValue(f"{key!r} is not an attribute name: capital letters, digits and _ are allowed")
     return key
 
 

@@ -40,7 +40,7 @@ def _feed(parser: Any, chunk: bytes) -> None:  # noqa: ANN401 - xmlrpc.client ha
     try:
         parser.feed(chunk)
     except Exception as error:
-        raise Malformed(f"the answer is no XML-RPC: {error}") from error
+        raise Malformed(f"the answer is not XML-RPC: {error}") from error
 
 
 def _end(parser: Any, target: Any) -> Any:  # noqa: ANN401
@@ -50,4 +50,4 @@ def _end(parser: Any, target: Any) -> Any:  # noqa: ANN401
     except xmlrpc.client.Fault:
         raise
     except Exception as error:
-        raise Malformed(f"the answer is no XML-RPC, or cut: {error}") from error
+        raise Malformed(f"the answer is not XML-RPC, or cut: {error}") from error

@@ -60,7 +60,7 @@ def _shown(value: object) -> str:
 
 
 def _line(document: object, where: Sequence[int | str]) -> int:
-    """Return the line of the innermost key of `where` that stands in the document."""
+    """Return the line of the innermost key of `where` that the document has."""
     line = 1
     for key in where:
         if not isinstance(document, CommentedBase):

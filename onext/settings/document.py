@@ -19,7 +19,7 @@ from onext.settings.section import Section
 _HEAD = """\
 #: onext: the administrator's settings. All keys are here, with their defaults.
 #: Take the first # of a key away, and those of the keys above that it belongs to.
-#: `onext doctor` says with line and key what it cannot use; the worker reads it when it starts.
+#: `onext doctor` names line and key of what is invalid; the worker reads changes by itself.
 """
 _WIDTH = 105
 _INDENT = "  "

@@ -48,7 +48,7 @@ class Power(Section):
         "advise", description="the most that a cluster's MODE may be; `auto` switches hosts off"
     )
     lowest_min_hosts: int = Field(2, ge=1, description="the least that MIN_HOSTS may be")
-    spare_host: bool = Field(True, description="keep room for the guests of the largest host that is on")
+    spare_host: bool = Field(True, description="keep room for the VMs of the largest host that is on")
     highest_parallel_off: int = Field(2, ge=1, description="the most that MAX_PARALLEL_OFF may be")
     highest_parallel_on: int = Field(20, ge=1, description="the most that MAX_PARALLEL_ON may be")
     highest_migrations: int = Field(200, ge=0, description="the most that MAX_MIGRATIONS per hour may be")
@@ -81,7 +81,7 @@ class Power(Section):
 
     @model_validator(mode="after")
     def _bound(self) -> Power:
-        """Let no order reach a BMC when the intent for it binds nobody any more."""
+        """Refuse a lease so short that an order could reach a BMC after it."""
         if self.lease < 4 * self.bmc_timeout:
             raise ValueError("lease must be at least four times bmc_timeout, or an order may outlive it")
         return self

@@ -31,7 +31,7 @@ class Tenants(Section):
     scrape_timeout: str = Field("5s", pattern=r"^\d+(s|m|h)$", description="a slow exporter is given up")
     sample_limit: int = Field(5000, ge=1, description="samples of one target; more fail the scrape")
     body_size_limit: str = Field("5MB", pattern=r"^\d+(KB|MB|GB)$", description="bytes of one answer")
-    label_limit: int = Field(40, ge=1, description="labels of one sample, ours included")
+    label_limit: int = Field(40, ge=1, description="labels of one sample, with those that onext adds")
     label_name_length_limit: int = Field(100, ge=1, description="characters of a label's name")
     label_value_length_limit: int = Field(512, ge=1, description="characters of a label's value")
 

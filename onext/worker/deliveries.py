@@ -13,7 +13,7 @@ POOL = "pool"
 
 
 def whole(part: Part, key: Key) -> Key:
-    """Return the key that stands for `key` in a part: the same, or that of the whole pool."""
+    """Return the key that a part takes instead of `key`: the same, or that of the whole pool."""
     return Key(part.name, POOL, 0) if part.whole_pool else key
 
 

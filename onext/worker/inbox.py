@@ -84,7 +84,7 @@ class Inbox:
         return [(file.name, age) for file in files if (age := _age(file)) is not None]
 
     def _make(self, name: str) -> None:
-        """Make a folder of the spool; what stands in its place is moved away."""
+        """Make a folder of the spool; anything else of that name is moved away."""
         folder = self.folder / name
         if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
             folder.rename(self.folder / f"{name}.{time.time_ns()}")

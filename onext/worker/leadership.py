@@ -23,7 +23,7 @@ class Leadership:
     """Asks oned whether this server is SOLO or LEADER, beside the worker's loop; no answer is a no."""
 
     def __init__(self, ring: Callable[[object], None] = lambda _: None) -> None:
-        self.changed = False  # it just became leader; whoever reacts sets it back
+        self.changed = False  # it just became leader; the loop resets it
         self._ring = ring
         self._pool = ThreadPoolExecutor(1, "leadership")
         self._asking: Future[Raft] | None = None
@@ -32,7 +32,7 @@ class Leadership:
         self._last = ""
 
     def acts(self, context: Context) -> bool:
-        """Return whether oned's last answer, a few seconds old at most, said so; never waits for oned."""
+        """Return whether this server acts by oned's last answer, a few seconds old at most; never waits."""
         now = time.monotonic()
         before = self._acts
         if self._asking is not None and self._asking.done():

@@ -1,4 +1,4 @@
-"""The README's table of owners and modes says what is placed."""
+"""The table of owners and modes says what is placed."""
 
 import fnmatch
 import re
@@ -20,7 +20,7 @@ ROW = re.compile(r"^\| `(/[^`]+)` \| (\w+:\w+) \| ([0-7, ]+) \|", re.MULTILINE)
 
 @pytest.fixture
 def rows() -> list[tuple[str, str, list[str]]]:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/installing.md").read_text()
     return [(place, owner, re.findall(r"\d+", modes)) for place, owner, modes in ROW.findall(text)]
 
 
