@@ -35,6 +35,14 @@ class Window:
         either = len(day) < RANGES[2][1] and len(weekday) < RANGES[4][1]
         return (by_date or by_weekday) if either else (by_date and by_weekday)
 
+    def longest(self, begin: float, days: int = 8) -> int:
+        """Return the minutes of the longest time without a break in the days from `begin` on."""
+        longest = length = 0
+        for minute in range(days * 1440):
+            length = length + 1 if self.contains(begin + 60.0 * minute) else 0
+            longest = max(longest, length)
+        return longest
+
 
 def _field(text: str, limits: tuple[int, int], name: str) -> frozenset[int]:
     values: set[int] = set()

@@ -6,7 +6,7 @@ what cannot be understood holds the cluster back instead of guessing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -16,6 +16,7 @@ from onext.hosts.placement.problem import ZERO, Size
 from onext.settings.power import Power
 
 TEMPLATE_KEY = "ONEXT_POWER"
+SHORTEST_WINDOW = 10  # minutes
 
 
 class Mode(str, Enum):
@@ -103,7 +104,17 @@ def check(chosen: Mapping[str, str], envelope: Power) -> tuple[str, ...]:
         if key.upper() in KEYS
         and getattr(policy, KEYS[key.upper()][0]) != getattr(asked, KEYS[key.upper()][0])
     ]
-    return (*policy.complaints, *cut)
+    return (*policy.complaints, *cut, *_too_short(policy.window))
+
+
+def _too_short(window: Window | None) -> Iterator[str]:
+    """Yield what is wrong with a window that is a moment: people write cron's times for when to begin."""
+    minutes = window.longest(0.0) if window else SHORTEST_WINDOW
+    if window and 0 < minutes < SHORTEST_WINDOW:
+        yield (
+            f"WINDOW = {window.text!r} is open for {minutes} minutes at a time: it names the minutes in "
+            "which hosts may be switched off, such as '* 20-23,0-5 * * 1-5' for nights of working days"
+        )
 
 
 def _shown(value: object) -> object:

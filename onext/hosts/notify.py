@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import json
 import os
+import queue
 import socket
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,7 +24,7 @@ TIMEOUT = 5.0
 PAUSES = (1.0, 5.0)  # seconds before it is tried again
 TOO_WIDE = 0o037
 _log = log.get("power")
-_sender = ThreadPoolExecutor(1, "tell")  # one queue: nobody waits for a slow address
+MOST_WAITING = 200  # events; what comes while so many wait is dropped, and counted in the log
 
 
 class Undelivered(Exception):
@@ -38,6 +40,44 @@ class VmEvent(Event):
         return True
 
 
+class Sender:
+    """One thread that sends events one after the other; a daemon, so that the process may end at any time."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[tuple[Power, str, Event]] = queue.Queue(MOST_WAITING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+
+    def put(self, settings: Power, cluster: str, event: Event) -> None:
+        """Take an event for sending, or drop it where too many wait for an address that does not answer."""
+        try:
+            self._waiting.put_nowait((settings, cluster, event))
+        except queue.Full:
+            self._dropped += 1
+            if self._dropped == 1:
+                _log.warning("%d events wait for a slow address: more are not sent", MOST_WAITING)
+            return
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            settings, cluster, event = self._waiting.get()
+            try:
+                send(settings, cluster, event)
+            except Exception:  # noqa: BLE001 - the outermost edge of the thread: the next event is sent
+                _log.exception("event %s of host %d was not sent", event.what, event.host)
+            if self._dropped and self._waiting.empty():
+                _log.warning("%d events were not sent", self._dropped)
+                self._dropped = 0
+
+
+_sender = Sender()
+
+
 def teller(settings: Power, cluster: str) -> Callable[[Event], None]:
     """Return what tells an event to everybody whom the settings name."""
 
@@ -45,7 +85,7 @@ def teller(settings: Power, cluster: str) -> Callable[[Event], None]:
         write = _log.warning if event.alarming else _log.info
         write("%s %d (%s): %s: %s", _subject(event), event.host, event.name, event.what, event.reason)
         if settings.syslog or settings.webhooks:
-            _sender.submit(send, settings, cluster, event)
+            _sender.put(settings, cluster, event)
 
     return tell
 
@@ -116,6 +156,8 @@ def body(kind: str, cluster: str, event: Event) -> bytes:
 
 def _post(hook: Webhook, data: bytes) -> None:
     url = address(hook.url_file)
+    if _forbidden(urlsplit(url).hostname or ""):
+        raise Undelivered("link-local and unspecified addresses are refused")
     http = Http(connections=1)
     try:
         for pause in (*PAUSES, None):
@@ -129,6 +171,20 @@ def _post(hook: Webhook, data: bytes) -> None:
                 return
     finally:
         http.close()
+
+
+def _forbidden(host: str) -> bool:
+    """Return whether a host is an address at which clouds serve a machine's credentials, or none at all.
+
+    Private and loopback addresses are allowed: chat servers and relays are there, and only root or oneadmin
+    can write the file. Redirects are never followed.
+    """
+    try:
+        address_ = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address_, "ipv4_mapped", None) or address_
+    return bool(mapped.is_link_local or mapped.is_unspecified or mapped.is_multicast)
 
 
 def _redacted(message: str, url: str) -> str:

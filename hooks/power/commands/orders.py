@@ -11,6 +11,7 @@ from typing import IO
 import click
 
 from hooks.power import manual_orders, part
+from hooks.power.commands.resolve import cluster_id, host_id
 from hooks.power.policy import TEMPLATE_KEY, check
 from onext.command import front_end
 from onext.hosts.actions.actuator import Actuator, Leases, Limits
@@ -24,6 +25,7 @@ from onext.part import Context
 from onext.xml import MalformedXML, parse
 
 PAUSE = 3.0  # seconds between two looks at what a person ordered
+LARGEST_TEMPLATE = 16 << 20  # bytes on standard input
 PATIENCE = 120.0  # seconds for a round of the worker to end
 
 
@@ -36,18 +38,23 @@ def run_round(context: Context) -> None:
 
 
 @click.command("set")
-@click.argument("cluster", type=int)
+@click.argument("cluster")
 @click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE...")
 @front_end
-def set_policy(context: Context, cluster: int, changes: Sequence[str]) -> None:
-    """Change the policy of CLUSTER (an id), such as MODE=auto PACK=yes; KEY= removes a key."""
-    before = chosen(Snapshot((), (), tuple(context.oned.document("clusterpool.info"))), cluster, TEMPLATE_KEY)
+def set_policy(context: Context, cluster: str, changes: Sequence[str]) -> None:
+    """Change the policy of CLUSTER (id or name), such as MODE=auto PACK=yes; KEY= removes a key."""
+    clusters = tuple(context.oned.document("clusterpool.info"))
+    number = cluster_id(clusters, cluster)
+    before = chosen(Snapshot((), (), clusters), number, TEMPLATE_KEY)
     after = {**before, **dict(_pair(change) for change in changes)}
     after = {key: value for key, value in after.items() if value}
     if complaints := check(after, context.settings.power):
         raise click.UsageError("; ".join(complaints))
-    context.oned.update_cluster(cluster, {TEMPLATE_KEY: after or None})
-    click.echo(f"cluster {cluster}: {' '.join(f'{k}={v}' for k, v in sorted(after.items())) or 'defaults'}")
+    context.oned.update_cluster(number, {TEMPLATE_KEY: after or None})
+    click.echo(f"cluster {number}: {' '.join(f'{k}={v}' for k, v in sorted(after.items())) or 'defaults'}")
+    if number not in context.settings.power.clusters:
+        where = f"`power: clusters:` of {context.paths.settings}"
+        click.echo(f"onext: warning: this has no effect until {where} names cluster {number}", err=True)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -119,8 +126,8 @@ def _turns(context: Context, steps: Iterator[str], actuator: Actuator) -> Iterat
 @click.option("--within", default=60.0, show_default=True, help="Seconds for its BMC to say that it is off.")
 @front_end
 def fence_host(context: Context, host: str | None, template: IO[bytes] | None, within: float) -> None:
-    """Switch off HOST (an id), which oned has in ERROR; exit 0 only when its BMC has said that it is off."""
-    number = _host_id(host, template)
+    """Switch off HOST (id or name), which oned has in ERROR; exit 0 only when its BMC has reported it off."""
+    number = host_id(context, host) if host and not template else _template_id(template)
     raft = context.oned.raft()
     if not raft.acts:
         sys.exit("onext: not fenced: this server does not lead")
@@ -135,10 +142,9 @@ def fence_host(context: Context, host: str | None, template: IO[bytes] | None, w
         sys.exit("onext: not fenced: stopped by `onext stop power`")
 
 
-def _host_id(host: str | None, template: IO[bytes] | None) -> int:
+def _template_id(template: IO[bytes] | None) -> int:
     try:
-        if template:
-            return int(parse(base64.b64decode(template.read().strip(), validate=True)).findtext("ID", ""))
-        return int(host or "")
+        data = base64.b64decode(template.read(LARGEST_TEMPLATE).strip() if template else b"", validate=True)
+        return int(parse(data).findtext("ID", ""))
     except (ValueError, MalformedXML):
-        raise click.UsageError("the id of a host is needed, or its template in base64") from None
+        raise click.UsageError("the id or name of a host is needed, or its template in base64") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hooks.power import ledger, part
+from hooks.power.commands.resolve import plot_file, write_plot
 from hooks.power.commands.show import looks
 from hooks.power.commands.time_span import seconds
 from hooks.power.ledger import Entry
@@ -40,7 +41,12 @@ NONE = Entry(*[0.0] * 9)
 @click.option(
     "--since", "span", callback=seconds, metavar="30d|2026-11-01", help="Default: all that is known."
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Write an SVG: hosts on and off, kWh saved.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    callback=plot_file,
+    help="Write an SVG: hosts on and off, kWh saved.",
+)
 @json_option
 @front_end
 def report(context: Context, span: float | None, plot: Path | None, *, as_json: bool) -> None:
@@ -57,7 +63,7 @@ def report(context: Context, span: float | None, plot: Path | None, *, as_json: 
         if plot:
             several = len(context.settings.power.clusters) > 1
             file = plot.with_stem(f"{plot.stem}-{number}") if several else plot
-            file.write_text(drawn(look.cluster.name, period), encoding="utf-8")
+            write_plot(file, drawn(look.cluster.name, period))
     show(rows, COLUMNS, as_json=as_json)
     if not as_json:
         for found in rows:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from hooks.power import part
+from hooks.power.commands.resolve import cluster_id
 from hooks.power.commands.scheduler_policy import placement
 from hooks.power.decide import Action, Memory, PowerOff
 from hooks.power.policy import Mode
@@ -20,40 +21,38 @@ from onext.table import Row, show
 from onext.xml import Element
 
 SHOWN = 4  # hosts named for each reason
-NEXT = {
-    Mode.OFF: ": nothing is done; begin with `onext power set {} MODE=advise`",
-    Mode.ADVISE: ": nothing is done; `onext power set {} MODE=auto` does it",
-    Mode.AUTO: "",
-}
 RIPE = -1e12  # as if everything had been idle for ever: `plan` shows what will be, not what waits
 
 
 @click.command("plan")
-@click.argument("clusters", nargs=-1, type=int)
+@click.argument("clusters", nargs=-1)
 @json_option
 @front_end
-def plan(context: Context, clusters: Sequence[int], *, as_json: bool) -> None:
-    """Show what would be switched and moved in CLUSTERS (ids), and for each host why, or why not."""
+def plan(context: Context, clusters: Sequence[str], *, as_json: bool) -> None:
+    """Show what would be switched and moved in CLUSTERS (ids or names), and for each host why, or why not."""
     for look in looks(context, clusters):
         if not as_json:
-            click.echo("\n".join(_headline(look)))
+            click.echo("\n".join([*_headline(look, context), *stopped(context)]))
         show(list(_rows(look)), ("id", "name", "state", "vms", "then", "reason"), as_json=as_json)
         if not as_json:
             _show_moves(look)
 
 
-def looks(context: Context, clusters: Sequence[int]) -> Iterator[part.Look]:
+def stopped(context: Context) -> Iterator[str]:
+    """Yield that `onext stop` keeps power from acting, where it does."""
+    if context.stopped(part.NAME):
+        yield "  stopped: `onext stop` was given, nothing is done until `onext start power`"
+
+
+def looks(context: Context, clusters: Sequence[str | int]) -> Iterator[part.Look]:
     """Decide on each cluster as if it had been idle for long; raise UsageError where there is none."""
     chosen = clusters or context.settings.power.clusters
     if not chosen:
         raise click.UsageError(f"no cluster is named in `power: clusters:` of {context.paths.settings}")
     seen = part.snapshot(context, part.book(context))
-    for cluster in chosen:
+    for cluster in [cluster_id(seen.clusters, word) for word in chosen]:
         state = RoundState({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
-        try:
-            yield part.look(context, seen, cluster, state)
-        except KeyError:
-            raise click.UsageError(f"there is no cluster {cluster}; see `onecluster list`") from None
+        yield part.look(context, seen, cluster, state)
 
 
 def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
@@ -62,7 +61,22 @@ def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
             yield int(host.findtext("ID", "-1"))
 
 
-def _headline(look: part.Look) -> Iterator[str]:
+def next_step(look: part.Look, context: Context) -> str:
+    """Return what to do next, only ever something that the settings allow and that has an effect."""
+    number, settings = look.cluster.id, context.settings.power
+    if number not in settings.clusters:
+        return f": nothing is done; add {number} to `power: clusters:` of {context.paths.settings}"
+    if look.policy.mode is Mode.AUTO:
+        return ""
+    if look.policy.mode is Mode.OFF and settings.highest_mode != "off":
+        return f": nothing is done; begin with `onext power set {number} MODE=advise`"
+    if settings.highest_mode != Mode.AUTO.value:
+        limit = f"`power: highest_mode: {settings.highest_mode}`"
+        return f": nothing is done; {limit} of {context.paths.settings} allows no more"
+    return f": nothing is done; `onext power set {number} MODE=auto` does it"
+
+
+def _headline(look: part.Look, context: Context) -> Iterator[str]:
     """Say before and after, what it saves and moves; then what keeps it from being done, and what to do."""
     plan = look.decision.plan
     on = sum(host.takes_vms for host in look.cluster.hosts)
@@ -71,7 +85,7 @@ def _headline(look: part.Look) -> Iterator[str]:
     saved = f"saves {_saved(look)}{moving}" if plan.drains else "nothing to save"
     name = f"cluster {look.cluster.id} ({look.cluster.name})"
     yield f"{name}: {on} hosts on, {on - len(plan.drains)} needed, {saved}"
-    yield f"  MODE {look.policy.mode.value}{NEXT[look.policy.mode].format(look.cluster.id)}"
+    yield f"  MODE {look.policy.mode.value}{next_step(look, context)}"
     if look.decision.held and look.policy.mode is not Mode.OFF:
         yield f"  held: {look.decision.held}"
 
@@ -118,6 +132,8 @@ def _show_moves(look: part.Look) -> None:
 @front_end
 def status(context: Context, *, as_json: bool) -> None:
     """List every host with what is being done with it, its BMC, and what its past tells."""
+    if not as_json:
+        click.echo("\n".join(line.strip() for line in stopped(context)), nl=any(stopped(context)))
     rows = [row for look in looks(context, ()) for row in _state(look.cluster, context.now())]
     columns = (
         "id",
@@ -157,9 +173,9 @@ def _state(cluster: Cluster, now: float) -> Iterator[Row]:
 
 
 @click.command("check")
-@click.argument("clusters", nargs=-1, type=int)
+@click.argument("clusters", nargs=-1)
 @front_end
-def check(context: Context, clusters: Sequence[int]) -> None:
+def check(context: Context, clusters: Sequence[str]) -> None:
     """Say what keeps clusters from shrinking, and how new VMs are placed."""
     config = context.oned.document("system.config")
     arguments = config.findtext(".//SCHED_MAD/ARGUMENTS", "")
@@ -168,7 +184,7 @@ def check(context: Context, clusters: Sequence[int]) -> None:
     for look in looks(context, clusters):
         name = f"cluster {look.cluster.id} ({look.cluster.name})"
         click.echo(f"{name}: {'held: ' + look.decision.held if look.decision.held else 'may shrink'}")
-        for complaint in look.policy.complaints:
+        for complaint in (*look.policy.complaints, *look.cluster.problems):
             click.echo(f"  {complaint}")
         for reason, names in _staying(look).items():
             click.echo(f"  {_some(names)}: {reason}")

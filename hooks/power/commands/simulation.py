@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hooks.power import part
-from hooks.power.commands.show import looks
+from hooks.power.commands.resolve import plot_file, write_plot
+from hooks.power.commands.show import looks, next_step
 from hooks.power.commands.time_span import seconds
 from hooks.power.history import accounting, known
 from hooks.power.policy import Mode, Policy
@@ -25,6 +28,18 @@ from onext.command import front_end, json_option
 from onext.hosts.placement.problem import ZERO
 from onext.part import Context
 from onext.table import Row, show
+
+
+class Share(click.FloatRange):
+    """A number within a range; click takes nan for one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Return the number; fail for what is not one."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
 
 COLUMNS = ("week", "steering", "kwh", "saved", "waiting_s", "migrations", "wakes", "hosts_on")
 SIMULATED = Policy(
@@ -39,19 +54,37 @@ SIMULATED = Policy(
     max_migrations=200,
     target_utilisation=1.0,
 )
+HOSTS, DAYS, PEAK = click.IntRange(1, 2000), Share(1 / 24, 366), Share(0.01, 1.0)
 PACKED = "with PACK=yes"
 SHORTEST = 3600.0  # seconds of the past that say anything
 LEAST = 0.02  # of the energy: less is not worth the change
 plot_option = click.option(
-    "--plot", type=click.Path(path_type=Path), help="Write an SVG of the hosts that are on."
+    "--plot",
+    type=click.Path(path_type=Path),
+    callback=plot_file,
+    help="Write an SVG of the hosts that are on (several weeks: FILE-WEEK.svg each).",
 )
 
 
 @click.command("simulate")
-@click.option("--hosts", default=24, show_default=True, help="Hosts of the cluster.")
-@click.option("--days", default=7.0, show_default=True, help="Length of the simulation.")
+@click.option(
+    "--hosts", type=click.IntRange(1, 2000), default=24, show_default=True, help="Hosts of the cluster."
+)
+@click.option(
+    "--days",
+    type=click.FloatRange(1 / 24, 366),
+    default=7.0,
+    show_default=True,
+    help="Length of the simulation.",
+)
 @click.option("--week", "kinds", type=click.Choice(sorted(SHAPES)), multiple=True, help="Only these weeks.")
-@click.option("--peak", default=0.75, show_default=True, help="Share of the memory in use at the peak.")
+@click.option(
+    "--peak",
+    type=click.FloatRange(0.01, 1.0),
+    default=0.75,
+    show_default=True,
+    help="Share of the memory in use at the peak.",
+)
 @click.option("--seed", default=1, show_default=True, help="Seed of the random load.")
 @plot_option
 @json_option
@@ -71,7 +104,8 @@ def simulate(
         outcomes = _play(fleet(hosts), arrivals, days, steerings, kind)
         rows += _table(kind, fleet(hosts), arrivals, days, outcomes)
         if plot:
-            plot.with_stem(f"{plot.stem}-{kind}").write_text(_plot(kind, outcomes), encoding="utf-8")
+            file = plot if len(kinds) == 1 else plot.with_stem(f"{plot.stem}-{kind}")
+            write_plot(file, _plot(kind, outcomes))
     show(rows, COLUMNS, as_json=as_json)
 
 
@@ -132,7 +166,7 @@ def _plot(title: str, outcomes: dict[str, Outcome]) -> str:
 
 
 @click.command("advise")
-@click.argument("cluster", type=int)
+@click.argument("cluster")
 @click.option(
     "--since",
     "span",
@@ -145,12 +179,13 @@ def _plot(title: str, outcomes: dict[str, Outcome]) -> str:
 @plot_option
 @json_option
 @front_end
-def advise(context: Context, cluster: int, span: float, plot: Path | None, *, as_json: bool) -> None:
-    """Play CLUSTER's own past (OpenNebula's accounting) with its policy, and say what it would have saved."""
+def advise(context: Context, cluster: str, span: float, plot: Path | None, *, as_json: bool) -> None:
+    """Replay CLUSTER's (id or name) accounting with its policy, and report what it would have saved."""
     look = next(iter(looks(context, [cluster])))
+    number = look.cluster.id
     begin = time.time() - span
     records = context.oned.document("vmpool.accounting", -2, int(begin), -1)
-    arrivals, span = known(accounting(records, cluster, begin, span), span)
+    arrivals, span = known(accounting(records, number, begin, span), span)
     days = span / DAY
     nodes = [Node(h.id, h.size, h.curve, h.record.boot_seconds) for h in look.cluster.hosts if h.size != ZERO]
     if not arrivals or not nodes:
@@ -162,10 +197,10 @@ def advise(context: Context, cluster: int, span: float, plot: Path | None, *, as
     name = look.cluster.name
     outcomes = _play(nodes, arrivals, days, dict(_choices(look)), name)
     if plot:
-        plot.write_text(_plot(name, outcomes), encoding="utf-8")
+        write_plot(plot, _plot(name, outcomes))
     show(_table(name, nodes, arrivals, days, outcomes), COLUMNS, as_json=as_json)
     if not as_json:
-        click.echo(_verdict(cluster, outcomes, days))
+        click.echo(_verdict(look, context, outcomes, days))
 
 
 def _choices(look: part.Look) -> Iterator[tuple[str, Steering]]:
@@ -177,8 +212,8 @@ def _choices(look: part.Look) -> Iterator[tuple[str, Steering]]:
         yield PACKED, Ours(replace(policy, pack=True), flavours=look.cluster.flavours)
 
 
-def _verdict(cluster: int, outcomes: Mapping[str, Outcome], days: float) -> str:
-    """Say in words what is worth doing."""
+def _verdict(look: part.Look, context: Context, outcomes: Mapping[str, Outcome], days: float) -> str:
+    """Return in words what is worth doing, and what the settings let one do."""
     always = outcomes["always on"].kwh
     name, best = min(outcomes.items(), key=lambda item: item[1].kwh)
     words = "MODE=auto PACK=yes" if name == PACKED else "MODE=auto"
@@ -188,4 +223,8 @@ def _verdict(cluster: int, outcomes: Mapping[str, Outcome], days: float) -> str:
     note = "requirements, pins and windows are not played"
     if always - best.kwh < LEAST * always:
         return f"there was next to nothing to save ({saved}; {note})"
-    return f"worth it: {saved} ({note}): `onext power set {cluster} {words}`, then `onext power plan`"
+    if look.cluster.id not in context.settings.power.clusters or (
+        words.startswith("MODE=auto") and (context.settings.power.highest_mode != Mode.AUTO.value)
+    ):
+        return f"worth it: {saved} ({note}){next_step(look, context)}"
+    return f"worth it: {saved} ({note}): `onext power set {look.cluster.id} {words}`, then `onext power plan`"

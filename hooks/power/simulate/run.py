@@ -10,7 +10,7 @@ from hooks.power.simulate.steering import Steering
 from hooks.power.simulate.weeks import DAY, Arrival
 from hooks.power.simulate.world import Node, Power, Totals, World
 from onext.hosts.energy import JOULES_PER_KWH, Curve
-from onext.hosts.placement.problem import Size
+from onext.hosts.placement.problem import ZERO, Size
 
 TICK = 60.0
 
@@ -95,7 +95,12 @@ def _loads(arrivals: Sequence[Arrival], days: float) -> Iterator[Size]:
 
 
 def _least_watts(nodes: Sequence[Node], load: Size) -> float:
-    """Return the least watts for a load: idle for the cheapest cover, the rise of the flattest curves."""
+    """Return the least watts for a load: idle for the cheapest cover, the rise of the flattest curves.
+
+    What exceeds all hosts has to wait, and draws nothing.
+    """
+    whole = sum((node.size for node in nodes), ZERO)
+    load = Size(min(load.cpu, whole.cpu), min(load.memory, whole.memory))
     base = sum(node.curve.off for node in nodes)
     rise = min((node.curve.peak - node.curve.idle) / node.size.cpu for node in nodes) * load.cpu
     return base + rise + max(_cover(nodes, load, part) for part in (0, 1))

@@ -101,3 +101,13 @@ def test_window_of_nights_and_weekends() -> None:
     assert not window.contains(monday + 5 * 86_400 + 21 * 3600)
     assert Window.parse("*/15 * * * *").fields[0] == {0, 15, 30, 45}
     assert 0 in Window.parse("* * * * 7").fields[4]
+
+
+@pytest.mark.parametrize(
+    "window", ["0 22 * * *", "* 22 * * *", "*/5 * * * *", "* 20-23,0-5 * * 1-5", "0-59 1 * * *"]
+)
+def test_E5_a_window_that_is_a_moment_is_refused_with_an_example(window: str) -> None:
+    """`0 22 * * *` was accepted silently, and hosts could be switched off for one minute a day."""
+    complaints = check({"WINDOW": window}, Power(clusters=(100,)))
+    moment = window.startswith(("0 ", "*/5"))
+    assert any("open for 1 minutes at a time" in one and "20-23,0-5" in one for one in complaints) is moment

@@ -159,3 +159,87 @@ def webhooks(folder: Path, addresses: list[str]) -> Iterator[Webhook]:
         file.write_bytes(url.encode("utf-8", "surrogateescape"))
         file.chmod(0o600)
         yield Webhook(url_file=file)
+
+
+def test_C4_a_silent_webhook_neither_delays_the_exit_nor_fills_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three events for a silent address delayed the worker's exit by 63 s, and their queue had no bound."""
+    begun, ends = threading.Event(), threading.Event()
+
+    def slow(_settings: Power, cluster: str, _event: Event) -> None:
+        if cluster == "alpha":
+            begun.set()
+            ends.wait()
+
+    monkeypatch.setattr(notify, "send", slow)
+    monkeypatch.setattr(notify, "MOST_WAITING", 5)
+    sender = notify.Sender()
+    sender.put(Power(), "alpha", EVENT)
+    assert begun.wait(60)
+    for _ in range(20):
+        sender.put(Power(), "alpha", EVENT)
+    assert sender._waiting.qsize() == 5
+    assert caplog.text.count("more are not sent") == 1
+    assert sender._thread is not None
+    assert sender._thread.daemon, "an exit would wait for it"
+    ends.set()
+
+
+def test_C4_an_event_that_cannot_be_sent_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one fault no alarm would ever be sent again."""
+    sent: list[str] = []
+    done = threading.Event()
+
+    def send_(_settings: Power, cluster: str, _event: Event) -> None:
+        if cluster != "alpha":  # of another test's thread
+            sent.append(cluster)
+        if cluster == "first":
+            raise RuntimeError
+        if cluster == "second":
+            done.set()
+
+    monkeypatch.setattr(notify, "send", send_)
+    sender = notify.Sender()
+    sender.put(Power(), "first", EVENT)
+    sender.put(Power(), "second", EVENT)
+    assert done.wait(60)
+    assert sent == ["first", "second"]
+
+
+@pytest.mark.process
+def test_S13_a_webhook_that_redirects_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs the receiver could make the front-end send requests to addresses that only it reaches."""
+    reached: list[str] = []
+
+    class Redirects(Receiver):
+        def do_POST(self) -> None:
+            reached.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(307)
+            self.send_header("Location", "/inner")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    monkeypatch.setattr(notify, "PAUSES", ())
+    with HTTPServer(("127.0.0.1", 0), Redirects) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        file = tmp_path / "url"
+        file.write_text(f"http://127.0.0.1:{server.server_port}/hook")
+        file.chmod(0o600)
+        with pytest.raises(notify.Undelivered, match="HTTP 307"):
+            notify._post(Webhook(url_file=file), b"{}")
+        server.shutdown()
+    assert reached == ["/hook"]
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://[fe80::1]/x", "http://0.0.0.0/x"])
+def test_S13_a_webhook_never_reaches_link_local_addresses(tmp_path: Path, url: str) -> None:
+    """That is where clouds serve credentials of the machine."""
+    file = tmp_path / "url"
+    file.write_text(url)
+    file.chmod(0o600)
+    with pytest.raises(notify.Undelivered, match="link-local"):
+        notify._post(Webhook(url_file=file), b"{}")

@@ -3,14 +3,17 @@
 import base64
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
 
 from hooks.power import part
-from hooks.power.commands import orders
+from hooks.power.commands import orders, resolve
+from onext.oned import stream
 from onext.part import Context, Retry
 from onext.paths import Paths
+from onext.xml import parse
 from tests.onext.hosts.actions.scene import Scene
 
 
@@ -37,8 +40,7 @@ def test_a_step_and_a_round_are_never_at_once(tmp_path: Path) -> None:
 def test_the_host_to_fence_comes_as_host_error_gives_it() -> None:
     """High availability would fence nothing, or another host: 7.0.2 writes strict base64 to standard input."""
     template = base64.b64encode(b"<HOST><ID>12</ID><NAME>node-a</NAME></HOST>")
-    assert orders._host_id(None, io.BytesIO(template)) == 12
-    assert orders._host_id("7", None) == 7
+    assert orders._template_id(io.BytesIO(template)) == 12
 
 
 @pytest.mark.parametrize(
@@ -46,12 +48,26 @@ def test_the_host_to_fence_comes_as_host_error_gives_it() -> None:
 )
 def test_no_host_is_no_fencing(data: bytes) -> None:
     """A cut payload must not be taken for another host."""
-    with pytest.raises(click.UsageError, match="the id of a host is needed"):
-        orders._host_id(None, io.BytesIO(data))
+    with pytest.raises(click.UsageError, match="the id or name of a host is needed"):
+        orders._template_id(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("host", ["node-7", None])
-def test_a_name_is_no_id(host: str | None) -> None:
-    """Two hosts may answer to one name; the one in ERROR has an id."""
-    with pytest.raises(click.UsageError):
-        orders._host_id(host, None)
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Context:
+    """Give a front-end with host 12, named 7, and host 7."""
+    hosts = [b"<HOST><ID>12</ID><NAME>7</NAME></HOST>", b"<HOST><ID>7</ID><NAME>node</NAME></HOST>"]
+    monkeypatch.setattr(stream, "pool", lambda *_, **__: iter(hosts))
+    context = Context(Paths.self_contained(tmp_path))
+    context.__dict__["oned"] = SimpleNamespace(source=None)
+    return context
+
+
+def test_E5_hosts_and_clusters_are_named_by_id_or_name(named: Context) -> None:
+    """One command took names, the next one ids only; an id must never be taken for another host's name."""
+    assert [resolve.host_id(named, word) for word in ("12", "7", "node")] == [12, 7, 7]
+    with pytest.raises(click.UsageError, match="there is no host gone; see `onehost list`"):
+        resolve.host_id(named, "gone")
+    clusters = [parse("<CLUSTER><ID>100</ID><NAME>alpha</NAME></CLUSTER>")]
+    assert [resolve.cluster_id(clusters, word) for word in ("alpha", "100", 100)] == [100, 100, 100]
+    with pytest.raises(click.UsageError, match="there is no cluster beta"):
+        resolve.cluster_id(clusters, "beta")

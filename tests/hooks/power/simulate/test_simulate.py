@@ -41,6 +41,18 @@ def test_ours_saves_more_than_the_scripts_and_beats_no_bound(kind: str) -> None:
     assert ours.totals.rejected == 0
 
 
+@pytest.mark.parametrize("hosts", [1, 3])
+def test_E4_no_bound_is_above_what_always_on_draws(hosts: int) -> None:
+    """`--peak 5` printed savings of -84 %: what exceeds all hosts has to wait, and draws nothing."""
+    nodes = fleet(hosts)
+    capacity = sum((node.size for node in nodes), Size(0, 0))
+    wanted = week(min(SHAPES), capacity, 5.0, seed=1, days=1.0)
+    always = run(nodes, wanted, AlwaysOn(), days=1.0)
+    everything = sum(node.curve.peak for node in nodes) * 24 / 1000
+    assert 0 < bound_kwh(fleet(hosts), wanted, 1.0) <= everything
+    assert always.kwh <= everything
+
+
 def test_a_week_asks_for_the_peak_that_was_ordered() -> None:
     """A cluster too small or too large would flatter either side."""
     capacity = Size(100_000, 4_000_000)

@@ -351,7 +351,7 @@ TestPower.settings = settings(
 )
 
 
-pytestmark = pytest.mark.timeout(0 if EXAMPLES else 120)  # a search takes as long as it is told
+pytestmark = pytest.mark.timeout(0 if EXAMPLES else 900)  # a search takes as long as it is told
 
 
 def teardown_module() -> None:
