@@ -20,7 +20,17 @@ from onext.process import Completed, run
 from tests.live.front_end import FrontEnd, wait_until
 
 ROOT = Path(__file__).parents[2]
-_SOURCES = ("install.sh", "pyproject.toml", "README.md", "LICENSE", "onext", "hooks", "exporter", "drivers")
+_SOURCES = (
+    "install.sh",
+    "locks",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "onext",
+    "hooks",
+    "exporter",
+    "drivers",
+)
 _TIMEOUT = 600.0  # seconds: the first one fetches packages
 
 
@@ -86,9 +96,12 @@ class Installation:
 
     def as_owner(self, *argv: str, timeout: float, input: bytes | None = None) -> Completed:  # noqa: A002
         """Run a command as the front-end's own user, as its hook manager does; its exit code is the caller's."""
+        return run([*self.becoming_owner(), *argv], timeout=timeout, input=input, check=False)
+
+    def becoming_owner(self) -> tuple[str, ...]:
+        """Return the words before a command that make it the front-end's own user's."""
         who = pwd.getpwuid(self.paths.etc.stat().st_uid).pw_name
-        become = ("runuser", "-u", who, "--") if os.geteuid() == 0 else ()
-        return run([*become, *argv], timeout=timeout, input=input, check=False)
+        return ("runuser", "-u", who, "--") if os.geteuid() == 0 else ()
 
     def done(self, key: str) -> str:
         """Return when the worker last did `key`, as `onext status` says it; empty for never."""

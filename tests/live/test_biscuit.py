@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +32,13 @@ class User:
 
     def onext(self, *words: str, stdin: str = "") -> str:
         """Run `onext biscuit WORDS` as this user and return what it prints."""
-        command = [str(self.installation.paths.bin / "onext"), "biscuit", *words]
-        return run(command, timeout=TIMEOUT, input=stdin.encode(), env=self._env()).stdout.decode().strip()
+        command = self._as_user(str(self.installation.paths.bin / "onext"), "biscuit", *words)
+        return run(command, timeout=TIMEOUT, input=stdin.encode()).stdout.decode().strip()
 
     def oneuser(self, *words: str) -> Completed:
         """Run the real `oneuser` with what login wrote."""
-        command = [str(self.installation.paths.bin / "oneuser"), *words]
-        return run(command, timeout=TIMEOUT, env={**self._env(), "ONE_AUTH": str(self.one_auth)}, check=False)
+        command = self._as_user(str(self.installation.paths.bin / "oneuser"), *words)
+        return run(command, timeout=TIMEOUT, check=False)
 
     def shown(self, token: str) -> Completed:
         """Log in with a token on oneuser's command line, as `--user` and `--password` do."""
@@ -63,15 +62,17 @@ class User:
         assert token[:40] not in said
         return said
 
-    def _env(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self.home), "ONE_AUTH": str(self.one_auth)}
+    def _as_user(self, *command: str) -> list[str]:
+        """Return the command as an account of this machine that is not root runs it, with this home folder."""
+        env = ("env", f"HOME={self.home}", f"ONE_AUTH={self.one_auth}")
+        return [*self.installation.becoming_owner(), *env, *command]
 
 
 @pytest.fixture
-def user(installed: Installation, scene: Scene, tmp_path: Path) -> Iterator[User]:
+def user(installed: Installation, scene: Scene) -> Iterator[User]:
     """Return a user with a key, made by the real oneuser as the administrator."""
     installed.front_end.require_biscuit()
-    made = User(scene.name("user"), tmp_path, installed)
+    made = User(scene.name("user"), scene.folder(), installed)
     keygen = made.onext("keygen").splitlines()
     key = next(line.split()[-1] for line in keygen if line.startswith("Public key"))
     made.administrator("create", made.name, key, "--driver", "biscuit")
@@ -91,11 +92,11 @@ def test_login(user: User) -> None:
     assert user.name[:8] in listed.stdout.decode()
 
 
-def test_each_refusal_has_its_reason(user: User, tmp_path: Path) -> None:
+def test_each_refusal_has_its_reason(user: User) -> None:
     """A bad token opens a real front-end, or its log does not say why it did not."""
     good = user.onext("token", "--user", user.name)
     key = str(user.home / ".one/biscuit.key")
-    foreign = str(tmp_path / "foreign")
+    foreign = str(user.home / "foreign")
     user.onext("keygen", "--out", foreign)
     tokens = {
         "expired: block 1": user.onext("attenuate", "-", "--key", key, "--block", PAST, stdin=good),
@@ -119,10 +120,10 @@ def test_revoke_now(user: User) -> None:
     assert user.shown(user.onext("token", "--user", user.name)).exit_code == 0
 
 
-def test_rotation(user: User, tmp_path: Path) -> None:
+def test_rotation(user: User) -> None:
     """Two stored keys, joined by a comma, are not taken by oned; or changing keys locks the user out."""
     old = user.onext("token", "--user", user.name)
-    new_key = tmp_path / "new"
+    new_key = user.home / "new"
     keygen = user.onext("keygen", "--out", str(new_key)).splitlines()
     public = next(line.split()[-1] for line in keygen if line.startswith("Public key"))
     new = user.onext("token", "--user", user.name, "--key", str(new_key))
