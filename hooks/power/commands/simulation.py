@@ -54,7 +54,7 @@ SIMULATED = Policy(
     max_migrations=200,
     target_utilisation=1.0,
 )
-HOSTS, DAYS, PEAK = click.IntRange(1, 2000), Share(1 / 24, 366), Share(0.01, 1.0)
+HOSTS, SPAN, PEAK = click.IntRange(1, 2000), Share(1 / 24, 366), Share(0.01, 1.0)
 PACKED = "with PACK=yes"
 SHORTEST = 3600.0  # seconds of the past that say anything
 LEAST = 0.02  # of the energy: less is not worth the change
@@ -67,12 +67,10 @@ plot_option = click.option(
 
 
 @click.command("simulate")
-@click.option(
-    "--hosts", type=click.IntRange(1, 2000), default=24, show_default=True, help="Hosts of the cluster."
-)
+@click.option("--hosts", type=HOSTS, default=24, show_default=True, help="Hosts of the cluster.")
 @click.option(
     "--days",
-    type=click.FloatRange(1 / 24, 366),
+    type=SPAN,
     default=7.0,
     show_default=True,
     help="Length of the simulation.",
@@ -80,7 +78,7 @@ plot_option = click.option(
 @click.option("--week", "kinds", type=click.Choice(sorted(SHAPES)), multiple=True, help="Only these weeks.")
 @click.option(
     "--peak",
-    type=click.FloatRange(0.01, 1.0),
+    type=PEAK,
     default=0.75,
     show_default=True,
     help="Share of the memory in use at the peak.",
