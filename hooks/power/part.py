@@ -17,7 +17,7 @@ from hooks.power.round_state import RoundState, Tally
 from onext import lock, log, metrics
 from onext.hosts import watt_model
 from onext.hosts.actions.actuator import Actuator, Event, Limits
-from onext.hosts.actions.effects import Effects, clock
+from onext.hosts.actions.effects import Access, Effects, clock
 from onext.hosts.bmc.check import findings
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import ConfigError
@@ -96,7 +96,7 @@ def actuator(context: Context, entries: BmcConfig, look_: Look, state: RoundStat
         parallel_on=look_.policy.max_parallel_on,
     )
     curves = {host.id: host.curve for host in look_.cluster.hosts}
-    world = Effects(context, entries, raft.server_id, raft.term)
+    world = Effects(context, entries, raft.server_id, raft.term, access(context))
     cluster = look_.cluster
     me = Decider(NAME, raft.server_id, raft.term, 0.0, settings.lease)
     documents = Documents(context.oned, DECIDERS, context.now)
@@ -109,6 +109,12 @@ def actuator(context: Context, entries: BmcConfig, look_: Look, state: RoundStat
         forbids=Guard(context, entries, cluster.id, {host.id: host.excluded for host in cluster.hosts}),
         mandate=Mandate(documents, cluster.id, me, world.now, world.monotonic, state.watch),
     )
+
+
+def access(context: Context) -> Access:
+    """Return how the settings have hosts reached; ssh is that of the section geolocation."""
+    settings = context.settings
+    return Access(settings.power.bmc_timeout, settings.geolocation.ssh_config, settings.power.front_end_hosts)
 
 
 @contextmanager

@@ -10,14 +10,15 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from onext import log
 from onext.hosts.actions.actuator import Event
 from onext.http import Http, HttpError
-from onext.settings.power import Power, Syslog, Webhook
+from onext.settings.notifications import Syslog, Webhook
 
 FACILITY_LOCAL0, WARNING, NOTICE = 16, 4, 5
 TIMEOUT = 5.0
@@ -25,6 +26,18 @@ PAUSES = (1.0, 5.0)  # seconds before it is tried again
 TOO_WIDE = 0o037
 _log = log.get("power")
 MOST_WAITING = 200  # events; what comes while so many wait is dropped, and counted in the log
+
+
+class Channels(Protocol):
+    """The part of a part's settings that names whom to notify."""
+
+    @property
+    def syslog(self) -> Syslog | None:
+        """The central log."""
+
+    @property
+    def webhooks(self) -> Sequence[Webhook]:
+        """The addresses."""
 
 
 class Undelivered(Exception):
@@ -44,12 +57,12 @@ class Sender:
     """One thread that sends events one after the other; a daemon, so that the process may end at any time."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[tuple[Power, str, Event]] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[tuple[Channels, str, Event]] = queue.Queue(MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._dropped = 0
 
-    def put(self, settings: Power, cluster: str, event: Event) -> None:
+    def put(self, settings: Channels, cluster: str, event: Event) -> None:
         """Take an event for sending, or drop it where too many wait for an address that does not answer."""
         try:
             self._waiting.put_nowait((settings, cluster, event))
@@ -78,7 +91,7 @@ class Sender:
 _sender = Sender()
 
 
-def teller(settings: Power, cluster: str) -> Callable[[Event], None]:
+def teller(settings: Channels, cluster: str) -> Callable[[Event], None]:
     """Return what tells an event to everybody whom the settings name."""
 
     def tell(event: Event) -> None:
@@ -94,7 +107,7 @@ def _subject(event: Event) -> str:
     return "vm" if isinstance(event, VmEvent) else "host"
 
 
-def send(settings: Power, cluster: str, event: Event) -> None:
+def send(settings: Channels, cluster: str, event: Event) -> None:
     """Send an event; what cannot be delivered is logged."""
     if settings.syslog:
         try:

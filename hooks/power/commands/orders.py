@@ -131,7 +131,7 @@ def fence_host(context: Context, host: str | None, template: IO[bytes] | None, w
     raft = context.oned.raft()
     if not raft.acts:
         sys.exit("onext: not fenced: this server does not lead")
-    world = Effects(context, part.book(context), raft.server_id, raft.term)
+    world = Effects(context, part.book(context), raft.server_id, raft.term, part.access(context))
     settings = context.settings.power
     actuator = Actuator(world, Limits(lease=settings.lease), Leases(), teller(settings, ""))
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from onext import bounds, process, ssh
@@ -44,11 +46,22 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+@dataclass(frozen=True)
+class Access:
+    """How hosts are reached, and which are never switched off."""
+
+    bmc_timeout: float = 8.0  # seconds
+    ssh_config: Path | None = None
+    front_end_hosts: Sequence[str] = ()
+
+
 class Effects:
     """Effects on behalf of this server, in the Raft term in which it began."""
 
-    def __init__(self, context: Context, book: BmcConfig, server: int, term: int) -> None:
-        self.context, self.book = context, book
+    def __init__(
+        self, context: Context, book: BmcConfig, server: int, term: int, access: Access = Access()
+    ) -> None:
+        self.context, self.book, self.access = context, book, access
         self.server, self.term = server, term
         self.migrations: list[float] = []
         self.moved: list[tuple[int, int]] = []  # (VM, source host)
@@ -93,7 +106,7 @@ class Effects:
             _capacity(element),
             float(element.findtext("MONITORING/TIMESTAMP", "0") or 0),
             int(element.findtext("CLUSTER_ID", "-1")),
-            exclusion(element, self.context.settings.power.front_end_hosts),
+            exclusion(element, self.access.front_end_hosts),
         )
 
     def _bound(self, host: int) -> set[int]:
@@ -186,9 +199,7 @@ class Effects:
         return Answer(states.get(reading.power, Bmc.SILENT), reading.reason)
 
     def _bmc(self, host: int) -> BmcOf:
-        settings = self.context.settings
-        config = settings.geolocation.ssh_config
-        return self.book.bmc(host, timeout=settings.power.bmc_timeout, ssh_config=config)
+        return self.book.bmc(host, timeout=self.access.bmc_timeout, ssh_config=self.access.ssh_config)
 
     def proves_off(self, host: int) -> bool:
         """Whether its BMC can say OFF; one that is not there proves nothing."""
@@ -210,7 +221,7 @@ class Effects:
         """Whether the host lets us in by ssh."""
         name = _tried(lambda: self.context.oned.host(host)).name
         try:
-            ssh.run(name, ["true"], timeout=SSH_TIMEOUT, config=self.context.settings.geolocation.ssh_config)
+            ssh.run(name, ["true"], timeout=SSH_TIMEOUT, config=self.access.ssh_config)
         except (process.CommandError, ValueError):
             return False
         return True

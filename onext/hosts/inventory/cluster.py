@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from onext import bounds
 from onext.hosts.claims import STATE_KEY, effective
@@ -15,11 +16,30 @@ from onext.hosts.inventory.vms import Judge, Places, last_host, size, vm_of
 from onext.hosts.model import Bmc, Claim, Cluster, Host, Phase, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState, attribute
-from onext.settings.power import Power
 from onext.xml import Element
 
 OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 KIB_PER_MIB = 1024
+
+
+class Assumptions(Protocol):
+    """What the administrator's settings tell of hosts that say nothing themselves; watts."""
+
+    @property
+    def front_end_hosts(self) -> Sequence[str]:
+        """Names of hosts that run a front-end, Prometheus or storage."""
+
+    @property
+    def idle_watts(self) -> float:
+        """Of an idle host."""
+
+    @property
+    def peak_watts(self) -> float:
+        """Of a busy host."""
+
+    @property
+    def off_watts(self) -> float:
+        """Of a host that is off."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +47,13 @@ class Surroundings:
     """What is known of a cluster's hosts beyond their own elements."""
 
     snapshot: Snapshot
-    settings: Power
+    settings: Assumptions
     excluded: Mapping[str, str]  # host name -> why
     due: Mapping[int, float]
     here: str = socket.gethostname()
 
 
-def observe(snapshot: Snapshot, cluster_id: int, settings: Power, now: float) -> Cluster:
+def observe(snapshot: Snapshot, cluster_id: int, settings: Assumptions, now: float) -> Cluster:
     """Return a cluster; raise KeyError when it is not there."""
     element = next((c for c in snapshot.clusters if c.findtext("ID") == str(cluster_id)), None)
     if element is None:
@@ -187,7 +207,7 @@ def _curve(number: int, element: Element, about: Surroundings) -> Curve:
     return model.measured(found.idle, found.off, found.source) if found else model
 
 
-def curve(element: Element, settings: Power) -> Curve:
+def curve(element: Element, settings: Assumptions) -> Curve:
     """Return the model of a host: ONEXT_POWER_WATTS = "idle,…,peak" (2 or 11 points), else the settings'."""
     text = element.findtext("TEMPLATE/ONEXT_POWER_WATTS", "")
     found = [bounds.number(item, 0, 1e5) for item in text.split(",")[:12] if item.strip()]

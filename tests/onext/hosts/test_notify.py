@@ -14,7 +14,8 @@ import pytest
 from onext.hosts import notify
 from onext.hosts.actions.actuator import Event
 from onext.hosts.notify import VmEvent, address, body, send, syslog_line
-from onext.settings.power import Power, Syslog, Webhook
+from onext.settings.notifications import Syslog, Webhook
+from onext.settings.power import Power
 from tests.misbehaving import MISBEHAVIOURS, servers
 
 EVENT = Event(3, 'node"]3\n<!everyone>', "quarantine", "it did not come\nwithin 600 s")
