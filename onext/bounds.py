@@ -32,6 +32,8 @@ def whole(text: str | None, low: int, high: int) -> int | None:
 
 def words(text: str | None, longest: int) -> str:
     """Return at most `longest` characters of a text on one line, with "?" for what is not printable."""
+    if text is not None and len(text) <= longest and text.isprintable():
+        return text  # nearly always, and for every name in every pass
     cut = (text or "")[: longest + 1]
     clean = "".join(char if char.isprintable() else "?" for char in cut)
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"

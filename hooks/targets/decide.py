@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from hooks.targets.inventory import Host, Inventory, Vm
@@ -136,11 +137,15 @@ def _labels(vm: Vm, place: str) -> dict[str, str]:
 
 def _host(host: Host, job: str, port: int) -> Target:
     chosen = {"one_host_id": str(host.id), "one_host_name": host.name, "one_cluster_id": str(host.cluster)}
+    return Target(hosts_job(job), _exporter(host.name, port), _with_place(chosen, host.geolocation))
+
+
+@lru_cache(1 << 15)
+def _exporter(name: str, port: int) -> str:
     try:
-        address = endpoint(ip_address(host.name), port)
+        return endpoint(ip_address(name), port)
     except ValueError:
-        address = f"{host.name}:{port}"
-    return Target(hosts_job(job), address, _with_place(chosen, host.geolocation))
+        return f"{name}:{port}"
 
 
 def _with_place(chosen: dict[str, str], place: str) -> dict[str, str]:

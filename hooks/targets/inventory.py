@@ -74,19 +74,40 @@ class Inventory:
 
 def vms(found: Iterable[cloud.Vm]) -> Iterator[Vm]:
     """Yield the VMs that run and have PROMETHEUS_EXPORTER."""
-    for one in found:
-        wanted = one.user_template.get(EXPORTER)
-        if wanted and one.state == VmState.ACTIVE and one.lcm_state in RUNS:
-            yield Vm(
-                id=one.id,
-                name=bounds.words(one.name, _LONGEST_NAME),
-                user=one.uid,
-                host=one.host_id,
-                cluster=one.cluster_id,
-                wanted=_written(wanted),
-                labels=_written(one.user_template.get(LABELS, "")),
-                addresses=tuple(_addresses(one)),
-            )
+    return (vm for one in found if (vm := _vm(one)) is not None)
+
+
+def _vm(one: cloud.Vm) -> Vm | None:
+    wanted = one.user_template.get(EXPORTER)
+    if not wanted or one.state != VmState.ACTIVE or one.lcm_state not in RUNS:
+        return None
+    return Vm(
+        id=one.id,
+        name=bounds.words(one.name, _LONGEST_NAME),
+        user=one.uid,
+        host=one.host_id,
+        cluster=one.cluster_id,
+        wanted=_written(wanted),
+        labels=_written(one.user_template.get(LABELS, "")),
+        addresses=tuple(_addresses(one)),
+    )
+
+
+class KnownVms:
+    """Reads each VM of the snapshot once: one that did not change is the same object in the next round."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[cloud.Vm, Vm | None]] = {}
+
+    def of(self, found: Iterable[cloud.Vm]) -> Iterator[Vm]:
+        """Yield what `vms` yields."""
+        before, self._known = self._known, {}
+        for one in found:
+            same = before.get(one.id)
+            read = same[1] if same is not None and same[0] is one else _vm(one)
+            self._known[one.id] = one, read
+            if read is not None:
+                yield read
 
 
 def hosts(found: Iterable[cloud.Host]) -> Iterator[Host]:

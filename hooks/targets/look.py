@@ -23,7 +23,7 @@ def look(context: Context, names: Names, exporters: Answering) -> Inventory:
     """
     cloud = context.cloud()
     hosts = tuple(inventory.hosts(cloud.hosts.values()))
-    vms = tuple(inventory.vms(cloud.vms.values()))
+    vms = tuple(_known_vms.of(cloud.vms.values()))
     unreadable = sum(bool(one.problem) for pool in (cloud.hosts, cloud.vms) for one in pool.values())
     answering = _answering(context, exporters, hosts)
     if not vms:  # nothing to guard
@@ -51,6 +51,9 @@ def _protected(context: Context, cloud: Cloud, names: Names, hosts: Collection[H
         others=[host.name for host in hosts],
         bmc_file=context.paths.own_etc / "bmc.yaml",
     )
+
+
+_known_vms = inventory.KnownVms()
 
 
 class _Known:

@@ -25,7 +25,7 @@ from onext.worker.renewal import Renewal
 from onext.worker.warnings import Warnings
 
 ROUND = 60.0  # seconds between sweeps
-SETTLE = 1.0  # seconds without an event after which a part that looks at everything begins
+SETTLE = 1.25  # seconds without an event after which a part that reads whole pools begins
 LONGEST = 5.0  # seconds after the first event in which it begins anyway
 SOON = 5.0  # seconds until what is under way is reconciled again
 BREATHER = 4.0  # times as long as the last call took: most of the time is left to others

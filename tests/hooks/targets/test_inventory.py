@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,16 @@ def test_C7_one_unreadable_host_leaves_the_others() -> None:
         (1, 0, True), (4, -1, False), (8, 101, True),
     ]  # fmt: skip
     assert isinstance(found[0], Host)
+
+
+def test_a_vm_that_did_not_change_is_read_once_and_one_that_did_again() -> None:
+    """At 10,000 VMs each event would read all of them anew; a stale one would keep a target that moved."""
+    known = inventory.KnownVms()
+    first = cloud.Vm(1, name="web", state=3, lcm_state=3, user_template={"PROMETHEUS_EXPORTER": "9100"})
+    assert [vm.wanted for vm in known.of([first])] == [vm.wanted for vm in inventory.vms([first])]
+    (before,) = known.of([first])
+    (again,) = known.of([first])
+    assert again is before
+    moved = replace(first, name="renamed")
+    assert [vm.name for vm in known.of([moved])] == ["renamed"]
+    assert list(known.of([])) == []
