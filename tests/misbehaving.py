@@ -7,12 +7,14 @@ import gzip
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 
 from onext.http import BadStatus, HttpError, InvalidAnswer, TimedOut, Unreachable
 from tests.waiting import PATIENCE
 
+_DRIPS = 1000  # pieces, of 0.02 s each
 HEAD = b"HTTP/1.1 200 OK\r\n"
 # What a server does with a connection once it has read the request; it returns when it is done.
 Behave = Callable[[socket.socket, threading.Event], None]
@@ -76,7 +78,9 @@ def drip(head: bytes, piece: bytes) -> Behave:
     def behave(connection: socket.socket, ended: threading.Event) -> None:
         connection.recv(65536)
         connection.sendall(head)
-        while not ended.wait(0.02):
+        for _ in range(_DRIPS):  # then it ends, so that a client without a deadline fails and does not hang
+            if ended.wait(0.02):
+                break
             connection.sendall(piece)
 
     return behave
@@ -88,7 +92,8 @@ def flood(head: bytes, piece: bytes) -> Behave:
     def behave(connection: socket.socket, ended: threading.Event) -> None:
         connection.recv(65536)
         connection.sendall(head)
-        while not ended.is_set():
+        ends = time.monotonic() + _DRIPS * 0.02
+        while not ended.is_set() and time.monotonic() < ends:
             connection.sendall(piece)
 
     return behave
