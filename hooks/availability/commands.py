@@ -12,15 +12,16 @@ import click
 
 from hooks.availability import evidence, gather, observe
 from hooks.availability.evidence import Verdict
+from hooks.availability.forecast import forecast
 from hooks.availability.model import Incident
 from hooks.availability.part import bmc_config, records, restricted, subject, timeline_folder, vm_groups
 from hooks.availability.placement import without_a_place
 from hooks.availability.policy import TEMPLATE_KEY, read
 from hooks.availability.records import CONFIRMATION, PAUSE, Order
 from onext import bounds
-from onext.cloud.model import Cluster, Host, Vm, scalar
+from onext.cloud.model import Vm, scalar
 from onext.cloud.snapshot import Cloud
-from onext.command import front_end, json_option
+from onext.command import find, front_end, json_option
 from onext.oned.documents import Documents
 from onext.part import Context
 from onext.table import Row, show
@@ -32,21 +33,6 @@ _LONGEST_LINE = 1 << 16
 @click.group("ha")
 def ha() -> None:
     """Fence failed hosts and restart their VMs elsewhere."""
-
-
-def _host(cloud: Cloud, word: str) -> Host:
-    """Return the host that a word names by id or name; raise UsageError."""
-    for host in cloud.hosts.values():
-        if word in (str(host.id), host.name):
-            return host
-    raise click.UsageError(f"no host {word!r}; see `onehost list`")
-
-
-def _cluster(cloud: Cloud, word: str) -> Cluster:
-    for cluster in cloud.clusters.values():
-        if word in (str(cluster.id), cluster.name):
-            return cluster
-    raise click.UsageError(f"no cluster {word!r}; see `onecluster list`")
 
 
 @ha.command("status")
@@ -89,7 +75,7 @@ def _stamp(when: float) -> str:
 
 def _show_evidence(context: Context, word: str, *, as_json: bool) -> None:
     cloud, kept = context.cloud(), records(context)
-    host = _host(cloud, word)
+    host = find(cloud.hosts.values(), word, "host")
     found = gather.gather(subject(context, cloud, kept, host.id), bmc_config(context), context.settings)
     verdict = evidence.judge(found)
     rows = [
@@ -163,6 +149,20 @@ def _competes(context: Context) -> bool:
     return any(command.endswith(HOOK) for command in commands)
 
 
+@ha.command("plan")
+@click.argument("host")
+@json_option
+@front_end
+def plan(context: Context, host: str, *, as_json: bool) -> None:
+    """Show, step by step, what would happen if HOST failed now."""
+    cloud = context.cloud()
+    found = find(cloud.hosts.values(), host, "host")
+    policy = read(observe.chosen(cloud, found.cluster_id, TEMPLATE_KEY), context.settings.availability)
+    enabled = found.cluster_id in context.settings.availability.clusters
+    rows = forecast(context, cloud, found.id, policy, enabled=enabled)
+    show(rows, ("seconds", "step", "vm", "target", "why"), as_json=as_json)
+
+
 @ha.command("confirm")
 @click.argument("host")
 @click.option("--name", required=True, help="The host's name, typed once more.")
@@ -170,7 +170,7 @@ def _competes(context: Context) -> bool:
 def confirm(context: Context, host: str, name: str) -> None:
     """Confirm that HOST is off, so that its VMs may start elsewhere. Its VMs start twice if it is not."""
     cloud, kept = context.cloud(), records(context)
-    found = _host(cloud, host)
+    found = find(cloud.hosts.values(), host, "host")
     incident = kept.incidents.get(found.id)
     if name != found.name:
         raise click.UsageError(f"host {found.id} is named {found.name}, not {name}")
@@ -192,7 +192,7 @@ def confirm(context: Context, host: str, name: str) -> None:
 @front_end
 def pause(context: Context, cluster: str) -> None:
     """Do nothing in CLUSTER until `onext ha resume`; what was begun is held."""
-    found = _cluster(context.cloud(), cluster)
+    found = find(context.cloud().clusters.values(), cluster, "cluster")
     documents = Documents(context.oned, PAUSE, context.now)
     before = documents.get(found.id)
     documents.put(found.id, Order(getpass.getuser(), context.now()), before.version if before else None)
@@ -204,7 +204,7 @@ def pause(context: Context, cluster: str) -> None:
 @front_end
 def resume(context: Context, cluster: str) -> None:
     """End a pause of CLUSTER."""
-    found = _cluster(context.cloud(), cluster)
+    found = find(context.cloud().clusters.values(), cluster, "cluster")
     documents = Documents(context.oned, PAUSE, context.now)
     before = documents.get(found.id)
     if before is None:
@@ -221,7 +221,7 @@ def resume(context: Context, cluster: str) -> None:
 def history(context: Context, host: str | None, *, as_json: bool) -> None:
     """Print the timelines of incidents on this server, or that of one HOST."""
     folder = timeline_folder(context)
-    number = _host(context.cloud(), host).id if host else None
+    number = find(context.cloud().hosts.values(), host, "host").id if host else None
     files = [folder / f"host-{number}.jsonl"] if number is not None else sorted(folder.glob("host-*.jsonl"))
     rows = [row for file in files for row in _lines(file)]
     rows.sort(key=lambda row: float(str(row["at"])))

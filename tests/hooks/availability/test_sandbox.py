@@ -94,6 +94,7 @@ def test_a_hung_host_is_fenced_its_vms_restart_and_it_returns(cloud: Cloud) -> N
         sandbox.call("vm.deploy", number, 0)
     sandbox.until(lambda: all(cloud.vm(n)[:2] == (3, 3) for n in range(2)))
     until((cloud.bundle.var / "spool/wake").exists, "the worker's start")
+    _look_ahead(cloud)
     sandbox.control("host.machine", 0, {"alive": False})
     sandbox.control("node", cloud.names[0], {"behaves": "mute"})
     until(lambda: cloud.incidents().get(0), "an incident", PATIENCE)
@@ -110,6 +111,23 @@ def test_a_hung_host_is_fenced_its_vms_restart_and_it_returns(cloud: Cloud) -> N
     positions = [steps.index(step) for step in order]
     assert positions == sorted(positions), steps
     _return(cloud)
+
+
+def _look_ahead(cloud: Cloud) -> None:
+    """Compare what is announced before the failure with the cloud."""
+    steps = json.loads(cloud.onext("ha", "plan", cloud.names[0], "--json"))
+    assert [row["step"] for row in steps].count("restart") == 2
+    assert {row["target"] for row in steps if row["step"] == "restart"} <= set(cloud.names[1:])
+    (loss,) = json.loads(cloud.onext("ha", "check", "--json"))
+    assert (loss["host"], loss["vms"], loss["without_a_place"]) == (cloud.names[0], 2, "")
+    evidence = {
+        row["source"]: row["finding"] for row in json.loads(cloud.onext("ha", "status", "0", "--json"))
+    }
+    assert (evidence["ssh"], evidence["bmc"]) == ("alive", "powered")
+    cloud.onext("ha", "pause", "100")
+    cloud.onext("ha", "resume", "100")
+    refused = cloud.bundle.onext("ha", "confirm", "0", "--name", cloud.names[0], check=False)
+    assert refused.returncode != 0
 
 
 def _return(cloud: Cloud) -> None:
