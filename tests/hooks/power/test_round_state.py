@@ -51,4 +51,8 @@ def test_a_file_that_is_damaged_is_forgotten(tmp_path: Path) -> None:
     )
     for wrong in damaged:
         (tmp_path / FILE).write_text(json.dumps(wrong))
-        RoundState().load(tmp_path)
+        state = RoundState()
+        state.migrations = {100: [1.0]}
+        state.load(tmp_path)
+        assert (state.memories, state.migrations, state.tallies) == ({}, {}, {}), wrong
+        assert state.leases.saved() == {}, wrong
