@@ -36,6 +36,12 @@ bench: $(STAMP)
 	$(BIN)/pip install -q -e '.[bench]'
 	$(BIN)/python -m tests.bench
 
+# Mutation testing: 600 mutants, under an hour (ONEXT_SEED, ONEXT_MUTANTS, ONEXT_ONLY)
+.PHONY: mutants
+mutants: $(STAMP)
+	$(BIN)/pip install -q -e '.[mutants]'
+	$(BIN)/python -m tests.mutants
+
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
 	ONEXT_EXAMPLES=5000 $(BIN)/python -m pytest -s tests/onext/hosts/actions/test_faults.py
