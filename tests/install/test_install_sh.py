@@ -20,7 +20,14 @@ from .conftest import STOCK, Installed, copy_of
 pytestmark = [pytest.mark.process, pytest.mark.timeout(1200)]
 
 Tree = dict[str, tuple[int, int, int, str]]
-MOVES = ("var/onext/spool", "var/onext/state", "var/onext/run", "var/onext/worker.lock", "var/onext.log")
+MOVES = (
+    "var/onext/spool",
+    "var/onext/state",
+    "var/onext/run",
+    "var/onext/worker.alive",
+    "var/onext/worker.lock",
+    "var/onext.log",
+)
 
 
 def tree(folder: Path, *, times: bool = False) -> Tree:
@@ -299,3 +306,54 @@ def test_uninstall_leaves_it_as_it_was(installed: Installed, tmp_path: Path) -> 
     listed = subprocess.run(["tar", "tzf", str(archive)], capture_output=True, text=True, check=True).stdout
     assert listed.split() == [str(installed.location / "etc/onext.yaml").lstrip("/")]
     assert "onehook delete" in gone.stdout
+
+
+def test_S13_killed_after_the_first_file_was_placed(installed: Installed) -> None:
+    """Power is lost between two files: the next run makes it whole, and so does a rollback's refusal change nothing."""
+    whole = without_what_moves(tree(installed.location))
+    placed = installed.location / "bin/onext"
+    hook = installed.location / "var/remotes/hooks/onext/hook"
+    for path in (placed, *hook.parent.iterdir()):
+        path.unlink()
+    running = subprocess.Popen(
+        [installed.checkout / "install.sh", "--offline", installed.wheels],
+        env=installed.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until(placed.exists, "the first file")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert installed.run("--rollback").returncode == 1  # there is no version before
+    repaired = installed.install()
+    assert repaired.returncode == 0, repaired.stderr
+    assert not differing(without_what_moves(tree(installed.location)), whole)
+
+
+def test_S7_a_lock_that_another_user_may_hold_blocks_nothing(installed: Installed) -> None:
+    """Any local user could keep root from installing by a lock on a file that all may read."""
+    folder = installed.lib / "locked"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "install").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_dry_run_changes_nothing(installed: Installed) -> None:
+    """An administrator sees every file and hook before the first one is touched."""
+    (installed.location / "bin/onext").unlink()
+    before = without_what_moves(tree(installed.location))
+    shown = installed.run("--offline", str(installed.wheels), "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert "write   " + str(installed.location / "bin/onext") + ": missing" in shown.stdout
+    assert "an uninstall" not in shown.stdout
+    gone = installed.run("--uninstall", "--dry-run")
+    assert "removes " in gone.stdout
+    assert not differing(without_what_moves(tree(installed.location)), before)
+
+
+def test_configure_does_not_report_itself_as_left(installed: Installed) -> None:
+    """After `--configure` the last line must not tell the administrator to run `--configure`."""
+    done = installed.run("--offline", str(installed.wheels), "--configure", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "./install.sh --configure" not in done.stdout
+    assert "oned.conf: changed" in done.stdout

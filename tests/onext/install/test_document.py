@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """The table of owners and modes says what is placed."""
+=======
+"""The table of docs/installing.md of owners and modes says what is placed."""
+>>>>>>> 47bfcc1 (Test an upgrade from the first version and back, a full disk and a killed installation; document locks, parts and root's limits)
 
 import fnmatch
 import re
@@ -9,6 +13,7 @@ import pytest
 
 from onext.install import manifest
 from onext.install.front_end import FrontEnd, Owner
+from onext.install.guarded import Guarded
 from onext.install.manifest_entries import wanted
 
 from .conftest import ROOT, packaged, write
@@ -25,7 +30,10 @@ def rows() -> list[tuple[str, str, list[str]]]:
 
 
 def test_every_thing_is_in_the_table(
-    rows: list[tuple[str, str, list[str]]], tmp_path: Path, make_home: Callable[[FrontEnd, str], Path]
+    rows: list[tuple[str, str, list[str]]],
+    tmp_path: Path,
+    make_home: Callable[[FrontEnd, str], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An administrator who reads the table knows every file, who owns it, and who may read it."""
     made = packaged(tmp_path)
@@ -33,6 +41,12 @@ def test_every_thing_is_in_the_table(
     write(tmp_path / "etc/one/prometheus/rules.yml", "groups: []\n")
     manifest.make_folder(made.paths.lib)
     front_end = FrontEnd.packaged(tmp_path, code=Owner(0, 0), service=Owner(ONEADMIN, ONEADMIN))
+    theirs = [tmp_path / name for name in ("var/lib/one", "var/log/one", "run/onext")]
+
+    def controller(_: Guarded, path: Path) -> Owner | None:
+        return front_end.service if any(folder in path.parents for folder in theirs) else None
+
+    monkeypatch.setattr(Guarded, "controller", controller)
     for entry in wanted(front_end, make_home(made, "1")):
         path = f"/{entry.path.relative_to(tmp_path)}"
         owner = f"{NAMES[entry.owner.uid]}:{NAMES[entry.owner.gid]}"
