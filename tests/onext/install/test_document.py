@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The table of owners and modes says what is placed."""
-=======
-"""The table of docs/installing.md of owners and modes says what is placed."""
->>>>>>> 47bfcc1 (Test an upgrade from the first version and back, a full disk and a killed installation; document locks, parts and root's limits)
 
 import fnmatch
 import re
