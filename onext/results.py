@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +54,12 @@ class Results:
     def forget(self, key: object) -> None:
         """Drop what was known of a key: there was nothing to do, or the object is gone."""
         self._changed |= self._results.pop(str(key), None) is not None
+
+    def keep(self, parts: Iterable[str]) -> None:
+        """Forget the results of parts that are not installed, or had another name."""
+        known = set(parts)
+        for key in [key for key in self._results if key.partition(".")[0] not in known]:
+            self.forget(key)
 
     def save(self, *, force: bool = False) -> None:
         """Write the file where something changed; raise OSError, and try again a second later."""

@@ -74,6 +74,7 @@ class Worker:
         self._inbox.prepare()
         self._deliveries = Deliveries()
         self._results = Results.load(context.paths.state / FILE)
+        self._results.keep(part.name for part in parts)
         self._leadership = Leadership(self._ring)
         self._warnings = Warnings()
         self._crews = {part.name: _Crew.of(part) for part in parts}

@@ -11,6 +11,7 @@ from onext import lock
 from onext.part import Busy, Context
 from onext.worker.loop import Worker
 from onext.worker.registry import installed
+from onext.worker.upgrade import take_over
 
 LOCK = "worker.lock"
 _log = logging.getLogger("onext.worker")
@@ -36,6 +37,7 @@ def work(context: Context, *, until_idle: bool = False) -> None:
     with _alone(context):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: ended.append(received))
+        take_over(context)
         worker = Worker(context, list(installed()))
         _log.info("worker started")
         worker.run(lambda: bool(ended) or (until_idle and worker.idle()))
