@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from onext import zone
+from onext.install import locked
 from onext.part import Check, Context
 
 TIMEOUT = 45.0  # seconds for one server
@@ -24,10 +26,10 @@ def findings(context: Context) -> Iterator[Check]:
 
     with ThreadPoolExecutor(len(others)) as pool:
         for server, answer in zip(others, pool.map(ask, others), strict=True):
-            yield _verdict(server, answer, context.paths.current.resolve().name)
+            yield _verdict(server, answer, context.paths.current.resolve())
 
 
-def _verdict(server: zone.Server, answer: zone.Answer, version: str) -> Check:
+def _verdict(server: zone.Server, answer: zone.Answer, home: Path) -> Check:
     name, remedy = f"server {server.name}", f"ssh {server.host} onext doctor"
     if not answer.done:
         return Check(name, "warn", f"not asked: {answer.text}", f"ssh {server.host}")
@@ -38,10 +40,15 @@ def _verdict(server: zone.Server, answer: zone.Answer, version: str) -> Check:
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
         return Check(name, "fail", wrong[0] + more, remedy)
-    theirs = next((row["message"] for row in rows if row["check"] == "version"), "unknown")
-    if theirs != version:
-        return Check(name, "fail", f"version {theirs}; here {version}", f"install.sh on {server.name}")
-    return Check(name, "ok", f"all well there, version {theirs}")
+    theirs = {row["check"]: row["message"] for row in rows}
+    version = theirs.get("version", "unknown")
+    for what, there, here in (
+        ("version", version, home.name),
+        ("packages", theirs.get("packages", "not known"), locked.summary(home)),
+    ):
+        if here and there != here:
+            return Check(name, "fail", f"{what} {there}; here {here}", f"install.sh on {server.name}")
+    return Check(name, "ok", f"all well there, version {version}")
 
 
 def _rows(text: str) -> Rows | None:

@@ -89,7 +89,7 @@ def _packages(home: Path) -> Iterator[Check]:
     for difference in wrong:
         yield Check("packages", "fail", difference, f"rm -r {home}, then {_AGAIN}")
     if not wrong:
-        yield Check("packages", "ok", f"{len(made)} as locked, set {locked.digest(made)}")
+        yield Check("packages", "ok", locked.summary(home))
 
 
 def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:

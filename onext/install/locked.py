@@ -40,6 +40,12 @@ def stamped(home: Path) -> dict[str, str] | None:
         return None
 
 
+def summary(home: Path) -> str:
+    """Return the set of a version in words that two servers can compare; empty where it is not known."""
+    made = stamped(home)
+    return f"{len(made)} as locked, set {digest(made)}" if made is not None else ""
+
+
 def differences(home: Path) -> Iterator[str]:
     """Return each package that is not as it was made, in words."""
     before, now = stamped(home) or {}, installed()

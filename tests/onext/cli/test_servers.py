@@ -12,6 +12,7 @@ import pytest
 
 from onext import process, ssh
 from onext.cli import servers
+from onext.install import locked
 from onext.oned.client import Oned
 from onext.part import Context
 from onext.paths import Paths
@@ -83,3 +84,19 @@ def test_silence_and_another_version_are_not_well(tmp_path: Path, monkeypatch: p
     assert said["server one-c"] == ("warn", "not asked: No route to host")
     bare = found(tmp_path / "2", monkeypatch, {"one-b": (127, ""), "one-c": (0, '{"a": 1}')})
     assert [level for level, _ in bare.values()] == ["fail", "fail"]
+
+
+def test_other_packages_on_another_server_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same version with other packages behaves otherwise on the next leader, and nobody knows why."""
+    home = tmp_path / "lib/onext/versions" / VERSION
+    home.mkdir(parents=True)
+    (home / locked.STAMP).write_text('{"click": "8.1"}')
+    here = locked.summary(home)
+    (home / locked.STAMP).rename(tmp_path / "stamp")
+    home.rmdir()
+    monkeypatch.setattr(locked, "summary", lambda _: here)
+    same = json.dumps([row("version", "ok", VERSION), row("packages", "ok", here)])
+    other = json.dumps([row("version", "ok", VERSION), row("packages", "ok", "1 as locked, set 0123")])
+    said = found(tmp_path, monkeypatch, {"one-b": (0, same), "one-c": (0, other)})
+    assert said["server one-b"] == ("ok", f"all well there, version {VERSION}")
+    assert said["server one-c"] == ("fail", f"packages 1 as locked, set 0123; here {here}")
