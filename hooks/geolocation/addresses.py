@@ -37,7 +37,7 @@ _NOT_PUBLIC_4 = tuple(
         ),
     )
 )
-_UNICAST_6 = IPv6Network("2000::/3")  # everything that IANA gave out for the Internet
+_UNICAST_6 = IPv6Network("2000::/3")  # every prefix that IANA has allocated for the Internet
 _NOT_PUBLIC_6 = tuple(
     map(
         IPv6Network,
@@ -65,7 +65,7 @@ class NotAddresses(ValueError):
 
 
 def public(address: Address) -> bool:
-    """Whether an address is reachable on the Internet and so has a place on Earth."""
+    """Whether an address is reachable on the Internet, and so has a location."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_4)
     return address in _UNICAST_6 and not any(address in network for network in _NOT_PUBLIC_6)
@@ -81,9 +81,9 @@ def parse(text: str) -> Address:
 def listed(output: bytes) -> tuple[Address, ...]:
     """Return the public addresses in the output of `ip --json address show`, in its order, once each.
 
-    A message of the day before it, objects without addresses and addresses that cannot be read are passed
-    over. Addresses that failed duplicate detection do not count; deprecated and temporary ones only where
-    there is no other, because they change. Raises NotAddresses.
+    A message of the day before it, objects without addresses and unreadable addresses are ignored. Addresses
+    that failed duplicate detection do not count; deprecated and temporary ones count only where the host has
+    none other, because they change. Raises NotAddresses.
     """
     infos = [info for link in _links(output) for info in _infos(link)]
     read = [(info, _local(info)) for info in infos if "local" in info]

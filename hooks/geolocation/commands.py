@@ -40,7 +40,7 @@ def show_hosts(context: Context, hosts: Sequence[str], *, as_json: bool) -> None
 @json_option
 @front_end
 def update(context: Context, hosts: Sequence[str], *, as_json: bool) -> None:
-    """Look for the location of all HOSTS now, or of some (ids or names)."""
+    """Determine the location of all HOSTS now, or of some (ids or names)."""
     pool = chosen(context, hosts)
     outcomes = list(_progress(located(context, pool), len(pool)))
     show(sorted(outcomes, key=lambda row: int(str(row["id"]))), ("id", "name", "result"), as_json=as_json)
@@ -49,7 +49,7 @@ def update(context: Context, hosts: Sequence[str], *, as_json: bool) -> None:
 
 
 def chosen(context: Context, words: Sequence[str]) -> list[Host]:
-    """Return the hosts that `words` name; raise UsageError for one that is not there."""
+    """Return the hosts that `words` name; raise UsageError for one that does not exist."""
     pool = sorted(context.oned.hosts(), key=lambda host: host.id)
     known = {str(host.id): host for host in pool} | {host.name: host for host in pool}
     if missing := [word for word in words if word not in known]:

@@ -23,11 +23,11 @@ NAMES = ("GeoLite2-City.mmdb", "GeoIP2-City.mmdb", "dbip-city-lite.mmdb", "dbip-
 
 
 class NoDatabase(Exception):
-    """There is no usable database and no account: nothing can be located."""
+    """Neither a usable database nor an account exists: nothing can be located."""
 
 
 class LookupFailed(Exception):
-    """The database or the web service did not answer: the place of the address is unknown."""
+    """The database or the web service did not answer: the location of the address is unknown."""
 
 
 class Source(Protocol):
@@ -36,7 +36,7 @@ class Source(Protocol):
     name: str
 
     def locate(self, address: Address) -> Place:
-        """Return the place of an address, or why it has none; raise LookupFailed."""
+        """Return the location of an address, or why it has none; raise LookupFailed."""
 
 
 def candidates(settings: Geolocation) -> list[Path]:
@@ -47,7 +47,7 @@ def candidates(settings: Geolocation) -> list[Path]:
 
 
 def source(settings: Geolocation) -> Source:
-    """Return the first source that works; raise NoDatabase saying what was tried."""
+    """Return the first source that works; raise NoDatabase, which names what was tried."""
     reasons = []
     for file in candidates(settings):
         try:
@@ -58,7 +58,7 @@ def source(settings: Geolocation) -> Source:
         return WebService(settings.maxmind, settings.largest_accuracy_radius)
     tried = "; ".join(reasons) or f"none in {', '.join(map(str, FOLDERS))}"
     raise NoDatabase(
-        f"no database of cities: {tried}. Get GeoLite2 City (geoipupdate) or DB-IP City Lite,"
+        f"no city database found: {tried}. Get GeoLite2 City (geoipupdate) or DB-IP City Lite,"
         " or name a file as geolocation.database in onext.yaml"
     )
 
@@ -72,17 +72,17 @@ class Database:
         try:
             self._reader = maxminddb.open_database(file)
         except FileNotFoundError:
-            raise NoDatabase(f"{file} is not there") from None
+            raise NoDatabase(f"{file} does not exist") from None
         except (OSError, maxminddb.InvalidDatabaseError) as error:
-            raise NoDatabase(f"{file} is no database: {error}") from error
+            raise NoDatabase(f"{file} is not a MaxMind DB file: {error}") from error
         kind = self._reader.metadata().database_type
         if "City" not in kind and not any(_has_coordinates(record) for record in _some(self._reader)):
-            raise NoDatabase(f"{file} holds {kind} and no cities")
+            raise NoDatabase(f"{file} contains {kind}, not cities")
 
     def locate(self, address: Address) -> Place:
-        """Return the place of an address, or why it has none; raise LookupFailed for a damaged file."""
+        """Return the location of an address, or why it has none; raise LookupFailed for a damaged file."""
         if address.version > self._reader.metadata().ip_version and self._reader.metadata().ip_version == 4:
-            return Unplaced("the database has no IPv6")
+            return Unplaced("the database contains IPv4 only")
         try:
             return place(self._reader.get(address), self._largest)
         except (maxminddb.InvalidDatabaseError, ValueError, TypeError) as error:
@@ -106,7 +106,7 @@ class WebService:
         try:
             return place(_record(self._client.city(address)), self._largest)
         except geoip2.errors.AddressNotFoundError:
-            return Unplaced("not known to the web service")
+            return Unplaced("unknown to the web service")
         except (*_NO_ANSWER, ValueError, TypeError, KeyError, AttributeError) as error:
             raise LookupFailed(f"{self.name}: {address}: {error}") from error
 
@@ -153,7 +153,7 @@ def _stamps(files: list[Path]) -> Iterator[tuple[str, int, int]]:
 
 
 def _some(reader: maxminddb.Reader) -> Iterator[object]:
-    """Yield the first records of a file: enough to tell what it holds."""
+    """Yield the first records of a file: enough to recognise its content."""
     for count, (_, record) in enumerate(reader):
         if count == 50:
             return

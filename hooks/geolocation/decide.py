@@ -22,7 +22,7 @@ _LONGEST_REASON = 300  # characters
 
 @dataclass(frozen=True)
 class Decision:
-    """Attributes to merge (None removes), empty for nothing to do; why; whether the host was looked at."""
+    """Attributes to merge (None removes), empty for nothing to do; why; whether the host was examined."""
 
     changes: dict[str, Value]
     reason: str
@@ -46,12 +46,12 @@ def has_value(host: Host) -> bool:
 
 
 def decide(host: Host, found: Found, places: Sequence[Place], now: float) -> Decision:
-    """Return what to write; `places` are those of `found.addresses`.
+    """Return what to write; `places` are the locations of `found.addresses`.
 
-    Found addresses without a place leave a value that is there: unknown never erases what was known.
+    Addresses without a location do not change an existing value: unknown never erases a known value.
     """
     if reason := hands_off(host):
-        return Decision({}, f"left alone: {reason}")
+        return Decision({}, f"not changed: {reason}")
     if not found.addresses:
         return _without_address(host)
     known = dict.fromkeys(str(place) for place in places if isinstance(place, Coordinates))
@@ -61,11 +61,11 @@ def decide(host: Host, found: Found, places: Sequence[Place], now: float) -> Dec
         if isinstance(place, Unplaced)
     )
     if not known:
-        return Decision({}, f"no place, nothing changed: {bounds.words(left_out, _LONGEST_REASON)}")
+        return Decision({}, f"no location found, nothing changed: {bounds.words(left_out, _LONGEST_REASON)}")
     value = " ".join(list(known)[:_MOST_PLACES])
     also = f" (left out {bounds.words(left_out, _LONGEST_REASON)})" if left_out else ""
     if value == host.text(VALUE):
-        return Decision({}, f"{value} already{also}")
+        return Decision({}, f"{value}: unchanged{also}")
     mark: dict[str, str | int | float] = {"SOURCE": found.source, "TIME": int(now), "VALUE": value}
     return Decision({VALUE: value, MARK: mark}, f"{value} ({found.source}){also}")
 
@@ -74,5 +74,5 @@ def _without_address(host: Host) -> Decision:
     if not has_value(host):
         return Decision({}, "no public address")
     return Decision(
-        {VALUE: None, MARK: None}, "removed: ssh and DNS answered, and neither has a public address"
+        {VALUE: None, MARK: None}, "removed: ssh and DNS answered, and neither reported a public address"
     )

@@ -1,4 +1,4 @@
-"""Which public addresses a host has: its own word by ssh, else what its name resolves to."""
+"""Which public addresses a host has: as reported over ssh, else those to which its name resolves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NotFoundOut(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """Public addresses in order, and who said so: `GEOLOCATION_IP`, `ssh` or `dns`."""
+    """Public addresses in order, and their source: `GEOLOCATION_IP`, `ssh` or `dns`."""
 
     source: str
     addresses: tuple[Address, ...]
@@ -57,7 +57,7 @@ def overridden(text: str) -> tuple[Address, ...]:
     """Read GEOLOCATION_IP: addresses between commas or spaces; raise NotFoundOut."""
     words = [word for word in re.split(r"[,\s]+", text[:_LONGEST].strip()) if word]
     if len(text) > _LONGEST or len(words) > _MOST:
-        raise NotFoundOut(f"GEOLOCATION_IP holds more than {_MOST} addresses or {_LONGEST} characters")
+        raise NotFoundOut(f"GEOLOCATION_IP contains more than {_MOST} addresses or {_LONGEST} characters")
     try:
         return tuple(dict.fromkeys(map(parse, words)))
     except ValueError as error:
@@ -65,7 +65,7 @@ def overridden(text: str) -> tuple[Address, ...]:
 
 
 def ssh_asker(settings: Geolocation) -> Ask:
-    """Return how to ask a host itself."""
+    """Return a function that asks the host over ssh."""
 
     def ask(name: str) -> tuple[Address, ...]:
         try:

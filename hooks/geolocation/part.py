@@ -32,7 +32,7 @@ def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: A
         places = [source.locate(address) for address in found.addresses]
     except (NoDatabase, LookupFailed, NotFoundOut) as error:
         raise Retry(f"host {host.id} ({host.name}) is not located: {error}") from error
-    # ssh may have taken its time: what a person wrote meanwhile counts.
+    # ssh may have been slow: a value that a person wrote meanwhile is respected.
     decision = decide(context.oned.host(host_id), found, places, context.now())
     if decision.changes:
         context.oned.update_host(host_id, decision.changes)
@@ -41,7 +41,7 @@ def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: A
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:
-    """Locate the hosts of `keys`; one that is not due now gets no result: the round looks again."""
+    """Locate the hosts of `keys`; one that is not due now gets no result: the next round checks again."""
     decisions = [locate(context, key.id) for key in keys if key.resource == "host"]
     return "; ".join(decision.reason for decision in decisions if decision.looked)
 
@@ -58,11 +58,11 @@ def sweep(context: Context) -> Iterable[Key]:
 
 
 def checks(context: Context) -> Iterable[Check]:
-    """Report whether there is a database, and which hosts could not be located."""
+    """Report whether a database is available, and which hosts could not be located."""
     try:
         yield Check("database", "ok", _latest.get(context.settings.geolocation).name)
     except NoDatabase as error:
-        yield Check("database", "fail", str(error), "hosts get no GEOLOCATION until there is one")
+        yield Check("database", "fail", str(error), "hosts get no GEOLOCATION until one is installed")
     yield _hosts(context)
 
 
@@ -70,18 +70,18 @@ def _hosts(context: Context) -> Check:
     results = {key: last for key, last in context.last().items() if key.startswith(f"{NAME}.host.")}
     failed = {key: last.message for key, last in results.items() if not last.ok}
     if not failed:
-        return Check("hosts", "ok", f"{len(results)} looked at, none failed")
+        return Check("hosts", "ok", f"{len(results)} checked, none failed")
     shown = "; ".join(list(failed.values())[:_SHOWN])
     more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
-    message = f"{len(failed)} of {len(results)} are not located: {shown}{more}"
+    message = f"{len(failed)} of {len(results)} could not be located: {shown}{more}"
     return Check("hosts", "fail", message, "the worker tries again; `onext geo update HOST` shows the reason")
 
 
 def _not_due(host: Host | CloudHost) -> str:
     if host.state != HostState.MONITORED:
-        return f"left alone: not monitored (state {int(host.state)})"
+        return f"not changed: not monitored (state {int(host.state)})"
     reason = hands_off(host)
-    return f"left alone: {reason}" if reason else ""
+    return f"not changed: {reason}" if reason else ""
 
 
 PART = Part(NAME, reconcile, sweep, checks, threads=16)

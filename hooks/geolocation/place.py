@@ -1,4 +1,4 @@
-"""From a database's record of an address to a place on Earth, or to why it is none."""
+"""Turn a database's record of an address into a location, or into the reason why it has none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from onext import bounds
 
-CENTROID = 100.0  # km: what is known better, if only to the country, is a small country or not its centre
+CENTROID = 100.0  # km: a smaller radius, even of a whole country, means a small country
 _MOST = 1e9  # km
 
 
@@ -20,7 +20,7 @@ class Coordinates:
 
     def __post_init__(self) -> None:
         if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
-            raise ValueError(f"{self.latitude},{self.longitude} is no place on Earth")
+            raise ValueError(f"{self.latitude},{self.longitude} is not a location on Earth")
 
     def __str__(self) -> str:
         return f"{self.latitude},{self.longitude}"
@@ -28,7 +28,7 @@ class Coordinates:
 
 @dataclass(frozen=True)
 class Unplaced:
-    """An address whose place is not known: why."""
+    """An address with an unknown location, and why."""
 
     reason: str
 
@@ -39,8 +39,8 @@ Place = Coordinates | Unplaced
 def place(record: object, largest_radius: float) -> Place:
     """Return the place of a record of a city database, nested (MaxMind, DB-IP) or flat (ip-location-db).
 
-    `largest_radius` is in km: a record that is less accurate is no place. Neither is the centre of a country,
-    0,0, nor an address that many sites announce.
+    `largest_radius` is in km: a less accurate record is refused. So are the centre of a country, 0,0, and an
+    address that many sites announce.
     """
     if not isinstance(record, Mapping):
         return Unplaced("not in the database")
@@ -52,9 +52,9 @@ def place(record: object, largest_radius: float) -> Place:
     latitude, longitude = _number(written[0], 90), _number(written[1], 180)
     if latitude is None or longitude is None:
         shown = ",".join(bounds.words(repr(value), 20) for value in written)
-        return Unplaced(f"{shown} is no place on Earth")
+        return Unplaced(f"{shown} is not a location on Earth")
     if latitude == longitude == 0:
-        return Unplaced("0,0 stands for an unknown place")
+        return Unplaced("0,0 means an unknown location")
     return _why_not(record, location, largest_radius) or Coordinates(latitude, longitude)
 
 
@@ -65,11 +65,11 @@ def _why_not(
     traits = record.get("traits")
     if isinstance(traits, Mapping):
         if traits.get("is_anycast") is True:
-            return Unplaced("anycast: announced at many places")
+            return Unplaced("anycast: announced at many sites")
         if traits.get("is_satellite_provider") is True:
             return Unplaced("a satellite provider's address")
     if radius is not None and radius > largest:
-        return Unplaced(f"known to {radius:g} km only, more than {largest:g}")
+        return Unplaced(f"accurate to {radius:g} km only; at most {largest:g} km are accepted")
     country = "location" in record and record.get("country")
     if country and not _named(record) and (radius is None or radius > CENTROID):
         return Unplaced("the centre of a country")
@@ -77,7 +77,7 @@ def _why_not(
 
 
 def _named(record: Mapping[object, object]) -> bool:
-    """Whether a record names more than a country."""
+    """Whether a record names a place below the country."""
     city, parts = record.get("city"), record.get("subdivisions")
     return bool(isinstance(city, Mapping) and (city.get("names") or city.get("geoname_id"))) or bool(parts)
 

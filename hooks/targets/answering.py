@@ -1,7 +1,7 @@
 """Which hosts run an exporter that not every host has: those that once answered on its port.
 
 OpenNebula's patch_datasources.rb takes the hosts that answer while it runs. Here an exporter that answered
-stays a target, so that its end raises an alert, until its host is gone.
+once stays a target until its host is deleted, so that a failed exporter raises an alert.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _read(file: Path | None) -> set[Port]:
-    """Return what the file holds; what cannot be read counts as nothing known."""
+    """Return the content of the file; an unreadable file counts as empty."""
     try:
         if file is None or file.stat().st_size > _LARGEST:
             return set()
@@ -73,7 +73,7 @@ def _read(file: Path | None) -> set[Port]:
 
 
 def _write(file: Path | None, known: Iterable[Port]) -> None:
-    """Write what is known; on a full disk it is asked again after a restart."""
+    """Write what is known; with a full disk the ports are asked again after a restart."""
     if file is None:
         return
     document: dict[str, list[int]] = {}

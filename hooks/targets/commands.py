@@ -1,4 +1,4 @@
-"""`onext targets`: what Prometheus scrapes, what it does not and why, and writing the files by hand."""
+"""`onext targets`: what Prometheus scrapes, what it refuses and why, and writing the files by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onext.table import Row, show
 
 @click.group("targets")
 def targets() -> None:
-    """Show and write what Prometheus scrapes."""
+    """Show and update what Prometheus scrapes."""
 
 
 @targets.command("list")

@@ -1,4 +1,4 @@
-"""From what is to what is scraped: a pure function of pools, settings and routes."""
+"""Decide what is scraped: a pure function of pools, settings and routes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A target that is left out: whose, what was wanted, and why."""
+    """A refused target: whose it is, what was requested, and why it was refused."""
 
     vm: int
     name: str
@@ -120,7 +120,7 @@ def _within(settings: Targets, vm: Vm, of_vm: int, per_user: Counter[int]) -> No
 
 def _differs(wish: Wish, address: Address, accepted: Container[tuple[Address, int]]) -> None:
     if (address, wish.port) in accepted:  # both would have one `instance`
-        raise Refused(f"{shown(wish.text)}: its address and port are a target already, with another path")
+        raise Refused(f"{shown(wish.text)}: another target has this address and port, with another path")
 
 
 def _labels(vm: Vm, place: str) -> dict[str, str]:

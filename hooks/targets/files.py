@@ -1,7 +1,7 @@
-"""The files of file_sd: whole, in place at once, touched only when they change.
+"""The files of file_sd: each is replaced atomically, and only when its content changes.
 
-Prometheus sees a rename through inotify and needs no reload. An empty list drops the targets; a file that
-is gone or empty does not, so files of jobs that were switched off become `[]`.
+Prometheus sees a rename through inotify and needs no reload. An empty list removes the targets; a missing or
+empty file does not, so the file of a disabled job becomes `[]`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from hooks.targets.decide import Decision, Target, groups
 from onext import atomic
 
-MODE = 0o644  # Prometheus is another user, and there is no secret in it
+MODE = 0o644  # Prometheus runs as another user, and the file contains no secret
 PATIENCE = 10.0  # seconds to wait for another writer
 _PAUSE = 0.05
 _written: dict[str, tuple[list[Target], bytes]] = {}  # the last text of each job: most passes change nothing
@@ -25,13 +25,13 @@ _BETWEEN = ('}, {"labels": {', '},\n{"labels": {')  # never within a string, whe
 
 
 class Busy(Exception):
-    """Another process is writing the files, or has stopped while it did."""
+    """Another process is writing the files, or was stopped while it did."""
 
 
 def write(folder: Path, decision: Decision, lock: Path, patience: float = PATIENCE) -> list[str]:
-    """Make the files what was decided; return the names of those that changed.
+    """Write the decided targets; return the names of the files that changed.
 
-    `lock` is held meanwhile, in a folder that other users cannot enter. Raises OSError, or Busy after
+    Meanwhile it holds `lock`, in a folder that other users cannot enter. Raises OSError, or Busy after
     `patience` seconds.
     """
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What targets are made of: VMs and hosts of the cloud, what their owners wrote bounded."""
+"""The input of targets: VMs and hosts of the cloud, with bounded values from their owners."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onext.cloud import model as cloud
 from onext.oned.objects import HostState, VmState
 from onext.payload import valid_host_name
 
-# STATE of hosts that oned monitors: what is off, broken or not yet seen is none.
+# STATE of hosts that oned monitors: hosts that are off, in ERROR or not yet monitored have none.
 _MONITORED = {
     HostState.MONITORED,
     HostState.MONITORING_MONITORED,
@@ -61,14 +61,14 @@ class Host:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Everything that decides about targets."""
+    """All input of the decision about targets."""
 
     vms: tuple[Vm, ...] = ()
     hosts: tuple[Host, ...] = ()
     leases: Leases = field(default_factory=lambda: Leases({}, {}))
     protected: frozenset[Address] = frozenset()  # of front-ends, hosts, BMCs
-    unprotected: tuple[str, ...] = ()  # which of those have no known address
-    answering: frozenset[tuple[str, int]] = frozenset()  # hosts and ports that once answered
+    unprotected: tuple[str, ...] = ()  # those without a known address
+    answering: frozenset[tuple[str, int]] = frozenset()  # hosts and ports that have answered
     unreadable: int = 0  # VMs, hosts and networks that were left out
 
 
@@ -111,7 +111,7 @@ class KnownVms:
 
 
 def hosts(found: Iterable[cloud.Host]) -> Iterator[Host]:
-    """Yield the hosts with a name that can be asked."""
+    """Yield the hosts with a usable name."""
     for one in found:
         if valid_host_name(one.name) or _is_address(one.name):
             place = bounds.words(one.text("GEOLOCATION"), _LONGEST_PLACE)
@@ -119,7 +119,10 @@ def hosts(found: Iterable[cloud.Host]) -> Iterator[Host]:
 
 
 def _written(value: cloud.Attribute) -> str:
-    """Return an attribute's text, at most one character more than is allowed; a vector is no target."""
+    """Return an attribute's text, at most one character too long.
+
+    A vector attribute becomes its names, which are refused later.
+    """
     text = value if isinstance(value, str) else f"[{', '.join(list(value)[:_MOST_SHOWN])}]"
     return text[: LONGEST + 1]
 

@@ -1,4 +1,4 @@
-"""Which addresses belong to which VM, by what the networks assign: never by what its template states.
+"""Which addresses belong to which VM, by what the networks assign: never by its template.
 
 A NIC without a network, or with NETWORK_MODE dummy or auto, keeps any address that its owner wrote there.
 """
@@ -70,7 +70,7 @@ class Leases:
             owner = NETWORK | one.id
 
     def _chain(self, network: VirtualNetwork, address: Address) -> list[VirtualNetwork]:
-        """Return the network and those in which it has `address` reserved, from the inside out."""
+        """Return the network and the networks in which it has `address` reserved, innermost first."""
         chain = [network]
         while chain[-1].parent >= 0 and len(chain) < _DEEPEST:
             parent = self.networks.get(chain[-1].parent)
@@ -81,6 +81,6 @@ class Leases:
 
 
 def _opened(chain: Iterable[VirtualNetwork]) -> bool:
-    """Whether the innermost word that counts is to open: YES of an administrator, or NO of anyone."""
+    """Whether the innermost ONEXT_SCRAPE that counts is YES: YES of administrators, NO of any user."""
     words = [one.scrape for one in chain if one.scrape == "NO" or (one.scrape and one.administered)]
     return words[:1] == ["YES"]

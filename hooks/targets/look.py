@@ -1,4 +1,4 @@
-"""What targets are made of, out of the snapshot that all parts share."""
+"""Collect the input of a pass from the snapshot that all parts share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onext.part import Context
 
 
 def look(context: Context, names: Names, exporters: Answering) -> Inventory:
-    """Return what is; raise an OnedError, also when a pool is cut.
+    """Return the current state; raise an OnedError, also when a pool is truncated.
 
     Objects that could not be read are left out and counted; the snapshot's reader logs them.
     """
@@ -26,7 +26,7 @@ def look(context: Context, names: Names, exporters: Answering) -> Inventory:
     vms = tuple(_known_vms.of(cloud.vms.values()))
     unreadable = sum(bool(one.problem) for pool in (cloud.hosts, cloud.vms) for one in pool.values())
     answering = _answering(context, exporters, hosts)
-    if not vms:  # nothing to guard
+    if not vms:  # nothing to protect
         return Inventory(hosts=hosts, answering=answering, unreadable=unreadable)
     known = _protected(context, cloud, names, hosts)
     unreadable += sum(bool(one.problem) for one in cloud.networks.values())

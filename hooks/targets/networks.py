@@ -1,4 +1,4 @@
-"""Virtual networks as the guard of targets sees them: whose they are, and which address they assign to whom.
+"""Virtual networks: who administers them, and which address they assign to which VM.
 
 `one.vnpool.info` holds, for each address range, ALLOCATED: pairs of an index in the range and the packed
 owner, whose type is in the upper 32 bits (PoolObjectSQL::ObjectType) and whose id is in the lower. From the
@@ -93,7 +93,7 @@ class VirtualNetwork:
 
 
 def of_network(network: Network, administrators: Collection[int]) -> VirtualNetwork:
-    """Return what counts of a network; `administrators` are the ids of the users in oneadmin."""
+    """Return the relevant values of a network; `administrators` are the ids of the users in oneadmin."""
     scrape = scalar(network.template, SCRAPE).strip().upper()
     return VirtualNetwork(
         id=network.id,

@@ -1,4 +1,4 @@
-"""What a pass logs: each fact once, when it is new, and never more than a tenant should be able to write."""
+"""Limit what a pass logs: each fact once, when it is new, and few lines of what tenants cause."""
 
 from __future__ import annotations
 
@@ -30,4 +30,4 @@ class NewLines:
         self._logged += len(shown)
         yield from shown
         if len(shown) < len(new) and left > 0:
-            yield f"{len(new) - len(shown)} more lines are left out: see `onext targets list`"
+            yield f"{len(new) - len(shown)} more lines are not logged: see `onext targets list`"

@@ -1,4 +1,4 @@
-"""Targets as the worker sees them: any event, one pass."""
+"""The targets part of the worker: any event causes one pass over everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onext import backup_state, log, metrics, readable
 from onext.part import Check, Context, Key, Part, Retry
 
 NAME = "targets"
-LOCK = "targets.lock"  # in the state folder, which only our own user enters
+LOCK = "targets.lock"  # in the state folder, which only oneadmin can enter
 OVERDUE = 300.0  # seconds without a pass, of which one is due each minute
 _log = log.get(NAME)
 _new_lines = NewLines()
@@ -33,7 +33,7 @@ def folder(context: Context) -> Path:
 
 
 def plan(context: Context) -> tuple[Inventory, Decision]:
-    """Return what is and what should be scraped now; raise an OnedError."""
+    """Return the current state, and what should be scraped; raise an OnedError."""
     state = context.paths.state
     names = _names.setdefault(state, Names(state / protected_addresses.FILE))
     exporters = _exporters.setdefault(state, Answering(state / answering.FILE))
@@ -42,7 +42,7 @@ def plan(context: Context) -> tuple[Inventory, Decision]:
 
 
 def sync(context: Context) -> tuple[Decision, list[str]]:
-    """Make the files what they should be; return the decision and the files that changed.
+    """Update the files; return the decision and the files that changed.
 
     Raises an OnedError, OSError, or files.Busy while another pass writes.
     """
@@ -88,8 +88,8 @@ def _gauge(name: str, help_text: str, value: float) -> metrics.Family:
     return metrics.Family(name, "gauge", help_text, [({}, float(value))])
 
 
-def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means: look at everything
-    """Write the files, whatever happened."""
+def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means a full pass
+    """Write the files; the keys do not matter."""
     try:
         decision, changed = sync(context)
     except (files.Busy, OSError) as error:
@@ -98,7 +98,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
 
 
 def sweep(context: Context) -> Iterable[Key]:  # noqa: ARG001
-    """Look at everything once a minute: updates of templates and moves between clusters raise no hook."""
+    """Pass over everything once a minute: updates of templates and moves between clusters raise no hook."""
     yield Key(NAME, "pool", 0)
 
 
@@ -107,9 +107,9 @@ def checks(context: Context) -> Iterator[Check]:
     path, user = folder(context), context.settings.targets.prometheus_user
     yield _last_pass(context)
     if not (path / "vms.json").is_file():
-        yield Check("targets", "warn", f"{path}/vms.json is not there", "run `onext targets sync`")
+        yield Check("targets", "warn", f"{path}/vms.json does not exist", "run `onext targets sync`")
     elif hidden := readable.hidden_from(path, user):
-        yield Check("targets", "warn", f"{user}: {hidden}", "Prometheus scrapes nothing that it cannot read")
+        yield Check("targets", "warn", f"{user}: {hidden}", "make the folder readable for that user")
     else:
         yield Check("targets", "ok", f"{path}, readable by {user}")
 
@@ -118,10 +118,10 @@ def _last_pass(context: Context) -> Check:
     """Report a pass that failed, is overdue, or refuses every VM."""
     last = context.last().get(str(Key(NAME, "pool", 0)))
     if last is None:
-        return Check("last pass", "warn", "the worker made no pass yet", "is the worker running?")
+        return Check("last pass", "warn", "the worker has made no pass yet", "is the worker running?")
     age = context.now() - last.at - last.took
     if not last.ok:
-        return Check("last pass", "fail", last.message, "the targets are those of an earlier pass")
+        return Check("last pass", "fail", last.message, "the files contain the targets of an earlier pass")
     if age > OVERDUE:
         return Check("last pass", "fail", f"overdue: the last one ended {age:.0f} s ago", "see the log")
     return Check("last pass", "ok", f"{max(age, 0.0):.0f} s ago: {last.message}")

@@ -1,9 +1,9 @@
-"""Which addresses may be scraped in the name of a VM. Doubt is a no.
+"""Which addresses may be scraped for a VM. In doubt an address is refused.
 
 A target makes Prometheus, which is inside the management network, send requests and show the answers:
 without this guard every tenant could read every exporter, BMC page and metadata service.
-An address counts only when a network assigns it to the VM (hooks.targets.leases); what the VM's template
-states decides nothing but the order of its own addresses.
+An address counts only when a network assigns it to the VM (hooks.targets.leases); the VM's template decides
+only the order of its assigned addresses.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _METADATA = ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
 class Policy:
     """The administrator's rules, and the addresses that are never a VM's.
 
-    `unprotected` names front-ends and hosts with unknown addresses: any address could be one of theirs.
+    `unprotected` names front-ends and hosts with unknown addresses: any address could belong to them.
     """
 
     settings: Targets

@@ -1,8 +1,8 @@
-"""What the guard must know beside oned's pools: the addresses of front-ends, hosts and BMCs, and routes.
+"""Addresses that no VM may have scraped (front-ends, hosts, BMCs), and routes.
 
-A guard that knows less than it should refuses: what is known of a name is kept over restarts, for the time
-when DNS does not answer, and a name of which nothing is known is reported. A name that does not exist, as
-the resolver answered, has no address that could be protected.
+Known addresses of a name are kept over restarts, for when DNS does not answer. A name that was never resolved
+is reported, and targets of VMs are refused meanwhile. A name that does not exist, as the resolver answered,
+has no address that could be protected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from onext import atomic, bounds
 
 FILE = "protected-addresses.json"  # in the state folder
 
-_REMEMBER = 600.0  # seconds for which a name's addresses are believed
+_REMEMBER = 600.0  # seconds for which a name's addresses are valid
 _AGAIN = 60.0  # seconds after which a name that did not resolve is asked again
 _PATIENCE = 5.0  # seconds for all names of a round that are not known yet
 _LARGEST = 8 << 20  # bytes of a file that is read here
@@ -46,7 +46,7 @@ class Protected:
 class Names:
     """Addresses of names by the system's resolver, remembered for ten minutes, within five seconds.
 
-    What was known of a name stays known, also over a restart, until another answer comes.
+    Known addresses are kept, also over a restart, until another answer arrives.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -63,7 +63,7 @@ class Names:
             self._known = dict(_read(self._file)) if self._file else {}
         asked, now, before = set(names), time.monotonic(), dict(self._known)
         due = [name for name in asked if self._due.get(name, now) <= now]
-        for name in due:  # whatever becomes of it: not again in each round while DNS hangs
+        for name in due:  # also when it fails: it is not asked in each round while DNS hangs
             self._due[name] = now + _AGAIN
         pool = ThreadPoolExecutor(32, "names")
         wait([pool.submit(self._ask, name) for name in due], timeout=_PATIENCE)
@@ -90,7 +90,7 @@ class Names:
             self._due[name] = time.monotonic() + _REMEMBER
 
     def _keep(self, known: Mapping[str, frozenset[Address]]) -> None:
-        """Write what is known; a disk that is full costs the memory over a restart, and nothing else."""
+        """Write what is known; with a full disk it is lost at a restart, and nothing else fails."""
         self._known = dict(known)
         if self._file is None:
             return
@@ -183,7 +183,7 @@ def _reaches(address: Address) -> bool:
 
 
 def _read(file: Path) -> Iterator[tuple[str, frozenset[Address]]]:
-    """Yield the names in the file; what cannot be read counts as nothing known."""
+    """Yield the names in the file; an unreadable file counts as empty."""
     try:
         document = json.loads(_text(file))
         for name, found in document.items():

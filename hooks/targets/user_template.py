@@ -1,4 +1,4 @@
-"""What tenants write: PROMETHEUS_EXPORTER and PROMETHEUS_LABELS of a VM's user template.
+"""PROMETHEUS_EXPORTER and PROMETHEUS_LABELS of a VM's user template, which tenants write.
 
 `9100`, `[2001:db8::7]:9100`, `10.0.0.7:9100/metrics`, several separated by commas or spaces; and
 `app=web,tier=front`. It is untrusted: hooks.targets.policy decides what may be scraped.
@@ -23,17 +23,17 @@ _MOST_WISHES = 64  # targets that one attribute may name
 _REMEMBERED = 4096  # texts: a pass reads the same ones each minute
 _MOST_LABELS = 10
 _LONGEST_VALUE = 128
-_SHOWN = 64  # characters of a tenant's word in a message
+_SHOWN = 64  # characters of a tenant's text in a message
 _TARGET = re.compile(
     r"(?:(?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})(?P<path>/[A-Za-z0-9._~/-]{0,127})?"
 )
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
-# Of Prometheus, of alerts, of histograms (`le`, `quantile`), and ours.
+# Used by Prometheus, alerts, histograms (`le`, `quantile`), and onext.
 _RESERVED = re.compile(r"job|instance|geolocation|alertname|severity|le|quantile|exported_.*|one_.*|__.*")
 
 
 class Refused(ValueError):
-    """A target, or an attribute, that is not taken: why."""
+    """A target or an attribute was refused; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def shown(word: str) -> str:
 
 @lru_cache(_REMEMBERED)
 def wishes(text: str) -> tuple[Wish | Refused, ...]:
-    """Return each target of a PROMETHEUS_EXPORTER, or why it is none."""
+    """Return each target of a PROMETHEUS_EXPORTER, or the reason why it was refused."""
     if len(text) > LONGEST:
         return (Refused(f"{EXPORTER} is longer than {LONGEST} characters"),)
     words = [word for word in re.split(r"[\s,]+", text.strip()) if word]
@@ -68,11 +68,11 @@ def _wish(word: str) -> Wish | Refused:
         return Refused(f"{shown(word)} is not port, address:port or [address]:port, with an optional /path")
     port = int(found["port"])
     if not 0 < port < 1 << 16:
-        return Refused(f"{shown(word)}: no such port")
+        return Refused(f"{shown(word)}: not a port (1 to 65535)")
     try:
         address = ip_address(found["address"].strip("[]")) if found["address"] else None
     except ValueError:
-        return Refused(f"{shown(word)}: no such address")
+        return Refused(f"{shown(word)}: not an IP address")
     return Wish(word, port, address, found["path"] or "")
 
 

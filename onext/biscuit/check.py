@@ -28,7 +28,7 @@ _LOCAL = re.compile(rb"(?m)\A#!.*$|^SITE_PACKAGES = .*$|^REVOKED = .*$")
 
 @dataclass(frozen=True)
 class Here:
-    """What one server has, short enough to be compared over ssh: digests, and problems of its oned.conf."""
+    """The state of one server, to be compared over ssh: digests, and problems of its oned.conf."""
 
     driver: str
     revoked: str
@@ -36,7 +36,7 @@ class Here:
 
 
 def findings(context: Context, *, local: bool = False) -> Iterator[Check]:
-    """Yield what is well and what is not: this server, its users; unless `local`, the zone's others."""
+    """Yield the checks of this server and its users; unless `local`, of the zone's other servers too."""
     paths = context.paths
     yield from _files(paths)
     running, users = context.oned.document("system.config"), list(context.oned.document("userpool.info"))
@@ -48,7 +48,7 @@ def findings(context: Context, *, local: bool = False) -> Iterator[Check]:
 
 
 def here(paths: Paths) -> Here:
-    """Return what this server has."""
+    """Return the state of this server."""
     return Here(_driver_digest(paths), _list_digest(paths), _entry_state(paths))
 
 
@@ -57,7 +57,12 @@ def _files(paths: Paths) -> Iterator[Check]:
     if os.access(driver, os.X_OK) and (paths.current / RULES).is_file():
         yield Check("driver", "ok", str(driver))
     else:
-        yield Check("driver", "fail", f"{driver} or its rules are missing, or not executable", "./install.sh")
+        yield Check(
+            "driver",
+            "fail",
+            f"{driver} or decision.py beside its version is missing or not executable",
+            "./install.sh",
+        )
     try:
         yield _list_mode(listed, f"{listed}: {len(set(revocation.read(listed)))} revoked")
     except ListUnusable as error:
@@ -70,7 +75,9 @@ def _files(paths: Paths) -> Iterator[Check]:
 def _list_mode(listed: Path, message: str) -> Check:
     mode = listed.stat().st_mode
     if mode & stat.S_IWOTH:
-        return Check("revocation list", "fail", f"{listed}: everybody can write it", f"chmod o-w {listed}")
+        return Check(
+            "revocation list", "fail", f"{listed}: every user can write to it", f"chmod o-w {listed}"
+        )
     return Check("revocation list", "ok", message)
 
 
@@ -88,7 +95,7 @@ def _configuration(paths: Paths) -> Iterator[Check]:
     if state:
         yield Check("oned.conf", "fail", state, "./install.sh --configure, then restart oned")
     else:
-        yield Check("oned.conf", "ok", "AUTHN and the AUTH_MAD_CONF entry are right")
+        yield Check("oned.conf", "ok", "AUTHN and the AUTH_MAD_CONF entry are correct")
 
 
 def _running(configuration: Element) -> Iterator[Check]:
@@ -99,15 +106,18 @@ def _running(configuration: Element) -> Iterator[Check]:
             if not wrong:
                 return
             yield Check(
-                "oned", "fail", f"in force: {', '.join(wrong)} of the biscuit entry wrong", "restart oned"
+                "oned",
+                "fail",
+                f"oned runs with wrong values in its biscuit entry: {', '.join(wrong)}",
+                "restart oned",
             )
             return
-    message = "no AUTH_MAD_CONF entry for biscuit is in force"
+    message = "oned runs without an AUTH_MAD_CONF entry for biscuit"
     yield Check("oned", "fail", message, "./install.sh --configure, then restart oned")
 
 
 def _users(pool: Iterable[Element]) -> Iterator[Check]:
-    """Look for biscuit users whom the driver would not guard, or never let in."""
+    """Find biscuit users who can bypass the driver, and those whom it always refuses."""
     for user in pool:
         if not _is_biscuit(user):
             continue
@@ -137,7 +147,7 @@ def _zone(paths: Paths, oned: Oned, configuration: Element) -> Iterator[Check]:
         answer = zone.ask(server, paths, ["biscuit", "check", "--local"])
         name = f"server {server.name}"
         if not answer.done:
-            yield Check(name, "warn", f"not asked: {answer.text}", f"ssh {server.host}")
+            yield Check(name, "warn", f"not checked: {answer.text}", f"ssh {server.host}")
             continue
         yield _compared(name, ours, _parsed(answer.text))
 
@@ -147,9 +157,12 @@ def _compared(name: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> 
     different = [word for key, word in words.items() if theirs.get(key) != ours[key]]
     if different:
         return Check(
-            name, "fail", f"{', '.join(different)} not as here", "install.sh there; onext biscuit revoke"
+            name,
+            "fail",
+            f"differs from this server: {', '.join(different)}",
+            "install.sh there; onext biscuit revoke",
         )
-    return Check(name, "ok", "driver, list and oned.conf as here")
+    return Check(name, "ok", "driver, list and oned.conf are the same as here")
 
 
 def _parsed(text: str) -> dict[str, str]:
@@ -161,7 +174,7 @@ def _parsed(text: str) -> dict[str, str]:
 
 
 def _driver_digest(paths: Paths) -> str:
-    """Return a digest of the executable, less what differs by server, and of the rules behind it."""
+    """Return a digest of the executable, without the lines that differ by server, and of its rules."""
     try:
         executable = _LOCAL.sub(b"", (paths.remotes / DRIVER).read_bytes())
         return hashlib.sha256(executable + (paths.current / RULES).read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""`onext biscuit`: keys, tokens, logging in; on a front-end also revoking and checking."""
+"""`onext biscuit`: keys, tokens and login; on a front-end also revocation and checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onext.biscuit.errors import BiscuitError
 from onext.biscuit.front_end import check, revoke
 from onext.log import escape
 
-_GIVEN = "Its checks are given the time and the user, and no operation or resource."
+_GIVEN = "The driver gives its checks the time and the user, but no operation or resource."
 
 
 class _Ttl(click.ParamType[timedelta]):
@@ -44,16 +44,16 @@ _key = click.option(
     default=_private_key_file, help="The private key's file.",
 )  # fmt: skip
 _ttl = click.option(
-    "--ttl", type=_Ttl(), default="1h", show_default=True, help="How long it is good: 30m, 8h, 2d."
+    "--ttl", type=_Ttl(), default="1h", show_default=True, help="How long the token is valid: 30m, 8h, 2d."
 )
-_block = click.option("--block", "blocks", multiple=True, help="Restrict it further, such as 'check if …'.")
+_block = click.option("--block", "blocks", multiple=True, help="A further restriction, such as 'check if …'.")
 _public = click.option("--key", "public", help="The public key: hex, or a file with a public or private key.")
 _token = click.argument("token", required=False, metavar="[FILE|-]")
 
 
 @click.group()
 def biscuit() -> None:
-    """Tokens instead of passwords.
+    """Create, verify and revoke tokens that replace passwords.
 
     A token is read from FILE, from standard input (-), or from ONE_AUTH's file.
     """
@@ -83,17 +83,17 @@ biscuit.add_command(check)
     help="hex: the biscuit CLI 0.6; bare: hex for 0.4 and 0.5; pem: 0.6 and openssl.",
 )  # fmt: skip
 def keygen(out: Path, algorithm: str, form: str) -> None:
-    """Make a private key (mode 600) and say what the administrator needs of it."""
+    """Create a private key (mode 600); print the public key for the administrator."""
     private = keys.generate(algorithm)
     keys.write_private(out, keys.text(private, form))
     public = keys.stored(keys.public_of(private))
-    click.echo(f"Private key: {out} (keep it)\nPublic key:  {public}")
+    click.echo(f"Private key: {out} (keep it secret)\nPublic key:  {public}")
     click.echo(f"\nThe administrator creates the user with\n  oneuser create NAME {public} --driver biscuit")
     click.echo("and then you log in with\n  onext biscuit login NAME")
 
 
 @biscuit.command()
-@click.option("--user", required=True, help="Whom the token lets in.")
+@click.option("--user", required=True, help="The user who may log in with the token.")
 @_key
 @_ttl
 @_block
@@ -107,12 +107,12 @@ def token(user: str, key_file: Path, ttl: timedelta, blocks: tuple[str, ...]) ->
 @biscuit.command()
 @_token
 @click.option("--key", "public", required=True, help="The public key that signed it: hex, or a file.")
-@click.option("--ttl", type=_Ttl(), help="End it earlier: in 30m, 8h, 2d.")
+@click.option("--ttl", type=_Ttl(), help="Let it expire earlier: in 30m, 8h, 2d.")
 @_block
 def attenuate(token: str | None, public: str, ttl: timedelta | None, blocks: tuple[str, ...]) -> None:
-    """Print a token that allows less: what is added can only restrict."""
+    """Print a narrower token: added blocks can only restrict."""
     if ttl is None and not blocks:
-        raise click.UsageError("say what to restrict: --ttl 10m, --block 'check if …'")
+        raise click.UsageError("name a restriction: --ttl 10m, --block 'check if …'")
     given = tokens.verified(tokens.read(token), keys.read_public(public))
     expires = None if ttl is None else _now() + ttl
     made = tokens.attenuate(given, expires, blocks)
@@ -125,7 +125,7 @@ def attenuate(token: str | None, public: str, ttl: timedelta | None, blocks: tup
 @_public
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def inspect(token: str | None, public: str | None, *, as_json: bool) -> None:
-    """Print what a token holds. Without --key its signature is not checked."""
+    """Print the content of a token. Without --key its signature is not checked."""
     text = tokens.read(token)
     if public:
         tokens.verified(text, keys.read_public(public))
@@ -138,20 +138,20 @@ def inspect(token: str | None, public: str | None, *, as_json: bool) -> None:
 
 @biscuit.command()
 @_token
-@click.option("--user", required=True, help="Whom it should let in.")
+@click.option("--user", required=True, help="The user who would log in.")
 @click.option(
     "--key", "public", required=True, help="The public key that is stored for the user: hex, or a file."
 )
 @click.option(
-    "--revoked", type=click.Path(path_type=Path, exists=True), help="A revocation list to look into."
+    "--revoked", type=click.Path(path_type=Path, exists=True), help="A revocation list to check against."
 )
 def verify(token: str | None, user: str, public: str, revoked: Path | None) -> None:
-    """Report whether the driver would let the user in now, or the rule that refuses. Exit code 0 or 1."""
+    """Report whether the driver would accept this login now, or which rule refuses it. Exit code 0 or 1."""
     text = tokens.read(token)
     given = tokens.verified(text, keys.read_public(public))
     policy.check(given, user, revocation.read(revoked) if revoked else ())
     expires = reading.read(tokens.unverified(text)).expires
-    click.echo(f"good: lets {escape(user)} in; {reading.left(expires, _now())}")
+    click.echo(f"{escape(user)} can log in: {reading.left(expires, _now())}")
 
 
 @biscuit.command("login")
@@ -159,9 +159,9 @@ def verify(token: str | None, user: str, public: str, revoked: Path | None) -> N
 @_key
 @_ttl
 @_block
-@click.option("--print", "separate", is_flag=True, help="Leave one_auth alone; print `export ONE_AUTH=…`.")
-@click.option("--renew", is_flag=True, help="For a timer: only replace a token of this key.")
-@click.option("--force", is_flag=True, help="Replace another login without asking (it is kept aside).")
+@click.option("--print", "separate", is_flag=True, help="Do not change one_auth; print `export ONE_AUTH=…`.")
+@click.option("--renew", is_flag=True, help="For timers: replace only a token of this key.")
+@click.option("--force", is_flag=True, help="Replace another login without a question (a copy is kept).")
 def log_in(
     user: str | None,
     key_file: Path,
@@ -172,7 +172,7 @@ def log_in(
     renew: bool,
     force: bool,
 ) -> None:
-    """Put a fresh token where oneuser, onevm and pyone look for it."""
+    """Write a new token to the file that oneuser, onevm and pyone read."""
     private = _private(key_file)
     path = tokens.one_auth()
     public = keys.public_of(private)
@@ -198,12 +198,12 @@ def _consent(path: Path, lost: str | None, *, force: bool) -> None:
     if lost is None:
         return
     if not force and not (sys.stdin.isatty() and click.confirm(f"{lost}. Replace it?")):
-        raise BiscuitError(f"{lost}: nothing was written; take --force, --print, or another ONE_AUTH")
-    click.echo(f"kept the old one as {login.keep(path)}")
+        raise BiscuitError(f"{lost}: nothing was written; use --force, --print, or another ONE_AUTH")
+    click.echo(f"the previous file is now {login.keep(path)}")
 
 
 def _warn_of_refusal(made: Biscuit, user: str) -> None:
-    """Warn where the driver would not let in whoever shows this token: it is never told the operation."""
+    """Warn when the driver would refuse this token: the driver never learns the operation."""
     if rule := policy.refusal(made, user):
         click.echo(f"warning: OpenNebula will refuse this token: {rule}. {_GIVEN}", err=True)
 
@@ -211,7 +211,9 @@ def _warn_of_refusal(made: Biscuit, user: str) -> None:
 def _private(path: Path) -> PrivateKey:
     private = keys.read_private(path)
     if keys.others_can_read(path):
-        click.echo(f"warning: others can read {path}: chmod 600 {shlex.quote(os.fspath(path))}", err=True)
+        click.echo(
+            f"warning: other users can read {path}: chmod 600 {shlex.quote(os.fspath(path))}", err=True
+        )
     return private
 
 

@@ -6,20 +6,20 @@ import click
 
 
 class BiscuitError(click.ClickException):
-    """Any failure that the person at the keyboard can do something about."""
+    """Base of the failures that the user can correct."""
 
 
 class KeyUnreadable(BiscuitError):
-    """A key file or spelling is not one that OpenNebula or the biscuit CLI writes."""
+    """A key file or text is not in a form that OpenNebula or the biscuit CLI writes."""
 
 
 class TokenUnreadable(BiscuitError):
-    """What was given is not a biscuit token, or its signature does not fit the key."""
+    """The input is not a biscuit token, or its signature does not match the key."""
 
 
 class BadBlock(BiscuitError):
-    """A block is not datalog."""
+    """A block is not valid datalog."""
 
 
 class ListUnusable(BiscuitError):
-    """The revocation list is missing, cannot be written, or an id is none."""
+    """The revocation list is missing or cannot be written, or a revocation id is invalid."""

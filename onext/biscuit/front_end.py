@@ -1,4 +1,4 @@
-"""The commands of `onext biscuit` that need a front-end; what they import is loaded when they run."""
+"""The commands of `onext biscuit` that need a front-end; their imports are loaded when they run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ if TYPE_CHECKING:  # a workstation has neither pyone nor pydantic
 @click.command()
 @click.argument("token", required=False, metavar="[FILE|-]")
 @click.option("--id", "ids", multiple=True, help="A revocation id instead of a token.")
-@click.option("--block", type=int, default=0, show_default=True, help="From this block on; 0 is all of it.")
-@click.option("--now", is_flag=True, help="Also end the user's session that oned has cached.")
-@click.option("--user", help="Whose session (default: whom the token states).")
-@click.option("--local", is_flag=True, help="This server only; ids on standard input.")
+@click.option(
+    "--block",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Revoke from this block on; 0 revokes the whole token.",
+)
+@click.option("--now", is_flag=True, help="Also end the user's session in oned's cache.")
+@click.option("--user", help="The user of the session (default: the user in the token).")
+@click.option("--local", is_flag=True, help="Change only this server; read ids from standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def revoke(
     token: str | None,
@@ -39,7 +45,7 @@ def revoke(
     local: bool,
     as_json: bool,
 ) -> None:
-    """Refuse a token, and all that was made of it, on every server of the zone.
+    """Refuse a token, and every token derived from it, on every server of the zone.
 
     As oneadmin on a front-end. A holder of the private key can make new tokens: replace the stored key.
     """
@@ -53,21 +59,21 @@ def revoke(
     stated, given = _given(token, ids, block)
     name = user or stated
     if now and not name:
-        raise click.UsageError("--now ends a user's session: say whose with --user")
+        raise click.UsageError("--now ends a user's session: name the user with --user")
     _revoke(paths, given, name or "USER", now=now, as_json=as_json)
 
 
 @click.command()
-@click.option("--local", is_flag=True, help="This server only, as digests to compare.")
+@click.option("--local", is_flag=True, help="Check only this server; print digests to compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def check(*, local: bool, as_json: bool) -> None:
-    """Look at driver, list, oned.conf and users on all servers of the zone. Exit code 1 when wrong."""
+    """Check driver, list, oned.conf and users on all servers of the zone. Exit code 1 for a failure."""
     try:
         from onext.biscuit.check import findings, here
         from onext.part import Context
     except ModuleNotFoundError as error:
         raise BiscuitError(
-            f"no front-end here ({error.name} is missing): run it there, as oneadmin"
+            f"this is not a front-end ({error.name} is missing): run the command on a front-end, as oneadmin"
         ) from None
 
     if local:
@@ -80,11 +86,11 @@ def check(*, local: bool, as_json: bool) -> None:
 
 
 def _given(token: str | None, ids: Sequence[str], block: int) -> tuple[str | None, list[str]]:
-    """Return whom the token states, and the revocation ids."""
+    """Return the user in the token, and the revocation ids."""
     if ids:
         return None, [revocation.identifier(text) for text in ids]
-    if token is None:  # never by default what the administrator is logged in with
-        raise click.UsageError("give the token's FILE, - to paste it, or --id")
+    if token is None:  # never by default the administrator's own login
+        raise click.UsageError("give the token's FILE, - to paste the token, or --id")
     shown = reading.read(tokens.unverified(tokens.read(token)))
     if not 0 <= block < len(shown.blocks):
         raise click.UsageError(f"--block {block}: the token has blocks 0 to {len(shown.blocks) - 1}")
@@ -93,7 +99,7 @@ def _given(token: str | None, ids: Sequence[str], block: int) -> tuple[str | Non
 
 
 def _revoke(paths: Paths, ids: Sequence[str], user: str, *, now: bool, as_json: bool) -> None:
-    """Add to the list of this server whatever else fails, then go on to the others, and report."""
+    """Add to the list of this server first, even if others fail, then to the others, and report."""
     new = revocation.add(paths.own_etc / revocation.FILE, ids)
     here = f"{len(new)} added" if new else "already there"
     rows: list[Row] = [{"server": "here", "result": here, "done": True}]
@@ -107,7 +113,7 @@ def _revoke(paths: Paths, ids: Sequence[str], user: str, *, now: bool, as_json: 
         configuration = context.oned.document("system.config")
         others = _on_the_others(context, configuration, ids)
     except (OnedError, SettingsError) as error:
-        rows.append({"server": "the others", "result": f"not known: {error}", "done": False})
+        rows.append({"server": "the others", "result": f"unknown: {error}", "done": False})
     else:
         rows += [*others, *([_end_session(context, user)] if now else [])]
         ended = now and bool(rows[-1]["done"])
@@ -121,10 +127,13 @@ def _report(rows: Sequence[Row], sessions: Sequence[Row], *, as_json: bool) -> N
     else:
         show(rows, ("server", "result"), as_json=False)
     if sessions and not as_json:
-        click.echo("\nWhat was opened with it already, and until when at the latest:\n")
+        click.echo("\nSessions that may have been opened with it, and when they end at the latest:\n")
         show(sessions, ("session", "until", "end"), as_json=False)
     if not all(row["done"] for row in rows):
-        click.echo("\nNot all of it is done: what was not reached still lets it in. Repeat this.", err=True)
+        click.echo(
+            "\nIncomplete: servers that were not reached still accept the token. Repeat the command.",
+            err=True,
+        )
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Keys, in every spelling that OpenNebula users and the biscuit CLI (0.4 to 0.6) have them."""
+"""Keys, in every form that OpenNebula users and the biscuit CLI (0.4 to 0.6) use."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def text(private: PrivateKey, form: str = "hex") -> str:
 def _pem(private: PrivateKey) -> str:
     algorithm, _, digits = str(private).partition("-private/")
     if algorithm != ED25519:
-        raise KeyUnreadable("PEM is written for ed25519 only; take --format hex")
+        raise KeyUnreadable("PEM is written for ed25519 only; use --format hex")
     body = base64.b64encode(_PKCS8_ED25519 + bytes.fromhex(digits)).decode()
     lines = [body[i : i + _PEM_LINE] for i in range(0, len(body), _PEM_LINE)]
     return "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----", ""])
@@ -67,7 +67,7 @@ def write_private(path: Path, content: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise KeyUnreadable(f"{path} is there already: a key is never overwritten; take --out FILE") from None
+        raise KeyUnreadable(f"{path} already exists: a key is never overwritten; use --out FILE") from None
     with os.fdopen(descriptor, "w") as file:
         file.write(content)
 
@@ -78,7 +78,7 @@ def read_private(path: Path) -> PrivateKey:
     try:
         return parse_private(content)
     except ValueError:
-        raise KeyUnreadable(f"{path} holds no private key (hex or PEM of ed25519 or secp256r1)") from None
+        raise KeyUnreadable(f"{path} contains no private key (hex or PEM of ed25519 or secp256r1)") from None
 
 
 def parse_private(text: str) -> PrivateKey:
@@ -88,20 +88,20 @@ def parse_private(text: str) -> PrivateKey:
     text = _label(text, "Private")
     match = _PRIVATE.fullmatch(text)
     if not match:
-        raise ValueError("no private key")
+        raise ValueError("not a private key")
     return PrivateKey(f"{match[1] or ED25519}-private/{match[2].lower()}")
 
 
 def read_public(word: str) -> list[PublicKey]:
-    """Return the public keys that a spelling, several with commas, or a file gives.
+    """Return the public keys in a text (several with commas) or a file.
 
-    Of a private key's file its public half; bare hex is always a public key, since a public key that is
-    taken for a secret would verify what anybody signs.
+    Of a private key's file its public half; bare hex is always a public key, because a public key that is
+    mistaken for a private one would verify signatures of any user.
     """
     try:
         return [parse_public(part) for part in word.split(SEPARATOR)]
     except ValueError:
-        text = _read(Path(word), "give a file, or a public key in hex")
+        text = _read(Path(word), "give an existing file, or a public key in hex")
     try:
         return [parse_public(text)]
     except ValueError:
@@ -109,7 +109,7 @@ def read_public(word: str) -> list[PublicKey]:
     try:
         return [public_of(parse_private(text))]
     except ValueError:
-        raise KeyUnreadable(f"{word} holds no key (hex or PEM of ed25519 or secp256r1)") from None
+        raise KeyUnreadable(f"{word} contains no key (hex or PEM of ed25519 or secp256r1)") from None
 
 
 def parse_public(text: str) -> PublicKey:
@@ -121,12 +121,12 @@ def parse_stored(text: str) -> PublicKey:
     """Return a public key as OpenNebula may hold it, the whole text of it; raise ValueError."""
     match = _PUBLIC.fullmatch(text)
     if not match:
-        raise ValueError("no public key")
+        raise ValueError("not a public key")
     return PublicKey(f"{match[3] or ED25519}/{(match[4] or match[2]).lower()}")
 
 
 def others_can_read(path: Path) -> bool:
-    """Whether a private key's file is open to more than its owner, as files of the biscuit CLI are."""
+    """Whether users other than the owner can read a private key's file, as with files of the biscuit CLI."""
     return bool(path.stat().st_mode & 0o077)
 
 
@@ -139,6 +139,6 @@ def _read(path: Path, remedy: str) -> str:
     try:
         return path.read_text()
     except FileNotFoundError:
-        raise KeyUnreadable(f"{path}: no such file; {remedy}") from None
+        raise KeyUnreadable(f"{path}: file not found; {remedy}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise KeyUnreadable(f"{path}: {error}") from None

@@ -36,7 +36,9 @@ def private(text: str) -> PrivateKey:
         if label == "EC PRIVATE KEY":
             return _sec1(body, None)
         if "PRIVATE KEY" in label:
-            raise ValueError(f"a key as {label} is not read: write it unencrypted with `openssl pkey`")
+            raise ValueError(
+                f"a key of type {label} is not supported: convert it to unencrypted PEM with `openssl pkey`"
+            )
     raise ValueError("no private key in PEM")
 
 
@@ -80,7 +82,7 @@ def _sec1(body: bytes, stated: bytes | None) -> PrivateKey:
 
 
 def _beside(fields: list[_Field]) -> bytes | None:
-    """Return the public key that is written beside a private one."""
+    """Return the public key that is stored beside a private one."""
     for field in fields:
         if field.tag == _PUBLIC_IMPLICIT:
             return _bits(field.value)
@@ -90,7 +92,7 @@ def _beside(fields: list[_Field]) -> bytes | None:
 
 
 def _checked(algorithm: str, secret: bytes, stated: bytes | None) -> PrivateKey:
-    """Return a private key; raise ValueError where the public key beside it is not its own."""
+    """Return a private key; raise ValueError where the public key beside it does not belong to it."""
     if len(secret) != 32:
         raise ValueError(f"{len(secret)} bytes are not a private key")
     key = PrivateKey(f"{algorithm}-private/{secret.hex()}")
@@ -131,7 +133,7 @@ def _one(data: bytes, tag: int) -> bytes:
 def _inside(data: bytes, *tags: int) -> list[bytes]:
     found = list(_fields(data))
     if [field.tag for field in found] != list(tags):
-        raise ValueError("not the fields of a key")
+        raise ValueError("not the DER fields of a key")
     return [field.value for field in found]
 
 
@@ -144,7 +146,7 @@ def _fields(data: bytes) -> Iterator[_Field]:
         if size >= 0x80:
             count = size & 0x7F
             if not 1 <= count <= 2 or len(data) < 2 + count:
-                raise ValueError("a length that no key has")
+                raise ValueError("an invalid length of a DER field")
             size, start = int.from_bytes(data[2 : 2 + count], "big"), 2 + count
         if len(data) < start + size:
             raise ValueError("cut")

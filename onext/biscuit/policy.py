@@ -1,6 +1,6 @@
-"""What the driver would say: the same policy, for people who ask before they log in.
+"""The driver's decision: the same policy, for users who verify a token before they log in.
 
-The driver cannot share this code, because it imports nothing; tests hold the two together.
+The driver cannot share this code, because it imports nothing; tests compare the two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _EXPIRED = re.compile(r"in block n°(\d+): check if time\(\$(\w+)\), \$\2 <=? ([
 
 
 class Refused(BiscuitError):
-    """The token would not let this user in; the message names the rule, as in oned.log."""
+    """The driver would refuse this user; the message names the rule, as in oned.log."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(f"refused: {rule}")
@@ -39,7 +39,7 @@ class Refused(BiscuitError):
 
 
 def check(token: Biscuit, user: str, revoked: Iterable[str] = ()) -> None:
-    """Raise Refused when the driver would, for a token whose signature is good."""
+    """Raise Refused when the driver would, for a token with a valid signature."""
     listed = {identifier.lower() for identifier in revoked}
     for number, identifier in enumerate(token.revocation_ids):
         if not listed.isdisjoint(revocation.forms(identifier)):
@@ -57,7 +57,7 @@ def check(token: Biscuit, user: str, revoked: Iterable[str] = ()) -> None:
 def refusal(token: Biscuit, user: str) -> str:
     """Return the rule by which the driver would refuse a token now, empty where it would not.
 
-    A child process decides: a token that computes for too long ends that, and not the caller.
+    A child process decides: a token that computes for too long ends the child, not the caller.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -72,7 +72,11 @@ def refusal(token: Biscuit, user: str) -> str:
     with os.fdopen(reading, "rb") as answer:
         rule = answer.read().decode("utf-8", "replace")
     _, status = os.waitpid(child, 0)
-    return rule if os.WIFEXITED(status) else f"size: its checks take more than {MAX_CPU:g} s of computing"
+    return (
+        rule
+        if os.WIFEXITED(status)
+        else f"size: evaluating its checks takes more than {MAX_CPU:g} s of CPU time"
+    )
 
 
 def users(token: Biscuit) -> list[str]:
@@ -88,7 +92,7 @@ def users(token: Biscuit) -> list[str]:
 def _bound(builder: AuthorizerBuilder) -> Iterator[None]:
     """Give the builder the time and limits; end the process when a token computes for longer.
 
-    The library looks at its own limit between queries only and lets no signal handler of Python run
+    The library checks its own limit between queries only, and lets no signal handler of Python run
     meanwhile, not even that of Ctrl-C: the default action of a timer is what ends a cross join.
     """
     limits = builder.limits()  # type: ignore[attr-defined]  # biscuit-python 0.4's stub omits it
@@ -107,7 +111,7 @@ def _reason(message: str) -> str:
     if "no matching policy" in verdict:
         return "user: the authority block does not state this user"
     if failed.startswith("Check n°0 in authorizer"):
-        return "time: the authority block states a time of its own"
+        return "time: the authority block contains a time fact"
     if expired := _EXPIRED.search(failed):
-        return f"expired: block {expired[1]} was good until {expired[3]}"
+        return f"expired: block {expired[1]} was valid until {expired[3]}"
     return f"check: {ascii(failed or verdict)[1:200]}"

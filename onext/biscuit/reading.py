@@ -1,4 +1,4 @@
-"""A token in plain words: its blocks, checks, revocation ids, and until when it is good."""
+"""The content of a token for people: its blocks, checks, revocation ids and expiry."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime, timezone
 
 from biscuit_auth import UnverifiedBiscuit
 
-# The library prints values without escaping quotes: what is read here is for eyes, never for a decision.
+# The library prints values without escaping quotes: this text is for people, never for a decision.
 _EXPIRY = re.compile(r"check if time\(\$(\w+)\), \$\1 (<=?) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 _USER = re.compile(r'user\("([^"]*)"\)')
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block: number 0 is the authority's, the others only restrict."""
+    """One block: number 0 is the authority block, the others only restrict."""
 
     number: int
     statements: tuple[str, ...]
@@ -24,13 +24,13 @@ class Block:
 
     @property
     def title(self) -> str:
-        """Return who wrote the block."""
+        """Return the origin of the block."""
         return "authority, signed by the user's key" if self.number == 0 else "added later, can only restrict"
 
 
 @dataclass(frozen=True)
 class Token:
-    """The content of a token; nothing of it is checked."""
+    """The content of a token; nothing is verified."""
 
     blocks: tuple[Block, ...]
 
@@ -41,7 +41,7 @@ class Token:
 
     @property
     def expires(self) -> datetime | None:
-        """When the first of its blocks ends, or None."""
+        """When the first of its blocks expires, or None."""
         return min((block.expires for block in self.blocks if block.expires), default=None)
 
 
@@ -52,15 +52,15 @@ def read(token: UnverifiedBiscuit) -> Token:
 
 
 def left(expires: datetime | None, now: datetime) -> str:
-    """Return when a token ends, in words."""
+    """Return when a token expires, in words."""
     if expires is None:
         return "never expires"
     seconds = int((expires - now).total_seconds())
-    return f"expired {_span(-seconds)} ago" if seconds < 0 else f"good for {_span(seconds)}"
+    return f"expired {_span(-seconds)} ago" if seconds < 0 else f"valid for {_span(seconds)}"
 
 
 def stamp(moment: datetime) -> str:
-    """Return a moment as text."""
+    """Return a time as text."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

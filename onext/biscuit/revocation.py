@@ -1,4 +1,4 @@
-"""The list of revoked tokens on this server: one revocation id on a line, and what follows is a remark."""
+"""The list of revoked tokens on this server: one revocation id on a line, then an optional remark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def identifier(text: str) -> str:
-    """Return a revocation id in the spelling of the list; raise ListUnusable for anything else."""
+    """Return a revocation id in the form of the list; raise ListUnusable for anything else."""
     text = text.strip().lower()
     if not _is_identifier(text):
         shown = bounds.words(text, 20)
@@ -32,7 +32,7 @@ def identifier(text: str) -> str:
 def read(path: Path) -> list[str]:
     """Return the ids in the list, in lower case.
 
-    Raises ListUnusable where the driver refuses everybody: the list is missing, or one of its lines is
+    Raises ListUnusable where the driver refuses all users: the list is missing, or one of its lines is
     neither an id (with a remark after white space) nor a remark that begins with `#`.
     """
     try:
@@ -75,7 +75,7 @@ def _ids(data: bytes, path: Path) -> list[str]:
 
 
 def _is_identifier(word: str) -> bool:
-    """Whether a word in lower case is a whole signature; the driver decides alike, and tests compare them."""
+    """Whether a word in lower case is a whole signature; the driver has the same rule (tests compare)."""
     if not _ID.fullmatch(word) or len(word) % 2:
         return False
     if len(word) == 128:
@@ -90,10 +90,10 @@ def _is_identifier(word: str) -> bool:
 def add(path: Path, identifiers: Iterable[str]) -> list[str]:
     """Add ids to the list and return those that were not in it.
 
-    One write under a lock, synced, taken back when it comes out short: a login sees an id or does not.
-    In place, because oneadmin may write the file and not the folder. A list that is missing is not made
-    here: what stood in it would be forgotten, and the driver rightly refuses everybody until it is back.
-    Where a line is not an id, the new ids are added and ListUnusable names that line.
+    One write under a lock, synced, undone when it is incomplete: a login sees a whole id or none.
+    In place, because oneadmin may write the file and not the folder. A missing list is not created here: its
+    revocations would be lost, so the driver refuses all users until it is restored. Where a line is not an
+    id, the new ids are added and ListUnusable names that line.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
@@ -121,4 +121,6 @@ def _append(descriptor: int, size: int, data: bytes, path: Path) -> None:
         raise ListUnusable(f"{path}: {error.strerror}; nothing was added") from None
     if written != len(data):
         os.ftruncate(descriptor, size)
-        raise ListUnusable(f"{path}: only {written} of {len(data)} bytes fit; nothing was added")
+        raise ListUnusable(
+            f"{path}: only {written} of {len(data)} bytes could be written (disk full?); nothing was added"
+        )

@@ -1,4 +1,4 @@
-"""What outlives a revoked token: sessions that were opened with it, until when, and how to end them."""
+"""Sessions that outlive a revoked token: which, until when, and how to end them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CACHE_SECONDS = 900
 def end(oned: Oned, name: str) -> None:
     """End the cached session of a user in this oned (on a follower: in the leader).
 
-    Disabling empties oned's cache, and enabling lets the user log in again, with a token that is good.
+    Disabling empties oned's cache, and enabling lets the user log in again, with a valid token.
     """
     user = _user(oned, name)
-    if user.findtext("AUTH_DRIVER") != DRIVER:  # a token may state anybody, oneadmin too
-        raise BiscuitError(f"{name} is no biscuit user: their sessions are left alone")
+    if user.findtext("AUTH_DRIVER") != DRIVER:  # a token may name any user, even oneadmin
+        raise BiscuitError(f"{name} is not a biscuit user: the sessions of this user were not changed")
     number = int(user.findtext("ID", "-1"))
     if user.findtext("ENABLED") != "1":
         return  # no session can be open, and a user whom a person disabled stays disabled
@@ -32,7 +32,9 @@ def end(oned: Oned, name: str) -> None:
     try:
         oned.call("user.enable", number, True)
     except Exception as error:
-        raise BiscuitError(f"{name} is disabled now; run `oneuser enable {name}` ({error})") from error
+        raise BiscuitError(
+            f"{name} was disabled and could not be enabled again: run `oneuser enable {name}` ({error})"
+        ) from error
 
 
 def cache_seconds(configuration: Element) -> int:
@@ -43,7 +45,7 @@ def cache_seconds(configuration: Element) -> int:
 def left(
     name: str, now: datetime, seconds: int, fireedge: Path, *, ended: bool, others: bool
 ) -> Iterator[dict[str, str]]:
-    """Yield a row for each kind of session: what, until when at the latest, how to end it sooner."""
+    """Yield a row for each kind of session: its name, when it ends at the latest, how to end it sooner."""
     cached = stamp(now + timedelta(seconds=seconds))
     here = "ended" if ended else cached
     yield {
@@ -62,7 +64,7 @@ def left(
     yield {
         "session": "Sunstone",
         "until": " or, remembered, ".join(until),
-        "end": "delete .one/fireedge_key of oneadmin and restart opennebula-fireedge (signs out everybody)",
+        "end": "delete .one/fireedge_key of oneadmin and restart opennebula-fireedge (signs out all users)",
     }
     yield {
         "session": "services that OneFlow runs",

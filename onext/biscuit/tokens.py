@@ -1,4 +1,4 @@
-"""Making tokens, attenuating them, and reading them from where people keep them."""
+"""Creating and attenuating tokens, and reading them from files and standard input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from biscuit_auth import (
 
 from onext.biscuit.errors import BadBlock, BiscuitError, TokenUnreadable
 
-# As `biscuit generate --add-ttl` words it, so that every tool shows it as an expiry.
+# The same text as `biscuit generate --add-ttl`, so that every tool shows it as an expiry.
 EXPIRY = "check if time($time), $time <= {expires}"
 STDIN = "-"
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -49,33 +49,31 @@ def attenuate(token: Biscuit, expires: datetime | None, blocks: Sequence[str]) -
     except DataLogError as error:
         raise BadBlock(f"not datalog, such as 'check if true': {_short(error)}") from None
     except (BiscuitBlockError, BiscuitBuildError, BiscuitValidationError) as error:
-        raise BiscuitError(f"the token takes no more blocks (sealed?): {_short(error)}") from None
+        raise BiscuitError(f"no block can be added to the token (is it sealed?): {_short(error)}") from None
     return token
 
 
 def read(source: str | None) -> str:
     """Return the token in a file, on standard input (`-`), or, without a source, in ONE_AUTH's file.
 
-    A file may hold the token alone or `user:token`, as one_auth does. Tokens are not taken from the
-    command line, where every user of the machine sees them.
+    A file may hold the token alone or `user:token`, as one_auth does. Tokens are never command-line
+    arguments, which every user of the machine can see.
     """
     path = Path(source) if source else one_auth()
     try:
         text = sys.stdin.read() if source == STDIN else path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenUnreadable(
-            f"{path}: {error}; give a file that holds the token, or - to paste it"
-        ) from None
+        raise TokenUnreadable(f"{path}: {error}; give a file with the token, or - to paste it") from None
     return normal(text)
 
 
 def normal(text: str) -> str:
-    """Return a token in the alphabet of the library, from any of the forms in which it travels."""
+    """Return a token in the library's base64 alphabet, from any of its usual forms."""
     return text.strip().rpartition(":")[2].replace("+", "-").replace("/", "_")
 
 
 def one_auth() -> Path:
-    """Return the file from which `oneuser`, pyone and the others take user and token."""
+    """Return the file from which `oneuser`, pyone and other clients read user and token."""
     return Path(os.environ.get("ONE_AUTH") or Path.home() / ".one/one_auth")
 
 
@@ -101,7 +99,7 @@ def verified(text: str, keys: Sequence[PublicKey]) -> Biscuit:
 def duration(text: str) -> timedelta:
     """Return a time such as `90s`, `1h30m` or `2w`; raise ValueError."""
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text}: a time such as 30m, 1h30m or 2d is expected")
+        raise ValueError(f"{text}: not a duration such as 30m, 1h30m or 2d")
     units: dict[str, int] = {}
     for number, unit in re.findall(r"(\d+)([wdhms])", text):
         units[_UNITS[unit]] = units.get(_UNITS[unit], 0) + int(number)
@@ -110,7 +108,7 @@ def duration(text: str) -> timedelta:
     except OverflowError:
         raise ValueError(f"{text}: too long") from None
     if not timedelta(0) < length <= timedelta(days=36525):
-        raise ValueError(f"{text}: must be more than nothing and at most a hundred years")
+        raise ValueError(f"{text}: a duration must be more than 0 and at most 100 years")
     return length
 
 

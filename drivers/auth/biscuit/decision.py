@@ -1,4 +1,4 @@
-"""Whether a token lets a user of OpenNebula in: the rules, the guards, and the words for oned.log.
+"""Whether a token authenticates an OpenNebula user: the rules, the limits, and the messages for oned.log.
 
 The token must be signed by a stored key, state `user("<name>")` in its authority block, pass all its
 checks (`time` is given, nothing else: a check on `operation` fails) and not be in the revocation list.
@@ -36,17 +36,17 @@ ID_LINE = 129  # bytes of a line with an id of ed25519
 # How 64 bytes of a longer ECDSA signature begin: such an id was cut.
 CUT = (b"30440220", b"30450220", b"30450221", b"30460221")
 
-# No fact `user` here: it would satisfy the policy by itself. A time that the token states could pass for
-# ours in the checks of later blocks.
+# No fact `user` here: it would satisfy the policy by itself. A time that the token states could replace the
+# real time in the checks of later blocks.
 POLICY = "allow if user({name}); reject if time($a), time($b), $a != $b;"
 
 
 class Refused(Exception):
-    """One rule said no; the message is `rule: why`, without the token and whether the user exists."""
+    """A rule refused the token; the message is `rule: reason`, without the token."""
 
 
 def guard() -> None:
-    """Bound what any token can cost: processor, memory, time, and no core file with the token in it."""
+    """Limit what any token can cost: processor, memory, time, and no core file with the token in it."""
     lower(resource.RLIMIT_CPU, MAX_CPU, MAX_CPU + 1)
     lower(resource.RLIMIT_DATA, MAX_MEMORY, MAX_MEMORY)
     # 1, not 0: where core_pattern is a pipe, Linux dumps at 0 and never at 1.
@@ -74,7 +74,7 @@ def standard_input() -> bytes:
 
 
 def fields(document: bytes) -> tuple[str, str, str]:
-    """Return USERNAME, PASSWORD and SECRET; refuse whatever oned would not have written."""
+    """Return USERNAME, PASSWORD and SECRET; refuse a document that oned would not have written."""
     found: dict[str, str] = {}
     path: list[str] = []
 
@@ -130,7 +130,7 @@ def verified(secret: str, stored: str) -> tuple[biscuit_auth.Biscuit, str]:
 
 
 def readable(secret: str) -> str:
-    """Return the token in the alphabet of the library; refuse one that is too big or no biscuit."""
+    """Return the token in the alphabet of the library; refuse one that is too large or not a biscuit."""
     if len(secret) > MAX_TOKEN:
         raise Refused(f"size: a token of more than {MAX_TOKEN} characters")
     token = secret.strip().removeprefix("biscuit:").replace("+", "-").replace("/", "_")
@@ -144,7 +144,7 @@ def readable(secret: str) -> str:
 
 
 def public_key(spelling: str) -> biscuit_auth.PublicKey | None:
-    """Return a stored key; bare hex is ed25519, and what is no key verifies nothing."""
+    """Return a stored key; bare hex is ed25519. A text that is not a key verifies nothing."""
     if "/" not in spelling:
         spelling = "ed25519/" + spelling
     algorithm, _, digits = spelling.partition("/")
@@ -218,8 +218,8 @@ def is_identifier(word: bytes) -> bool:
 def signature_forms(signature: bytes) -> list[bytes]:
     """Return every form in which a block's signature, its revocation id, is valid.
 
-    An ECDSA signature (r, s) is as good as (r, n - s): without looking for both, whoever holds a
-    revoked token signed by a secp256r1 key makes from it one that is not in the list.
+    An ECDSA signature (r, s) is as good as (r, n - s): unless both are searched for, the holder of a revoked
+    token signed by a secp256r1 key makes from it one that is not in the list.
     """
     if len(signature) == ED25519_SIGNATURE:
         return [signature]
@@ -251,17 +251,17 @@ def authorise(token: biscuit_auth.Biscuit, name: str) -> None:
 
 
 def reason(message: str) -> str:
-    """Return the rule behind the library's words, which end in text that the token's holder wrote."""
+    """Return the rule that the library's message names, which ends in text of the token's holder."""
     import re  # only a refusal pays for it
 
     verdict, _, failed = message.partition(", and the following checks failed: ")
     if "no matching policy" in verdict:
         return "user: the authority block does not state this user"
     if failed.startswith("Check n°0 in authorizer"):
-        return "time: the authority block states a time of its own"
+        return "time: the authority block contains a time fact"
     expiry = re.search(r"in block n°(\d+): check if time\(\$(\w+)\), \$\2 <=? ([-:.\w]+)", failed)
     if expiry:
-        return f"expired: block {expiry[1]} was good until {expiry[3]}"
+        return f"expired: block {expiry[1]} was valid until {expiry[3]}"
     return f"check: {ascii(failed or verdict)[1:200]}"
 
 
@@ -282,7 +282,7 @@ def main(revoked: str) -> int:
         line = decide(revoked)
     except Refused as refusal:
         posix.write(2, f"biscuit: refused: {refusal}\n".encode())
-    except BaseException as error:  # noqa: BLE001 - the outermost edge; the library's panic is no Exception
+    except BaseException as error:  # noqa: BLE001 - also the library's panic, which is not an Exception
         posix.write(2, f"biscuit: refused: internal: {type(error).__name__}\n".encode())
     else:
         posix.write(1, line.encode())

@@ -54,7 +54,7 @@ def test_a_record_without_coordinates_is_no_place(tmp_path: Path) -> None:
 def test_ipv6_in_a_database_of_ipv4_is_unknown_not_a_failure(tmp_path: Path) -> None:
     """One address that the file cannot know must not keep the others from being found."""
     found = database_of(make(tmp_path / "a.mmdb", {"130.237.28.0/24": STOCKHOLM}, version=4))
-    assert found.locate(ip_address("2001:6b0:1::1")) == Unplaced("the database has no IPv6")
+    assert found.locate(ip_address("2001:6b0:1::1")) == Unplaced("the database contains IPv4 only")
 
 
 def with_location(**more: object) -> dict[str, object]:
@@ -68,22 +68,28 @@ COUNTRY = {"country": {"iso_code": "US"}, "registered_country": {"iso_code": "US
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (with_location(latitude=591.0), "591.0,18.0833 is no place on Earth"),
-        (with_location(longitude=-181), "59.25,-181 is no place on Earth"),
-        (with_location(latitude=""), "'',18.0833 is no place on Earth"),
-        (with_location(latitude=None), "None,18.0833 is no place on Earth"),
-        (with_location(latitude=True), "True,18.0833 is no place on Earth"),
-        (with_location(latitude=float("nan")), "nan,18.0833 is no place on Earth"),
-        (with_location(latitude=float("inf")), "inf,18.0833 is no place on Earth"),
-        (with_location(latitude="9" * 400), "is no place on Earth"),
-        (with_location(latitude=[59.25]), "is no place on Earth"),
-        ({"latitude": "", "longitude": ""}, "'','' is no place on Earth"),
-        ({"latitude": "x", "longitude": "1"}, "'x','1' is no place on Earth"),
-        (with_location(latitude=0, longitude=0.0), "0,0 stands for an unknown place"),
-        ({"latitude": "0", "longitude": "-0.0"}, "0,0 stands for an unknown place"),
-        ({**with_location(accuracy_radius=1000), **COUNTRY}, "known to 1000 km only, more than 500"),
-        ({**with_location(accuracy_radius=501), **CITY}, "known to 501 km only, more than 500"),
-        ({**with_location(accuracy_radius=1e8), **CITY}, "known to 1e+08 km only"),
+        (with_location(latitude=591.0), "591.0,18.0833 is not a location on Earth"),
+        (with_location(longitude=-181), "59.25,-181 is not a location on Earth"),
+        (with_location(latitude=""), "'',18.0833 is not a location on Earth"),
+        (with_location(latitude=None), "None,18.0833 is not a location on Earth"),
+        (with_location(latitude=True), "True,18.0833 is not a location on Earth"),
+        (with_location(latitude=float("nan")), "nan,18.0833 is not a location on Earth"),
+        (with_location(latitude=float("inf")), "inf,18.0833 is not a location on Earth"),
+        (with_location(latitude="9" * 400), "is not a location on Earth"),
+        (with_location(latitude=[59.25]), "is not a location on Earth"),
+        ({"latitude": "", "longitude": ""}, "'','' is not a location on Earth"),
+        ({"latitude": "x", "longitude": "1"}, "'x','1' is not a location on Earth"),
+        (with_location(latitude=0, longitude=0.0), "0,0 means an unknown location"),
+        ({"latitude": "0", "longitude": "-0.0"}, "0,0 means an unknown location"),
+        (
+            {**with_location(accuracy_radius=1000), **COUNTRY},
+            "accurate to 1000 km only; at most 500 km are accepted",
+        ),
+        (
+            {**with_location(accuracy_radius=501), **CITY},
+            "accurate to 501 km only; at most 500 km are accepted",
+        ),
+        ({**with_location(accuracy_radius=1e8), **CITY}, "accurate to 1e+08 km only"),
         ({**with_location(accuracy_radius=200), **COUNTRY}, "the centre of a country"),
         ({**with_location(), **COUNTRY}, "the centre of a country"),
         ({**with_location(), **COUNTRY, "city": {}, "subdivisions": []}, "the centre of a country"),
@@ -127,7 +133,7 @@ def test_D4_the_largest_accuracy_radius_is_a_setting(tmp_path: Path) -> None:
     address = ip_address("8.8.8.8")
     assert source(Geolocation(database=file)).locate(address) == Coordinates(59.25, 18.0833)
     near = source(Geolocation(database=file, largest_accuracy_radius=299))
-    assert near.locate(address) == Unplaced("known to 300 km only, more than 299")
+    assert near.locate(address) == Unplaced("accurate to 300 km only; at most 299 km are accepted")
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
@@ -147,8 +153,8 @@ def test_what_is_no_database_of_cities_is_named(tmp_path: Path) -> None:
     (tmp_path / "corrupt.mmdb").write_bytes(b"x" * 1000)
     make(tmp_path / "asn.mmdb", {"8.8.8.0/24": {"autonomous_system_number": 15169}}, "GeoLite2-ASN")
     for name, reason in {
-        "none.mmdb": "not there",
-        "corrupt.mmdb": "no database",
+        "none.mmdb": "does not exist",
+        "corrupt.mmdb": "not a MaxMind DB file",
         "asn.mmdb": "GeoLite2-ASN",
     }.items():
         with pytest.raises(NoDatabase, match=reason):

@@ -84,7 +84,7 @@ def test_D4_what_is_left_out_is_named() -> None:
     """Nobody learns why a host has no place, or only one."""
     none = decide(host(), SEEN, [UNKNOWN, Unplaced("anycast")], 0)
     assert none.reason == (
-        "no place, nothing changed: 130.237.28.40: the centre of a country; 193.0.6.139: anycast"
+        "no location found, nothing changed: 130.237.28.40: the centre of a country; 193.0.6.139: anycast"
     )
     some = decide(host(), SEEN, [UNKNOWN, AMSTERDAM], 0)
     assert some.reason == "52.3735,4.8951 (ssh) (left out 130.237.28.40: the centre of a country)"

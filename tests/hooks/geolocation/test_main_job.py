@@ -172,7 +172,7 @@ def test_show_and_update_by_hand(geo: Bundle) -> None:
     one, two = add_host(geo, "node-a1"), add_host(geo, "node-a2", "193.0.6.139, 2001:6b0:1::1")
     geo.sandbox.call("one.host.update", one, 'GEOLOCATION="1,2"', 1)
     done = geo.onext("geo", "update")
-    assert "left alone" in done.stdout
+    assert "not changed" in done.stdout
     assert geo.template(two)["GEOLOCATION"] == "52.3735,4.8951 59.3333,18.05"
     shown = geo.onext("geo", "show").stdout.splitlines()
     assert shown[0].split() == ["ID", "NAME", "GEOLOCATION", "SOURCE"]

@@ -156,7 +156,7 @@ def test_E6_what_a_person_wrote_while_ssh_took_its_time_stays(
     oned = PlayedOned([host(), host(**meanwhile)])
     decision = part.locate(context(tmp_path, oned), 3, by_ssh)
     assert oned.written == []
-    assert decision.reason.startswith("left alone: ")
+    assert decision.reason.startswith("not changed: ")
 
 
 @pytest.mark.parametrize(
@@ -224,13 +224,13 @@ def test_E5_hosts_that_are_not_located_are_in_doctor(tmp_path: Path, database: D
     _, hosts = part.checks(context(tmp_path, last={**failed, 9: done(NOW)}))
     assert (hosts.name, hosts.level) == ("hosts", "fail")
     assert hosts.message == (
-        "4 of 5 are not located: host 0: no route; host 1: no route; host 2: no route; and 1 more"
+        "4 of 5 could not be located: host 0: no route; host 1: no route; host 2: no route; and 1 more"
     )
     _, hosts = part.checks(context(tmp_path / "b", last={9: done(NOW)}))
-    assert (hosts.level, hosts.message) == ("ok", "1 looked at, none failed")
+    assert (hosts.level, hosts.message) == ("ok", "1 checked, none failed")
     three = {n: done(NOW, ok=False, message=f"{n}") for n in range(3)}
     _, hosts = part.checks(context(tmp_path / "c", last=three))
-    assert hosts.message == "3 of 3 are not located: 0; 1; 2"
+    assert hosts.message == "3 of 3 could not be located: 0; 1; 2"
 
 
 def test_doctor_reports_the_database(tmp_path: Path, database: Database) -> None:

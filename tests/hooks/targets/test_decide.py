@@ -226,7 +226,7 @@ def test_one_port_with_two_paths_is_said_to_be_refused() -> None:
     """Both would have one `instance`, and Prometheus would mix their samples; one that is lost must be listed."""
     paths = with_vm(wanted="9100/a 9100/b")
     assert vms(paths) == ["10.0.0.7:9100"]
-    assert reasons(paths) == ["'9100/b': its address and port are a target already, with another path"]
+    assert reasons(paths) == ["'9100/b': another target has this address and port, with another path"]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_doctor_says_whether_prometheus_can_read(tmp_path: Path) -> None:
     """Files that Prometheus cannot read are targets that nobody scrapes, and no error anywhere."""
     me = context(tmp_path, "root")
     _, missing = part.checks(me)
-    assert (missing.level, "not there" in missing.message) == ("warn", True)
+    assert (missing.level, "does not exist" in missing.message) == ("warn", True)
     files.write(me.paths.targets, DECISION, tmp_path / "lock")
     _, found = part.checks(me)
     assert found.level == "ok"

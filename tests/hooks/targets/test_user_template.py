@@ -31,9 +31,9 @@ def test_the_forms_that_are_taken(text: str, expected: list[Wish]) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("0", "no such port"),
-        ("65536", "no such port"),
-        ("999.1.1.1:9100", "no such address"),
+        ("0", "not a port"),
+        ("65536", "not a port"),
+        ("999.1.1.1:9100", "not an IP address"),
         ("[fe80::1%eth0]:9100", "is not port"),
         ("2001:db8::7:9100", "is not port"),
         ("example.org:9100", "is not port"),

@@ -53,7 +53,7 @@ def test_private_keys_of_the_biscuit_cli(tmp_path: Path, text: str, key: Private
 def test_what_is_no_private_key(tmp_path: Path, text: str) -> None:
     """A broken key file is a traceback."""
     (tmp_path / "key").write_text(text)
-    with pytest.raises(KeyUnreadable, match="holds no private key"):
+    with pytest.raises(KeyUnreadable, match="contains no private key"):
         keys.read_private(tmp_path / "key")
 
 
@@ -78,7 +78,7 @@ def test_public_keys(tmp_path: Path) -> None:
         with pytest.raises(KeyUnreadable):
             keys.read_public(word)
     file.write_text("rubbish")
-    with pytest.raises(KeyUnreadable, match="holds no key"):
+    with pytest.raises(KeyUnreadable, match="contains no key"):
         keys.read_public(str(file))
 
 
@@ -147,7 +147,7 @@ def test_D5_pem_of_other_tools(tmp_path: Path, text: str, key: PrivateKey) -> No
 def test_D5_pem_that_is_no_key(tmp_path: Path, text: str) -> None:
     """A damaged or foreign key is a traceback, or another key than the file's."""
     (tmp_path / "key").write_text(text)
-    with pytest.raises(KeyUnreadable, match="holds no private key"):
+    with pytest.raises(KeyUnreadable, match="contains no private key"):
         keys.read_private(tmp_path / "key")
 
 

@@ -33,14 +33,16 @@ def test_says_when_a_user_could_not_be_enabled_again() -> None:
     """A user stays locked out and nobody knows why."""
     oned = played()
     oned.failing = frozenset({("user.enable", 7, True)})
-    with pytest.raises(BiscuitError, match="dann1 is disabled now; run `oneuser enable dann1`"):
+    with pytest.raises(
+        BiscuitError, match="dann1 was disabled and could not be enabled again: run `oneuser enable dann1`"
+    ):
         sessions.end(oned.oned, "dann1")
 
 
 def test_users_of_other_drivers_are_left_alone() -> None:
     """A token that states oneadmin, given to the administrator, disables oneadmin."""
     oned = played(user("oneadmin", driver="core"))
-    with pytest.raises(BiscuitError, match="oneadmin is no biscuit user"):
+    with pytest.raises(BiscuitError, match="oneadmin is not a biscuit user"):
         sessions.end(oned.oned, "oneadmin")
     assert oned.calls == []
 

@@ -99,7 +99,7 @@ def test_where_tokens_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_durations(text: str, length: timedelta | None) -> None:
     """--ttl 30 means thirty of something, or for ever."""
     if length is None:
-        with pytest.raises(ValueError, match=r"expected|long|must be"):
+        with pytest.raises(ValueError, match=r"not a duration|long|must be"):
             tokens.duration(text)
     else:
         assert tokens.duration(text) == length
@@ -115,7 +115,7 @@ def test_in_plain_words() -> None:
     assert [block.expires for block in shown.blocks] == [end + DAY, end, None]
     assert [block.revocation_id for block in shown.blocks] == token.revocation_ids
     assert shown.blocks[2].statements == ("check if true",)
-    assert reading.left(end, end - timedelta(hours=5)) == "good for 5 h"
+    assert reading.left(end, end - timedelta(hours=5)) == "valid for 5 h"
     assert reading.left(end, end + timedelta(days=3)) == "expired 3 d ago"
     assert reading.left(None, end) == "never expires"
 

@@ -130,9 +130,9 @@ def test_findings_of_a_zone(locations: dict[str, Path]) -> None:
     found = {c.name: c for c in check.findings(context)}  # type: ignore[arg-type]
     assert (found["server one-b"].level, found["server one-b"].message) == (
         "fail",
-        "revocation list not as here",
+        "differs from this server: revocation list",
     )
-    assert found["server one-c"].message == "driver, revocation list, oned.conf not as here"
+    assert found["server one-c"].message == "differs from this server: driver, revocation list, oned.conf"
 
 
 @pytest.mark.process

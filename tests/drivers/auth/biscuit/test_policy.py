@@ -178,7 +178,7 @@ def test_S11_a_stored_key_is_matched_whole(
         stored = form.format(key)
         assert rules.public_key(stored) is None
         assert driver.login("dann1", stored, token(root)).code == 1
-        with pytest.raises(ValueError, match="no public key"):
+        with pytest.raises(ValueError, match="not a public key"):
             keys.parse_stored(stored)
 
 
