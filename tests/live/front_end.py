@@ -82,7 +82,7 @@ class FrontEnd:
         return not log.exists() or f"Hook ({hook}) successfully reloaded" in log.read_text(errors="replace")
 
 
-def wait_until(what: str, condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+def wait_until(what: str, condition: Callable[[], bool], *, seconds: float = 180.0) -> None:
     """Return when `condition` holds; fail the test, saying `what` did not come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

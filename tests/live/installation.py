@@ -89,9 +89,9 @@ class Installation:
         """Run the installed command."""
         return run([str(self.paths.bin / "onext"), *arguments], timeout=60, check=check)
 
-    def run_hook(self, part: str, payload: bytes) -> Completed:
+    def run_hook(self, program: str, payload: bytes) -> Completed:
         """Run an installed hook as oned does."""
-        hook = self.paths.remotes / "hooks/onext" / part
+        hook = self.paths.remotes / "hooks/onext" / program
         return self.as_owner(str(hook), timeout=10, input=payload)
 
     def as_owner(self, *argv: str, timeout: float, input: bytes | None = None) -> Completed:  # noqa: A002

@@ -56,7 +56,7 @@ def test_the_same_event_twice_writes_once(installed: Installation, scene: Scene)
     for _ in range(2):
         time.sleep(1)  # TIME in the template and `when` in the status are in seconds
         last = installed.done(key)
-        installed.run_hook("geolocation", payload)
+        installed.run_hook("event", payload)
         installed.wait_for_another(key, last)
     assert scene.oned.host(host).template == before
 
