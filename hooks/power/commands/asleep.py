@@ -91,7 +91,10 @@ def _woken(context: Context, hosts: Sequence[str], within: float) -> Iterator[tu
     steps: Steps = {}
     while steps or last:
         for host in list(last):
+            before = last[host]
             done, last[host] = _step(context, host, steps)
+            if last[host] not in (before, ""):
+                click.echo(f"host {host}: {last[host]}", err=True)
             if done:
                 yield host, last.pop(host)
         if not last:
