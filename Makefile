@@ -1,4 +1,4 @@
-# make test     every test (sets up what it needs)      make check   style, types, import rules
+# make test     every test (sets up what it needs)      make check   style, types, import rules, links
 # make bench    measurements, as ratios                  make fuzz    the long fuzzing run
 # make lab      every combination of the laboratory      make live    against a real OpenNebula
 PYTHON ?= python3
@@ -19,6 +19,7 @@ check: $(STAMP) lock-check
 	$(BIN)/mypy $(CODE)
 	$(BIN)/mypy drivers/auth/biscuit/authenticate hooks/hook
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict -q -d .cache/site
 
 # Resolve the packages of front-ends and of the sandbox anew: locks/*.txt (UPGRADE=1: the newest ones)
 .PHONY: lock lock-check
