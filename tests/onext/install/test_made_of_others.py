@@ -1,10 +1,12 @@
 """What follows from OpenNebula's own files: made anew when they change, seen by --check, taken back."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from onext.install import configure, installation
 from onext.install.check import everything
@@ -158,3 +160,31 @@ def test_targets_that_prometheus_cannot_read_are_named(machine: Machine) -> None
     write(machine.front_end.paths.settings, "targets: {prometheus_user: nobody-of-that-name}\n", 0o640)
     (found,) = [check for check in everything(machine.front_end, "") if check.name == "targets"]
     assert (found.level, "no user nobody-of-that-name here" in found.message) == ("warn", True)
+
+
+def test_an_upgrade_of_opennebula_below_an_installation_is_named_and_repaired(machine: Machine) -> None:
+    """A package upgrade replaces the remotes and patches prometheus.yml again: hooks and tunnels would be lost unseen."""
+    front_end, home = machine.front_end, machine.front_end.paths.current.resolve()
+    configure.configure(front_end, yes=True)
+    remotes, before = front_end.paths.remotes, machine.prometheus.read_text()
+    shutil.rmtree(remotes / "hooks/onext")
+    shutil.rmtree(remotes / "vmm/kvm/onext_migrate")
+    (remotes / "vmm/kvm/migrate").write_text("#!/bin/sh\n# of 7.4.0\n")
+    (remotes / "VERSION").write_text("7.4.0\n")
+    document = YAML(typ="safe").load(before)
+    with machine.prometheus.open("w") as file:
+        YAML().dump(document, file)  # as patch_datasources.rb: without comments
+    found = {f"{check.name}: {check.message}" for check in everything(front_end, "") if check.level != "ok"}
+    for part in (
+        "hooks/onext: missing",
+        "onext_migrate: missing",
+        "kvm/migrate: OpenNebula's own; it becomes",
+    ):
+        assert [line for line in found if part in line], part
+    assert [line for line in found if line.startswith("prometheus.yml: ")]
+    installation.install(front_end, home)
+    configure.configure(front_end, yes=True)
+    assert machine.complaints() == []
+    assert (remotes / "vmm/kvm/migrate_default").read_text() == "#!/bin/sh\n# of 7.4.0\n"
+    assert "onext" in (remotes / "vmm/kvm/migrate").read_text()
+    assert YAML(typ="safe").load(machine.prometheus.read_text()) == document
