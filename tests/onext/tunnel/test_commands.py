@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from onext import process, ssh
+from onext.oned import client
 from onext.oned.errors import Unreachable
 from onext.oned.objects import Host, HostState
 from onext.part import Context
@@ -68,14 +69,15 @@ ANSWERS: dict[tuple[str, str], tuple[int, dict[str, object], str]] = {}
 
 
 @pytest.fixture
-def run(tmp_path: Path, oned: Oned) -> Run:
+def run(tmp_path: Path, oned: Oned, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return the function that runs a command on a self-contained front-end."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/oned.conf").write_text("SCRIPTS_REMOTE_DIR=/var/tmp/elsewhere # here\n")
 
+    monkeypatch.setattr(client.Oned, "connect", lambda *_: oned)
+
     def call(*words: str) -> Result:
         context = Context(paths=Paths.self_contained(tmp_path))
-        context.__dict__["oned"] = oned
         return CliRunner().invoke(tunnel, list(words), obj=context)
 
     return call

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from drivers.vmm.migrate.onext_migrate.version import digest
 from onext import process, ssh
+from onext.oned import client
 from onext.oned.objects import Host, HostState
 from onext.part import Context
 from onext.paths import Paths
@@ -59,13 +60,13 @@ def valid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def context(tmp_path: Path, remotes: Path) -> Context:
+def context(tmp_path: Path, remotes: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     """Return a self-contained front-end with four hosts."""
     (tmp_path / "etc").mkdir()
     assert remotes.is_dir()
-    context = Context(paths=Paths.self_contained(tmp_path))
-    context.__dict__["oned"] = Oned()
-    return context
+    oned = Oned()
+    monkeypatch.setattr(client.Oned, "connect", lambda *_: oned)
+    return Context(paths=Paths.self_contained(tmp_path))
 
 
 @pytest.fixture
