@@ -1,4 +1,4 @@
-"""A VM's NICs and aliases, and the context that tells the guest of them."""
+"""A VM's NICs and aliases, and the context that tells the VM of them."""
 
 from sandbox.errors import InternalError
 from sandbox.state.network import VNet
@@ -62,7 +62,7 @@ def _network(world: World, nic: dict[str, str]) -> VNet:
 
 
 def context(world: World, template: Template, disks: int, nics: list[dict[str, str]]) -> None:
-    """Fill in CONTEXT: what a guest reads to configure itself."""
+    """Fill in CONTEXT: what the VM reads to configure itself."""
     if not template.vectors("CONTEXT"):
         return
     values = template.vectors("CONTEXT")[0]

@@ -70,7 +70,7 @@ def monitor(front: FrontEnd, caller: Caller) -> int:
 
 @call("sandbox.vm.happens", "is")
 def vm_happens(front: FrontEnd, caller: Caller, oid: int, what: str) -> int:
-    """Let something happen to a guest: crash (POWEROFF), lost (UNKNOWN), found (RUNNING)."""
+    """Let something happen to a VM: crash (POWEROFF), lost (UNKNOWN), found (RUNNING)."""
     answers.admin(caller)
     vm = front.world.vms.get(oid)
     life = front.vm_life

@@ -87,7 +87,7 @@ def delete(front: FrontEnd, caller: Caller, oid: int) -> int:
 
 @call("one.host.status", "ii")
 def status(front: FrontEnd, caller: Caller, oid: int, wanted: int) -> int:
-    """Enable (0), disable (1) or take offline (2); the last is accepted even with guests."""
+    """Enable (0), disable (1) or take offline (2); the last is accepted even with running VMs."""
     host = the(front, caller, front.world.hosts, oid, ADMIN)
     if wanted == _ENABLED:
         host.enable()

@@ -58,12 +58,12 @@ class Stays:
         host.touch()
 
     def moved(self, vm: VM) -> None:
-        """End a migration of a running guest: the old host gives its capacity back."""
+        """End a migration of a running VM: the old host gives its capacity back."""
         self.leave_old(vm)
         vm.stay.rstime = int(time.time())
 
     def moved_off(self, vm: VM) -> None:
-        """End a migration of a parked guest."""
+        """End a migration of a parked VM."""
         self.leave_old(vm)
         vm.stay.pstime = vm.stay.petime = int(time.time())
 
@@ -76,7 +76,7 @@ class Stays:
             self._free(vm, old.hid)
 
     def back(self, vm: VM) -> None:
-        """Take a failed migration back: the guest runs on where it was."""
+        """Take a failed migration back: the VM runs on where it was."""
         failed = vm.history[-1]
         now = failed.etime = failed.retime = int(time.time())
         old = vm.history[-2]

@@ -98,28 +98,28 @@ class VMLife:
         )
 
     def poweroff(self, vm: VM, caller: Caller, action: Action) -> None:
-        """Shut a guest down; it stays bound to its host."""
+        """Shut a VM down; it stays bound to its host."""
         note(vm, caller, action)
         self._chains.go(
             vm, Step(ACTIVE, LCM.SHUTDOWN_POWEROFF), Step(VMState.POWEROFF, LCM.LCM_INIT, leave_running)
         )
 
     def suspend(self, vm: VM, caller: Caller) -> None:
-        """Save a guest on its host, to which it stays bound."""
+        """Save a VM on its host, to which it stays bound."""
         note(vm, caller, Action.SUSPEND)
         self._chains.go(
             vm, Step(ACTIVE, LCM.SAVE_SUSPEND), Step(VMState.SUSPENDED, LCM.LCM_INIT, leave_running)
         )
 
     def stop(self, vm: VM, caller: Caller) -> None:
-        """Save a guest and free its host."""
+        """Save a VM and free its host."""
         note(vm, caller, Action.STOP)
         saving = [] if vm.state == VMState.SUSPENDED else [Step(ACTIVE, LCM.SAVE_STOP)]
         epilog = Step(ACTIVE, LCM.EPILOG_STOP, enter_epilog)
         self._chains.go(vm, *saving, epilog, Step(VMState.STOPPED, LCM.LCM_INIT, self.stays.gone))
 
     def undeploy(self, vm: VM, caller: Caller, action: Action) -> None:
-        """Shut a guest down and free its host."""
+        """Shut a VM down and free its host."""
         note(vm, caller, action)
         ending = [] if vm.state == VMState.POWEROFF else [Step(ACTIVE, LCM.SHUTDOWN_UNDEPLOY)]
         epilog = Step(ACTIVE, LCM.EPILOG_UNDEPLOY, enter_epilog)

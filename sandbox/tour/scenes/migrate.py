@@ -15,4 +15,4 @@ def play(stage: Stage) -> None:
             raise TourError(f"{folder / name} is not there")
         tell.line(f"  var/remotes/vmm/kvm/{name}: {whose}")
     stage.typed("onext tunnel sync")
-    tell.line("  the nodes here are played; as root, `make lab` migrates real guests between two hypervisors")
+    tell.line("  the nodes here are played; as root, `make lab` migrates real VMs between two hypervisors")
