@@ -200,3 +200,14 @@ def test_C1_what_cannot_move_is_seen_up_front(path: str, text: str, said: str) -
     assert said in fixed
     assert bool(fixed) is bool(said)
     assert found(alpha(seen)).kind is Kind.RUNNING
+
+
+def test_C7_the_history_counts_before_a_hosts_list() -> None:
+    """A VM that is on its way is in the lists of both hosts: its host would look empty too early."""
+    seen = snapshot()
+    put("STATE", "99")(web(seen))
+    number = web(seen).findtext("ID")
+    other = next(one for one in seen.hosts if one.findtext("NAME") == "node-a5")
+    listed = other.find("VMS")
+    ET.SubElement(ET.SubElement(other, "VMS") if listed is None else listed, "ID").text = number
+    assert found(alpha(seen)).host == found(alpha(snapshot())).host

@@ -172,3 +172,16 @@ def test_S3_any_text_is_read_or_unreadable(text: str) -> None:
         Matcher({0: HOST}).matching(steps)
     except Unreadable:
         return
+
+
+@pytest.mark.parametrize(("within", "beyond"), [
+    ("(" * 32 + "ID=3" + ")" * 32, "(" * 33 + "ID=3" + ")" * 33),
+    (f'NAME="{"*" * 128}"', f'NAME="{"*" * 129}"'),
+    ("ID=3" + " & ID=3" * 511, "ID=3" + " & ID=3" * 512),
+    ("ID=3".ljust(16_384), "ID=3".ljust(16_385)),
+])  # fmt: skip
+def test_S3_the_bounds_are_those_that_are_documented(within: str, beyond: str) -> None:
+    """A bound that moves unnoticed is none."""
+    assert compile_test(within)(HOST)
+    with pytest.raises(Unreadable):
+        compile_test(beyond)(HOST)
