@@ -19,7 +19,7 @@ from onext.install.front_end import InstallError
 CURRENT, PREVIOUS, FOLDER = "current", "previous", "versions"
 _MINUTES = 60.0
 _OUTPUT = 16 << 20
-_TRIAL = "import onext.install.__main__, onext.settings, onext.oned.client, ruamel.yaml"
+_TRIAL = "import onext.install.__main__, onext.settings, onext.oned.client, pyone, ruamel.yaml"
 
 
 def build(lib: Path, checkout: Path, offline: Path | None, parts: Sequence[str] | None = None) -> Path:

@@ -1,1 +1,1 @@
-"""The only package that talks to oned: XML-RPC with deadlines, escaped values and typed errors."""
+"""The only package that talks to oned: pyone with deadlines, escaped values and typed errors."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from onext.oned import credentials, stream
+from onext.oned import binding, credentials, stream
 from onext.oned.connection import Source
-from onext.oned.errors import Malformed, Refused, refusal
+from onext.oned.errors import Malformed, refusal
 from onext.oned.objects import Cluster, Host, State, Vm
 from onext.oned.template import Value, render
 from onext.oned.transport import Transport
@@ -52,7 +51,7 @@ class Oned:
         self.session = session
         self.timeout = timeout
         transport = Transport(replace(self.source, deadline=timeout))
-        self._server = xmlrpc.client.ServerProxy(endpoint, transport)
+        self._server = binding.connect(endpoint, session, transport)
 
     @classmethod
     def connect(cls, paths: Paths, endpoint: str | None = None, timeout: float = 30.0) -> Oned:
@@ -69,11 +68,7 @@ class Oned:
 
     def call(self, method: str, *arguments: object) -> str | int | bool:
         """Call `one.<method>` and return its value as it came: text (often XML), a number or a truth."""
-        try:
-            answer = getattr(self._server, f"one.{method}")(self.session, *arguments)
-        except (xmlrpc.client.Error, TypeError, OverflowError) as error:  # a value that XML-RPC cannot hold
-            raise Refused(f"one.{method}: {error}") from error
-        return _value(method, answer)
+        return _value(method, binding.request(self._server, method, (self.session, *arguments)))
 
     def document(self, method: str, *arguments: object) -> Element:
         """Call `one.<method>` and return its XML; raise Malformed when there is none."""

@@ -1,7 +1,6 @@
 """xmlrpc.client's transport with a deadline, a bounded answer and no connection kept.
 
-onext uses the standard library's XML-RPC and not pyone, of which it would need private attributes: its
-`timeout=` has no effect over XML-RPC, an empty answer raises IndexError, and mappings are sent unescaped.
+pyone's own `timeout=` has no effect over XML-RPC; onext.oned.binding gives it this transport.
 """
 
 from __future__ import annotations
