@@ -31,7 +31,7 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert "node-stockholm  59.25,18.0833 59.3333,18.05" in done.stdout
+    assert "node-stockholm  59.3333,18.05" in done.stdout
     assert "node-amsterdam  52.3735,4.8951" in done.stdout
     assert "onext-host-monitored: exit code 0" in done.stdout
     assert "migrate_default: OpenNebula's own" in done.stdout

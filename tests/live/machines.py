@@ -15,6 +15,9 @@ from uuid import uuid4
 
 from ruamel.yaml import YAML
 
+from onext.hosts.claims import HOST_RECORDS, HostRecord
+from onext.hosts.model import Record
+from onext.oned.documents import Documents
 from onext.oned.objects import HostState
 from onext.process import Completed, run
 from tests.fixtures_bmc import IpmiPeer
@@ -158,10 +161,12 @@ class Machines:
 
     def prove(self, *machines: Machine) -> None:
         """Say of machines that they were enrolled a moment ago."""
-        now = round(time.time())
+        past = Record(proven=time.time(), boot_seconds=5.0, on_since=1.0)
+        records = Documents(self.scene.oned, HOST_RECORDS)
         for machine in machines or self.machines:
-            record = {"PROVEN": str(now), "BOOT_SECONDS": "5", "ON_SINCE": "1"}
-            self.scene.oned.update_host(machine.host, {"ONEXT_POWER_RECORD": record})
+            known = records.get(machine.host)
+            record = HostRecord(machine.name, None, past)
+            records.put(machine.host, record, known.version if known else None)
 
     @contextmanager
     def slow_migrations(self, seconds: int) -> Iterator[None]:
