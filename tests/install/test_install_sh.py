@@ -266,7 +266,7 @@ def test_a_version_that_does_not_work_goes_back_by_itself(installed: Installed, 
     before, version = without_what_moves(tree(installed.location)), installed.current()
     other = copy_of(installed.checkout, tmp_path / "other")
     hook = other / "hooks/hook"
-    hook.write_text(hook.read_text().replace("code = hook(", "raise SystemExit(3)\ncode = hook("))
+    hook.write_text(hook.read_text().replace("os._exit(hook(", "raise SystemExit(3)\nos._exit(hook("))
     made_of(installed, other, "hooks/hook")
     failed = installed.install(other)
     assert failed.returncode == 1
