@@ -129,3 +129,9 @@ def test_S13_a_writer_replaces_only_the_claim_that_it_has_seen() -> None:
     assert not expects(HostRecord("node"), mine)
     assert expects(HostRecord("node"), replace(mine, verified=False))
     assert not expects(HostRecord("node", other), replace(mine, verified=False))
+
+
+def test_a_host_without_a_past_has_a_record_too() -> None:
+    """The first claim on a host could not be read back."""
+    host = HostRecord("node", Claim(Phase.DRAINING, 0.0))
+    assert HOST_RECORDS.decode(HOST_RECORDS.encode(host)) == host

@@ -1,5 +1,6 @@
 """The safety rules of acting, one by one, on the model of a cloud."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,8 @@ from hooks.power.decide import Action, Return
 from hooks.power.round import act
 from onext.hosts.actions import wake
 from onext.hosts.actions.fence import NotFenced, fence
-from onext.hosts.actions.world import Failed, Stopped
-from onext.hosts.model import Claim, Kind, Phase
+from onext.hosts.actions.world import Answer, Failed, Stopped
+from onext.hosts.model import Bmc, Claim, Kind, Phase
 from onext.oned.objects import HostState
 from tests.onext.hosts.actions.cloud_model import START, FakeVm, observe
 from tests.onext.hosts.actions.scene import Scene
@@ -235,3 +236,28 @@ def test_fence_needs_error_and_a_confirmed_off(scene: Scene) -> None:
     assert "is off" in fence(scene.actuator, 0, 30, scene.cloud.pass_time)
     assert scene.log.count("switch_bmc off-hard") == 3
     assert scene.log.index("write left") < scene.log.index("switch_bmc off-hard")
+
+
+def test_what_the_worker_switches_off_is_nobodys_order(scene: Scene) -> None:
+    """A host that is taken for one that a person switched off stays off for ever."""
+    scene.asleep()
+    assert scene.machine().claim is not None
+    assert not scene.machine().claim.by_hand  # type: ignore[union-attr]
+
+
+def test_a_fencing_that_is_not_confirmed_names_what_the_bmc_reports(scene: Scene) -> None:
+    """Whoever is called at night has to know whether the machine runs."""
+    scene.machine().state = HostState.ERROR
+    scene.machine().fault = "lying"
+    with pytest.raises(NotFenced, match="on"):
+        fence(scene.actuator, 0, 10.0, scene.cloud.pass_time)
+
+
+def test_one_reading_of_off_is_no_proof_for_a_fencing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """VMs would be started a second time beside a host that runs."""
+    machine = scene.machine()
+    machine.state, machine.boots_until = HostState.ERROR, float("inf")
+    answers = itertools.chain([Answer(Bmc.OFF)], itertools.cycle([Answer(Bmc.ON), Answer(Bmc.OFF)]))
+    monkeypatch.setattr(scene.actuator.world, "ask_bmc", lambda _: next(answers))
+    with pytest.raises(NotFenced, match="does not"):
+        fence(scene.actuator, 0, 20.0, scene.cloud.pass_time)
