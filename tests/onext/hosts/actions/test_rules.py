@@ -261,3 +261,15 @@ def test_one_reading_of_off_is_no_proof_for_a_fencing(scene: Scene, monkeypatch:
     monkeypatch.setattr(scene.actuator.world, "ask_bmc", lambda _: next(answers))
     with pytest.raises(NotFenced, match="does not"):
         fence(scene.actuator, 0, 20.0, scene.cloud.pass_time)
+
+
+def test_what_a_sleep_saved_is_kept_when_it_ends(scene: Scene) -> None:
+    """Reports and metrics would show that powering off saves nothing."""
+    scene.asleep()
+    scene.cloud.pass_time(7200.0)
+    wake.wake(scene.actuator, 0, "needed")
+    record = scene.machine().record
+    assert 7200.0 <= record.off_seconds < 7400.0
+    assert record.joules == pytest.approx(
+        scene.actuator.curve(0).saved(record.off_seconds, record.boot_seconds), rel=0.01
+    )
