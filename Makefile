@@ -26,7 +26,7 @@ check: $(STAMP) lock-check
 lock: $(STAMP)
 	UV=$(BIN)/uv sh locks/make.sh
 
-lock-check: $(STAMP) lock-check
+lock-check: $(STAMP)
 	@UV=$(BIN)/uv sh locks/check.sh
 
 .PHONY: packages
