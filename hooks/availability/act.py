@@ -12,9 +12,12 @@ from hooks.availability.policy import Policy
 from hooks.availability.steps import Step
 from hooks.availability.vm_states import dispose
 from hooks.availability.world import Failed, Stopped, World
+from onext import log
 
+ADMIN, POWEROFF = 3, 8  # lock level, VM state
 ORDER_SECONDS = 30.0  # within which an order must follow the record that authorises it
 _RESTARTS = (Phase.EVACUATING,)
+_log = log.get("availability")
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Executor:
     proofs_needed: int = 1
     cleaned: set[int] = field(default_factory=set)
     outcome: dict[int, str] = field(default_factory=dict)
+    _written: dict[int, float] = field(default_factory=dict)  # when a write that returned had begun
 
     def run(self, planned: Iterable[Step]) -> dict[int, str]:
         """Take the steps in order and return what became of each host's."""
@@ -39,16 +43,23 @@ class Executor:
             except Failed as error:
                 failed.add(host)
                 self.outcome[host] = f"tried again in the next round: {error}"
+                _log.warning("host %d: not done: %s", host, error)
             except Stopped:
                 return {**self.outcome, host: "stopped by `onext stop availability`"}
+            except Exception as error:  # noqa: BLE001 - one host's records or answers never stop the others
+                failed.add(host)
+                self.outcome[host] = f"failed: {type(error).__name__}: {error}"
+                _log.exception("host %d: a step failed", host)
         return self.outcome
 
-    def _take(self, step: Step, host: int) -> None:
+    def _take(self, step: Step, host: int) -> None:  # noqa: C901 - one case for each kind of step
         if self.world.stopped():
             raise Stopped
         match step:
             case steps.Write():
                 self._write(step.incident)
+            case steps.Hold():
+                self.world.claim(host, "its availability incident is open")
             case steps.Disable():
                 self.world.disable(host)
             case steps.Protect():
@@ -63,10 +74,12 @@ class Executor:
                 self._start(step)
             case steps.Recover():
                 self.world.recover(step.vm)
+            case steps.Boot():
+                self._boot(step)
             case _:
                 self._return(step, host)
 
-    def _return(self, step: Step, host: int) -> None:
+    def _return(self, step: Step, host: int) -> None:  # noqa: C901
         match step:
             case steps.Resume():
                 self._resume(step)
@@ -79,6 +92,10 @@ class Executor:
                     self.cleaned.add(host)
             case steps.Enable():
                 self._enable(host)
+            case steps.Release():
+                self.world.claim(host, "")
+            case steps.Withdraw():
+                self.world.withdraw(host)
             case steps.Forget():
                 self.world.forget(host)
                 self.cleaned.discard(host)
@@ -87,7 +104,9 @@ class Executor:
 
     def _write(self, incident: Incident) -> None:
         own = replace(incident, server=self.world.server, term=self.world.term)
+        began = self.world.monotonic()
         self.world.write(own)
+        self._written[incident.host] = began
         self.outcome[incident.host] = f"{incident.phase.value}: {incident.reason}"
 
     def _own(self, host: int, phases: tuple[Phase, ...]) -> Incident:
@@ -97,30 +116,29 @@ class Executor:
             raise Failed(f"host {host}: its record does not authorise this any more")
         if (found.server, found.term) != (self.world.server, self.world.term):
             raise Failed(f"host {host}: another server acts on this incident")
+        if reason := self.world.forbidden(found):
+            raise Failed(f"host {host}: {reason}")
         return found
 
     def _judge(self, host: int) -> Judgement:
         return evidence.judge(self.world.evidence(host), self.proofs_needed)
 
     def _fence(self, host: int) -> None:
-        began = self.world.monotonic()
+        """Give the order within ORDER_SECONDS of a write that returned: a paused leader is too late."""
+        deadline = self._written.get(host, float("-inf")) + ORDER_SECONDS
         self._own(host, (Phase.FENCING,))
         judgement = self._judge(host)
         isolated = judgement.verdict is Verdict.ISOLATED and self.policy.fence_isolated
         if judgement.verdict is not Verdict.UNKNOWN and not isolated:
             raise Failed(f"host {host} is not fenced: {judgement.verdict.value}, {judgement.reasons[0]}")
+        if not judgement.powered:
+            raise Failed(f"host {host} is not fenced: its BMC or fence agent does not report power now")
         if self.world.stopped():
             raise Stopped
-        self.world.fence(host, began + ORDER_SECONDS)
+        self.world.fence(host, deadline)
 
     def _start(self, step: steps.Start) -> None:
-        incident = self._own(step.host, _RESTARTS)
-        entry = incident.entry(step.vm)
-        if entry is None or entry.stage is not Stage.STARTED or entry.target != step.target:
-            raise Failed(f"VM {step.vm}: its start on host {step.target} is not recorded")
-        judgement = self._judge(step.host)
-        if judgement.verdict is not Verdict.DEAD:
-            raise Failed(f"VM {step.vm} is not started: no fresh proof that host {step.host} is dead")
+        self._prove(step)
         vm = self.world.vm(step.vm)
         if vm is None or vm.host != step.host:
             raise Failed(f"VM {step.vm}: it is not on host {step.host} any more")
@@ -131,7 +149,31 @@ class Executor:
             raise Stopped
         if vm.lock:
             self.world.unlock(step.vm)
-        self.world.start(step.vm, step.target, step.course)
+        try:
+            self.world.start(step.vm, step.target, step.course)
+        except Failed:
+            self.world.lock(step.vm, vm.lock or ADMIN)  # unlocked, OpenNebula's planners would start it
+            raise
+
+    def _prove(self, step: steps.Start | steps.Boot) -> None:
+        """Raise Failed unless the record names this start and the host is proven dead now."""
+        entry = self._own(step.host, _RESTARTS).entry(step.vm)
+        if entry is None or entry.stage is not Stage.STARTED or entry.target != step.target:
+            raise Failed(f"VM {step.vm}: its start on host {step.target} is not recorded")
+        if self._judge(step.host).verdict is not Verdict.DEAD:
+            raise Failed(f"VM {step.vm} is not started: no fresh proof that host {step.host} is dead")
+
+    def _boot(self, step: steps.Boot) -> None:
+        """Resume a VM that was moved while POWEROFF; from here on it runs, so death is proven again."""
+        self._prove(step)
+        vm = self.world.vm(step.vm)
+        if vm is None or vm.host != step.target or vm.state != POWEROFF:
+            raise Failed(f"VM {step.vm}: it is not in POWEROFF on host {step.target} any more")
+        if self.world.stopped():
+            raise Stopped
+        if vm.lock:
+            self.world.unlock(step.vm)
+        self.world.resume(step.vm)
 
     def _resume(self, step: steps.Resume) -> None:
         vm = self.world.vm(step.vm)

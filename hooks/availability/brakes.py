@@ -54,6 +54,8 @@ def _reasons(cluster: Cluster, incident: Incident, judgement: Judgement, policy:
         yield "a person put the host into maintenance"
     if host is not None and host.state is HostState.OFFLINE:
         yield "the host is OFFLINE: a person or power management set that"
+    if host is not None and host.claimed:
+        yield "power management holds the host"
     if incident.host in policy.deny:
         yield "the host is listed in DENY"
     yield from _mass_failure(cluster, incident, policy)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 
 import click
 
@@ -14,10 +13,12 @@ from hooks.availability import evidence, gather, observe
 from hooks.availability.evidence import Verdict
 from hooks.availability.forecast import forecast
 from hooks.availability.model import Incident
-from hooks.availability.part import bmc_config, records, restricted, subject, timeline_folder, vm_groups
+from hooks.availability.part import bmc_config, restricted, subject, timeline_folder, vm_groups
 from hooks.availability.placement import without_a_place
 from hooks.availability.policy import TEMPLATE_KEY, read
+from hooks.availability.recorded import records
 from hooks.availability.records import CONFIRMATION, PAUSE, Order
+from hooks.availability.timeline import Timeline
 from onext import bounds
 from onext.cloud.model import Vm, scalar
 from onext.cloud.snapshot import Cloud
@@ -27,7 +28,6 @@ from onext.part import Context
 from onext.table import Row, show
 
 HOOK = "host_error.rb"
-_LONGEST_LINE = 1 << 16
 
 
 @click.group("ha")
@@ -220,11 +220,8 @@ def resume(context: Context, cluster: str) -> None:
 @front_end
 def history(context: Context, host: str | None, *, as_json: bool) -> None:
     """Print the timelines of incidents on this server, or that of one HOST."""
-    folder = timeline_folder(context)
     number = find(context.cloud().hosts.values(), host, "host").id if host else None
-    files = [folder / f"host-{number}.jsonl"] if number is not None else sorted(folder.glob("host-*.jsonl"))
-    rows = [row for file in files for row in _lines(file)]
-    rows.sort(key=lambda row: float(str(row["at"])))
+    rows = Timeline(timeline_folder(context)).entries(number)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -235,18 +232,3 @@ def history(context: Context, host: str | None, *, as_json: bool) -> None:
 def _texts(row: Row) -> Sequence[str]:
     lines = row.get("lines")
     return [str(line) for line in lines] if isinstance(lines, list) else []
-
-
-def _lines(file: Path) -> Iterable[Row]:
-    """Read a timeline; lines that a full disk cut are left out."""
-    try:
-        with file.open(encoding="utf-8", errors="replace") as source:
-            for line in source:
-                try:
-                    found = json.loads(line[:_LONGEST_LINE])
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(found, dict) and isinstance(found.get("at"), int | float):
-                    yield found
-    except OSError:
-        return

@@ -14,19 +14,19 @@ from hooks.availability.evacuation import Evacuation, Place
 from hooks.availability.evidence import Judgement, Source, Verdict
 from hooks.availability.model import SETTLED, Cluster, Entry, Host, Incident, Phase, Stage, Vm
 from hooks.availability.policy import Mode, Policy
+from hooks.availability.protection import exposed, protect
 from hooks.availability.steps import (
     Alarm,
     Clean,
-    Disable,
-    DropPlan,
     Enable,
     Fence,
     Forget,
-    Protect,
+    Release,
     Resume,
     Step,
     Unlock,
     Wake,
+    Withdraw,
     Write,
 )
 from hooks.availability.vm_states import Course, dispose
@@ -93,7 +93,7 @@ def _open(around: Round, host: Host, reason: str) -> list[Step]:
     entries = tuple(_entry(vm) for vm in around.cluster.on(host.id) if vm.state in _BOUND)
     incident = Incident(
         host.id, host.name, around.cluster.id, Phase.SUSPECT, around.now, around.now,
-        reason=reason, boot_id=host.boot_id, error=host.error, entries=entries,
+        reason=reason, boot_id=host.boot_id, error=host.error, entries=entries, bmc=host.bmc,
     )  # fmt: skip
     return [Write(incident)]
 
@@ -106,56 +106,54 @@ def _advance(
     around: Round, incident: Incident, host: Host | None, place: Place, planned: Sequence[Step]
 ) -> list[Step]:
     if host is None:
-        return [
-            Alarm(incident.host, f"host {incident.name} was removed during an incident"),
-            Forget(incident.host),
-        ]
+        unlock = [Unlock(incident.host, entry.vm) for entry in incident.entries if entry.locked]
+        alarm = Alarm(incident.host, f"host {incident.name} was removed during an incident")
+        return [alarm, *unlock, Forget(incident.host)]
+    if host.name != incident.name:
+        return _hold(around, incident, f"it was renamed from {incident.name} to {host.name}: rename it back")
+    if Source.PERSON in around.judgement(host.id).proofs and _shows_life(around, host):
+        text = "its confirmation was withdrawn: it showed life afterwards"
+        return [Withdraw(host.id), Alarm(host.id, text)]
+    return _by_phase(around, incident, host, place, planned)
+
+
+def _by_phase(
+    around: Round, incident: Incident, host: Host, place: Place, planned: Sequence[Step]
+) -> list[Step]:
     if incident.phase is Phase.RETURNING:
         return _returning(around, incident, host)
     if around.judgement(host.id).verdict is Verdict.ALIVE:
         return [Write(_to(around, incident, Phase.RETURNING, "it answers and is monitored again"))]
+    if incident.bmc != host.bmc:
+        text = "its entry in bmc.yaml changed: evidence is collected anew"
+        changed = replace(incident, bmc=host.bmc, first=around.now, fencings=0, proof="", confirmed="")
+        return [Write(_to(around, changed, Phase.CONFIRM, text))]
     if incident.phase in (Phase.FENCED, Phase.EVACUATING, Phase.DONE):
         return _evacuating(around, incident, place)
     return _before_proof(around, incident, host, planned)
 
 
+def _shows_life(around: Round, host: Host) -> bool:
+    return around.judgement(host.id).verdict in (Verdict.ALIVE, Verdict.DEGRADED, Verdict.ISOLATED)
+
+
 def _before_proof(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> list[Step]:
     if incident.phase is Phase.SUSPECT:
         return _suspect(around, incident, host)
-    if incident.phase is Phase.FENCING:
-        return _fencing(around, incident, host, planned)
-    return _confirm(around, incident, host, planned)
+    locks: Sequence[Step] = ()
+    if around.policy.mode is Mode.AUTO:
+        incident, locks = exposed(around.cluster, incident)
+    noted = [Write(incident)] if incident != around.cluster.incidents[host.id] else []
+    follow = _fencing if incident.phase is Phase.FENCING else _confirm
+    return [*noted, *locks, *follow(around, incident, host, planned)]
 
 
 def _suspect(around: Round, incident: Incident, host: Host) -> list[Step]:
-    """Keep OpenNebula's own planners from the host and its VMs, then collect evidence."""
-    if around.policy.mode is not Mode.AUTO:
-        return [Write(_to(around, incident, Phase.CONFIRM, incident.reason))]
-    incident = _with_new_vms(around, incident)
-    steps: list[Step] = []
-    if host.state is not HostState.DISABLED and host.state is not HostState.OFFLINE:
-        incident = replace(incident, disabled=True)
-        steps.append(Disable(host.id))
-    vms = {vm.id: vm for vm in around.cluster.vms}
-    entries = []
-    for entry in incident.entries:
-        vm = vms.get(entry.vm)
-        exposed = vm is not None and vm.host == host.id and (not vm.lock or vm.resched)
-        entries.append(_with_lock(entry, vm) if exposed else entry)
-        if exposed:
-            steps.append(Protect(host.id, entry.vm))
-    if around.cluster.plan:
-        steps.append(DropPlan(host.id, around.cluster.id))
-    incident = replace(incident, entries=tuple(entries))
-    if steps:
-        return [Write(incident), *steps]
+    if around.policy.mode is Mode.AUTO:
+        incident = _with_new_vms(around, incident)
+        if steps := protect(around.cluster, incident, host):
+            return steps
     return [Write(_to(around, incident, Phase.CONFIRM, incident.reason))]
-
-
-def _with_lock(entry: Entry, vm: Vm | None) -> Entry:
-    """Note whose lock a VM will have: ours, or its owner's."""
-    owner = vm.lock if vm is not None and not entry.locked else entry.owner_lock
-    return replace(entry, locked=not owner, owner_lock=owner)
 
 
 def _confirm(around: Round, incident: Incident, host: Host, planned: Sequence[Step]) -> list[Step]:
@@ -244,7 +242,7 @@ def _evacuating(around: Round, incident: Incident, place: Place) -> list[Step]:
     if incident.phase is Phase.FENCED:
         return [Write(_to(around, incident, Phase.EVACUATING, incident.reason))]
     vms = {vm.id: vm for vm in around.cluster.vms}
-    evacuation = Evacuation(incident, vms, around.policy, around.now)
+    evacuation = Evacuation(incident, vms, around.policy, around.now, around.cluster.unread)
     after = evacuation.run(place, proven=proven)
     steps: list[Step] = list(evacuation.steps)
     settled = all(entry.stage in SETTLED for entry in after.entries)
@@ -278,7 +276,7 @@ def _close(around: Round, incident: Incident, host: Host) -> list[Step]:
         steps += [
             Resume(incident.host, e.vm) for e in incident.entries if _parked_here(vms.get(e.vm), incident)
         ]
-    return [*steps, Forget(incident.host)]
+    return [*steps, *([Release(host.id)] if host.held else []), Forget(incident.host)]
 
 
 def _parked_here(vm: Vm | None, incident: Incident) -> bool:
@@ -319,13 +317,18 @@ def _spares(around: Round) -> list[Step]:
 def _hold(around: Round, incident: Incident, reason: str, *, alarm: bool = True) -> list[Step]:
     """Hold an incident; a reason is reported once, one that ends by itself is not."""
     steps: list[Step] = []
-    kind = "".join(char for char in reason if not char.isdigit())
-    known = {"".join(char for char in alarm if not char.isdigit()) for alarm in incident.alarms}
+    kind, known = _kind(reason), {_kind(alarm) for alarm in incident.alarms}
     if alarm and kind not in known:
         steps.append(Alarm(incident.host, reason))
+    if incident.phase is Phase.HELD and _kind(incident.reason) == kind:
+        reason = incident.reason  # only figures in it differ: not worth a write in each round
     held = incident if incident.phase is Phase.HELD else _to(around, incident, Phase.HELD, reason)
     held = _reported(replace(held, reason=reason), steps)
     return [Write(held), *steps] if held != around.cluster.incidents.get(incident.host) else []
+
+
+def _kind(reason: str) -> str:
+    return "".join(char for char in reason if not char.isdigit())
 
 
 def _reported(incident: Incident, steps: Sequence[Step]) -> Incident:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,16 +12,26 @@ from hooks.availability import observe
 from hooks.availability.evidence import Evidence
 from hooks.availability.gather import Subject, gather
 from hooks.availability.model import Incident, Vm
-from hooks.availability.records import CONFIRMATION, INCIDENT, Order
+from hooks.availability.records import CONFIRMATION, INCIDENT, MAINTENANCE, PAUSE, Order
+from hooks.availability.timeline import Timeline
 from hooks.availability.vm_states import Course
 from hooks.availability.world import Failed
 from onext import log, process, ssh
 from onext.cloud import model, parse
+from onext.hosts.actions import wake
+from onext.hosts.actions.actuator import Actuator
+from onext.hosts.actions.effects import Effects as HostEffects
+from onext.hosts.actions.world import Failed as NotDone
+from onext.hosts.actions.world import Stopped as PowerStopped
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import BmcError
+from onext.hosts.claims import HOST_RECORDS, HostRecord, plain
+from onext.hosts.deciders import Mandate
+from onext.hosts.model import Claim, Phase
 from onext.oned import stream
 from onext.oned.documents import Documents, Stored
 from onext.oned.errors import NotFound, OnedError, Refused
+from onext.oned.objects import HostState
 from onext.part import Context
 from onext.xml import MalformedXML
 
@@ -31,10 +40,11 @@ ADMIN = 3  # lock level
 SAVE, POWEROFF_HARD = 0, 2  # migration types
 RECOVER_FAILURE, RECREATE = 0, 4  # operations of one.vm.recover
 NO_DATASTORE = -1
+HOLDER = "availability"
 SSH_TIMEOUT, SYNC_TIMEOUT = 20.0, 120.0
 CLEAN_PAUSE = 5.0  # seconds between the two looks at libvirt
 _VIRSH = ("virsh", "--connect", "qemu:///system")
-_LIST = (*_VIRSH, "--readonly", "list", "--name", "--state-running", "--state-paused")
+_LIST = (*_VIRSH, "--readonly", "list", "--name")  # every active domain, whatever it is doing
 _log = log.get("availability")
 T = TypeVar("T")
 
@@ -51,12 +61,16 @@ class Effects:
     shared: frozenset[int]
     trusted: bool
     report: Callable[[int, str], None]
-    wake_host: Callable[[int], None]
     folder: Path
     fenced: Callable[[int], None] = lambda _: None
-    _stored: dict[int, Stored[Incident]] = field(default_factory=dict)
+    known: Mapping[int, Stored[Incident]] = field(default_factory=dict)  # on which the decision rests
+    mandate: Mandate | None = None
 
     def __post_init__(self) -> None:
+        self._stored = dict(self.known)
+        self.timeline = Timeline(self.folder)
+        self.pauses: Documents[Order] = Documents(self.context.oned, PAUSE, self.context.now)
+        self.maintained: Documents[Order] = Documents(self.context.oned, MAINTENANCE, self.context.now)
         self.incidents: Documents[Incident] = Documents(self.context.oned, INCIDENT, self.context.now)
         self.confirmations: Documents[Order] = Documents(self.context.oned, CONFIRMATION, self.context.now)
 
@@ -74,7 +88,11 @@ class Effects:
 
     def evidence(self, host: int) -> Sequence[Evidence]:
         """Collect evidence now and keep it in the incident's timeline."""
-        found = gather(self.subjects(host), self.config, self.context.settings)
+        subject = self.subjects(host)
+        if subject.confirmed is not None:  # as of the round's begin: it may have been withdrawn
+            stored = _tried(lambda: self.confirmations.get(host))
+            subject = replace(subject, confirmed=subject.confirmed if stored and stored.value else None)
+        found = gather(subject, self.config, self.context.settings)
         lines = [f"{one.source.value}: {one.finding.value} {one.detail}".strip() for one in found]
         self._record(host, "evidence", lines)
         return found
@@ -90,14 +108,48 @@ class Effects:
         return stored.value
 
     def write(self, incident: Incident) -> None:
-        """Write a record, unless another server changed it since it was read."""
+        """Write a record, unless another server changed it since the decision was made."""
+        self._hold_mandate()
         before = self._stored.get(incident.host)
-        if before is None:
-            before = _tried(lambda: self.incidents.get(incident.host))
         version = before.version if before else None
         self._stored[incident.host] = _tried(lambda: self.incidents.put(incident.host, incident, version))
         self._record(incident.host, incident.phase.value, [incident.reason])
         _log.info("host %d (%s): %s: %s", incident.host, incident.name, incident.phase.value, incident.reason)
+
+    def _hold_mandate(self) -> None:
+        """Keep power management and other servers from this cluster; a renewal is a write of the zone."""
+        try:
+            if self.mandate is not None:
+                self.mandate.hold()
+        except NotDone as error:
+            raise Failed(str(error)) from error
+
+    def forbidden(self, incident: Incident) -> str:
+        """Return why a step that cannot be taken back is forbidden now; what cannot be read forbids it."""
+        if _tried(lambda: self.pauses.get(incident.cluster)) is not None:
+            return "availability is paused in this cluster"
+        if _tried(lambda: self.maintained.get(incident.host)) is not None:
+            return "a person put the host into maintenance"
+        host = self._host(incident.host)
+        if host.name != incident.name:
+            return f"it was renamed from {incident.name} to {host.name}"
+        if host.state == HostState.OFFLINE:
+            return "it is OFFLINE: a person or power management set that"
+        return ""
+
+    def _host(self, host: int) -> model.Host:
+        element = _tried(lambda: stream.single(self.context.oned.source, "host.info", host, False))
+        found = parse.safely(parse.host, model.Host, element)
+        if found is None or found.problem:
+            raise Failed(f"host {host} cannot be read: {found.problem if found else 'no id'}")
+        return found
+
+    def withdraw(self, host: int) -> None:
+        """Delete a person's confirmation of a host's death."""
+        stored = _tried(lambda: self.confirmations.get(host))
+        if stored is not None:
+            _tried(lambda: self.confirmations.remove(host, stored.version))
+            self._record(host, "confirmation withdrawn", ["the host showed life after it"])
 
     def forget(self, host: int) -> None:
         """Delete the record; the timeline stays."""
@@ -122,12 +174,14 @@ class Effects:
         return observe.vm_of(found, self.shared, trusted=self.trusted)
 
     def disable(self, host: int) -> None:
-        """Disable a host."""
-        self._call("host.status", host, DISABLED)
+        """Disable a host, unless a person or power management closed it meanwhile."""
+        if self._host(host).state not in (HostState.DISABLED, HostState.OFFLINE):
+            self._call("host.status", host, DISABLED)
 
     def enable(self, host: int) -> None:
-        """Enable a host."""
-        self._call("host.status", host, ENABLED)
+        """Enable a host that is still as we left it."""
+        if self._host(host).state == HostState.DISABLED:
+            self._call("host.status", host, ENABLED)
 
     def protect(self, vm: int) -> None:
         """Clear RESCHED while the VM can still be changed, then lock it."""
@@ -167,6 +221,7 @@ class Effects:
             raise Failed(f"host {host}: the order to power it off came too late")
         settings = self.context.settings
         timeout = min(settings.power.bmc_timeout, max(1.0, deadline - self.monotonic()))
+        self._hold_mandate()
         self._record(host, "order", ["power off, hard"])
         self.fenced(host)
         try:
@@ -178,8 +233,28 @@ class Effects:
             _log.warning("host %d: its BMC did not accept the order: %s", host, error)  # its state decides
 
     def wake(self, host: int) -> None:
-        """Ask power management to wake a host."""
-        self.wake_host(host)
+        """Wake a host that power management has asleep, by the action that power management uses, too."""
+        world = HostEffects(self.context, self.config, self.server, self.term)
+        try:
+            text = wake.wake(Actuator(world, mandate=self.mandate), host, "a spare for a failed host")
+        except (NotDone, PowerStopped) as error:
+            raise Failed(f"host {host} is not woken: {error or 'power is stopped'}") from error
+        self._record(host, "spare", [text])
+
+    def claim(self, host: int, held: str) -> None:
+        """Claim a host for as long as its incident is open, or release it (empty): power leaves it alone."""
+        documents = Documents(self.context.oned, HOST_RECORDS, self.context.now)
+        stored = _tried(lambda: documents.get(host))
+        if stored is not None and stored.value is None:
+            raise Failed(stored.problem)
+        before = stored.value if stored and stored.value else HostRecord(plain(self._host(host).name))
+        if before.claim is not None and before.claim.holder != HOLDER:
+            raise Failed(f"host {host}: {before.claim.holder} works on it: {before.claim.reason}")
+        if (before.claim is not None) == bool(held):
+            return
+        claim = Claim(Phase.HELD, self.now(), self.server, self.term, reason=held, holder=HOLDER)
+        after = replace(before, claim=claim if held else None)
+        _tried(lambda: documents.put(host, after, stored.version if stored else None))
 
     def start(self, vm: int, target: int, course: Course) -> None:
         """Start a VM elsewhere: oned checks capacity, and the disks stay in their datastore."""
@@ -261,14 +336,7 @@ class Effects:
         _tried(lambda: self.context.oned.call(method, *arguments))
 
     def _record(self, host: int, what: str, lines: Sequence[str]) -> None:
-        """Append to the timeline; a full disk never stops a fencing."""
-        entry = {"at": self.now(), "host": host, "what": what, "lines": [line[:400] for line in lines]}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / f"host-{host}.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            _log.warning("the timeline of host %d was not written: %s", host, error)
+        self.timeline.add(self.now(), host, what, lines)
 
 
 def _tried(call: Callable[[], T]) -> T:

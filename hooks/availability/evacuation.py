@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hooks.availability.model import SETTLED, Entry, Incident, Stage, Vm
 from hooks.availability.policy import Policy
-from hooks.availability.steps import Alarm, Recover, Relock, Start, Step, Unlock
+from hooks.availability.steps import Alarm, Boot, Recover, Relock, Start, Step, Unlock
 from hooks.availability.vm_states import Course, dispose
 
 START_TIMEOUT = 600.0  # seconds for a VM to become RUNNING elsewhere
@@ -18,7 +18,7 @@ WAIT_TIMEOUT = 900.0  # seconds after which a VM that waits for a driver is repo
 Place = Callable[[Sequence[int], Mapping[int, frozenset[int]]], Mapping[int, int]]
 """Targets for VMs, the most important first, without the hosts already tried; no key where none has room."""
 
-_ACTIVE, _RUNNING, _UNKNOWN = 3, 3, 16
+_ACTIVE, _RUNNING, _UNKNOWN, _POWEROFF = 3, 3, 16, 8
 _START_FAILED = (
     36,
     37,
@@ -36,17 +36,20 @@ class Evacuation:
     vms: Mapping[int, Vm]
     policy: Policy
     now: float
+    unread: Collection[int] = ()  # VMs that are there and could not be read
     steps: list[Step] = field(default_factory=list)
+    proven: bool = False
 
     def run(self, place: Place, *, proven: bool) -> Incident:
         """Return the incident after this round; starts nothing unless death is proven now."""
+        self.proven = proven
         entries = [self._follow(entry) for entry in self.incident.entries]
         if proven:
             entries = self._start(entries, place)
         return replace(self.incident, entries=tuple(entries))
 
     def _follow(self, entry: Entry) -> Entry:
-        if entry.stage in SETTLED:
+        if entry.stage in SETTLED or entry.vm in self.unread:
             return entry
         vm = self.vms.get(entry.vm)
         if vm is None:
@@ -54,13 +57,16 @@ class Evacuation:
         return self._started(entry, vm) if entry.stage is Stage.STARTED else self._waiting(entry, vm)
 
     def _started(self, entry: Entry, vm: Vm) -> Entry:
-        age = self.now - entry.started
+        age = elapsed(self.now, entry.started)
         if vm.host not in (entry.target, self.incident.host):
             return replace(entry, stage=Stage.GONE, reason=f"it is on host {vm.host} now")
         if vm.host == entry.target and (vm.state, vm.lcm) == (_ACTIVE, _RUNNING):
             return self._running(entry, vm, age)
         if vm.host == entry.target and vm.state == _ACTIVE and vm.lcm in _START_FAILED:
             return self._failed(entry, vm, f"it did not start on host {entry.target}")
+        if vm.host == entry.target and vm.state == _POWEROFF and self.proven and _moved_only(vm):
+            self.steps.append(Boot(self.incident.host, vm.id, entry.target))
+            return entry
         if vm.host == self.incident.host and age > TAKEN_TIMEOUT:
             return self._not_taken(entry)
         if age > START_TIMEOUT:
@@ -117,7 +123,9 @@ class Evacuation:
         group = self._open_group(entries)
         free = self.policy.max_parallel - sum(entry.stage is Stage.STARTED for entry in entries)
         candidates = [
-            e for e in entries if e.stage is Stage.WAITING and e.priority >= group and self._course(e)
+            e
+            for e in entries
+            if e.stage is Stage.WAITING and e.priority >= group and e.vm in self.vms and self._course(e)
         ]
         candidates.sort(key=lambda entry: (-entry.priority, entry.vm))
         chosen = candidates[: max(0, free)]
@@ -160,9 +168,19 @@ class Evacuation:
             return True
         started = max(entry.started for entry in group)
         if not started:
-            return self.now - self.incident.since > max(WAIT_TIMEOUT, self.policy.group_pause)
-        return self.now - started > self.policy.group_pause
+            return elapsed(self.now, self.incident.since) > max(WAIT_TIMEOUT, self.policy.group_pause)
+        return elapsed(self.now, started) > self.policy.group_pause
 
     def _report(self, text: str) -> None:
         if text not in self.incident.alarms:
             self.steps.append(Alarm(self.incident.host, text))
+
+
+def elapsed(now: float, since: float) -> float:
+    """Return the seconds since a recorded time; one in the future means that the clock jumped back."""
+    return now - since if now >= since else float("inf")
+
+
+def _moved_only(vm: Vm) -> bool:
+    """Return whether nothing but its move put the VM there: a later order of a person stays in force."""
+    return vm.parked_by != "person"

@@ -94,6 +94,9 @@ def judge(items: Iterable[Evidence], proofs_needed: int = 1) -> Judgement:
         return Judgement(_living(alive, proofs), _contradiction(alive, proofs) + reasons, proofs, powered)
     if Source.STORAGE in alive:
         return Judgement(Verdict.ISOLATED, _contradiction(alive, proofs) + reasons, proofs, powered)
+    if powered and proofs and set(proofs) <= {Source.PERSON}:
+        reason = "a person confirmed that it is off, but its BMC or fence agent reports power"
+        return Judgement(Verdict.UNKNOWN, (reason, *reasons), proofs, powered)
     if len(_independent(proofs)) >= proofs_needed:
         return Judgement(Verdict.DEAD, reasons, proofs, powered)
     return Judgement(Verdict.UNKNOWN, _missing(proofs, proofs_needed) + reasons, proofs, powered)

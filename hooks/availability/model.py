@@ -68,6 +68,8 @@ class Host:
     armed: bool = False  # it acknowledged a lease
     claimed: bool = False
     maintenance: bool = False
+    bmc: str = ""  # fingerprint of its entry in bmc.yaml
+    held: bool = False  # availability holds the claim on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class Incident:
     fenced: float = 0.0  # when the last order was given
     proof: str = ""  # source and time of the proof, for people; it authorises nothing
     confirmed: str = ""  # who confirmed the death by hand, and when
+    bmc: str = ""  # fingerprint of the entry in bmc.yaml whose reports count for this incident
     alarms: tuple[str, ...] = ()  # reasons that were reported already
 
     def entry(self, vm: int) -> Entry | None:
@@ -159,6 +162,7 @@ class Cluster:
     paused: bool = False
     plan: bool = False  # OneDRS has a plan here
     incidents: Mapping[int, Incident] = field(default_factory=dict)
+    unread: frozenset[int] = frozenset()  # VMs that are there and could not be read
 
     def on(self, host: int) -> tuple[Vm, ...]:
         """Return the VMs whose last history record names this host."""

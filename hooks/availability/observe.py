@@ -15,8 +15,12 @@ from onext.oned.objects import HostState, VmState
 
 PRIORITY, ACTION, READY = "ONEXT_HA_PRIORITY", "ONEXT_HA_ACTION", "ONEXT_HA_READY"
 RESTRICTED = (PRIORITY, ACTION, READY)  # set by administrators only, where oned.conf restricts them
-_LOCAL = ("ssh", "local", "fs_lvm_ssh")
+_LOCAL = ("ssh", "local", "fs_lvm_ssh", "dev", "virtiofs")
 _MONITOR_ACTION = 44  # HISTORY/ACTION (VMActions.h): monitoring, not a person, found the VM off
+_SAME: Mapping[int, HostState] = {
+    HostState.MONITORING_DISABLED: HostState.DISABLED,
+    HostState.MONITORING_ERROR: HostState.ERROR,
+}
 _SERVICES = {"SERVICE_ID": "OneFlow", "ONEKS_CLUSTER_ID": "OneKS", "ONE_KS_ID": "OneKS"}
 
 
@@ -31,6 +35,8 @@ class Situation:
     rebooted: frozenset[int] = frozenset()
     maintenance: frozenset[int] = frozenset()
     claimed: frozenset[int] = frozenset()
+    held: frozenset[int] = frozenset()
+    bmcs: Mapping[int, str] = field(default_factory=dict)  # fingerprints of the entries of bmc.yaml
     incidents: Mapping[int, model.Incident] = field(default_factory=dict)
     trusted: bool = False  # oned.conf restricts RESTRICTED, so that no tenant can have written them
     quiet: float = float("inf")
@@ -55,13 +61,22 @@ def cluster(cloud: Cloud, number: int, situation: Situation) -> model.Cluster:
         situation.quiet,
         situation.paused,
         found.plan_state in (0, 1),
-        {n: one for n, one in situation.incidents.items() if one.cluster == number},
+        {n: one for n, one in situation.incidents.items() if _belongs(cloud, one, number)},
+        frozenset(vm.id for vm in cloud.vms.values() if vm.problem),
     )
+
+
+def _belongs(cloud: Cloud, incident: model.Incident, cluster: int) -> bool:
+    """Return whether an incident is decided in a cluster: not while its host cannot be read."""
+    host = cloud.hosts.get(incident.host)
+    if host is None:
+        return incident.cluster == cluster
+    return host.cluster_id == cluster and not host.problem
 
 
 def _host(host: Host, situation: Situation) -> model.Host:
     try:
-        state = HostState(host.state)
+        state = _SAME.get(host.state) or HostState(host.state)
     except ValueError:
         state = HostState.OFFLINE  # a state of a newer OpenNebula: it is left alone
     return model.Host(
@@ -76,6 +91,8 @@ def _host(host: Host, situation: Situation) -> model.Host:
         host.id in situation.armed,
         host.id in situation.claimed,
         host.id in situation.maintenance,
+        situation.bmcs.get(host.id, ""),
+        host.id in situation.held,
     )
 
 

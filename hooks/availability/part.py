@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from hooks.availability import availability_metrics, brakes, evidence, gather, observe, probe
@@ -13,71 +14,39 @@ from hooks.availability.decide import Round, decide, suspicious
 from hooks.availability.effects import Effects
 from hooks.availability.evidence import Judgement
 from hooks.availability.gather import Subject
-from hooks.availability.model import Cluster, Incident, Phase
+from hooks.availability.memory import Memory
+from hooks.availability.model import Cluster
 from hooks.availability.observe import Situation
 from hooks.availability.placement import Places
 from hooks.availability.policy import TEMPLATE_KEY, Mode, Policy, read
-from hooks.availability.records import CONFIRMATION, INCIDENT, MAINTENANCE, PAUSE, Order
+from hooks.availability.recorded import Records, orphans, records, spares
+from hooks.availability.timeline import Timeline
+from hooks.availability.world import Failed
 from onext import bounds, log, metrics
 from onext.cloud.model import Host
 from onext.cloud.snapshot import Cloud
+from onext.hosts.actions.actuator import Event
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import ConfigError
+from onext.hosts.deciders import DECIDERS, Decider, Mandate
 from onext.hosts.inventory.groups import Ties, ties
-from onext.oned.documents import Documents, Kind
+from onext.hosts.notify import teller
+from onext.oned.client import Raft
+from onext.oned.documents import Documents
+from onext.oned.errors import Unreachable
 from onext.oned.objects import HostState
 from onext.part import Check, Context, Key, Part, Retry, Underway
 from onext.payload import valid_host_name
 
 NAME = "availability"
 _log = log.get(NAME)
+_PRUNE = 3600.0  # seconds between two prunings of the timelines
+LEASE = 120.0  # seconds for which the right to decide on a cluster binds others
+ALARM = "alarm"
 _OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 
 
-@dataclass
-class Memory:
-    """What this process keeps between rounds; every clock in it only advances."""
-
-    heard: probe.Heard = field(default_factory=probe.Heard)
-    ports: probe.Ports = field(default_factory=probe.Ports)
-    phases: dict[int, tuple[tuple[Phase, float], float]] = field(default_factory=dict)
-    firsts: dict[int, tuple[float, float]] = field(default_factory=dict)
-    cleaned: set[int] = field(default_factory=set)
-    fenced: dict[int, float] = field(default_factory=dict)  # by cluster
-    invalid: set[int] = field(default_factory=set)
-
-    def waited(self, incidents: Mapping[int, Incident]) -> Mapping[int, float]:
-        """Return for how many seconds this process has seen each incident in its phase."""
-        now = time.monotonic()
-        self.phases = {
-            host: self.phases[host] if self.phases.get(host, (None,))[0] == key else (key, now)
-            for host, one in incidents.items()
-            if (key := (one.phase, one.since))
-        }
-        return {host: now - since for host, (_, since) in self.phases.items()}
-
-    def suspected(self, incidents: Mapping[int, Incident]) -> Mapping[int, float]:
-        """Return for how many seconds this process has known each incident."""
-        now = time.monotonic()
-        self.firsts = {
-            host: self.firsts[host] if self.firsts.get(host, (None,))[0] == one.first else (one.first, now)
-            for host, one in incidents.items()
-        }
-        return {host: now - since for host, (_, since) in self.firsts.items()}
-
-
 _memory = Memory()
-
-
-@dataclass(frozen=True)
-class Records:
-    """The documents of one round; an invalid incident is no incident, and its host is left alone."""
-
-    incidents: Mapping[int, Incident]
-    confirmed: Mapping[int, Order]
-    paused: Collection[int]
-    maintenance: Collection[int]
-    invalid: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -87,23 +56,6 @@ class Look:
     cluster: Cluster
     policy: Policy
     judgements: Mapping[int, Judgement]
-
-
-def records(context: Context) -> Records:
-    """Read every document of this part; raise an OnedError."""
-    incidents = Documents(context.oned, INCIDENT, context.now).all()
-    return Records(
-        {number: one.value for number, one in incidents.items() if one.value is not None},
-        _orders(context, CONFIRMATION),
-        frozenset(_orders(context, PAUSE)),
-        frozenset(_orders(context, MAINTENANCE)),
-        {number: one.problem for number, one in incidents.items() if one.value is None},
-    )
-
-
-def _orders(context: Context, kind: Kind[Order]) -> dict[int, Order]:
-    found = Documents(context.oned, kind, context.now).all()
-    return {number: one.value for number, one in found.items() if one.value is not None}
 
 
 def bmc_config(context: Context) -> BmcConfig:
@@ -135,10 +87,40 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
         if number not in cloud.clusters or cloud.clusters[number].problem:
             outcomes.append(f"cluster {number} is not there")
             continue
-        outcomes.append(_cluster(context, cloud, config, kept, number, probed, (raft.server_id, raft.term)))
+        outcomes.append(_isolated(context, cloud, config, kept, number, probed, raft))
+    _report_orphans(context, cloud, kept)
+    if time.monotonic() - _memory.pruned > _PRUNE:
+        Timeline(timeline_folder(context)).prune(settings.history_days)
+        _memory.pruned = time.monotonic()
     _memory.cleaned &= kept.incidents.keys()
     metrics.write(context.paths.metrics, NAME, availability_metrics.families(cloud, kept.incidents))
     return Underway("; ".join(outcomes))
+
+
+def _isolated(
+    context: Context, cloud: Cloud, config: BmcConfig, kept: Records, number: int, probed: Mapping[int, bool],
+    raft: Raft,
+) -> str:  # fmt: skip
+    """Run one cluster; what fails there does not keep the others from their turn, and is reported once."""
+    try:
+        text = _cluster(context, cloud, config, kept, number, probed, (raft.server_id, raft.term))
+    except (Retry, Unreachable):
+        raise
+    except Exception as error:  # noqa: BLE001 - the outermost edge of a cluster
+        message = f"cluster {number}: the round failed: {type(error).__name__}: {error}"
+        if _memory.failed.get(number) != message:
+            _log.exception("%s", message)
+        _memory.failed[number] = message
+        return message
+    _memory.failed.pop(number, None)
+    return text
+
+
+def _report_orphans(context: Context, cloud: Cloud, kept: Records) -> None:
+    found = orphans(context, cloud, kept)
+    for host in found.keys() - _memory.orphans:
+        _log.error("%s; its open incident is not decided", found[host])
+    _memory.orphans = set(found)
 
 
 def _report_invalid(kept: Records) -> None:
@@ -171,18 +153,34 @@ def _cluster(
     around = Round(
         cluster, policy, looked.judgements, context.now(),
         _memory.waited(kept.incidents), _memory.suspected(kept.incidents),
-        frozenset(_memory.cleaned), spares(cloud, number),
+        frozenset(_memory.cleaned), spares(cloud, kept, number),
     )  # fmt: skip
     closed = {
         host.id for host in cluster.hosts if host.claimed or host.maintenance
     } | cluster.incidents.keys()
     places = Places(cloud, number, closed, vm_groups(cloud))
+    planned = decide(around, places.place)
     world = _effects(context, cloud, config, kept, number, leader)
     executor = Executor(world, policy, brakes.proofs_needed(cluster), _memory.cleaned)
-    outcome = executor.run(decide(around, places.place))
+    try:
+        _release_stale(world, looked.cluster, kept)
+        outcome = executor.run(planned)
+    finally:
+        if world.mandate is not None:
+            world.mandate.release()
     for host, text in outcome.items():
         _log.debug("host %d: %s", host, text)
     return f"{cluster.name}: {policy.mode.value}, {len(cluster.incidents)} incidents"
+
+
+def _release_stale(world: Effects, cluster: Cluster, kept: Records) -> None:
+    """Release our claims on hosts without an incident: its record was removed by hand."""
+    for host in cluster.hosts:
+        if host.held and host.id not in kept.stored:
+            try:
+                world.claim(host.id, "")
+            except Failed as error:
+                _log.warning("host %d: its claim was not released: %s", host.id, error)
 
 
 def look(
@@ -190,31 +188,55 @@ def look(
 ) -> Look:
     """Return one cluster with the evidence about its suspects; changes nothing."""
     policy = read(observe.chosen(cloud, number, TEMPLATE_KEY), context.settings.availability)
+    claims = {host.id: kept.claim(host) for host in cloud.hosts.values()}
+    holders = {host: claim.holder for host, claim in claims.items() if claim is not None}
     situation = Situation(
         silent={host: _memory.heard.silent(host) for host in probed},
         answering=frozenset(host for host, answered in probed.items() if answered),
         fence=frozenset(config.entries),
         maintenance=frozenset(kept.maintenance) | frozenset(kept.invalid),
-        claimed=frozenset(host.id for host in cloud.hosts.values() if "ONEXT_POWER_STATE" in host.template),
+        claimed=frozenset(host for host, holder in holders.items() if holder != NAME),
+        held=frozenset(host for host, holder in holders.items() if holder == NAME),
+        bmcs={host: config.fingerprint(host) for host in config.entries},
         incidents=kept.incidents,
         trusted=restricted(cloud),
-        quiet=time.monotonic() - _memory.fenced.get(number, float("-inf")),
+        quiet=_quiet(context, kept, number),
         paused=number in kept.paused,
     )
     cluster = observe.cluster(cloud, number, situation)
     around = Round(cluster, policy, {}, context.now())
     suspects = [h.id for h in cluster.hosts if h.id in cluster.incidents or suspicious(around, h)]
     needed = brakes.proofs_needed(cluster)
-    judgements = {
-        host: evidence.judge(
-            gather.gather(subject(context, cloud, kept, host), config, context.settings), needed
-        )
-        for host in suspects[:MOST_SUSPECTS]
-    }
-    return Look(cluster, policy, judgements)
+    chosen = sorted(suspects, key=lambda host: _memory.examined.get(host, 0.0))[:MOST_SUSPECTS]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        judged = list(pool.map(lambda host: _judge(context, cloud, config, kept, host, needed), chosen))
+    _memory.examined = {host: _memory.examined.get(host, 0.0) for host in suspects}
+    _memory.examined.update(dict.fromkeys(chosen, time.monotonic()))
+    return Look(cluster, policy, {host: one for host, one in zip(chosen, judged, strict=True) if one})
 
 
-MOST_SUSPECTS = 32  # hosts that are examined in one round; with more all is held anyway
+MOST_SUSPECTS = 32  # hosts that are examined in one round, those first that waited longest
+AT_ONCE = 8
+
+
+def _judge(
+    context: Context, cloud: Cloud, config: BmcConfig, kept: Records, host: int, needed: int
+) -> Judgement | None:
+    """Return the verdict on a host; None where its evidence could not be collected."""
+    try:
+        found = gather.gather(subject(context, cloud, kept, host), config, context.settings)
+    except Exception as error:  # noqa: BLE001 - one host's answers never stop the others
+        _log.warning("host %d: its evidence was not collected: %s: %s", host, type(error).__name__, error)
+        return None
+    return evidence.judge(found, needed)
+
+
+def _quiet(context: Context, kept: Records, cluster: int) -> float:
+    """Return the seconds since the last fencing in a cluster, by this process or in an open record."""
+    own = time.monotonic() - _memory.fenced.get(cluster, float("-inf"))
+    now = context.now()
+    times = [one.fenced for one in kept.incidents.values() if one.cluster == cluster and one.fenced]
+    return min([own, *(now - when for when in times if when <= now)])
 
 
 def subject(context: Context, cloud: Cloud, kept: Records, number: int) -> Subject:
@@ -245,20 +267,6 @@ def _monitored(context: Context, host: Host) -> float | None:
     return None if last is None else max(0.0, context.now() - last)
 
 
-def spares(cloud: Cloud, number: int) -> tuple[int, ...]:
-    """Return the hosts that power management has asleep in a cluster."""
-    return tuple(
-        host.id
-        for host in cloud.hosts.values()
-        if host.cluster_id == number and _phase(host) == "off" and host.state == HostState.OFFLINE
-    )
-
-
-def _phase(host: Host) -> str:
-    vector = host.template.get("ONEXT_POWER_STATE", {})
-    return "" if isinstance(vector, str) else vector.get("PHASE", "")
-
-
 def vm_groups(cloud: Cloud) -> Ties:
     """Return what VM groups ask of VMs."""
     return ties(cloud.document("vmgrouppool.info", -2, -1, -1))
@@ -274,19 +282,27 @@ def restricted(cloud: Cloud) -> bool:
 def _effects(
     context: Context, cloud: Cloud, config: BmcConfig, kept: Records, number: int, leader: tuple[int, int]
 ) -> Effects:
-    def report(host: int, text: str) -> None:
-        _log.warning("host %d: %s", host, text)
+    tell = teller(context.settings.power, cloud.clusters[number].name)
 
-    def wake(host: int) -> None:
-        context.oned.update_host(host, {"ONEXT_HA_SPARE": f"{context.now():.0f}"})
+    def report(host: int, text: str) -> None:
+        name = cloud.hosts[host].name if host in cloud.hosts else str(host)
+        tell(Event(host, name, ALARM, text))
 
     def fenced(_host: int) -> None:
         _memory.fenced[number] = time.monotonic()
 
     return Effects(
         context, config, *leader, lambda host: subject(context, cloud, kept, host),
-        observe.shared_datastores(cloud), restricted(cloud), report, wake, timeline_folder(context), fenced,
+        observe.shared_datastores(cloud), restricted(cloud), report, timeline_folder(context), fenced,
+        kept.stored, mandate(context, number, leader),
     )  # fmt: skip
+
+
+def mandate(context: Context, cluster: int, leader: tuple[int, int]) -> Mandate:
+    """Return the right to decide on a cluster, which power management takes in the same way."""
+    me = Decider(NAME, *leader, 0.0, LEASE)
+    documents = Documents(context.oned, DECIDERS, context.now)
+    return Mandate(documents, cluster, me, context.now, time.monotonic, _memory.watch)
 
 
 def timeline_folder(context: Context) -> Path:

@@ -23,6 +23,20 @@ class Disable:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Claim the host, so that power management neither wakes nor switches it."""
+
+    host: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """End our claim on the host."""
+
+    host: int
+
+
+@dataclass(frozen=True, slots=True)
 class Protect:
     """Lock a VM (level ADMIN) and clear its RESCHED flag: oned restarts UNKNOWN VMs without a proof."""
 
@@ -60,6 +74,22 @@ class Start:
     vm: int
     target: int
     course: Course
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Resume a VM that was moved to `target` in POWEROFF, after the proof of death was read again."""
+
+    host: int
+    vm: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Delete a person's confirmation: the host showed life after it."""
+
+    host: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +157,15 @@ class Alarm:
 Step = (
     Write
     | Disable
+    | Hold
+    | Release
     | Protect
     | DropPlan
     | Fence
     | Wake
     | Start
+    | Boot
+    | Withdraw
     | Recover
     | Resume
     | Unlock

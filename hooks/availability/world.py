@@ -42,6 +42,12 @@ class World(Protocol):
     def write(self, incident: Incident) -> None:
         """Write a record; return once the zone has accepted it."""
 
+    def forbidden(self, incident: Incident) -> str:
+        """Return why a person's word or the host's state forbids an irreversible step now, read afresh."""
+
+    def withdraw(self, host: int) -> None:
+        """Delete a person's confirmation of a host's death."""
+
     def forget(self, host: int) -> None:
         """Move a record into the history."""
 
@@ -68,6 +74,9 @@ class World(Protocol):
 
     def fence(self, host: int, deadline: float) -> None:
         """Order a host off, hard, unless `deadline` (monotonic) has passed when the order would be sent."""
+
+    def claim(self, host: int, held: str) -> None:
+        """Claim a host with this reason, so that power management leaves it alone; empty: release it."""
 
     def wake(self, host: int) -> None:
         """Ask power management to wake a host."""

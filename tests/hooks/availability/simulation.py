@@ -81,6 +81,8 @@ class Hosted:
     boot: int = 1  # of the instance that ran its VMs
     maintenance: bool = False
     claimed: bool = False
+    held: bool = False
+    bmc: str = ""
 
 
 @dataclass
@@ -106,6 +108,7 @@ class Cloud:
     unknown_since: dict[int, float] = field(default_factory=dict)
     booting: dict[int, float] = field(default_factory=dict)
     ready_after: dict[int, float] = field(default_factory=dict)
+    violated: str = ""  # it stays: what takes steps survives any exception
     planner: bool = True  # oned's own planners restart UNKNOWN VMs
 
     def log(self, text: str) -> None:
@@ -113,7 +116,9 @@ class Cloud:
         self.history.append(f"{self.clock - 1000:6.0f}  {text}")
 
     def check(self) -> None:
-        """Raise Violation when a VM runs on two hosts."""
+        """Raise Violation when a VM runs on two hosts, or when one was recorded before."""
+        if self.violated:
+            raise Violation(f"{self.violated}\n{self.timeline()}")
         seen: dict[int, int] = {}
         for machine in self.machines.values():
             for vm in machine.running:
@@ -214,7 +219,11 @@ class Cloud:
     def move(self, vm: int, target: int) -> None:
         """Accept one.vm.migrate from UNKNOWN or POWEROFF, or one that a planner ordered."""
         found = self.vms[vm]
-        self.vms[vm] = replace(found, host=target, seq=found.seq + 1, state=ACTIVE, lcm=BOOT, resched=False)
+        moved = replace(found, host=target, seq=found.seq + 1, resched=False, parked_by="")
+        if found.state == POWEROFF:  # PROLOG_MIGRATE_POWEROFF ends in POWEROFF: it has to be resumed
+            self.vms[vm] = moved
+            return
+        self.vms[vm] = replace(moved, state=ACTIVE, lcm=BOOT)
         self.booting[vm] = self.clock + 20.0
         self.unknown_since.pop(vm, None)
 
@@ -248,6 +257,8 @@ class Cloud:
             machine.armed,
             host.claimed,
             host.maintenance,
+            host.bmc,
+            host.held,
         )
 
     def evidence(self, number: int) -> list[Evidence]:
@@ -335,6 +346,19 @@ class SimulatedWorld:
         self.cloud.hosts[host].boot = self.cloud.machines[host].boot
         self.cloud.log(f"incident of host {host} is closed")
 
+    def forbidden(self, incident: Incident) -> str:
+        """Return a person's word against it."""
+        self._effect()
+        host = self.cloud.hosts[incident.host]
+        if self.cloud.paused or host.maintenance:
+            return "a person forbids it"
+        return "OFFLINE" if host.state is HostState.OFFLINE else ""
+
+    def withdraw(self, host: int) -> None:
+        """Delete a confirmation."""
+        self._effect()
+        self.cloud.confirmed.discard(host)
+
     def vm(self, vm: int) -> Vm | None:
         """Read a VM."""
         self._effect()
@@ -382,13 +406,19 @@ class SimulatedWorld:
         if self.cloud.clock > deadline:
             raise Failed("the order came too late")
         if machine.serves and (machine.network or machine.peers):
-            raise Violation(f"host {host} was fenced while it answered\n{self.cloud.timeline()}")
+            self.cloud.violated = f"host {host} was fenced while it answered"
+            self.cloud.check()
         self.cloud.log(f"host {host} is ordered off")
         self.cloud.fenced_at = self.cloud.clock
         if machine.has_bmc and machine.bmc == "ok" and machine.on:
             machine.off_at = self.cloud.clock + machine.slow_off
             if not machine.slow_off:
                 machine.power_off()
+
+    def claim(self, host: int, held: str) -> None:
+        """Claim or release a host."""
+        self._effect()
+        self.cloud.hosts[host].held = bool(held)
 
     def wake(self, host: int) -> None:
         """Wake a sleeping host."""

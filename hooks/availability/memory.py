@@ -1,0 +1,48 @@
+"""What one process of availability keeps between rounds; every clock in it only advances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hooks.availability import probe
+from hooks.availability.model import Incident, Phase
+from onext.hosts.deciders import Watch
+
+
+@dataclass
+class Memory:
+    """What this process keeps between rounds; every clock in it only advances."""
+
+    heard: probe.Heard = field(default_factory=probe.Heard)
+    ports: probe.Ports = field(default_factory=probe.Ports)
+    phases: dict[int, tuple[tuple[Phase, float], float]] = field(default_factory=dict)
+    firsts: dict[int, tuple[float, float]] = field(default_factory=dict)
+    cleaned: set[int] = field(default_factory=set)
+    fenced: dict[int, float] = field(default_factory=dict)  # by cluster
+    invalid: set[int] = field(default_factory=set)
+    watch: Watch = field(default_factory=Watch)
+    examined: dict[int, float] = field(default_factory=dict)  # when a suspect was last examined
+    failed: dict[int, str] = field(default_factory=dict)  # by cluster: what was reported
+    pruned: float = float("-inf")
+    orphans: set[int] = field(default_factory=set)
+
+    def waited(self, incidents: Mapping[int, Incident]) -> Mapping[int, float]:
+        """Return for how many seconds this process has seen each incident in its phase."""
+        now = time.monotonic()
+        self.phases = {
+            host: self.phases[host] if self.phases.get(host, (None,))[0] == key else (key, now)
+            for host, one in incidents.items()
+            if (key := (one.phase, one.since))
+        }
+        return {host: now - since for host, (_, since) in self.phases.items()}
+
+    def suspected(self, incidents: Mapping[int, Incident]) -> Mapping[int, float]:
+        """Return for how many seconds this process has known each incident."""
+        now = time.monotonic()
+        self.firsts = {
+            host: self.firsts[host] if self.firsts.get(host, (None,))[0] == one.first else (one.first, now)
+            for host, one in incidents.items()
+        }
+        return {host: now - since for host, (_, since) in self.firsts.items()}

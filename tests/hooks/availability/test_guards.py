@@ -1,0 +1,222 @@
+"""What is checked once more at the moment of an action, and what a round survives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hooks.availability import act, evidence, steps
+from hooks.availability.evidence import Evidence, Finding, Source, Verdict
+from hooks.availability.model import Phase
+from hooks.availability.world import Failed
+from onext.oned.objects import HostState
+from tests.hooks.availability.happenings import FrontEnd, happen
+from tests.hooks.availability.simulation import POWEROFF, RUNNING, Server, SimulatedWorld, build
+
+
+def front(hosts: int = 4, **machines: object) -> FrontEnd:
+    """Return a quiet cloud with a VM on host 0."""
+    cloud = build(hosts, {1: 0}, **machines)
+    return FrontEnd(cloud, Server(cloud))
+
+
+def play(one: FrontEnd, seconds: float, *events: str) -> None:
+    """Let events happen to host 0, then time pass."""
+    for what in events:
+        happen(one, what, 0)
+    for _ in range(int(seconds / 10)):
+        one.cloud.advance(10.0)
+        one.server.round()
+
+
+def orders(one: FrontEnd) -> int:
+    """Return how often a host was ordered off."""
+    return sum("ordered off" in line for line in one.cloud.history)
+
+
+def fencing(one: FrontEnd) -> act.Executor:
+    """Bring an incident to the moment before the order; return who would give it."""
+    play(one, 80, "hang")
+    record = replace(one.cloud.records[0], phase=Phase.FENCING, server=0, term=1)
+    executor = act.Executor(SimulatedWorld(one.cloud), one.cloud.policy)
+    executor.run([steps.Write(record)])
+    return executor
+
+
+def test_a_leader_that_was_paused_after_its_write_gives_no_order() -> None:
+    """While it was paused another leader may have found the host alive and put VMs on it."""
+    late = front()
+    executor = fencing(late)
+    late.cloud.clock += act.ORDER_SECONDS + 1
+    executor.run([steps.Fence(0)])
+    assert orders(late) == 0
+    early = front()
+    fencing(early).run([steps.Fence(0)])
+    assert orders(early) == 1
+
+
+def test_an_order_without_a_write_of_this_round_is_refused() -> None:
+    """A record of an earlier round is no proof that this server still leads."""
+    one = front()
+    fencing(one)
+    act.Executor(SimulatedWorld(one.cloud), one.cloud.policy).run([steps.Fence(0)])
+    assert orders(one) == 0
+
+
+def test_a_pause_in_the_middle_of_a_round_stops_the_order() -> None:
+    """An administrator who pauses the cluster has to be sure that nothing follows."""
+    one = front()
+    executor = fencing(one)
+    one.cloud.paused = True
+    executor.run([steps.Fence(0)])
+    assert orders(one) == 0
+
+
+def test_a_host_whose_controller_reports_no_power_is_not_ordered_off() -> None:
+    """An order that cannot be judged by what is read afterwards may hit another machine."""
+    one = front()
+    executor = fencing(one)
+    one.cloud.machines[0].bmc = "silent"
+    executor.run([steps.Fence(0)])
+    assert orders(one) == 0
+
+
+def test_a_confirmation_ends_when_the_host_shows_life() -> None:
+    """A confirmed host that was switched on again, and is cut off later, would have its VMs started twice."""
+    one = front(has_bmc=False)
+    one.cloud.machines[1].capacity = one.cloud.machines[2].capacity = one.cloud.machines[3].capacity = 0
+    play(one, 300, "die")
+    play(one, 60, "confirm")
+    machine = one.cloud.machines[0]
+    machine.on, machine.network, machine.boot = True, False, 2  # on again, reached by its peers only
+    machine.running.add(1)
+    play(one, 60)
+    for other in (1, 2, 3):
+        one.cloud.machines[other].capacity = 4
+    machine.peers = machine.storage = False
+    play(one, 600)
+    assert one.cloud.vms[1].host == 0
+    assert any("confirmation was withdrawn" in text for text in one.cloud.alarms)
+
+
+def test_a_person_does_not_outvote_a_controller_that_reports_power() -> None:
+    """Somebody stands before the wrong rack; the machine that runs the VMs has power."""
+    items = [
+        Evidence(Source.PERSON, Finding.DEAD),
+        Evidence(Source.BMC, Finding.POWERED, readings=2),
+    ]
+    assert evidence.judge(items).verdict is Verdict.UNKNOWN
+    assert evidence.judge(items[:1]).verdict is Verdict.DEAD
+
+
+def test_another_entry_in_bmc_yaml_begins_the_confirmation_anew() -> None:
+    """The new entry may be another machine's, which is off: that must not release this host's VMs at once."""
+    one = front()
+    play(one, 80, "hang")
+    machine, host = one.cloud.machines[0], one.cloud.hosts[0]
+    machine.bmc = "silent"
+    play(one, 60)
+    assert one.cloud.records[0].phase is Phase.HELD
+    host.bmc = "another entry"
+    play(one, 10)
+    assert one.cloud.records[0].phase is Phase.CONFIRM
+    assert one.cloud.records[0].bmc == "another entry"
+
+
+def test_a_renamed_host_is_held() -> None:
+    """Under the new name another machine may answer, or none although the host lives."""
+    one = front()
+    play(one, 60, "hang")
+    one.cloud.records[0] = replace(one.cloud.records[0], name="its old name")
+    play(one, 600)
+    assert orders(one) == 0
+    assert any("renamed" in text for text in one.cloud.alarms)
+
+
+def test_a_vm_that_its_owner_unlocks_is_locked_again() -> None:
+    """OpenNebula's planners start an unlocked UNKNOWN VM on another host without any proof."""
+    one = front(has_bmc=False)
+    play(one, 60, "cut storage")
+    one.cloud.vms[1] = replace(one.cloud.vms[1], lock=0)
+    play(one, 900)
+    assert one.cloud.vms[1].lock == 3
+    assert one.cloud.vms[1].host == 0
+
+
+def test_a_vm_that_monitoring_powered_off_runs_again_elsewhere() -> None:
+    """one.vm.migrate leaves a POWEROFF VM in POWEROFF: without a resume it would stay down."""
+    one = front()
+    one.cloud.vms[1] = replace(one.cloud.vms[1], state=POWEROFF, lcm=0, parked_by="monitoring")
+    play(one, 600, "hang")
+    found = one.cloud.vms[1]
+    assert found.host != 0
+    assert found.lcm == RUNNING
+
+
+def test_the_resume_elsewhere_needs_the_proof_again() -> None:
+    """Between the move and the resume somebody may have switched the dead host on."""
+    one = front()
+    executor = fencing(one)
+    record = one.cloud.records[0]
+    entry = replace(record.entries[0], stage=act.Stage.STARTED, target=1)
+    executor.run([steps.Write(replace(record, phase=Phase.EVACUATING, entries=(entry,)))])
+    one.cloud.vms[1] = replace(one.cloud.vms[1], host=1, state=POWEROFF, lcm=0)
+    executor.run([steps.Boot(0, 1, 1)])
+    assert one.cloud.vms[1].state == POWEROFF
+    one.cloud.machines[0].power_off()
+    executor.run([steps.Boot(0, 1, 1)])
+    assert one.cloud.vms[1].state != POWEROFF
+
+
+def test_a_start_that_oned_refuses_leaves_the_vm_locked() -> None:
+    """Unlocked, it would be started by a planner that asks for no proof in the next round."""
+    one = front()
+    executor = fencing(one)
+    one.cloud.machines[0].power_off()
+    one.cloud.vms[1] = replace(one.cloud.vms[1], lcm=16, lock=3)
+    record = one.cloud.records[0]
+    entry = replace(record.entries[0], stage=act.Stage.STARTED, target=1)
+    executor.run([steps.Write(replace(record, phase=Phase.EVACUATING, entries=(entry,)))])
+
+    def refuse(*_: object) -> None:
+        raise Failed("oned: no capacity")
+
+    executor.world.start = refuse  # type: ignore[method-assign]
+    executor.run(
+        [steps.Start(0, 1, 1, act.dispose(one.cloud.vms[1], 0, one.cloud.policy.action, owners=False).course)]
+    )
+    assert one.cloud.vms[1].lock == 3
+
+
+def test_an_unexpected_error_of_one_host_leaves_the_others_their_turn() -> None:
+    """One invalid object would stop the evacuation of a whole cluster."""
+    one = front()
+
+    class Broken(SimulatedWorld):
+        def disable(self, host: int) -> None:
+            if host == 0:
+                raise KeyError(host)
+            super().disable(host)
+
+    outcome = act.Executor(Broken(one.cloud), one.cloud.policy).run([steps.Disable(0), steps.Disable(1)])
+    assert "KeyError" in outcome[0]
+    assert one.cloud.hosts[1].state is HostState.DISABLED
+
+
+def test_a_host_is_claimed_while_its_incident_is_open() -> None:
+    """Power management would wake or switch a host that is being fenced."""
+    one = front()
+    play(one, 60, "hang")
+    assert one.cloud.hosts[0].held
+    play(one, 400, "return")
+    assert not one.cloud.records
+    assert not one.cloud.hosts[0].held
+
+
+def test_a_held_incident_is_not_written_in_each_round() -> None:
+    """Each write is one of the whole zone; a night of holding would be thousands of them."""
+    one = front(has_bmc=False)
+    play(one, 300, "cut storage")
+    before = one.cloud.records[0]
+    assert before.phase is Phase.HELD
+    play(one, 300)
+    assert one.cloud.records[0] == before
