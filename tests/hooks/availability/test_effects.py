@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hooks.availability import effects as module
 from hooks.availability.effects import Effects
 from hooks.availability.gather import Subject
 from hooks.availability.model import Incident, Phase
@@ -23,6 +22,7 @@ from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.claims import HOST_RECORDS, HostRecord
 from onext.hosts.model import Claim
 from onext.hosts.model import Phase as ClaimPhase
+from onext.oned import stream
 from onext.oned.documents import Documents
 from onext.oned.objects import HostState
 from onext.part import Context
@@ -66,7 +66,7 @@ def front(monkeypatch: pytest.MonkeyPatch) -> FrontEnd:
             "<CLUSTER>edge</CLUSTER><HOST_SHARE/><VMS/><TEMPLATE/></HOST>"
         ).encode()
 
-    monkeypatch.setattr(module.stream, "single", single)
+    monkeypatch.setattr(stream, "single", single)
     return made
 
 
@@ -152,7 +152,7 @@ def test_a_claim_binds_only_from_the_hosts_document(front: FrontEnd) -> None:
 
 def test_a_host_is_claimed_once_and_never_taken_from_power(front: FrontEnd, tmp_path: Path) -> None:
     """Two parts that hold one host switch it against each other."""
-    documents = Documents(front, HOST_RECORDS)  # type: ignore[arg-type,var-annotated]
+    documents = Documents(front, HOST_RECORDS)  # type: ignore[arg-type]
     here = world(front, tmp_path)
     here.claim(0, "its incident is open")
     stored = documents.get(0)
@@ -172,7 +172,7 @@ def test_a_host_is_claimed_once_and_never_taken_from_power(front: FrontEnd, tmp_
 
 def test_a_withdrawn_confirmation_is_gone(front: FrontEnd, tmp_path: Path) -> None:
     """It would release the VMs of a host that was switched on since."""
-    documents = Documents(front, CONFIRMATION)  # type: ignore[arg-type,var-annotated]
+    documents = Documents(front, CONFIRMATION)  # type: ignore[arg-type]
     documents.put(0, Order("admin", 1.0, 1.0), None)
     world(front, tmp_path).withdraw(0)
     assert documents.get(0) is None
