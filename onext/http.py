@@ -9,6 +9,8 @@ followed or used: addresses come from settings and inventory alone.
 from __future__ import annotations
 
 import http.client
+import ipaddress
+import socket
 import ssl
 import sys
 import urllib.parse
@@ -74,7 +76,8 @@ class Http:
     """A client that keeps connections open for the next request; safe to use from several threads.
 
     `connections` are kept at most, `size` bytes of a body are accepted. `trust` is a file of certificates in
-    place of the usual authorities.
+    place of the usual authorities. `public` refuses every connection whose other end has an address that is
+    not a public one, whatever its name resolved to before.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Http:
         size: int = 1 << 20,
         connect_timeout: float = 5.0,
         trust: Path | None = None,
+        public: bool = False,
     ) -> None:
         self._untrusted = ""  # why no certificate can be verified
         try:
@@ -91,7 +95,8 @@ class Http:
         except OSError as error:
             context, self._untrusted = None, f"certificates in {trust}: {error.strerror or error}"
         self._pools = urllib3.PoolManager(_HOSTS, maxsize=connections, retries=False, ssl_context=context)
-        self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        pools = (_PublicPool, _PublicTlsPool) if public else (_Pool, _TlsPool)
+        self._pools.pool_classes_by_scheme = dict(zip(("http", "https"), pools, strict=True))
         self._size = size
         self._connect_timeout = connect_timeout
 
@@ -218,6 +223,40 @@ class _Pool(urllib3.HTTPConnectionPool):
 
 class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
+
+
+class _PublicConnection(_Connection):
+    def _new_conn(self) -> socket.socket:
+        return _public(super()._new_conn())
+
+
+class _PublicTlsConnection(_TlsConnection):
+    def _new_conn(self) -> socket.socket:
+        return _public(super()._new_conn())
+
+
+class _PublicPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PublicConnection
+
+
+class _PublicTlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _PublicTlsConnection
+
+
+def _public(connection: socket.socket) -> socket.socket:
+    """Return a connection to a public address; raise InvalidAddress before anything is sent elsewhere."""
+    if is_public(str(connection.getpeername()[0])):
+        return connection
+    connection.close()
+    raise InvalidAddress("its name resolves to an address that is not a public one")
+
+
+def is_public(text: str) -> bool:
+    """Return whether an address is a public one; an IPv4 address within an IPv6 one counts as itself."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address.sixtofour or address
+    return address.is_global and not address.is_multicast
 
 
 # Whatever urllib3, http.client, ssl and socket raise for an address, a connection or an answer.

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 import click
 
 from hooks.events import filters, part
-from hooks.events.outbox import Event, Outbox
+from hooks.events.outbox import Event, Outbox, OutboxError
 from onext.command import front_end, json_option
 from onext.part import Context
 from onext.settings.events import EventSink
@@ -27,11 +27,14 @@ def events() -> None:
 
 @contextmanager
 def _outbox(context: Context) -> Iterator[Outbox]:
-    outbox = Outbox(part.file(context))
     try:
-        yield outbox
-    finally:
-        outbox.close()
+        outbox = Outbox(part.file(context))
+        try:
+            yield outbox
+        finally:
+            outbox.close()
+    except OutboxError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _sink(context: Context, name: str) -> EventSink:

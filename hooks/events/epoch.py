@@ -56,6 +56,11 @@ class Epoch:
     number: int = 0
     _until: float = field(default=float("-inf"))
     _renewed: float = field(default=float("-inf"))
+    _anew: bool = False
+
+    def begin_anew(self) -> None:
+        """Take a new epoch at the next renewal: what was known of the sinks is lost."""
+        self._anew, self._renewed, self._until = True, float("-inf"), float("-inf")
 
     def renew(self, documents: Documents[Term], raft: Raft, now: float) -> bool:
         """Write the record where it is due; return whether the epoch is a new one. Raises an OnedError."""
@@ -64,11 +69,12 @@ class Epoch:
             return False
         stored = documents.get(ZONE)
         held = stored.value if stored else None
-        ours = held is not None and (held.server, held.term) == (raft.server_id, raft.term)
+        same = held is not None and (held.server, held.term) == (raft.server_id, raft.term)
+        ours = same and not self._anew
         fresh = not ours or held is None
         epoch = held.epoch if ours and held else (held.epoch if held else self.number) + 1
         documents.put(ZONE, Term(epoch, raft.server_id, raft.term, now), stored.version if stored else None)
-        self.number, self._renewed, self._until = epoch, began, began + RIGHT
+        self.number, self._renewed, self._until, self._anew = epoch, began, began + RIGHT, False
         return fresh
 
     @property

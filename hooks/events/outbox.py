@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from hooks.events.changes import PREFIX, Change, Known
 from hooks.events.facts import Facts, Object
 
 VERSION = 1
+BATCH = 20_000  # events that one pruning deletes at most
 _EVENT = "d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (kind TEXT, id INTEGER, facts TEXT, event TEXT, gone REAL DEFAULT 0,
@@ -71,6 +72,10 @@ class SinkState:
         return self.last - self.acknowledged
 
 
+class Corrupt(OutboxError):
+    """The file is no database, or its content is damaged: it has to be begun anew."""
+
+
 Accepts = Callable[[Change], bool]
 
 
@@ -80,6 +85,7 @@ class Outbox:
     def __init__(self, file: Path) -> None:
         self._file = file
         with self._reported():
+            file.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(file, timeout=10.0, isolation_level=None, check_same_thread=False)
             file.chmod(0o600)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -101,11 +107,10 @@ class Outbox:
 
     def append(self, changes: Iterable[Change], sinks: Mapping[str, Accepts], now: float) -> int:
         """Commit changes, the state that they lead to, and a number for each sink that accepts them."""
-        count = 0
+        found = list(changes)
         with self._transaction():
             lasts = {name: self._last(name) for name in sinks}
-            for change in changes:
-                count += 1
+            for change in found:
                 event = self._insert(change, now)
                 self._keep(change, now)
                 for name, accepts in sinks.items():
@@ -115,7 +120,7 @@ class Outbox:
                         self._db.execute("INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)", row)
             for name, last in lasts.items():
                 self._db.execute("UPDATE sinks SET last = ? WHERE name = ?", (last, name))
-        return count
+        return len(found)
 
     def snapshot(self, name: str, accepts: Accepts, source: str, now: float) -> int:
         """Queue the whole state for one sink: begin with a watermark, each object, end; return how many.
@@ -133,9 +138,9 @@ class Outbox:
             ]
             items = [change for change in known if accepts(change)]
             mark: Facts = {"watermark": last + 1, "items": len(items)}
-            zone = Object("zone", 0)
-            begin = Change(f"{source}.begin", f"{PREFIX}.snapshot.begin", zone, mark)
-            end = Change(f"{source}.end", f"{PREFIX}.snapshot.end", zone, mark)
+            whole = Object("zone", self._number("zone"))
+            begin = Change(f"{source}.begin", f"{PREFIX}.snapshot.begin", whole, mark)
+            end = Change(f"{source}.end", f"{PREFIX}.snapshot.end", whole, mark)
             for number, change in enumerate([begin, *items, end], last + 1):
                 row = (name, number, self._insert(change, now))
                 self._db.execute("INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)", row)
@@ -270,33 +275,68 @@ class Outbox:
         with self._reported():
             return int(self._db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()[0])
 
-    def prune(self, before: float, most: int) -> int:
-        """Delete events that every sink has or that are too old or too many; return how many were unsent."""
+    def epoch(self) -> int:
+        """Return the epoch that this outbox began with a snapshot, 0 for none."""
+        with self._reported():
+            return self._number("epoch")
+
+    def _number(self, key: str) -> int:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return int(row[0]) if row and str(row[0]).isdecimal() else 0
+
+    def begin_epoch(self, number: int) -> None:
+        """Note that every sink has a snapshot of this epoch queued."""
+        with self._transaction():
+            self._keep_number("epoch", number)
+
+    def name_zone(self, number: int) -> None:
+        """Note the id of the zone, which snapshots are about."""
+        with self._transaction():
+            self._keep_number("zone", number)
+
+    def _keep_number(self, key: str, number: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, str(number)))
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget sinks that are not configured any more: what waits for them would never be deleted."""
+        with self._transaction():
+            known = {str(name) for (name,) in self._db.execute("SELECT name FROM sinks")}
+            for name in known - set(names):
+                self._db.execute("DELETE FROM deliveries WHERE sink = ?", (name,))
+                self._db.execute("DELETE FROM sinks WHERE name = ?", (name,))
+
+    def prune(self, before: float, most: int) -> Mapping[str, int]:
+        """Delete events that every sink has and that are old, and those that are too many.
+
+        At most BATCH of each are deleted at once. Returns for each sink how many it never got: it needs a
+        snapshot.
+        """
         with self._transaction():
             newest = self._db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()[0]
             done = self._db.execute(
                 "SELECT e.number FROM events e WHERE NOT EXISTS (SELECT 1 FROM deliveries d, sinks s WHERE"
                 " d.event = e.number AND s.name = d.sink AND d.number > s.acknowledged)"
                 " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = e.number AND d.dead != '')"
-                " AND e.time < ?",
-                (before,),
+                " AND e.time < ? ORDER BY e.number LIMIT ?",
+                (before, BATCH),
             ).fetchall()
-            self._remove([number for (number,) in done])
+            self._remove(done)
             self._db.execute("DELETE FROM objects WHERE gone > 0 AND gone < ?", (before,))
-            limit = newest - most
+            old = self._db.execute(
+                "SELECT number FROM events WHERE number <= ? ORDER BY number LIMIT ?", (newest - most, BATCH)
+            ).fetchall()
+            highest = old[-1][0] if old else 0
             lost = self._db.execute(
-                "SELECT count(*) FROM deliveries d, sinks s WHERE d.event <= ? AND s.name = d.sink"
-                " AND d.number > s.acknowledged",
-                (limit,),
-            ).fetchone()[0]
-            old = self._db.execute("SELECT number FROM events WHERE number <= ?", (limit,)).fetchall()
-            self._remove([number for (number,) in old])
-            return int(lost)
+                "SELECT d.sink, count(*) FROM deliveries d, sinks s WHERE d.event <= ? AND s.name = d.sink"
+                " AND d.number > s.acknowledged AND d.dead = '' GROUP BY d.sink",
+                (highest,),
+            ).fetchall()
+            self._remove(old)
+            return {str(name): int(count) for name, count in lost}
 
-    def _remove(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            self._db.execute("DELETE FROM deliveries WHERE event = ?", (number,))
-            self._db.execute("DELETE FROM events WHERE number = ?", (number,))
+    def _remove(self, numbers: Sequence[tuple[int]]) -> None:
+        self._db.executemany("DELETE FROM deliveries WHERE event = ?", numbers)
+        self._db.executemany("DELETE FROM events WHERE number = ?", numbers)
 
     def _insert(self, change: Change, now: float) -> int:
         cluster = change.object.id if change.object.kind == "cluster" else change.facts.get("cluster", -1)
@@ -336,7 +376,8 @@ class Outbox:
             try:
                 yield
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk has rolled it back already
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
 
@@ -344,8 +385,11 @@ class Outbox:
     def _reported(self) -> Iterator[None]:
         try:
             yield
+        except (ValueError, RecursionError) as error:
+            raise Corrupt(f"{self._file}: facts that are not JSON: {error}") from error
         except (sqlite3.Error, OSError) as error:
-            raise OutboxError(f"{self._file}: {error}") from error
+            kind = Corrupt if type(error) is sqlite3.DatabaseError else OutboxError  # SQLITE_CORRUPT, _NOTADB
+            raise kind(f"{self._file}: {error}") from error
 
 
 def _event(row: Sequence[object]) -> Event:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,12 +13,13 @@ from hooks.events import facts, filters, signature
 from hooks.events.changes import difference
 from hooks.events.delivery import Sink
 from hooks.events.epoch import KIND, Epoch
-from hooks.events.outbox import Outbox, OutboxError, SinkState
-from hooks.events.senders import Sender, Senders
+from hooks.events.outbox import Corrupt, Outbox, OutboxError, SinkState
+from hooks.events.senders import Misconfigured, Sender, Senders
 from hooks.events.sinks.file import FileSink
 from hooks.events.sinks.http import HttpSink
-from onext import metrics
-from onext.http import Http
+from onext import bounds, log, metrics
+from onext.cloud.snapshot import Cloud
+from onext.http import Http, is_public
 from onext.oned.documents import Documents
 from onext.part import Check, Context, Key, Part, Retry
 from onext.settings.events import EventSink
@@ -28,13 +27,10 @@ from onext.settings.events import EventSink
 NAME = "events"
 FILE = "events.db"
 DAY = 86_400.0
-ORIGIN = "/opennebula/zone/0"
-_PRUNE = 600.0  # seconds between two prunings
+_PRUNE = 60.0  # seconds between two prunings
+_LATE = 180.0  # seconds without a commit after which changes are marked as found late
 _LARGEST_FILE = 4096
-
-
-class Misconfigured(Exception):
-    """A sink cannot be used as it is configured; the message names sink and key."""
+_log = log.get(NAME)
 
 
 @dataclass
@@ -43,7 +39,7 @@ class _State:
 
     epoch: Epoch = field(default_factory=Epoch)
     senders: Senders = field(default_factory=Senders)
-    begun: bool = False
+    committed: float = float("-inf")
     pruned: float = float("-inf")
     lost: int = 0
 
@@ -60,31 +56,66 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
     raft = context.oned.raft()
     if not raft.acts:
         raise Retry("this server does not lead: no events are committed")
-    fresh = _state.epoch.renew(Documents(context.oned, KIND, context.now), raft, context.now())
+    _state.epoch.renew(Documents(context.oned, KIND, context.now), raft, context.now())
+    cloud = context.cloud()
     try:
-        text = _commit(context, fresh=fresh)
+        text = _commit(context, cloud)
+    except Corrupt as error:
+        _begin_anew(context, error)
+        raise Retry("the outbox was damaged and begins anew with snapshots") from error
     except OutboxError as error:
         raise Retry(f"no event was committed: {error}") from error
-    _state.senders.follow(_senders(context))
+    _state.senders.follow(_senders(context, origin(cloud)))
     _state.senders.wake()
     return text
 
 
-def _commit(context: Context, *, fresh: bool) -> str:
+def zone_id(cloud: Cloud) -> int:
+    """Return the id of this zone, 0 where oned is in no federation."""
+    found = cloud.document("system.config").findtext(".//FEDERATION/ZONE_ID")
+    return bounds.whole(found, 0, 10**6) or 0
+
+
+def origin(cloud: Cloud) -> str:
+    """Return the source of all events of this zone."""
+    return f"/opennebula/zone/{zone_id(cloud)}"
+
+
+def _begin_anew(context: Context, error: Corrupt) -> None:
+    """Move a damaged outbox aside, in place of an earlier one; a new epoch tells receivers about it."""
+    path = file(context)
+    _state.senders.stop()
+    _log.error("%s; it is kept as %s.damaged, and every sink gets a snapshot", error, path.name)
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.replace(path.with_name(f"{path.name}.damaged{suffix}"))
+    except OSError as failure:
+        raise Retry(f"{path} is damaged and cannot be moved aside: {failure}") from failure
+    _state.epoch.begin_anew()
+
+
+def _commit(context: Context, cloud: Cloud) -> str:
     outbox = Outbox(file(context))
     try:
         accepting = {sink.name: filters.accepts(sink) for sink in context.settings.events.sinks}
-        cloud = context.cloud()
-        late = not _state.begun  # it happened while no worker looked
+        outbox.keep_only(accepting.keys())
+        outbox.name_zone(zone_id(cloud))
+        new_epoch = outbox.epoch() != _state.epoch.number
+        owed = [name for name in accepting if new_epoch or not outbox.sink(name).last]
+        late = time.monotonic() - _state.committed > _LATE  # it happened while no worker looked
         changes = difference(
-            outbox.known(), facts.facts(cloud), unknown=facts.unknown(cloud), late=late and not fresh
+            outbox.known(), facts.facts(cloud), unknown=facts.unknown(cloud), late=late and not new_epoch
         )
-        count = outbox.append(changes, {} if fresh else accepting, context.now())
-        if fresh:
-            for name, accept in accepting.items():
-                outbox.snapshot(name, accept, f"e{_state.epoch.number}", context.now())
-        _state.begun = True
-        _prune(context, outbox)
+        receiving = {name: accept for name, accept in accepting.items() if name not in owed}
+        count = outbox.append(changes, receiving, context.now())
+        for name in [*owed, *_prune(context, outbox)]:
+            source = f"e{_state.epoch.number}.{int(context.now())}"
+            outbox.snapshot(name, accepting[name], source, context.now())
+        if new_epoch:
+            outbox.begin_epoch(_state.epoch.number)
+        _state.committed = time.monotonic()
         states = [outbox.sink(name) for name in accepting]
         metrics.write(context.paths.metrics, NAME, figures(states, _state.lost))
         return f"{count} changes, {sum(state.lag for state in states)} events wait to be sent"
@@ -92,34 +123,41 @@ def _commit(context: Context, *, fresh: bool) -> str:
         outbox.close()
 
 
-def _prune(context: Context, outbox: Outbox) -> None:
+def _prune(context: Context, outbox: Outbox) -> Iterable[str]:
+    """Delete what is old or too much; return the sinks that lost events by that."""
     if time.monotonic() - _state.pruned < _PRUNE:
-        return
+        return ()
     settings = context.settings.events
-    _state.lost += outbox.prune(context.now() - settings.keep_days * DAY, settings.most)
+    lost = outbox.prune(context.now() - settings.keep_days * DAY, settings.most)
+    for name, count in lost.items():
+        _log.error("sink %s: %d events were dropped before it had them: it gets a snapshot", name, count)
+    _state.lost += sum(lost.values())
     _state.pruned = time.monotonic()
+    return lost
 
 
 def file(context: Context) -> Path:
     """Return where the outbox is."""
-    context.paths.state.mkdir(parents=True, exist_ok=True)
     return context.paths.state / FILE
 
 
-def _senders(context: Context) -> Mapping[str, tuple[object, Callable[[], Sender]]]:
-    return {sink.name: (sink, partial(_sender, context, sink)) for sink in context.settings.events.sinks}
+def _senders(context: Context, source: str) -> Mapping[str, tuple[object, Callable[[], Sender]]]:
+    return {
+        sink.name: ((sink, source), partial(_sender, context, sink, source))
+        for sink in context.settings.events.sinks
+    }
 
 
-def _sender(context: Context, sink: EventSink) -> Sender:
-    return Sender(build(sink, ORIGIN), file(context), _state.epoch, lambda: context.stopped(NAME))
+def _sender(context: Context, sink: EventSink, source: str) -> Sender:
+    return Sender(build(sink, source), file(context), _state.epoch, lambda: context.stopped(NAME))
 
 
-def build(sink: EventSink, origin: str) -> Sink:
+def build(sink: EventSink, source: str) -> Sink:
     """Return the sink of a configuration; raise Misconfigured."""
     if sink.kind == "file":
         if sink.path is None:
             raise Misconfigured(f"sink {sink.name}: `path` is missing")
-        return FileSink(sink.name, sink.path, origin)
+        return FileSink(sink.name, sink.path, source)
     if sink.url_file is None:
         raise Misconfigured(f"sink {sink.name}: `url_file` is missing")
     url = _line(sink, sink.url_file)
@@ -128,7 +166,7 @@ def build(sink: EventSink, origin: str) -> Sink:
         keys = [signature.Key.parse(_line(sink, path)) for path in sink.key_files]
     except signature.InvalidKey as error:
         raise Misconfigured(f"sink {sink.name}: `key_files`: {error}") from error
-    return HttpSink(sink.name, url, origin, Http(connections=1), keys, sink.binary)
+    return HttpSink(sink.name, url, source, Http(connections=1, public=not sink.private), keys, sink.binary)
 
 
 def _line(sink: EventSink, path: Path) -> str:
@@ -140,17 +178,15 @@ def _line(sink: EventSink, path: Path) -> str:
 
 
 def _allowed(sink: EventSink, url: str) -> None:
-    """Refuse private addresses unless the sink allows them: a sink must not reach into the inner network."""
+    """Refuse what is no address, and a private one at once; a name is checked whenever it is connected."""
     host = urllib.parse.urlsplit(url).hostname
     if not host or not url.startswith(("http://", "https://")):
         raise Misconfigured(f"sink {sink.name}: `url_file` holds no http address")
-    if sink.private:
-        return
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Misconfigured(f"sink {sink.name}: its address cannot be resolved: {error}") from error
-    if any(not ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_global for entry in found):
+        private = not is_public(host)
+    except ValueError:  # a name
+        private = host == "localhost"
+    if private and not sink.private:
         raise Misconfigured(f"sink {sink.name}: a private address; set `private: true` to allow it")
 
 

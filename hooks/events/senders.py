@@ -13,6 +13,11 @@ from hooks.events.epoch import Epoch
 from hooks.events.outbox import Outbox, OutboxError
 from onext import log
 
+
+class Misconfigured(Exception):
+    """A sink cannot be used as it is configured; the message names sink and key."""
+
+
 _IDLE = 5.0  # seconds between two looks where nothing wakes the sender
 _log = log.get("events")
 
@@ -28,10 +33,12 @@ class Sender:
     _wake: threading.Event = field(default_factory=threading.Event)
     _end: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _before: threading.Thread | None = None
     _reported: str = ""
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, before: Sender | None = None) -> None:
+        """Start the thread; it sends nothing before that of `before`, its predecessor, has ended."""
+        self._before = before._thread if before else None  # noqa: SLF001 - its own kind
         self._thread = threading.Thread(target=self._run, name=f"sink-{self.sink.name}", daemon=True)
         self._thread.start()
 
@@ -45,6 +52,9 @@ class Sender:
         self._wake.set()
 
     def _run(self) -> None:
+        if self._before is not None:
+            self._before.join()
+            self._before = None
         while not self._end.is_set():
             try:
                 self._serve()
@@ -83,9 +93,13 @@ class Senders:
     """The senders of all configured sinks; a changed configuration replaces those that it concerns."""
 
     running: dict[str, tuple[object, Sender]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def follow(self, wanted: Mapping[str, tuple[object, Callable[[], Sender]]]) -> None:
-        """Start, replace and stop senders so that they are those wanted: by name, configuration and maker."""
+        """Start, replace and stop senders so that they are those wanted: by name, configuration and maker.
+
+        A sink that cannot be used as it is configured is reported once and has no sender.
+        """
         for name in [name for name in self.running if name not in wanted]:
             self.running.pop(name)[1].stop()
         for name, (configuration, make) in wanted.items():
@@ -94,8 +108,16 @@ class Senders:
                 continue
             if current is not None:
                 current[1].stop()
-            sender = make()
-            sender.start()
+            try:
+                sender = make()
+            except Misconfigured as error:
+                self.running.pop(name, None)
+                if self.refused.get(name) != str(error):
+                    _log.error("%s", error)
+                self.refused[name] = str(error)
+                continue
+            self.refused.pop(name, None)
+            sender.start(current[1] if current else None)
             self.running[name] = (configuration, sender)
 
     def wake(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
+import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,12 +41,19 @@ class HttpSink:
         except BadStatus as error:
             self._refused(error.answer)
         except HttpError as error:
-            raise Unavailable(str(error)) from error
+            raise Unavailable(f"sink {self.name}: {self._redacted(str(error))}") from None
 
     def _request(self, event: Event, epoch: int) -> tuple[dict[str, str], bytes]:
         if self.binary:
             return cloudevent.binary(event, self.source, epoch)
         return {"content-type": cloudevent.STRUCTURED}, cloudevent.structured(event, self.source, epoch)
+
+    def _redacted(self, message: str) -> str:
+        """Return a message without the address, whose path may be as secret as its query."""
+        parts = urllib.parse.urlsplit(self.url)
+        for secret in filter(lambda part: len(part or "") > 1, (parts.path, parts.query, parts.password)):
+            message = message.replace(str(secret), "/***")
+        return message
 
     def _refused(self, answer: Answer) -> None:
         reason = f"sink {self.name}: HTTP {answer.status}"
