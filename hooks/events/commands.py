@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 import click
 
 from hooks.events import filters, part
-from hooks.events.outbox import Event, Outbox, OutboxError
+from hooks.events.database import OutboxError
+from hooks.events.outbox import Event, Outbox
 from onext.command import front_end, json_option
 from onext.part import Context
 from onext.settings.events import EventSink

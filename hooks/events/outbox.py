@@ -8,36 +8,15 @@ that is killed between two commits repeats the difference, and neither loses nor
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hooks.events.changes import PREFIX, Change, Known
+from hooks.events.database import Database
 from hooks.events.facts import Facts, Object
 
-VERSION = 1
 BATCH = 20_000  # events that one pruning deletes at most
 _EVENT = "d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS objects (kind TEXT, id INTEGER, facts TEXT, event TEXT, gone REAL DEFAULT 0,
-    PRIMARY KEY (kind, id));
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, type TEXT, kind TEXT, object INTEGER, cluster INTEGER,
-    time REAL, late INTEGER, facts TEXT, before TEXT);
-CREATE TABLE IF NOT EXISTS sinks (
-    name TEXT PRIMARY KEY, last INTEGER DEFAULT 0, acknowledged INTEGER DEFAULT 0, failures INTEGER DEFAULT 0,
-    next REAL DEFAULT 0, stopped TEXT DEFAULT '', problem TEXT DEFAULT '');
-CREATE TABLE IF NOT EXISTS deliveries (
-    sink TEXT, number INTEGER, event INTEGER, dead TEXT DEFAULT '', PRIMARY KEY (sink, number)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS deliveries_by_event ON deliveries (event);
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT);
-"""
-
-
-class OutboxError(Exception):
-    """The outbox cannot be read or written; the message names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +51,11 @@ class SinkState:
         return self.last - self.acknowledged
 
 
-class Corrupt(OutboxError):
-    """The file is no database, or its content is damaged: it has to be begun anew."""
-
-
 Accepts = Callable[[Change], bool]
 
 
-class Outbox:
+class Outbox(Database):
     """The outbox in one file; raises OutboxError for whatever SQLite reports."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        with self._reported():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(file, timeout=10.0, isolation_level=None, check_same_thread=False)
-            file.chmod(0o600)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._upgrade()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
     def known(self) -> dict[Object, Known]:
         """Return what is known of every object, those included that are gone since the last pruning."""
@@ -280,10 +241,6 @@ class Outbox:
         with self._reported():
             return self._number("epoch")
 
-    def _number(self, key: str) -> int:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return int(row[0]) if row and str(row[0]).isdecimal() else 0
-
     def begin_epoch(self, number: int) -> None:
         """Note that every sink has a snapshot of this epoch queued."""
         with self._transaction():
@@ -293,9 +250,6 @@ class Outbox:
         """Note the id of the zone, which snapshots are about."""
         with self._transaction():
             self._keep_number("zone", number)
-
-    def _keep_number(self, key: str, number: int) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, str(number)))
 
     def keep_only(self, names: Collection[str]) -> None:
         """Forget sinks that are not configured any more: what waits for them would never be deleted."""
@@ -361,35 +315,6 @@ class Outbox:
     def _last(self, name: str) -> int:
         self._db.execute("INSERT OR IGNORE INTO sinks (name) VALUES (?)", (name,))
         return int(self._db.execute("SELECT last FROM sinks WHERE name = ?", (name,)).fetchone()[0])
-
-    def _upgrade(self) -> None:
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found > VERSION:
-            raise OutboxError(f"{self._file}: written by a newer version ({found}); this one reads {VERSION}")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version = {VERSION}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._reported():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                if self._db.in_transaction:  # a full disk has rolled it back already
-                    self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except (ValueError, RecursionError) as error:
-            raise Corrupt(f"{self._file}: facts that are not JSON: {error}") from error
-        except (sqlite3.Error, OSError) as error:
-            kind = Corrupt if type(error) is sqlite3.DatabaseError else OutboxError  # SQLITE_CORRUPT, _NOTADB
-            raise kind(f"{self._file}: {error}") from error
 
 
 def _event(row: Sequence[object]) -> Event:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from hooks.events import facts, filters, signature
 from hooks.events.changes import difference
+from hooks.events.database import Corrupt, OutboxError
 from hooks.events.delivery import Sink
 from hooks.events.epoch import KIND, Epoch
-from hooks.events.outbox import Corrupt, Outbox, OutboxError, SinkState
+from hooks.events.outbox import Outbox, SinkState
 from hooks.events.senders import Misconfigured, Sender, Senders
 from hooks.events.sinks.file import FileSink
 from hooks.events.sinks.http import HttpSink

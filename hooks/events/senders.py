@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hooks.events.database import OutboxError
 from hooks.events.delivery import MOST_AT_ONCE, Delivered, Sink, deliver
 from hooks.events.epoch import Epoch
-from hooks.events.outbox import Outbox, OutboxError
+from hooks.events.outbox import Outbox
 from onext import log
 
 

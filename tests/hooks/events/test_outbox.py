@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.events.changes import Change, Known, difference
+from hooks.events.database import OutboxError
 from hooks.events.facts import Facts, Object
-from hooks.events.outbox import Outbox, OutboxError
+from hooks.events.outbox import Outbox
 
 States = st.dictionaries(
     st.builds(Object, st.sampled_from(["vm", "host"]), st.integers(0, 4)),

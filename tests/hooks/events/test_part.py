@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from hooks.events import part
+from hooks.events.database import OutboxError
 from hooks.events.outbox import BATCH, Outbox
 from hooks.events.senders import Sender, Senders
 from hooks.events.sinks.file import FileSink
 from hooks.events.sinks.http import HttpSink
-from onext.cloud.model import Cluster, Host, Network, Vm
+from onext.cloud.model import Cluster, Host, Network, Template, Vm
 from onext.cloud.snapshot import Cloud
 from onext.http import Http, InvalidAddress, is_public
 from onext.oned.client import Raft, RaftState
@@ -118,7 +119,7 @@ def test_a_commit_that_failed_still_owes_the_snapshot(
 
 
 def _no_space(*_: object) -> int:
-    raise part.OutboxError("events.db: database or disk is full")
+    raise OutboxError("events.db: database or disk is full")
 
 
 def test_the_source_names_the_real_zone(context: Context) -> None:
@@ -144,8 +145,14 @@ def test_what_changed_while_nobody_looked_is_marked_late(
 
 def test_no_secret_of_a_template_leaves(context: Context) -> None:
     """Templates hold passwords and tokens; a receiver is a foreign system."""
-    template = {"PASSWORD": SECRET, "CONTEXT": {"TOKEN": SECRET}, "GEOLOCATION": SECRET, "ERROR": SECRET}
-    template |= {"ONEXT_POWER_STATE": {"PHASE": SECRET, "REASON": SECRET}, SECRET: SECRET}
+    template: Template = {
+        "PASSWORD": SECRET,
+        "CONTEXT": {"TOKEN": SECRET},
+        "GEOLOCATION": SECRET,
+        "ERROR": SECRET,
+        "ONEXT_POWER_STATE": {"PHASE": SECRET, "REASON": SECRET},
+        SECRET: SECRET,
+    }
     vm = Vm(1, "vm1", user=SECRET, group=SECRET, state=3, lcm_state=3, deploy_id=SECRET, actions=(SECRET,),
             template=template, user_template=template)  # fmt: skip
     host = Host(9, "host9", 2, cluster=SECRET, vm_mad=SECRET, template=template)
@@ -185,7 +192,6 @@ def test_a_sink_that_lost_events_gets_a_snapshot(context: Context, monkeypatch: 
     """Without it a receiver would never learn what it missed."""
     monkeypatch.setattr(Sender, "start", lambda *_: None)  # nothing is sent
     part.reconcile(context, [])
-    monkeypatch.setattr(context.settings.events.__class__, "most", 2, raising=False)
     outbox = Outbox(part.file(context))
     lost = outbox.prune(0.0, 2)
     outbox.close()
