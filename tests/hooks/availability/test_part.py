@@ -1,0 +1,122 @@
+"""A round over all clusters: what fails in one place leaves the others their turn."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from hooks.availability import gather, part
+from hooks.availability.evidence import Evidence, Finding, Source
+from hooks.availability.gather import Subject
+from hooks.availability.memory import Memory
+from hooks.availability.model import Incident, Phase
+from hooks.availability.observe import on_shared_storage, shared_datastores
+from hooks.availability.recorded import Records
+from onext.cloud.model import Cluster, Datastore, Disk, Host, Stay, Vm
+from onext.cloud.snapshot import Cloud
+from onext.hosts.bmc.config import BmcConfig
+from onext.oned.client import Raft, RaftState
+from onext.oned.objects import HostState
+from onext.part import Context
+from onext.paths import Paths
+from onext.settings import Settings
+from onext.settings.availability import Availability
+from onext.xml import parse
+from tests.onext.hosts.document_pool import DocumentPool
+
+AUTO = {"ONEXT_HA": {"MODE": "auto"}}
+EMPTY = {"vmgrouppool.info": parse("<P/>"), "system.config": parse("<C/>")}
+LEADER = Raft(0, RaftState.LEADER, 1)
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """Return a front-end with two enabled clusters."""
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    monkeypatch.setattr(part, "_memory", Memory())
+    settings = Settings(availability=Availability(clusters=(100, 101), highest_mode="auto"))
+    made = Context(Paths.find(), settings)
+    made.__dict__["oned"] = DocumentPool()
+    return made
+
+
+def records(incidents: dict[int, Incident] | None = None) -> Records:
+    """Return records without any decision of a person."""
+    return Records(incidents or {}, {}, (), (), {})
+
+
+def test_an_error_in_one_cluster_leaves_the_other_its_turn(
+    context: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A single odd object would switch availability off for the whole cloud."""
+    whole = part._cluster
+
+    def broken(*arguments: object) -> str:
+        if arguments[4] == 100:
+            raise KeyError("odd")
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(part, "_cluster", broken)
+    clusters = [Cluster(number, f"c{number}", template=AUTO) for number in (100, 101)]
+    cloud = Cloud.of(clusters=clusters, documents=EMPTY)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            texts = [
+                part._isolated(context, cloud, BmcConfig(Path("none")), records(), number, {}, LEADER)
+                for number in (100, 101)
+            ]
+    assert "KeyError" in texts[0]
+    assert texts[1].startswith("c101: auto")
+    assert len([one for one in caplog.records if "the round failed" in one.message]) == 1
+
+
+def test_with_more_suspects_than_one_round_takes_each_gets_its_turn(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts behind the limit would be held for ever, without evidence and without a word."""
+    asked: list[int] = []
+
+    def gathered(subject: Subject, *_: object) -> list[Evidence]:
+        asked.append(subject.id)
+        if subject.id == 3:
+            raise ValueError("a BMC that answers nonsense")
+        return [Evidence(Source.SSH, Finding.SILENT)]
+
+    monkeypatch.setattr(gather, "gather", gathered)
+    monkeypatch.setattr(part, "MOST_SUSPECTS", 10)
+    monkeypatch.setattr(part, "subject", lambda _c, _cloud, _kept, number: Subject(number, "x", None))
+    hosts = [Host(n, f"host{n}", int(HostState.ERROR), cluster_id=100) for n in range(25)]
+    cloud = Cloud.of(hosts, clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
+    looks = [part.look(context, cloud, BmcConfig(Path("none")), records(), 100, {}) for _ in range(3)]
+    assert set(asked) == set(range(25))
+    assert len(asked) == 30
+    assert 3 not in looks[0].judgements
+    assert len(looks[0].judgements) == 9
+
+
+def test_an_incident_of_a_host_that_cannot_be_read_is_kept(context: Context) -> None:
+    """One malformed answer must not close an incident and unlock the VMs of a dead host."""
+    incident = Incident(1, "host1", 100, Phase.FENCING, 1.0, 1.0)
+    hosts = [Host(0, "host0", 2, cluster_id=100), Host(1, "host1", problem="malformed")]
+    cloud = Cloud.of(hosts, clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
+    look = part.look(context, cloud, BmcConfig(Path("none")), records({1: incident}), 100, {})
+    assert look.cluster.incidents == {}
+
+
+@pytest.mark.parametrize(
+    ("driver", "shared", "expected"),
+    [
+        ("qcow2", "YES", True), ("shared", "YES", True), ("ceph", "YES", True), ("ssh", "NO", False),
+        ("local", "NO", False), ("fs_lvm_ssh", "YES", False), ("dev", "YES", False),
+        ("virtiofs", "YES", False), ("qcow2", "", False),
+    ],
+)  # fmt: skip
+def test_only_what_is_surely_shared_is_shared(driver: str, shared: str, expected: bool) -> None:
+    """A VM that starts elsewhere without its disks, or with those of another host, loses its data."""
+    datastore = Datastore(0, "system", tm_mad=driver, template={"SHARED": shared} if shared else {})
+    found = shared_datastores(Cloud.of(datastores=[datastore]))
+    stay = Stay(0, 0, "host0", 100, 0, "kvm", driver, 0.0, 0.0, 0)
+    vm = Vm(1, disks=(Disk(0, 1, "FILE", "FILE", driver, 1, 1, persistent=False, target="vda"),), stay=stay)
+    assert on_shared_storage(vm, found) is expected
