@@ -51,6 +51,11 @@ def write(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write into the folder that the command line names, and print the files."""
     os.umask(0o022)
     sys.stdout.write("".join(f"{file}\n" for file in write(Path(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

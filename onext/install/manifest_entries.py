@@ -15,6 +15,11 @@ from onext.install.front_end import FrontEnd, Owner
 from onext.install.prometheus_yml import else_listens
 
 PROGRAM, READABLE, SHARED = 0o755, 0o644, 0o640
+_COMPLETIONS = {  # of each shell, where Debian's and others' packages put theirs
+    "onext": "usr/share/bash-completion/completions/onext",
+    "onext.fish": "usr/share/fish/vendor_completions.d/onext.fish",
+    "_onext": "usr/share/zsh/vendor-completions/_onext",
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def _entries(front_end: FrontEnd, home: Path) -> list[Entry]:
         *_migrate(front_end, parts / "drivers/vmm/migrate"),
         *_prometheus(front_end, parts),
         *_system(front_end, parts / "exporter"),
+        *_manual(front_end, home / "manual"),
     ]
 
 
@@ -189,6 +195,18 @@ def _system(front_end: FrontEnd, exporter: Path) -> Iterator[File]:
         if (system / folder).is_dir():
             content = render.fill(render.own(source), front_end.paths)
             yield File(system / folder / name, READABLE, front_end.code, content)
+
+
+def _manual(front_end: FrontEnd, manual: Path) -> Iterator[File]:
+    """Place man pages and completion where the machine's programs look for them. Packaged only."""
+    if front_end.system is None:
+        return
+    pages = {f"usr/share/man/man1/{page.name}": page for page in sorted((manual / "man1").glob("*.1"))}
+    completions = {target: manual / "completions" / name for name, target in _COMPLETIONS.items()}
+    for target, source in {**pages, **completions}.items():
+        place = front_end.system / target
+        if place.parent.is_dir() and source.is_file():
+            yield File(place, READABLE, front_end.code, source.read_bytes())
 
 
 def _units(front_end: FrontEnd, folder: Path, exporter: Path) -> Iterator[File]:

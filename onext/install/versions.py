@@ -19,6 +19,7 @@ from onext.install.front_end import InstallError
 CURRENT, PREVIOUS, FOLDER = "current", "previous", "versions"
 _MINUTES = 60.0
 _OUTPUT = 16 << 20
+_MANUAL = "import sys; sys.path.insert(0, sys.argv.pop(1)); from onext.cli.manual import main; main()"
 _TRIAL = "import onext.install.__main__, onext.settings, onext.oned.client, pyone, ruamel.yaml"
 
 
@@ -167,6 +168,8 @@ def _finish(stage: Path, home: Path) -> None:
     (stage / locked.STAMP).write_bytes(present.stdout)
     document = _run([interpreter, "-I", "-m", "onext.settings.document"], "this version is broken")
     (stage / "onext.yaml").write_bytes(document.stdout)
+    manual = [interpreter, "-I", "-c", _MANUAL, str(stage / "parts"), str(stage / "manual")]
+    _run(manual, "man pages cannot be made", fatal=False)
     _run([interpreter, "-I", "-c", _TRIAL], "this version is broken")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from onext.cli import manual
 from onext.install import installation, manifest
 from onext.install.check import everything
 from onext.install.front_end import FrontEnd
@@ -119,6 +120,18 @@ def test_everything_is_taken_back(root: Path, home: Path, calls: Path, tmp_path:
     assert calls.read_text().endswith("daemon-reload\n")
     assert divert(root, "--list").strip() == ""
     assert not (tmp_path / "settings.tar.gz").exists()
+
+
+@needs_venv
+def test_man_pages_and_completion_are_placed(root: Path, home: Path, calls: Path) -> None:
+    """An administrator types `man onext-power-plan`, and Tab."""
+    for folder in ("usr/share/man/man1", "usr/share/bash-completion/completions"):
+        (root / folder).mkdir(parents=True)
+    manual.write(home / "manual")
+    installation.install(found(root), home)
+    pages = {page.name for page in (root / "usr/share/man/man1").iterdir()}
+    assert {"onext.1", "onext-power-plan.1", "onext-ha-status.1", "onext-doctor.1"} <= pages
+    assert "_onext_completion" in (root / "usr/share/bash-completion/completions/onext").read_text()
 
 
 @pytest.mark.skipif(shutil.which("logrotate") is None, reason="no logrotate on this machine")
