@@ -32,7 +32,7 @@ def command(host: str, words: Sequence[str], *, timeout: float, config: Path | N
     Raises ValueError for what is no host name: it could be an option, or hold shell characters.
     """
     if not (valid_host_name(host) or _address(host)):
-        raise ValueError(f"{host!r} is no host name: nothing is run with it")
+        raise ValueError(f"{host!r} is not a valid host name: no command is run with it")
     settings = {**_OPTIONS, "ConnectTimeout": str(max(1, int(timeout / 2)))}
     options = [word for pair in settings.items() for word in ("-o", "=".join(pair))]
     return ["ssh", *(["-F", str(config)] if config else []), "-T", *options, "--", host, shlex.join(words)]

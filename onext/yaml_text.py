@@ -69,7 +69,7 @@ def _marked(error: MarkedYAMLError) -> InvalidYaml:
     line = error.problem_mark.line + 1 if error.problem_mark else 1
     problem = next(iter(str(error.problem or "").splitlines()), "")
     if "duplicate key" in problem:
-        return InvalidYaml(line, "", "this key was there before")
+        return InvalidYaml(line, "", "this key appears twice")
     reason = re.split("['\"]", problem)[0].strip()  # what the library quotes may be a value
     return InvalidYaml(line, "", f"not YAML: {reason}; is a quote or bracket not closed?")
 

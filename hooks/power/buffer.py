@@ -14,8 +14,8 @@ Want = tuple[int, Size, frozenset[int] | None]  # so many, of this size, on thes
 def wanted(cluster: Cluster, policy: Policy, more: int = 0) -> tuple[Want, ...]:
     """Return what must stay free: N (and `more`) times the largest flavour, and each group's own.
 
-    Flavours are those of running VMs and of oneadmin's templates, so that nobody raises the buffer
-    with a template that he never starts; and no flavour counts as larger than the largest host.
+    Flavours are those of running VMs and of oneadmin's templates, so that no user can raise the buffer with a
+    template that he never starts; and no flavour counts as larger than the largest host.
     """
     running = [vm for vm in cluster.vms if vm.kind is Kind.RUNNING]
     largest = _cap(cluster)

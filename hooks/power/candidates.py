@@ -16,7 +16,7 @@ SILENT_SHARE = 0.2  # of the BMCs that may be silent before nothing shrinks
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One host with what stands on it, and what it is judged by."""
+    """One host with its VMs, and the facts that decide about it."""
 
     host: Host
     vms: tuple[Vm, ...]
@@ -63,7 +63,7 @@ def _names(hosts: list[Host]) -> str:
 def _not_ours(case: Case) -> str:
     host = case.host
     if host.phase is Phase.LEFT:
-        return "somebody else switched it; left alone for a day"
+        return "its power was switched outside onext: not touched for a day"
     if host.phase is Phase.QUARANTINED:
         return "quarantined: it did not wake; see `onext power status`, then `onext power on`"
     if host.phase is Phase.HELD:
@@ -84,7 +84,7 @@ def _bmc(case: Case) -> str:
     words = {
         Bmc.NONE: "no entry in bmc.yaml",
         Bmc.SILENT: f"its BMC cannot be used: {case.host.bmc_error or 'it does not answer'}",
-        Bmc.OFF: "its BMC says that it is off, oned says that it is not",
+        Bmc.OFF: "its BMC reports off, oned reports that it is in use",
     }
     return words.get(case.host.bmc, "")
 

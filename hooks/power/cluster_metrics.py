@@ -27,7 +27,7 @@ Sample = tuple[dict[str, str], float]
 
 
 def families(seen: Iterable[Row], tallies: Mapping[int, Tally]) -> list[Family]:
-    """Return the figures of all clusters, each with the time at which it was looked at."""
+    """Return the figures of all clusters, each with the time at which it was read."""
     rows = list(seen)
     gauges = [
         Family(f"onext_power_{name}", "gauge", text, [(_label(row), float(value(row))) for row in rows])
@@ -58,7 +58,7 @@ def _label(row: Row) -> dict[str, str]:
 
 
 def _counter(name: str, text: str, rows: list[Row], value: Callable[[Host, float], float]) -> Family:
-    """Sum what stands in the hosts' records, which outlives every front-end, and what is going on."""
+    """Sum the hosts' records, which outlive every front-end, and current actions."""
     samples = [(_label(row), float(sum(value(host, row[3]) for host in row[0].hosts))) for row in rows]
     return Family(f"onext_power_{name}_total", "counter", text, samples)
 

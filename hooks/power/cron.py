@@ -18,7 +18,7 @@ class Window:
 
     @classmethod
     def parse(cls, text: str) -> Window:
-        """Read an expression; raise ValueError saying which field is wrong."""
+        """Read an expression; raise ValueError, which names the wrong field."""
         parts = text.split()
         if len(parts) != len(RANGES):
             raise ValueError(f"{text!r} has {len(parts)} fields, cron's five are {', '.join(NAMES)}")
@@ -26,7 +26,7 @@ class Window:
         return cls(text, tuple(fields))
 
     def contains(self, when: float) -> bool:
-        """Say whether a Unix time lies in the window; as in cron, a day may match by date or by weekday."""
+        """Whether a Unix time lies in the window; as in cron, a day may match by date or by weekday."""
         local = time.localtime(when)
         minute, hour, day, month, weekday = self.fields
         if local.tm_min not in minute or local.tm_hour not in hour or local.tm_mon not in month:

@@ -1,6 +1,6 @@
 """The decision: a pure function of what is, the policy, the time and the last decision.
 
-It says what to do with each host and why, or why not. Bringing hosts back comes first and needs no second
+It decides what to do with each host and why, or why not. Bringing hosts back comes first and needs no second
 thought; switching off waits until two decisions agree and the reason has lasted for IDLE_MINUTES.
 """
 
@@ -109,7 +109,7 @@ def decide(cluster: Cluster, policy: Policy, now: float, before: Memory) -> Deci
 
 
 def _foreign(cluster: Cluster, now: float) -> Iterator[Action]:
-    """Drop claims on hosts that somebody else controls now, and those that have run out."""
+    """Drop claims on hosts that another user or program controls now, and those that have run out."""
     for host in cluster.hosts:
         expected = EXPECTED.get(host.phase) if host.phase else None
         if host.phase is Phase.DRAINING and host.claim and not host.claim.asked:
@@ -117,11 +117,11 @@ def _foreign(cluster: Cluster, now: float) -> Iterator[Action]:
         if host.phase is Phase.CLOSING and host.state is HostState.DISABLED:
             expected = None  # killed before `offline`
         if host.claim and host.phase is Phase.LEFT and now > host.claim.until:
-            yield Drop(host.id, "left alone long enough")
+            yield Drop(host.id, "its pause has ended")
         elif host.phase is Phase.OFF and host.bmc is Bmc.ON:
-            yield Leave(host.id, "somebody else switched it on")
+            yield Leave(host.id, "another user or program switched it on")
         elif expected and host.state is not expected:
-            yield Leave(host.id, f"somebody else put it into {host.state.name}")
+            yield Leave(host.id, f"another user or program put it into {host.state.name}")
 
 
 def _brought(cluster: Cluster, policy: Policy, demand: Demand, taken: set[int]) -> Iterator[Action]:
@@ -140,11 +140,11 @@ def _brought(cluster: Cluster, policy: Policy, demand: Demand, taken: set[int]) 
 
 def _given_back(host: Host) -> str:
     given_back = host.phase is Phase.OFF and not host.by_hand
-    return "MODE is off: what was taken is given back" if given_back else ""
+    return "MODE is off: its hosts return to service" if given_back else ""
 
 
 def _why_wait(cluster: Cluster, demand: Demand) -> str:
-    """Say why shrinking waits for growing."""
+    """Return why shrinking waits for growing."""
     if demand.bring or demand.missing_buffer:
         return "hosts are being brought back"
     if any(coming(host) for host in cluster.hosts):
@@ -177,12 +177,12 @@ def _shrink(
 def _off(
     cluster: Cluster, policy: Policy, plan: Plan, since: Mapping[int, float], before: Memory, now: float
 ) -> Iterator[Action]:
-    """Choose from the plan what may begin, or go on, now: always a part that is safe by itself."""
+    """Choose from the plan what may begin or continue now: always a part that is safe by itself."""
     hosts = {host.id: host for host in cluster.hosts}
     draining = {host.id for host in cluster.hosts if host.phase is Phase.DRAINING}
     free = policy.max_parallel_off - len(going(cluster))
     if draining & plan.kept:
-        free = 0  # the plan counts on hosts that are only now given back: first that, then more
+        free = 0  # the plan relies on hosts that are only now returning to service: shrink after that
     budget = policy.max_migrations - cluster.migrations
     for drain in plan.drains:
         begun = drain.slot in draining
@@ -233,7 +233,7 @@ def _wakes(demand: Demand, brought: tuple[Action, ...], before: Memory, now: flo
 
 
 def _stuck(demand: Demand, policy: Policy, now: float) -> Iterator[tuple[int, str]]:
-    """Say of VMs that have waited too long what they wait for."""
+    """Return for VMs that have waited too long what they wait for."""
     for vms, reason in (
         (demand.unplaced, "its size or requirements fit on no host that is on or may be woken"),
         (demand.placed, "a host with room for it is on its way"),

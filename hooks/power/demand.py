@@ -30,7 +30,7 @@ class Wakes:
 
 
 class Room:
-    """The free room of hosts, and who may not stand together: VMs are placed in mind only."""
+    """The free room of hosts, and which VMs exclude each other: VMs are placed hypothetically."""
 
     def __init__(self, hosts: Iterable[Host], vms: Mapping[int, Iterable[Vm]]) -> None:
         self.free: dict[int, Size] = {}
@@ -47,7 +47,7 @@ class Room:
         self.apart[host.id] = {key for vm in there for key in vm.apart}
 
     def place(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str] = frozenset()) -> bool:
-        """Take the room of the fullest host that has it; say whether there was one."""
+        """Take the room of the fullest host that has it; return whether one was found."""
         fits = self._fits(size, hosts, apart)
         if not fits:
             return False
@@ -57,7 +57,7 @@ class Room:
         return True
 
     def has(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str]) -> bool:
-        """Say whether there is room, and take none."""
+        """Return whether there is room, and take none."""
         return bool(self._fits(size, hosts, apart))
 
     def _fits(self, size: Size, hosts: frozenset[int] | None, apart: frozenset[str]) -> list[int]:
@@ -70,11 +70,11 @@ class Room:
 
 @dataclass
 class Demand:
-    """The outcome: hosts to bring, each with its reason; what waits; what nobody can help."""
+    """The outcome: hosts to bring, each with its reason; what waits; what cannot be solved."""
 
     bring: dict[int, str] = field(default_factory=dict)
     for_vms: dict[int, int] = field(default_factory=dict)  # VM -> host brought for it
-    unplaced: list[Vm] = field(default_factory=list)  # nowhere to stand even with all that comes
+    unplaced: list[Vm] = field(default_factory=list)  # no room even with all hosts that return
     placed: list[Vm] = field(default_factory=list)  # has, or will have, a place
     overdue: list[Vm] = field(default_factory=list)  # has room and is not placed: counts no more
     missing_buffer: int = 0  # flavours

@@ -1,4 +1,4 @@
-"""What is looked at once more at the moment before a BMC is told to switch a host off."""
+"""What is checked once more immediately before a BMC is told to switch a host off."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Entry:
 
 
 def entry(cluster: Cluster, tally: Tally, now: float) -> Entry:
-    """Return how a cluster stands."""
+    """Return a cluster's balance."""
     off = sum(host.phase is Phase.OFF for host in cluster.hosts)
     return Entry(
         now,
@@ -91,7 +91,7 @@ def _file(folder: Path, cluster: int) -> Path:
 
 
 def _entries(lines: Iterable[str]) -> Iterator[Entry]:
-    """Read lines; one that was cut off, or is none of ours, is left out."""
+    """Read lines; truncated and foreign lines are left out."""
     for line in lines:
         try:
             values = [float(text) for text in line.split(",")]

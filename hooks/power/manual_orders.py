@@ -21,7 +21,7 @@ from onext.part import Context
 
 
 class Refused(Exception):
-    """It is not done; the message says why."""
+    """The order was not carried out; the message states why."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
 
 
 def switch_on(order: Order) -> Iterator[str]:
-    """Wake a host that we switched off, or give back one that is being emptied; yield what is waited for."""
+    """Wake a host that onext powered off, or stop emptying one; yield what is waited for."""
     if order.host.phase in (None, Phase.LEFT):
         raise Refused(f"{order.host.name}: it was not switched off by us: use its BMC and `onehost enable`")
     yield from _follow(order, lambda: _bring(order), (None,))
@@ -122,9 +122,9 @@ STEPS = {
 
 
 def _follow(order: Order, step: Callable[[], str], ends: tuple[Phase | None, ...]) -> Iterator[str]:
-    """Repeat a step until the host is as wanted, or somewhere from where it does not go on by itself.
+    """Repeat a step until the host is as wanted, or in a state that does not change by itself.
 
-    The worker may have its rounds between two steps, and goes on alone when nobody follows any more.
+    The worker may have its rounds between two steps, and continues alone when the command has ended.
     """
     while True:
         try:
@@ -138,13 +138,13 @@ def _follow(order: Order, step: Callable[[], str], ends: tuple[Phase | None, ...
             if phase in ends:
                 return
             if phase in NOT_OURS or (None not in ends and phase in (None, Phase.RETURNING)):
-                raise Refused(f"{order.host.name}: {claim.reason if claim else 'it was given back'}")
+                raise Refused(f"{order.host.name}: {claim.reason if claim else 'it was returned to service'}")
 
 
 def enroll(order: Order) -> Iterator[str]:
     """Prove that a host goes off, that it is the one whose BMC was told, and that it wakes; yield each step.
 
-    A BMC that says off while its host still answers proves nothing: the host is given back.
+    A BMC that reports off while its host still answers proves nothing: the host returns to service.
 
     The only exception to *wake proven*: on an empty host, by actuator.
     """

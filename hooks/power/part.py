@@ -1,4 +1,4 @@
-"""Power as the worker sees it: whatever happened, one look at everything, then each cluster in turn."""
+"""The power part of the worker: any event causes one snapshot, then each cluster is processed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def book(context: Context) -> BmcConfig:
 
 
 def snapshot(context: Context, entries: BmcConfig) -> Snapshot:
-    """Look at everything."""
+    """Process all clusters."""
     began = clock()
     seen = gather(context.oned, entries, context.settings.power.bmc_timeout)
     return replace(seen, metered=watt_model.load(context.paths.state), taken=began)
@@ -130,7 +130,7 @@ def alone(context: Context, patience: float = 5.0) -> Iterator[None]:
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:
-    """Look at all clusters of the settings, whichever key came."""
+    """Process all clusters of the settings, whichever key came."""
     settings = context.settings.power
     if not keys:
         return ""
@@ -183,7 +183,7 @@ def _isolated(context: Context, entries: BmcConfig, seen: Snapshot, cluster: int
 
 
 def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, state: RoundState) -> str:
-    """Decide and act on one cluster; say how it went, and whether more is to come soon."""
+    """Decide and act on one cluster; return the result, and whether more is to come soon."""
     try:
         found = look(context, seen, cluster_id, state)
     except KeyError:
@@ -245,7 +245,7 @@ def sweep(context: Context) -> Iterable[Key]:
 
 
 def checks(context: Context) -> Iterable[Check]:
-    """Say whether bmc.yaml can be used, which clusters are heeded, and what was left in the others."""
+    """Report whether bmc.yaml can be used, which clusters are heeded, and what was left in the others."""
     clusters = context.settings.power.clusters
     yield from _left_behind(context, clusters)
     if not clusters:
@@ -271,7 +271,7 @@ def _left_behind(context: Context, clusters: Sequence[int]) -> Iterator[Check]:
             map(parse, stream.pool(context.oned.source, "hostpool.info", tag="HOST")), clusters
         )
     except OnedError:
-        return  # doctor has a line of its own for that
+        return  # doctor has a separate line for that
     if names:
         yield Check(
             "hosts",
@@ -282,7 +282,7 @@ def _left_behind(context: Context, clusters: Sequence[int]) -> Iterator[Check]:
 
 
 def left_behind(hosts: Iterable[Element], clusters: Sequence[int]) -> list[str]:
-    """Return the names of hosts that bear a claim of ours in a cluster of which nobody takes care."""
+    """Return the names of hosts with a claim of power in a cluster that the settings do not name."""
     return [
         host.findtext("NAME", "?")
         for host in hosts

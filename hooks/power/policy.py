@@ -73,7 +73,7 @@ class Policy:
 
 
 def read(chosen: Mapping[str, str], envelope: Power) -> Policy:
-    """Return the policy for a template's ONEXT_POWER; what was wrong stands in its `complaints`."""
+    """Return the policy for a template's ONEXT_POWER; errors are in its `complaints`."""
     chosen = {**envelope.defaults, **{key.upper(): value for key, value in chosen.items()}}
     policy = replace(Policy(), **_from_envelope(envelope))
     complaints = []
@@ -83,7 +83,7 @@ def read(chosen: Mapping[str, str], envelope: Power) -> Policy:
             change: dict[str, Any] = {name: convert(value)}
             policy = replace(policy, **change)
         except KeyError:
-            complaints.append(f"{key} is no key of {TEMPLATE_KEY}: {', '.join(sorted(KEYS))}")
+            complaints.append(f"{key} is not a key of {TEMPLATE_KEY}: {', '.join(sorted(KEYS))}")
         except ValueError as error:
             complaints.append(f"{key} = {value!r}: {error}")
     if policy.method is Method.SUSPEND and not envelope.suspend:

@@ -37,7 +37,7 @@ _left_out: dict[int, frozenset[str]] = {}  # places of each host's figures that 
 
 
 def read(context: Context, book: BmcConfig, seen: Snapshot) -> None:
-    """Read all meters where the last time is long enough ago, and keep what they say."""
+    """Read all meters where the last time is long enough ago, and keep the results."""
     file, now = context.paths.state / watt_model.FILE, context.now()
     if file.exists() and 0 <= now - file.stat().st_mtime < PERIOD:
         return
@@ -82,7 +82,7 @@ def implausible_family() -> Family:
 
 
 def exported(settings: Exporter) -> dict[int, tuple[str, float]]:
-    """Return source and watts of each host on our exporter's page; none where there is no page."""
+    """Return source and watts of each host on our exporter's page; none without a page."""
     if not settings.power.sources:
         return {}
     http = Http(connections=1, size=LARGEST_PAGE, trust=settings.client.ca_file)

@@ -14,7 +14,7 @@ Outcome = dict[int, str]
 
 
 def act(actuator: Actuator, cluster: Cluster, actions: Iterable[Action]) -> Outcome:
-    """Carry out a decision's actions, then go on with what waits; say of each host what came of it.
+    """Carry out a decision's actions, then continue with what waits; report the result for each host.
 
     What fails on one host does not keep the others from their turn.
     """
@@ -82,7 +82,7 @@ def _do(actuator: Actuator, action: Action) -> str:
         return wake.wake(actuator, action.host, action.reason)
     sight = actuator.world.see(action.host)
     if sight.claim is None:
-        return "nothing of ours"
+        return "onext has no claim on it"
     if actuator.leases.bind(action.host, sight.claim, actuator.world):
         return "another server's intent still binds"
     return _give_up(actuator, sight, action)
@@ -107,7 +107,9 @@ def _continue(actuator: Actuator, host: int) -> str:
         bound = actuator.leases.bind(host, sight.claim, actuator.world)
         return "another server's intent still binds" if bound else recover.recover(actuator, sight)
     if sight.claim and sight.claim.by_hand and sight.claim.phase in GOING:
-        return power_off.power_off(actuator, host, (), sight.claim.reason)  # whoever ordered it may be gone
+        return power_off.power_off(
+            actuator, host, (), sight.claim.reason
+        )  # the process that ordered it may have ended
     if sight.claim is None or sight.claim.phase not in WAITING:
         return "done"
     if actuator.leases.bind(host, sight.claim, actuator.world):

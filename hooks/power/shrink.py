@@ -51,14 +51,14 @@ def _slot(host: Host, policy: Policy, stays: str) -> Slot:
 
 
 def _torn(cluster: Cluster) -> set[str]:
-    """Return the keys of VMs that should stand on one host and do not: moving one could make it worse."""
+    """Return the keys of VMs that belong on one host and are not there: moving one could make it worse."""
     first: dict[str, int] = {}
     standing = (vm for vm in cluster.vms if vm.together and vm.host >= 0)
     return {vm.together for vm in standing if first.setdefault(vm.together, vm.host) != vm.host}
 
 
 def _loads(host: Host, vms: list[Vm], policy: Policy, torn: set[str]) -> Iterable[Load]:
-    """Turn VMs into loads; those that stand together into one."""
+    """Turn VMs into loads; VMs that belong together become one load."""
     bundles: dict[str, list[Vm]] = defaultdict(list)
     for vm in vms:
         bundles[vm.together or f"VM {vm.id}"].append(vm)
@@ -75,7 +75,7 @@ def _loads(host: Host, vms: list[Vm], policy: Policy, torn: set[str]) -> Iterabl
 
 
 def _stays(vm: Vm, host: Host, policy: Policy) -> bool:
-    """Whether a VM may not be moved: RUNNING ones move live, parked ones cold where the policy says so.
+    """Whether a VM may not be moved: RUNNING ones move live, parked ones cold where the policy allows it.
 
     A VM that changes its state while its host is being emptied may move a moment later.
     """

@@ -32,7 +32,7 @@ def findings(context: Context) -> Iterator[Check]:
 def _verdict(server: zone.Server, answer: zone.Answer, home: Path) -> Check:
     name, remedy = f"server {server.name}", f"ssh {server.host} onext doctor"
     if not answer.done:
-        return Check(name, "warn", f"not asked: {answer.text}", f"ssh {server.host}")
+        return Check(name, "warn", f"not checked: {answer.text}", f"ssh {server.host}")
     rows = _rows(answer.text)
     if rows is None:
         return Check(name, "fail", "no answer of `onext doctor` there", f"install.sh on {server.name}")

@@ -2,7 +2,7 @@
 
 The document authorises actions (onext/oned/documents.py). The host's template holds a copy for people and
 for an earlier version of this software: ONEXT_POWER_STATE and ONEXT_POWER_RECORD, each one vector that is
-replaced whole. Whoever manages the host can edit that copy, so a claim that stands only there, or that
+replaced whole. Managers of the host can edit that copy, so a claim that is only there, or that
 contradicts the document, permits to bring a host back into service and nothing else.
 """
 
@@ -76,7 +76,7 @@ def _identity(claim: Claim | None) -> tuple[object, ...] | None:
 
 
 def claim_of(vector: Attribute | None) -> Claim | None:
-    """Return the claim in a template, which is never verified; None where there is none."""
+    """Return the claim in a template, which is never verified; None without one."""
     if not vector:
         return None
     try:

@@ -76,6 +76,6 @@ def stepped(watts: float) -> float:
 
 
 def sources(curves: Iterable[Curve]) -> str:
-    """Say where the idle watts of hosts come from, such as `12 by the BMCs, 3 by the model`."""
+    """Return the source of hosts' idle watts, such as `12 by the BMCs, 3 by the model`."""
     counts = Counter(curve.source for curve in curves)
     return ", ".join(f"{counts[source]} by {name}" for source, name in NAMES.items() if counts[source])

@@ -1,4 +1,4 @@
-"""Hold a host for a part that works on it with steps of its own: availability, maintenance.
+"""Hold a host for a part that works on it with its own steps: availability, maintenance.
 
 While it is held power neither counts on it nor touches it; a host that another part holds is refused.
 """

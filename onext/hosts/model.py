@@ -18,13 +18,13 @@ class Phase(str, Enum):
     """How far we are with a host that we claimed."""
 
     DRAINING = "draining"  # disabled by us, its VMs move away
-    CLOSING = "closing"  # offline, looked at once more
+    CLOSING = "closing"  # offline, checked once more
     STOPPING = "stopping"  # the BMC was, or is about to be, told to switch off
     OFF = "off"  # the BMC confirmed it
     WAKING = "waking"  # the BMC was told to switch on
     RETURNING = "returning"  # on its way back to MONITORED without having been off
     QUARANTINED = "quarantined"  # did not wake often enough: for a person
-    LEFT = "left"  # someone else switched it: left alone for a while
+    LEFT = "left"  # its power was switched outside onext: not touched for a while
     HELD = "held"  # another part (availability, maintenance) works on it
 
 
@@ -77,7 +77,7 @@ class Record:
 
 
 class Bmc(Enum):
-    """What a host's BMC said just now."""
+    """What a host's BMC reported just now."""
 
     ON = "on"
     OFF = "off"
@@ -96,10 +96,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A VM. `fixed` says why it cannot move (empty: it can).
+    """A VM. `fixed` states why it cannot move (empty: it can).
 
     `hosts` are those on which its requirements, datastores and VM group allow it (None: all). VMs that
-    share a key in `apart` never share a host; those with one key in `together` stand on one.
+    share a key in `apart` never share a host; those with one key in `together` share one.
     """
 
     id: int
@@ -183,7 +183,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Everything that a decision looks at. `held` says why nothing may shrink (empty: it may)."""
+    """All input of a decision. `held` states why nothing may shrink (empty: it may)."""
 
     id: int
     name: str
@@ -195,7 +195,7 @@ class Cluster:
     problems: tuple[str, ...] = ()  # what could not be read, one line for each object
 
     def on(self, host: int) -> tuple[Vm, ...]:
-        """Return the VMs that stand on a host, in whatever state."""
+        """Return the VMs on a host, in any state."""
         return tuple(vm for vm in self.vms if vm.host == host)
 
     def by_host(self) -> dict[int, list[Vm]]:

@@ -92,7 +92,7 @@ _sender = Sender()
 
 
 def teller(settings: Channels, cluster: str) -> Callable[[Event], None]:
-    """Return what tells an event to everybody whom the settings name."""
+    """Return the notifier for all receivers in the settings."""
 
     def tell(event: Event) -> None:
         write = _log.warning if event.alarming else _log.info

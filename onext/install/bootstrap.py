@@ -117,7 +117,7 @@ def _dry_run(front_end: FrontEnd, checkout: Path, options: argparse.Namespace) -
     if options.uninstall or options.rollback:
         home = versions.resolve(lib, versions.PREVIOUS) if options.rollback else versions.whole(lib)
         if home is None:
-            raise InstallError("there is no version to go back to" if options.rollback else _NOT_INSTALLED)
+            raise InstallError("no previous version is installed" if options.rollback else _NOT_INSTALLED)
         return _installer(home, "uninstall" if options.uninstall else "install", *words)
     names = parts.chosen(checkout, options.parts, lib)
     with tempfile.TemporaryDirectory(prefix="onext-dry-run-") as scratch:
@@ -149,7 +149,7 @@ def _upgrade(front_end: FrontEnd, home: Path, *words: str) -> int:
 def _rollback(front_end: FrontEnd) -> int:
     previous = versions.resolve(front_end.paths.lib, versions.PREVIOUS)
     if previous is None:
-        raise InstallError("there is no version before this one")
+        raise InstallError("no previous version is installed")
     return _upgrade(front_end, previous)
 
 

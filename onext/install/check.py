@@ -70,7 +70,7 @@ def _biscuit(paths: Paths) -> Iterator[Check]:
             if found.level != "ok" and found.name != "oned.conf":
                 yield Check(f"biscuit: {found.name}", found.level, found.message, found.remedy)
     except (OnedError, OSError, SettingsError) as error:
-        yield Check("biscuit", "warn", f"not looked at: {error}")
+        yield Check("biscuit", "warn", f"not checked: {error}")
 
 
 def _version(home: Path, checkout: str) -> Check:
@@ -156,7 +156,7 @@ def _hooks(front_end: FrontEnd, home: Path) -> Iterator[Check]:
         hooks = registration.wanted(home / "parts/hooks")
         differences = registration.differences(registration.connect(front_end), hooks)
     except (OnedError, InstallError) as error:
-        yield Check("hooks", "warn", f"not looked at: {error}")
+        yield Check("hooks", "warn", f"not checked: {error}")
         return
     for difference in differences:
         yield Check("hooks", "fail", f"{difference.hook.name}: {_HOW[difference.how]}", _AGAIN)
@@ -176,7 +176,7 @@ def _targets(front_end: FrontEnd) -> Iterator[Check]:
         return  # said by others
     hidden = readable.hidden_from(targets.folder or front_end.paths.targets, targets.prometheus_user)
     if hidden:
-        remedy = "Prometheus scrapes nothing that it cannot read; who it is, says targets.prometheus_user"
+        remedy = "make it readable for Prometheus's user (targets.prometheus_user)"
         yield Check("targets", "warn", f"{targets.prometheus_user}: {hidden}", remedy)
 
 
@@ -184,7 +184,7 @@ def _settings(paths: Paths) -> Check:
     try:
         load(paths.settings)
     except SettingsError as error:
-        return Check("settings", "fail", str(error), f"mend {paths.settings}")
+        return Check("settings", "fail", str(error), f"correct {paths.settings}")
     return Check("settings", "ok", str(paths.settings))
 
 

@@ -64,7 +64,7 @@ class FrontEnd:
     def self_contained(cls, location: Path) -> FrontEnd:
         """Return the front-end below ONE_LOCATION; everything belongs to the owner of that folder."""
         if not location.is_absolute() or not (location / "etc/oned.conf").is_file():
-            raise InstallError(f"ONE_LOCATION={location}: there is no {location / 'etc/oned.conf'}")
+            raise InstallError(f"ONE_LOCATION={location}: {location / 'etc/oned.conf'} not found")
         found = location.stat()
         owner = Owner(found.st_uid, found.st_gid)
         return cls(Paths.self_contained(location), code=owner, shared=owner, service=owner)
@@ -120,4 +120,6 @@ def _account() -> Owner:
     try:
         return Owner(pwd.getpwnam(ACCOUNT).pw_uid, grp.getgrnam(ACCOUNT).gr_gid)
     except KeyError:
-        raise InstallError(f"there is no user or group {ACCOUNT}: is OpenNebula installed whole?") from None
+        raise InstallError(
+            f"user or group {ACCOUNT} not found: is OpenNebula completely installed?"
+        ) from None

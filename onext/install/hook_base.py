@@ -24,6 +24,6 @@ def wrong(paths: Paths) -> str:
     if found is None or Path(found.group(2).strip()).resolve() == hooks.resolve():
         return ""
     return (
-        f"{paths.etc / FILE}: no hook of ours is ever run: "
+        f"{paths.etc / FILE}: onext's hooks are never run: "
         f":hook_base_path: is {found.group(2).strip()}, it has to be '{hooks}'"
     )

@@ -80,7 +80,7 @@ def problems(text: str, given: Wanted | None = None) -> list[str]:
         return [f"job opennebula_exporter asks {', '.join(asked(document))}, the exporter listens on {told}"]
     present = {str(job.get("job_name")) for job in document.get("scrape_configs") or []}
     if TENANTS in present and BEGIN not in text:
-        return ["OpenNebula's patch_datasources.rb wrote it anew: its jobs stand where ours were"]
+        return ["OpenNebula's patch_datasources.rb rewrote it: its jobs replaced onext's"]
     return ["our jobs are not up to date" if BEGIN in text else "VMs, hosts and our rules are not in it"]
 
 
@@ -167,9 +167,9 @@ def _load(text: str) -> Mapping[str, Any]:
     try:
         document = YAML(typ="safe").load(text) or {}
     except YAMLError as error:
-        raise InstallError(f"prometheus.yml is no YAML: {error}") from error
+        raise InstallError(f"prometheus.yml is not valid YAML: {error}") from error
     if not isinstance(document, dict):
-        raise InstallError("prometheus.yml is no mapping")
+        raise InstallError("prometheus.yml is not a mapping")
     return document
 
 
@@ -178,11 +178,11 @@ def _lists(text: str) -> dict[str, _List]:
     try:
         root = YAML().compose(text)
     except YAMLError as error:
-        raise InstallError(f"prometheus.yml is no YAML: {error}") from error
+        raise InstallError(f"prometheus.yml is not valid YAML: {error}") from error
     if root is None:
         return {}
     if not isinstance(root, MappingNode):
-        raise InstallError("prometheus.yml is no mapping")
+        raise InstallError("prometheus.yml is not a mapping")
     pairs: list[tuple[Node, Node]] = root.value
     return {key.value: _list(key, value, text) for key, value in pairs if key.value in _LISTS}
 
@@ -192,7 +192,7 @@ def _list(key: Node, value: Node, text: str) -> _List:
     if not isinstance(value, SequenceNode):
         if value.value in ("", "null", "~"):
             return _List(line, key.start_mark.column, ())
-        raise InstallError(f"prometheus.yml:{line + 1}: {key.value} is no list")
+        raise InstallError(f"prometheus.yml:{line + 1}: {key.value} is not a list")
     nodes: list[Node] = value.value
     if not value.flow_style:
         column = value.start_mark.column

@@ -16,7 +16,7 @@ def problems(text: str) -> list[str]:
     """Return what is missing, in words; nothing when all is well."""
     if any(match.group(1) == ATTRIBUTE for match in _LINE.finditer(text)):
         return []
-    return [f"{ATTRIBUTE} is no VM_RESTRICTED_ATTR: pins of guests do not count"]
+    return [f"{ATTRIBUTE} is not a VM_RESTRICTED_ATTR: pins of VMs are ignored"]
 
 
 def add(text: str) -> str:

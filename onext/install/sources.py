@@ -57,7 +57,7 @@ def _left_out(path: Path) -> bool:
 
 def _regular(path: Path) -> Path:
     if path.is_symlink() or not path.is_file():
-        raise InstallError(f"{path} is no plain file: check the sources out again")
+        raise InstallError(f"{path} is not a regular file: check the sources out again")
     return path
 
 

@@ -22,7 +22,7 @@ def complaints(file: Path, document: object, model: type[BaseModel], error: Vali
         seen.add(where)
         message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
-            message = f"no such key; {_meant(str(where[-1]), _fields(model, where[:-1]))}"
+            message = f"unknown key; {_meant(str(where[-1]), _fields(model, where[:-1]))}"
         elif found["type"] in ("model_type", "model_attributes_type", "dict_type"):
             message = "keys with values were expected below it"
         elif found["type"] == "missing":

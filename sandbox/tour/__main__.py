@@ -78,7 +78,7 @@ def _uninstall(stage: Stage) -> None:
 
 def _how_to_use(stage: Stage) -> None:
     script = stage.leave()
-    tell.chapter("It goes on running. To use it:")
+    tell.chapter("The sandbox keeps running. To use it:")
     for name in ("ONE_LOCATION", "ONE_XMLRPC", "ONE_AUTH"):
         tell.line(f"    export {name}={stage.env[name]}")
     tell.line(f"    export PATH={stage.location / 'bin'}:$PATH")

@@ -351,7 +351,7 @@ def test_E5_an_old_scrape_is_not_shown_as_current(oned: Answers, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--settings", "bad.yaml", "--auth", "auth"], "no such key"),
+        (["--settings", "bad.yaml", "--auth", "auth"], "unknown key"),
         (["--auth", "missing"], "missing"),
         (["--auth", "auth", "--clusters", "a"], "ids of clusters"),
         (["--auth", "auth", "--web-config", "missing.yml"], "missing.yml"),

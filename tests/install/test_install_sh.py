@@ -325,7 +325,7 @@ def test_S13_killed_after_the_first_file_was_placed(installed: Installed) -> Non
     until(placed.exists, "the first file")
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    assert installed.run("--rollback").returncode == 1  # there is no version before
+    assert installed.run("--rollback").returncode == 1  # no previous version
     repaired = installed.install()
     assert repaired.returncode == 0, repaired.stderr
     assert not differing(without_what_moves(tree(installed.location)), whole)

@@ -160,7 +160,7 @@ def test_an_operators_enable_ends_a_drain(cloud: Machines) -> None:
         cloud.scene.switch(first.host, HostStatus.ENABLED, until=HostState.MONITORED)
         done = order.result()
     assert done.exit_code == 1
-    assert "somebody else put it into MONITORED" in done.stderr.decode()
+    assert "another user or program put it into MONITORED" in done.stderr.decode()
     assert cloud.claim(first)["PHASE"] == "left"
     cloud.round()
     assert cloud.state(first) is HostState.MONITORED

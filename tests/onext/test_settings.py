@@ -28,9 +28,9 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     [
         (
             "geolocation:\n  databse: /x.mmdb\n",
-            r"onext.yaml:2: geolocation.databse: no such key; did you mean 'database'",
+            r"onext.yaml:2: geolocation.databse: unknown key; did you mean 'database'",
         ),
-        ("\n\nlocation:\n  a: 1\n", r"onext.yaml:3: location: no such key; did you mean 'geolocation'"),
+        ("\n\nlocation:\n  a: 1\n", r"onext.yaml:3: location: unknown key; did you mean 'geolocation'"),
         (
             "geolocation:\n  # c\n  ssh_timeout: soon\n",
             r"onext.yaml:3: geolocation.ssh_timeout: .*number.*'soon'",

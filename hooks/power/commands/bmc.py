@@ -72,7 +72,7 @@ def _number(word: str, names: Mapping[int, str]) -> int:
             return number
     wanted = bounds.whole(word, 0, 1 << 31)
     if wanted is None:
-        raise click.UsageError(f"there is no host {word}; see `onehost list`")
+        raise click.UsageError(f"host {word} not found; see `onehost list`")
     return wanted
 
 

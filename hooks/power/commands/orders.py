@@ -24,7 +24,7 @@ from onext.hosts.notify import teller
 from onext.part import Context
 from onext.xml import MalformedXML, parse
 
-PAUSE = 3.0  # seconds between two looks at what a person ordered
+PAUSE = 3.0  # seconds between two checks of a manual order
 LARGEST_TEMPLATE = 16 << 20  # bytes on standard input
 PATIENCE = 120.0  # seconds for a round of the worker to end
 
@@ -123,7 +123,7 @@ def _turns(context: Context, steps: Iterator[str], actuator: Actuator) -> Iterat
 @click.option(
     "--template", type=click.File("rb"), help="Take HOST from its template in base64; - is standard input."
 )
-@click.option("--within", default=60.0, show_default=True, help="Seconds for its BMC to say that it is off.")
+@click.option("--within", default=60.0, show_default=True, help="Seconds until its BMC must report off.")
 @front_end
 def fence_host(context: Context, host: str | None, template: IO[bytes] | None, within: float) -> None:
     """Switch off HOST (id or name), which oned has in ERROR; exit 0 only when its BMC has reported it off."""

@@ -13,12 +13,12 @@ from onext.xml import Element, parse
 
 
 def cluster_id(clusters: Iterable[Element], word: str | int) -> int:
-    """Return the id of the cluster with this id or name; raise UsageError where there is none."""
+    """Return the id of the cluster with this id or name; raise UsageError when it does not exist."""
     return _id(clusters, word, "cluster", "onecluster list")
 
 
 def host_id(context: Context, word: str) -> int:
-    """Return the id of the host with this id or name; raise UsageError where there is none."""
+    """Return the id of the host with this id or name; raise UsageError when it does not exist."""
     hosts = map(parse, stream.pool(context.oned.source, "hostpool.info", tag="HOST"))
     return _id(hosts, word, "host", "onehost list")
 
@@ -29,13 +29,13 @@ def _id(elements: Iterable[Element], word: str | int, kind: str, remedy: str) ->
         for element in found:
             if element.findtext(tag) == str(word):
                 return int(element.findtext("ID", "-1"))
-    raise click.UsageError(f"there is no {kind} {word}; see `{remedy}`")
+    raise click.UsageError(f"{kind} {word} not found; see `{remedy}`")
 
 
 def plot_file(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
     """Refuse a file that could not be written, before the work for it is done."""
     if file is not None and not file.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {file.parent}")
+        raise click.BadParameter(f"folder {file.parent} not found")
     if file is not None and file.is_dir():
         raise click.BadParameter(f"{file} is a folder")
     return file

@@ -14,7 +14,7 @@ from pathlib import Path
 
 FOLDER = "schedulers"
 EXCEPTION = ", and a VM with a SCHED_RANK of its own is placed by that"
-STRIPING = "1"  # what rank takes where its file says nothing
+STRIPING = "1"  # the default of rank
 POLICIES = {
     "0": "packing",
     STRIPING: "striping (spread over hosts)",
@@ -44,7 +44,7 @@ def scheduler(arguments: str) -> str:
 
 
 def rank(text: str) -> Policy:
-    """Read rank.conf; the first DEFAULT_SCHED that is no comment counts."""
+    """Read rank.conf; the first DEFAULT_SCHED outside comments counts."""
     vector = _VECTOR.search(text)
     found = _POLICY.search(vector["inside"]) if vector else None
     if vector is None or found is None:
@@ -55,7 +55,7 @@ def rank(text: str) -> Policy:
 
 
 def one_drs(text: str) -> Policy:
-    """Read one_drs.conf, which is YAML: POLICY below PLACE, BALANCE where there is none."""
+    """Read one_drs.conf, which is YAML: POLICY below PLACE, BALANCE by default."""
     place = _PLACE.search(text)
     found = _CHOICE.search(place["inside"]) if place else None
     if place is None:
@@ -78,7 +78,7 @@ READERS: Mapping[str, tuple[Callable[[str], Policy], str]] = {
 
 
 def placement(arguments: str, etc: Path, clusters: Mapping[str, int]) -> Iterator[str]:
-    """Say who places new VMs and how; where it does not pack, what to change and what that touches.
+    """Show which scheduler places new VMs, and how; where it does not pack, the change that is needed.
 
     `etc` is OpenNebula's folder of settings, `clusters` all clusters by name with their number of hosts.
     """

@@ -21,7 +21,7 @@ from onext.table import Row, show
 from onext.xml import Element
 
 SHOWN = 4  # hosts named for each reason
-RIPE = -1e12  # as if everything had been idle for ever: `plan` shows what will be, not what waits
+RIPE = -1e12  # as if all hosts had been idle for long: `plan` shows the final state, not pauses
 
 
 @click.command("plan")
@@ -45,7 +45,7 @@ def stopped(context: Context) -> Iterator[str]:
 
 
 def looks(context: Context, clusters: Sequence[str | int]) -> Iterator[part.Look]:
-    """Decide on each cluster as if it had been idle for long; raise UsageError where there is none."""
+    """Decide on each cluster as if it had been idle for long; raise UsageError when it does not exist."""
     chosen = clusters or context.settings.power.clusters
     if not chosen:
         raise click.UsageError(f"no cluster is named in `power: clusters:` of {context.paths.settings}")
@@ -77,7 +77,7 @@ def next_step(look: part.Look, context: Context) -> str:
 
 
 def _headline(look: part.Look, context: Context) -> Iterator[str]:
-    """Say before and after, what it saves and moves; then what keeps it from being done, and what to do."""
+    """Show before and after, what it saves and moves; then what keeps it from being done, and what to do."""
     plan = look.decision.plan
     on = sum(host.takes_vms for host in look.cluster.hosts)
     vms = sum(len(move.vms) for move in plan.moves)
@@ -91,7 +91,7 @@ def _headline(look: part.Look, context: Context) -> Iterator[str]:
 
 
 def _saved(look: part.Look) -> str:
-    """Say how many watts the hosts that leave draw less, and who says so."""
+    """Show the saved watts of the hosts that leave, and the source of the figure."""
     leaving = {drain.slot for drain in look.decision.plan.drains}
     curves = [host.curve for host in look.cluster.hosts if host.id in leaving]
     return f"{sum(curve.saves for curve in curves):.0f} W (idle watts: {sources(curves)})"
@@ -176,7 +176,7 @@ def _state(cluster: Cluster, now: float) -> Iterator[Row]:
 @click.argument("clusters", nargs=-1)
 @front_end
 def check(context: Context, clusters: Sequence[str]) -> None:
-    """Say what keeps clusters from shrinking, and how new VMs are placed."""
+    """Show what keeps clusters from shrinking, and how new VMs are placed."""
     config = context.oned.document("system.config")
     arguments = config.findtext(".//SCHED_MAD/ARGUMENTS", "")
     for line in placement(arguments, context.paths.etc, _sizes(context.oned.document("clusterpool.info"))):

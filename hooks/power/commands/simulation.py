@@ -56,7 +56,7 @@ SIMULATED = Policy(
 )
 HOSTS, SPAN, PEAK = click.IntRange(1, 2000), Share(1 / 24, 366), Share(0.01, 1.0)
 PACKED = "with PACK=yes"
-SHORTEST = 3600.0  # seconds of the past that say anything
+SHORTEST = 3600.0  # shortest useful history, in seconds
 LEAST = 0.02  # of the energy: less is not worth the change
 plot_option = click.option(
     "--plot",

@@ -28,4 +28,4 @@ def _date(text: str) -> float:
     try:
         return dt.datetime.fromisoformat(text.strip()).timestamp()
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no time such as 30d, 12h, 2w or 2026-11-01") from None
+        raise click.BadParameter(f"{text!r} is not a time such as 30d, 12h, 2w or 2026-11-01") from None

@@ -1,4 +1,4 @@
-"""Run a week under a steering, and the bound that nobody can beat even with perfect knowledge."""
+"""Run a week under a steering, and the bound that even perfect knowledge cannot beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who steers a simulated cluster: nobody, the approach of common scripts, or our own decisions."""
+"""What controls a simulated cluster: nothing, the approach of common scripts, or our own decisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onext.oned.objects import HostState
 
 
 class Steering(Protocol):
-    """Looks at a world and acts on it, once per round."""
+    """Reads a world and acts on it, once per round."""
 
     def steer(self, world: World) -> None:
         """Look and act."""
@@ -33,7 +33,7 @@ class Scripts:
     """The approach of scripts that people have: empty hosts only, no migration, a fixed wait after a wake.
 
     So many times the largest flavour stay free. Where they do not, one host is woken, and for 180 s nothing
-    else is looked at, whether it is up by then or not.
+    else is decided, whether it is up by then or not.
     """
 
     spare: int = 1

@@ -1,6 +1,6 @@
 """The simulated cluster: hosts that boot and shut down, a scheduler, migrations that take their time.
 
-It knows nothing of who steers it: a steering looks at it and calls `wake`, `shut` and `move`.
+It does not know the strategy: a steering reads it and calls `wake`, `shut` and `move`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Power(Enum):
 
 @dataclass
 class Node:
-    """A simulated host; `until` ends what it does now, `vms` stand on it."""
+    """A simulated host; `until` ends what it does now, `vms` run on it."""
 
     id: int
     size: Size
@@ -48,7 +48,7 @@ class Node:
         return Size(self.size.cpu - self.cpu, self.size.memory - self.memory)
 
     def add(self, vm: int, size: Size) -> None:
-        """Let a VM stand here."""
+        """Place a VM here."""
         self.vms[vm] = size
         self.cpu, self.memory = self.cpu + size.cpu, self.memory + size.memory
 
@@ -82,7 +82,7 @@ class World:
 
     nodes: dict[int, Node]
     now: float = 0.0
-    tick: float = 60.0  # how often the scheduler looks: waiting for that is nobody's fault
+    tick: float = 60.0  # how often the scheduler looks: waiting for that counts for no strategy
     places: dict[int, int] = field(default_factory=dict)  # VM -> node
     ends: dict[int, float] = field(default_factory=dict)
     queue: list[tuple[int, Arrival]] = field(default_factory=list)

@@ -47,7 +47,7 @@ class Limits:
 
 
 class Leases:
-    """How long each claim has stood, by our own clock: the time of day may jump."""
+    """How long each claim has been unchanged, by our own clock: the time of day may jump."""
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[Claim, float]] = {}
@@ -63,7 +63,7 @@ class Leases:
         return world.monotonic() - first
 
     def saved(self) -> dict[str, tuple[str, int, float]]:
-        """Return what the next process of this server goes on with, until the machine boots again."""
+        """Return the state for the next process of this server, valid until the machine boots again."""
         waits = self._waits.items()
         return {str(host): (phase.value, since, first) for host, ((phase, since), first) in waits}
 
@@ -73,7 +73,7 @@ class Leases:
             self._waits.setdefault(int(host), ((Phase(phase), int(since)), float(first)))
 
     def bind(self, host: int, claim: Claim, world: World) -> bool:
-        """Whether another server may still be acting on this claim; on one that is off nobody is."""
+        """Whether another server may still be acting on this claim; none acts on one that is off."""
         if (claim.server, claim.term) == (world.server, world.term) or claim.phase is Phase.OFF:
             return False
         known, first = self._seen.get(host, (None, 0.0))
@@ -99,11 +99,11 @@ class Actuator:
     mandate: Mandate | None = None
     refused: dict[int, str] = field(default_factory=dict)  # VM -> why it was not moved
     begun: Counter[int] = field(default_factory=Counter)  # VM -> migrations of it that were begun
-    decided: float | None = None  # when the cluster was looked at, by the world's monotonic clock
+    decided: float | None = None  # when the cluster was read, by the world's monotonic clock
 
     @property
     def stale(self) -> bool:
-        """Whether so much time has passed since the cluster was looked at that its decision is void."""
+        """Whether the cluster was read so long ago that its decision is void."""
         return self.decided is not None and self.world.monotonic() - self.decided > self.limits.lease / 2
 
     def report(self, sight: Sight, what: str, reason: str) -> None:
@@ -156,7 +156,7 @@ class Actuator:
         claim = sight.claim
         assert claim
         if claim.opened and sight.state is HostState.OFFLINE:
-            return self.leave(sight, "somebody else put it into OFFLINE on its way back")
+            return self.leave(sight, "another user or program put it into OFFLINE on its way back")
         if sight.state is HostState.OFFLINE:
             self.world.disable(sight.id)
         self.claim(sight, claim.phase, opened=True, **kept)  # type: ignore[arg-type]
@@ -170,7 +170,7 @@ class Actuator:
         return f"left alone: {reason}"
 
     def waited(self, sight: Sight) -> float:
-        """Return for how many seconds the claim of a host that we hold has stood as it is."""
+        """Return for how many seconds the claim of a host that we hold has been unchanged."""
         assert sight.claim
         return self.leases.waited(sight.id, sight.claim, self.world)
 
@@ -185,7 +185,7 @@ class Actuator:
         ours = fresh.claim is not None and fresh.claim.verified and same(fresh.claim, sight.claim)
         closed = fresh.empty and fresh.state is HostState.OFFLINE
         if not ours or not (closed if what.startswith("off") else fresh.state in SHUT):
-            return "it is not empty, closed and ours any more"
+            return "it is no longer empty, closed and claimed by onext"
         if what.startswith("off") and world.others(sight.id) < self.limits.min_hosts:
             return f"MIN_HOSTS is {self.limits.min_hosts}, and others have gone meanwhile"
         if what.startswith("off") and (reason := self.forbids(fresh, self.enrolling)):
@@ -196,22 +196,22 @@ class Actuator:
         return ""
 
     def is_off(self, sight: Sight) -> bool:
-        """Whether a host that was told to go off is: its BMC says so, or without one it has fallen silent."""
+        """Whether a host that was ordered off is off: its BMC reports it, or without one it is silent."""
         state = self.world.ask_bmc(sight.id).state
         return state is Bmc.OFF or (state is Bmc.SILENT and not self.world.proves_off(sight.id))
 
     def doubt(self, sight: Sight) -> str:
-        """Look again at a host that is said to be off: return what speaks against that, or nothing."""
+        """Check a host that is reported off again: return what speaks against that, or nothing."""
         if self.world.reachable(sight.id):
-            return "it answers, whatever its BMC says: is it this host's BMC?"
-        return "" if self.is_off(sight) else "its BMC says one thing and then another"
+            return "it answers although its BMC reports off: is it this host's BMC?"
+        return "" if self.is_off(sight) else "its BMC reports contradicting states"
 
     def verified(self, sight: Sight) -> str:
-        """Ask the BMC, which must be this machine's and say on; return what is wrong, or nothing."""
+        """Ask the BMC, which must be this machine's and report on; return the problem, or nothing."""
         answer = self.world.ask_bmc(sight.id)
         if answer.state is Bmc.ON:
             return ""
-        return f"its BMC says {answer.state.value}" + (f": {answer.error}" if answer.error else "")
+        return f"its BMC reports {answer.state.value}" + (f": {answer.error}" if answer.error else "")
 
 
 __all__ = ["Actuator", "Event", "Failed", "Leases", "Limits", "Stopped"]

@@ -156,7 +156,7 @@ class Effects:
         self._status(host, DISABLED)
 
     def offline(self, host: int) -> None:
-        """Close the door."""
+        """Take the host OFFLINE."""
         self._status(host, OFFLINE)
 
     def enable(self, host: int) -> None:
@@ -167,7 +167,7 @@ class Effects:
         _tried(lambda: self.context.oned.call("host.status", host, status))
 
     def migrate(self, number: int, source: int, target: int) -> bool:
-        """Begin a migration where the VM still stands on its source and may move now."""
+        """Begin a migration if the VM is still on its source and may move now."""
         try:
             vm = self.context.oned.vm(number)
         except NotFound:
@@ -202,7 +202,7 @@ class Effects:
         return self.book.bmc(host, timeout=self.access.bmc_timeout, ssh_config=self.access.ssh_config)
 
     def proves_off(self, host: int) -> bool:
-        """Whether its BMC can say OFF; one that is not there proves nothing."""
+        """Whether its BMC can report OFF; a missing one proves nothing."""
         try:
             return self._bmc(host).proves_off
         except BmcError:
@@ -227,7 +227,7 @@ class Effects:
         return True
 
     def sync(self, host: int) -> None:
-        """Run `onehost sync --force` for this host: it skips OFFLINE hosts, so ours woke with old drivers."""
+        """Run `onehost sync --force` for this host: it skips OFFLINE hosts, which wake with old drivers."""
         name = _tried(lambda: self.context.oned.host(host)).name
         tool = self.context.paths.bin / "onehost"
         argv = [str(tool) if tool.exists() else "onehost", "sync", "--force", name]

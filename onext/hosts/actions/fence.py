@@ -19,7 +19,7 @@ EVERY = 2.0
 
 
 class NotFenced(Exception):
-    """The host may still run; the message says why."""
+    """The host may still run; the message states why."""
 
 
 def fence(actuator: Actuator, host: int, within: float, pause: Callable[[float], None] = time.sleep) -> str:
@@ -31,7 +31,7 @@ def fence(actuator: Actuator, host: int, within: float, pause: Callable[[float],
     if sight.state not in IN_ERROR:
         raise NotFenced(f"{sight.name} is {sight.state.name}: only a host in ERROR is fenced")
     if not actuator.world.proves_off(host):
-        raise NotFenced(f"{sight.name} has no BMC: nobody could say whether it is off")
+        raise NotFenced(f"{sight.name} has no BMC: its power state cannot be verified")
     began = actuator.world.monotonic()
     actuator.claim(
         sight, Phase.LEFT, until=actuator.world.now() + actuator.limits.left_alone, reason="fenced"
@@ -58,6 +58,6 @@ def _confirm(
             raise NotFenced(f"{sight.name}: its BMC does not report that it is off: {said}{order}")
         pause(EVERY)
     if actuator.world.reachable(sight.id):
-        raise NotFenced(f"{sight.name}: it answers, whatever its BMC says: is it this host's BMC?")
+        raise NotFenced(f"{sight.name}: it answers although its BMC reports off: is it this host's BMC?")
     actuator.tell(Event(sight.id, sight.name, "fence", "switched off because oned has it in ERROR"))
     return f"{sight.name} is off"

@@ -1,6 +1,6 @@
-"""Empty a host and switch it off, one step after the other, each looked at before and after.
+"""Empty a host and switch it off, one step after the other, each verified before and after.
 
-DRAINING: disabled, VMs leave. CLOSING: capacity kept, offline, looked at again. STOPPING: soft power-off,
+DRAINING: disabled, VMs leave. CLOSING: capacity kept, offline, checked again. STOPPING: soft power-off,
 then the hard one, both only while it is still empty. Whatever does not fit goes back (return_to_service.py).
 """
 
@@ -54,12 +54,16 @@ def _drain(actuator: Actuator, sight: Sight, moves: Sequence[Move]) -> str:
     if not sight.claim.asked:
         state = actuator.world.see(sight.id).state  # its BMC may have taken its time
         if state not in (*OPEN, HostState.DISABLED):
-            return actuator.leave(sight, f"somebody else put it into {state.name} before it was emptied")
+            return actuator.leave(
+                sight, f"another user or program put it into {state.name} before it was emptied"
+            )
         actuator.world.disable(sight.id)
         claim = actuator.claim(sight, Phase.DRAINING, asked=actuator.world.now(), since=sight.claim.since)
         sight = replace(actuator.world.see(sight.id), claim=claim)
     if sight.state is not HostState.DISABLED:
-        return actuator.leave(sight, f"somebody else put it into {sight.state.name} while it was emptied")
+        return actuator.leave(
+            sight, f"another user or program put it into {sight.state.name} while it was emptied"
+        )
     if sight.empty:  # by its own list, which may leave out VMs that are powered off
         whole = actuator.world.see(sight.id, whole=True)
         sight = replace(sight, vms=whole.vms, wild=whole.wild)
@@ -99,9 +103,11 @@ def _set_offline(actuator: Actuator, sight: Sight) -> str:
 
 def _close(actuator: Actuator, sight: Sight) -> str:
     if sight.state not in (HostState.DISABLED, HostState.OFFLINE):
-        return actuator.leave(sight, f"somebody else put it into {sight.state.name} while it was closed")
+        return actuator.leave(
+            sight, f"another user or program put it into {sight.state.name} while it was closed"
+        )
     if not sight.empty:
-        return go_back(actuator, sight, f"VMs came before the door was shut: {_shown(sight)}")
+        return go_back(actuator, sight, f"VMs arrived before it was closed: {_shown(sight)}")
     if sight.state is HostState.DISABLED:  # we were killed before it was offline
         return _set_offline(actuator, sight)
     if wrong := actuator.verified(sight):
@@ -122,24 +128,26 @@ def _ask_softly(actuator: Actuator, sight: Sight) -> str:
 
 
 def _order(actuator: Actuator, sight: Sight, what: str) -> str:
-    """Write the intent, look for the last time, tell the BMC; return how it went on where that failed."""
+    """Write the intent, look for the last time, tell the BMC; return the result where that failed."""
     began = actuator.world.monotonic()
     claim = actuator.claim(sight, Phase.STOPPING, asked=actuator.world.now(), hard=what == "off-hard")
     mine = replace(sight, claim=claim)
     if wrong := actuator.objection(mine, what, began):
         return go_back(actuator, mine, wrong, ordered=what == "off-hard")  # softly it was asked before
     if wrong := actuator.world.switch_bmc(sight.id, what):
-        return go_back(actuator, mine, wrong, ordered=True)  # no answer is no refusal
+        return go_back(actuator, mine, wrong, ordered=True)  # a missing answer is not a refusal
     return ""
 
 
 def stopping(actuator: Actuator, sight: Sight) -> str:
-    """Go on with a host whose BMC was, or was about to be, told to switch off."""
+    """Continue with a host whose BMC was, or was about to be, told to switch off."""
     assert sight.claim
     if sight.claim.phase is not Phase.STOPPING or not sight.claim.verified:
         return f"nothing to do: {sight.claim.phase.value}"
     if sight.state is not HostState.OFFLINE:
-        return actuator.leave(sight, f"somebody else put it into {sight.state.name} while it shut down")
+        return actuator.leave(
+            sight, f"another user or program put it into {sight.state.name} while it shut down"
+        )
     answer = actuator.world.ask_bmc(sight.id)
     if answer.state is Bmc.OFF or (answer.state is Bmc.SILENT and not actuator.world.proves_off(sight.id)):
         doubt = actuator.doubt(sight)

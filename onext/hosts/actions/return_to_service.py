@@ -9,7 +9,7 @@ from onext.hosts.actions.world import Sight
 from onext.hosts.model import SHUT, Phase
 from onext.oned.objects import HostState
 
-WENT_OFF = "it went off while it was being given back"
+WENT_OFF = "it was powered off while it returned to service"
 
 
 def go_back(actuator: Actuator, sight: Sight, reason: str, *, ordered: bool = False) -> str:
@@ -24,7 +24,7 @@ def go_back(actuator: Actuator, sight: Sight, reason: str, *, ordered: bool = Fa
 
 
 def returning(actuator: Actuator, sight: Sight) -> str:
-    """Go on giving a host back."""
+    """Continue to return a host to service."""
     assert sight.claim
     actuator.raise_if_stopped()
     if sight.state in SHUT and sight.claim.asked and actuator.waited(sight) <= actuator.limits.soft_off:
@@ -34,7 +34,7 @@ def returning(actuator: Actuator, sight: Sight) -> str:
     if sight.state is HostState.DISABLED:
         return _enable(actuator, sight)
     actuator.release(sight)  # enabled: by us a moment ago, or by an operator
-    return f"given back: {sight.claim.reason}"
+    return f"returned to service: {sight.claim.reason}"
 
 
 def _may_land(actuator: Actuator, sight: Sight) -> str:
@@ -45,10 +45,10 @@ def _may_land(actuator: Actuator, sight: Sight) -> str:
 
 
 def _open(actuator: Actuator, sight: Sight) -> str:
-    """Open the door that we closed; where it went off after all, it is a sleeping host to be woken."""
+    """Enable the host that onext took OFFLINE; if it went off after all, wake it like a sleeping host."""
     assert sight.claim
     if not sight.claim.capacity:  # it was being emptied: we never came to close it
-        return actuator.leave(sight, "somebody else put it into OFFLINE while it was emptied")
+        return actuator.leave(sight, "another user or program put it into OFFLINE while it was emptied")
     return _to_be_woken(actuator, sight) if actuator.is_off(sight) else actuator.reopen(sight)
 
 
@@ -67,16 +67,16 @@ def _wait(actuator: Actuator, sight: Sight) -> str:
         return "waiting for monitoring"
     if actuator.waited(sight) <= actuator.limits.wake:
         return "waiting for monitoring"
-    actuator.claim(sight, Phase.QUARANTINED, reason="it was given back and is not monitored")
-    actuator.report(sight, "quarantine", "it was given back and is not monitored")
+    actuator.claim(sight, Phase.QUARANTINED, reason="it was returned to service and is not monitored")
+    actuator.report(sight, "quarantine", "it was returned to service and is not monitored")
     return "quarantined"
 
 
 def _enable(actuator: Actuator, sight: Sight) -> str:
-    """Enable it once monitoring has come since we began; a drain that never closed the door need not wait."""
+    """Enable it once monitoring has come since we began; a drain that never took it OFFLINE need not wait."""
     assert sight.claim
     if sight.claim.capacity and sight.monitored <= sight.claim.since:
         return _wait(actuator, sight)
     actuator.world.enable(sight.id)
     actuator.release(sight)
-    return f"given back: {sight.claim.reason}"
+    return f"returned to service: {sight.claim.reason}"

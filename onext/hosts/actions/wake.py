@@ -1,7 +1,7 @@
 """Wake a host: BMC on, ssh, DISABLED, monitored afresh, drivers brought up to date, enabled.
 
 A wake that takes too long or whose sync fails is tried again while other hosts are woken in its place; after
-a few failures it is quarantined for a person to look at.
+a few failures it is quarantined until a person examines it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def wake(actuator: Actuator, host: int, reason: str, *, by_hand: bool = False) -
     sight = actuator.world.see(host)
     wakeable = (Phase.OFF, Phase.QUARANTINED) if by_hand else (Phase.OFF,)
     if sight.claim is None or not sight.claim.verified or sight.claim.phase not in wakeable:
-        return "not ours to wake"
+        return "it was not powered off by onext"
     if actuator.leases.bind(host, sight.claim, actuator.world):
         return "another server's intent still binds"
     if not by_hand and (stranger := _stranger(actuator, sight)):
@@ -37,15 +37,19 @@ def wake(actuator: Actuator, host: int, reason: str, *, by_hand: bool = False) -
 
 
 def _stranger(actuator: Actuator, sight: Sight) -> str:
-    """Say what somebody else did to a sleeping host; nothing where it still sleeps as we left it."""
+    """Return what another user or program did to a sleeping host; empty when it still sleeps."""
     if actuator.world.ask_bmc(sight.id).state is Bmc.ON:
-        return "somebody else switched it on"
+        return "another user or program switched it on"
     state = actuator.world.see(sight.id).state  # its BMC may have taken its time
-    return "" if state is HostState.OFFLINE else f"somebody else put it into {state.name} while it slept"
+    return (
+        ""
+        if state is HostState.OFFLINE
+        else f"another user or program put it into {state.name} while it slept"
+    )
 
 
 def waking(actuator: Actuator, sight: Sight) -> str:
-    """Go on waking a host."""
+    """Continue to wake a host."""
     claim = sight.claim
     assert claim
     if sight.state not in SHUT:
@@ -72,7 +76,7 @@ def _open_already(actuator: Actuator, sight: Sight) -> str:
     assert sight.claim
     if sight.claim.asked and sight.monitored > sight.claim.asked and sight.state is HostState.MONITORED:
         return _awake(actuator, sight)  # enabled by us before we were killed, or by an operator
-    return actuator.leave(sight, f"somebody else put it into {sight.state.name} while it woke")
+    return actuator.leave(sight, f"another user or program put it into {sight.state.name} while it woke")
 
 
 def _ask(actuator: Actuator, sight: Sight) -> str:
@@ -102,7 +106,7 @@ def _sync(actuator: Actuator, sight: Sight) -> str:
     except Failed as error:
         return _failed(actuator, sight, f"its drivers could not be brought up to date: {error}")
     if actuator.world.see(sight.id).state is not HostState.DISABLED:  # a sync takes its time
-        return "looked at again: its state changed meanwhile"
+        return "checked again: its state changed meanwhile"
     actuator.world.enable(sight.id)
     return _awake(actuator, sight)
 
@@ -118,7 +122,7 @@ def _awake(actuator: Actuator, sight: Sight) -> str:
 
 
 def _woken(record: Record, now: float, seconds: float) -> Record:
-    boot = min(max(seconds, 1.0), 7200.0)  # a clock that jumped is no boot time
+    boot = min(max(seconds, 1.0), 7200.0)  # a jump of the clock is not a boot time
     return replace(record, boot_seconds=boot, on_since=now, wakes=record.wakes + 1)
 
 

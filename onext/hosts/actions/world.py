@@ -11,7 +11,7 @@ from onext.oned.objects import HostState
 
 
 class Failed(Exception):
-    """An effect did not come about, or nobody knows whether it did."""
+    """An effect failed, or its result is unknown."""
 
 
 class MoveRefused(Failed):
@@ -49,7 +49,7 @@ class Sight:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a BMC, verified to be the right machine's, said just now; `error` says why it is SILENT."""
+    """What a BMC, verified to be the right machine's, reported just now; `error` states why it is SILENT."""
 
     state: Bmc
     error: str = ""
@@ -88,7 +88,7 @@ class World(Protocol):
         """Let the scheduler place nothing more."""
 
     def offline(self, host: int) -> None:
-        """Close the door: oned refuses every VM."""
+        """Take it OFFLINE: oned refuses every VM."""
 
     def enable(self, host: int) -> None:
         """Let the host take VMs."""
@@ -103,7 +103,7 @@ class World(Protocol):
         """Ask for power; a BMC that is another machine's is SILENT."""
 
     def proves_off(self, host: int) -> bool:
-        """Whether asking can ever say OFF; a suspended host without a BMC is merely silent."""
+        """Whether the BMC can ever report OFF; a suspended host without a BMC is merely silent."""
 
     def switch_bmc(self, host: int, what: str) -> str:
         """Order `on`, `off-soft` or `off-hard`; return what went wrong, empty when the BMC took it."""

@@ -1,4 +1,4 @@
-"""`onext power bmc check` and `onext doctor`: how far each BMC lets us come, and why not further."""
+"""`onext power bmc check` and `onext doctor`: which steps work with each BMC, and why others fail."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ _FAILED_AT: Mapping[str, str] = {
     "MissingPrivilege": "privilege",
     "WrongMachine": "identity",
 }
-_NAMED = 10  # BMCs with a line of their own in doctor
+_NAMED = 10  # BMCs that get a separate line in doctor
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found. `steps` are `ok`, `failed`, `unknown` (it does not tell) or `-` (not tried)."""
+    """What a check found.
+
+    `steps` are `ok`, `failed`, `unknown` (the BMC does not report it) or `-` (not tried).
+    """
 
     host: int
     kind: str
@@ -44,7 +47,7 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether this BMC cannot be used as it is; a suspended host may be asleep."""
+        """Whether this BMC cannot be used; a suspended host may only be asleep."""
         return bool(self.error) and not (self.kind == "suspend" and self.error in ("Unreachable", "TimedOut"))
 
 
@@ -65,13 +68,15 @@ def findings(config: BmcConfig, deadline: float = DEADLINE) -> Iterator[Check]:
     failed = [result for result in results if result.failed]
     if results:
         good = len(results) - len(failed)
-        yield Check("BMCs", "warn" if failed else "ok", f"{good} of {len(results)} can be used")
+        yield Check("BMCs", "warn" if failed else "ok", f"{good} of {len(results)} BMCs can be used")
     for result in failed[:_NAMED]:
         step = next((name for name, state in result.steps.items() if state == "failed"), "answer")
         remedy = f"onext power bmc check {result.host}; docs/bmc.md"
         yield Check(f"BMC of host {result.host}", "fail", f"{step}: {result.reason}", remedy)
     if len(failed) > _NAMED:
-        yield Check("BMCs", "fail", f"{len(failed) - _NAMED} more cannot be used", "onext power bmc check")
+        yield Check(
+            "BMCs", "fail", f"{len(failed) - _NAMED} more BMCs cannot be used", "onext power bmc check"
+        )
 
 
 def _result(config: BmcConfig, host: int, answer: client.Answer) -> Result:

@@ -1,4 +1,4 @@
-"""The parent's side: jobs for BMCs go to a child process, which ends in time or is killed.
+"""The parent's side: a child process, which ends in time or is killed, does the jobs for BMCs.
 
 Passwords reach the child through its standard input only.
 """
@@ -39,10 +39,10 @@ def ask(jobs: Sequence[Job], deadline: float) -> dict[int, Answer]:
     try:
         answers.update((answer["id"], answer) for answer in _told(jobs, deadline))
     except process.CommandError as error:
-        # What it printed is left out: a traceback may hold what it was given.
+        # Its output is omitted: a traceback may contain its input, such as passwords.
         how = "did not end in time" if error.exit_code is None else f"ended with code {error.exit_code}"
     except (ValueError, KeyError, TypeError):  # half a line: a worker was ended in the middle of it
-        how = "printed something that is not an answer"
+        how = "printed an invalid answer"
     else:
         return answers
     broken = {**silent, "reason": f"the process that talks to BMCs {how}"}

@@ -1,6 +1,6 @@
 """`bmc.yaml`: one entry per host id, in a file that few may read; read whole, checked whole.
 
-No message holds a value of the file, because a wrong one may have a password anywhere.
+No message contains a value of the file, because a wrong one may be a password.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BmcConfig:
 
     @classmethod
     def load(cls, file: Path) -> BmcConfig:
-        """Read bmc.yaml, empty where there is none; raise UnsafeFile or ConfigError."""
+        """Read bmc.yaml, an empty one when it is missing; raise UnsafeFile or ConfigError."""
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -76,7 +76,7 @@ class BmcConfig:
     def unchanged(self, host: int) -> None:
         """Raise ConfigChanged when the file has another entry for this host by now, or cannot be read.
 
-        An action that began with one BMC must not end with the word of another one.
+        An action that began with one BMC must not be judged by another one.
         """
         if self.version is None or self.version == _current(self.file):
             return
@@ -85,7 +85,9 @@ class BmcConfig:
         except ConfigError as error:
             raise ConfigChanged(f"{self.file} changed meanwhile and cannot be used: {error}") from error
         if now.entries.get(host) != self.entries.get(host):
-            raise ConfigChanged(f"{self.file}: the entry of host {host} changed meanwhile: begin again")
+            raise ConfigChanged(
+                f"{self.file}: the entry of host {host} changed meanwhile: repeat the command"
+            )
 
     def fingerprint(self, host: int) -> str:
         """Return a short text that is another one when the host's entry names another BMC or machine.
@@ -126,7 +128,7 @@ def _parse(data: bytes) -> tuple[Mapping[int, Entry], list[str]]:
     try:
         document = YAML(typ="rt").load(data.decode()) or {}
     except DuplicateKeyError as error:
-        return {}, [f"{_marked(error)}: this key was there before"]
+        return {}, [f"{_marked(error)}: this key appears twice"]
     except MarkedYAMLError as error:
         return {}, [f"{_marked(error)}: not YAML (a password with special characters needs quotes)"]
     except (YAMLError, ValueError, OverflowError, RecursionError):  # ValueError: not UTF-8, or 2001-99-99
@@ -150,7 +152,7 @@ def _complaints(document: object, error: ValidationError) -> Iterator[str]:
         if found["type"] == "string_type":
             message = "text was expected: put it in quotes"
         elif found["type"] == "extra_forbidden":
-            message = "no such key"
+            message = "unknown key"
         elif found["type"].startswith("union_tag"):
             message = "kind: ipmi, redfish, suspend or agent was expected"
         yield f"{_line(document, where)}: {'.'.join(map(str, where))}: {message}"

@@ -1,4 +1,4 @@
-"""One BMC, as the rest of onext uses it: each call a session of its own in a child process."""
+"""One BMC for the rest of onext: each call is a separate session in a child process."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Controller:
         return Identity(answer["uuid"], answer["serial"])
 
     def watts(self) -> float | None:
-        """Return what the machine draws, None where there is no plausible figure."""
+        """Return the machine's power draw, None without a plausible figure."""
         watts: float | None = self._ask("watts")["watts"]
         return watts
 
@@ -76,7 +76,7 @@ class Controller:
 
 
 def job(host: int, entry: Entry, wish: Wish) -> Job:
-    """Return what a child has to know."""
+    """Return the job for a child process."""
     if isinstance(entry, Suspend):
         return Job(id=host, wish=wish, kind=entry.kind, address=str(entry.address), port=entry.port)
     uuid = str(entry.uuid) if entry.uuid else None

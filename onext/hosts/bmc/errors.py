@@ -1,4 +1,6 @@
-"""Why a BMC could not be asked or told. Each message states what to do and holds no credential.
+"""Why a BMC could not be queried or did not follow an order.
+
+Each message states what to do and holds no credential.
 
 The child process names the class of a failure and its parent raises it again: so the reason reaches people.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 
 class BmcError(Exception):
-    """A BMC was not asked or did not follow; the message says why and what to do."""
+    """A BMC was not queried or did not follow; the message states the reason and what to do."""
 
 
 class NotConfigured(BmcError):
@@ -27,15 +29,15 @@ class ConfigChanged(ConfigError):
 
 
 class Unreachable(BmcError):
-    """There was no connection, or no sign of life."""
+    """The BMC could not be connected, or did not respond at all."""
 
 
 class TimedOut(BmcError):
-    """The BMC is there, and its answer was not complete in time; an order may have been followed."""
+    """The BMC responds, but its answer was not complete in time; an order may have been followed."""
 
 
 class TlsFailed(BmcError):
-    """There was no TLS connection: no common version or cipher, or no TLS on this port."""
+    """The TLS connection failed: no common version or cipher, or no TLS on this port."""
 
 
 class WrongCertificate(BmcError):
@@ -51,11 +53,11 @@ class MissingPrivilege(BmcError):
 
 
 class WrongMachine(BmcError):
-    """The BMC belongs to another machine than the entry names, or does not tell: nothing was switched."""
+    """The BMC belongs to another machine than the entry names, or does not report its machine."""
 
 
 class Refused(BmcError):
-    """The BMC answered and did not do it."""
+    """The BMC answered and refused."""
 
 
 class InvalidAnswer(BmcError):

@@ -34,7 +34,7 @@ class FenceAgent:
         self._program = _verified(FOLDER / job.agent)
 
     def power(self) -> str:
-        """Return `on` or `off`; raise where text and exit code do not say the same."""
+        """Return `on` or `off`; raise when text and exit code contradict each other."""
         done = self._run("status")
         lines = done.stdout.decode("utf-8", "replace").split("\n")
         said = [line.strip() for line in lines if line.strip().startswith("Status:")]
@@ -53,10 +53,10 @@ class FenceAgent:
             raise Refused("a fence agent only cuts the power: set `shutdown: ssh` in bmc.yaml for a shutdown")
         done = self._run(_ACTION[order])
         if self.power() != _ACTION[order]:
-            raise Refused(f"{self._job.agent} was told {_ACTION[order]} and it is not: {self._why(done)}")
+            raise Refused(f"{self._job.agent} was ordered {_ACTION[order]} without effect: {self._why(done)}")
 
     def watts(self, *, on: bool) -> Draw:  # noqa: ARG002 - every driver has it
-        """Return nothing: agents do not measure."""
+        """Return nothing: agents do not measure power."""
         return Draw()
 
     def privilege(self) -> bool | None:
@@ -115,7 +115,7 @@ def _verified(program: Path) -> Path:
             found = os.lstat(place)
         except OSError as error:
             raise Refused(f"{place}: {error.strerror}: install the package fence-agents") from error
-        link = stat.S_ISLNK(found.st_mode)  # as /usr/sbin on Fedora; a link has no mode of its own
+        link = stat.S_ISLNK(found.st_mode)  # as /usr/sbin on Fedora; the mode of a link does not matter
         writable = not link and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         if found.st_uid != 0 or writable or (place == program and not stat.S_ISREG(found.st_mode)):
             raise UnsafeFile(f"{place}: not a program that only root can change: it is not started")

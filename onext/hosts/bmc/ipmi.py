@@ -42,15 +42,15 @@ _SLICE = 0.05  # seconds
 
 
 def _in_slices(wait: Callable[..., None]) -> Callable[..., None]:
-    """Let pyghmi look again soon: it misses an answer that comes before it waits, and repeats its question.
+    """Let pyghmi check again soon: it misses an answer that comes before it waits, and repeats its question.
 
-    Its callers all look in a loop whether what they wait for has come. Without this every second session
+    Its callers all poll for their answer. Without this every second session
     takes a second longer.
     """
     return lambda timeout, *where: wait(min(timeout, _SLICE), *where)
 
 
-session._io_wait = _in_slices(session._io_wait)  # noqa: SLF001 - there is no public way
+session._io_wait = _in_slices(session._io_wait)  # noqa: SLF001 - no public API exists
 
 
 class Ipmi:
@@ -66,7 +66,7 @@ class Ipmi:
             raise _meant(str(error), begun=False) from error
 
     def power(self) -> str:
-        """Return `on` or `off`; a BMC that reports a fault of the power is not believed to be off."""
+        """Return `on` or `off`; a reported power fault makes `off` untrustworthy."""
         status = self._ask(_CHASSIS, _CHASSIS_STATUS)
         if len(status) < 3:
             raise InvalidAnswer(f"its chassis status has {len(status)} bytes instead of 3")

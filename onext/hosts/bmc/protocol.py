@@ -24,7 +24,7 @@ class Power(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a BMC said just now, or `failure`: why it is unknown."""
+    """What a BMC reported just now, or `failure`: why it is unknown."""
 
     power: Power
     failure: BmcError | None = None
@@ -32,13 +32,13 @@ class Reading:
 
     @property
     def reason(self) -> str:
-        """Say why it is unknown, for people; empty where it is known."""
+        """Return why it is unknown, for people; empty where it is known."""
         return str(self.failure or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a BMC says of the machine that it belongs to; empty where it does not say."""
+    """What a BMC reports about its machine; empty where it reports nothing."""
 
     uuid: str = ""
     serial: str = ""
@@ -50,13 +50,13 @@ class Identity:
 class Bmc(Protocol):
     """One host's BMC.
 
-    Every call is a session of its own that ends within the time-out, verifies the identity that bmc.yaml
+    Every call is a separate session that ends within the time-out, verifies the identity that bmc.yaml
     names first, and switches only that machine. Orders return when the BMC took them, not when they are
     done, and one that ends Unreachable may have been taken. All but power() raise BmcError.
     """
 
     proves_off: bool
-    """Whether power() can ever say OFF. A host that is suspended is silent, and silence proves nothing."""
+    """Whether power() can ever be OFF. A host that is suspended is silent, and silence proves nothing."""
 
     def power(self) -> Reading:
         """Return whether the machine has power; never raises: the reading has the reason."""
@@ -71,7 +71,7 @@ class Bmc(Protocol):
         """Cut the power, unless CLOCK_BOOTTIME has passed `not_after` when the BMC would be told."""
 
     def identity(self) -> Identity:
-        """Return who the BMC says that it belongs to, the same machine that bmc.yaml names."""
+        """Return the machine that the BMC reports, which is the one that bmc.yaml names."""
 
     def watts(self) -> float | None:
-        """Return what the machine draws, None where the BMC does not measure it."""
+        """Return the machine's power draw, None where the BMC does not measure it."""

@@ -15,14 +15,14 @@ def query_all(config: BmcConfig, deadline: float) -> dict[int, Reading]:
     """Return the power of each machine that bmc.yaml names, in `deadline` seconds, two more if a child hangs.
 
     `seconds` of a reading tell when it came. A BMC that is silent, cut off, refuses, or belongs to another
-    machine reads UNKNOWN, and `reason` says why.
+    machine is UNKNOWN, and `reason` states why.
     """
     answers = client.ask([job(host, entry, "power") for host, entry in config.entries.items()], deadline)
     return {host: reading(answer) for host, answer in answers.items()}
 
 
 def draws_all(config: BmcConfig, hosts: Collection[int], deadline: float) -> dict[int, Draw]:
-    """Return what these machines draw; those are left out whose BMC did not answer.
+    """Return the power draw of these machines; those are left out whose BMC did not answer.
 
     A Draw without watts has no meter, or only figures that are not plausible: `implausible` names these.
     """

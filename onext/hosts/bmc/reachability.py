@@ -67,11 +67,11 @@ class _Datagrams:
     def ask(self, places: Iterable[_Place]) -> None:
         """Send the question."""
         for _, address, port in places:
-            with contextlib.suppress(OSError):  # no way there now; perhaps at the next question
+            with contextlib.suppress(OSError):  # no route now; perhaps at the next attempt
                 self._socket(ip_address(address).version).sendto(_QUESTION, (address, port))
 
     def heard(self, fileobj: object) -> Iterator[_Place]:
-        """Yield who answered; what it says is for the session."""
+        """Yield the jobs whose BMC answered; the content of the answer does not matter."""
         one = next(one for one in self._sockets.values() if one is fileobj)
         with contextlib.suppress(OSError):
             while True:

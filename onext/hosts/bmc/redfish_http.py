@@ -75,7 +75,7 @@ class Connection:
         return found
 
     def optional(self, link: object, notes: list[str]) -> Object:
-        """Return the object at a link, an empty one where that is not to be had; say why in `notes`."""
+        """Return the object at a link, an empty one where it is unavailable; append the reason to `notes`."""
         try:
             return self.get(link)
         except (Refused, InvalidAnswer, MissingPrivilege) as error:

@@ -122,12 +122,12 @@ class _Reading:
                     continue
                 objection = self._bounds.objection(value, on=self._on)
                 if not objection:
-                    return float(value), place  # type: ignore[arg-type]  # a number: there is no objection
+                    return float(value), place  # type: ignore[arg-type]  # a number, as the check has found
                 self.implausible.append(f"Redfish {place}: {objection}")
         return None
 
     def linked(self, holder: Object, key: str) -> Object:
-        """Return the object that a member links to, an empty one where there is none."""
+        """Return the object that a member links to, an empty one without a link."""
         reference = member(holder, key)
         if len(reference) > 1:  # expanded in place
             return reference

@@ -36,7 +36,7 @@ class SshProbe:
         raise Refused(f"{order} cannot be ordered from a host without a BMC")
 
     def watts(self, *, on: bool) -> Draw:  # noqa: ARG002 - every driver has it
-        """Return nothing: there is no meter."""
+        """Return nothing: the host has no meter."""
         return Draw()
 
     def privilege(self) -> bool | None:

@@ -16,11 +16,11 @@ from onext.hosts.bmc.protocol import Bmc, Power, Reading
 _AGREEING = 2  # readings in a row
 _PAUSE = 2.0  # seconds between two readings
 _AGAIN = 15.0  # seconds after which a machine that is still on is ordered off once more
-_HOPELESS = (WrongMachine, ConfigChanged)  # no later reading can be about this machine
+_HOPELESS = (WrongMachine, ConfigChanged)  # no later reading can concern this machine
 
 
 class NotOff(Exception):
-    """The machine may be on; the message says what its BMC reported last."""
+    """The machine may be on; the message contains the last report of its BMC."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ _LINKS = ["ip", "-o", "link"]
 _SIOCGIFBRDADDR = 0x8919  # linux/sockios.h
 _DISCARD = 9  # the port that magic packets go to
 _PATIENCE = 4.0  # time-outs in which a host has to fall silent
-_SILENT = 2  # looks in a row without an answer
+_SILENT = 2  # polls in a row without an answer
 
 
 class SuspendedHost:
@@ -73,7 +73,7 @@ class SuspendedHost:
             if silent >= _SILENT:
                 return
             time.sleep(1.0)
-        raise Refused("it took the order to sleep, and still answers")
+        raise Refused("it accepted the order to sleep, and still answers")
 
     def hard_off(self, not_after: float = inf) -> None:  # noqa: ARG002 - every Bmc has it
         """Refuse: without a BMC its power cannot be cut."""
@@ -87,7 +87,7 @@ class SuspendedHost:
         return Identity(serial=self._entry.mac.lower())
 
     def watts(self) -> float | None:
-        """Return None: there is no meter."""
+        """Return None: the host has no meter."""
         return None
 
     def _run(self, words: list[str], failed: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Which readings of power are plausible. A wrong figure is worse than none: plans are made of it.
+"""Which readings of power are plausible. A wrong figure is worse than none, because plans rely on it.
 
 Seen on machines: DCMI 0 W with "measurement deactivated", 65,535 W (all bits set), PowerConsumedWatts 0 while
 on, and the last figure repeated after the machine went off.
@@ -39,7 +39,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Draw:
-    """What a machine draws: `watts` from `source`, or None; `implausible` names each figure left out."""
+    """A machine's power draw: `watts` from `source`, or None; `implausible` names each figure left out."""
 
     watts: float | None = None
     source: str = ""

@@ -23,7 +23,7 @@ KIB_PER_MIB = 1024
 
 
 class Assumptions(Protocol):
-    """What the administrator's settings tell of hosts that say nothing themselves; watts."""
+    """What the administrator's settings state for hosts without own values; watts."""
 
     @property
     def front_end_hosts(self) -> Sequence[str]:
@@ -107,7 +107,7 @@ def host_problem(host: Element) -> str:
 
 
 def chosen(snapshot: Snapshot, cluster_id: int, key: str) -> dict[str, str]:
-    """Return a vector of a cluster's template, empty where there is none."""
+    """Return a vector of a cluster's template, empty when it is missing."""
     for element in snapshot.clusters:
         if element.findtext("ID") == str(cluster_id):
             return vector_of(element, key)
@@ -115,13 +115,13 @@ def chosen(snapshot: Snapshot, cluster_id: int, key: str) -> dict[str, str]:
 
 
 def vector_of(element: Element, key: str) -> dict[str, str]:
-    """Return a vector of an object's template, empty where there is none."""
+    """Return a vector of an object's template, empty when it is missing."""
     value = _vector(element, key)
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def held(cluster: Element) -> str:
-    """Say why OneDRS keeps us from shrinking a cluster; empty when it does not."""
+    """Return why OneDRS prevents shrinking a cluster; empty when it does not."""
     automation = cluster.findtext("TEMPLATE/ONE_DRS/AUTOMATION", "").lower()
     if automation in ("partial", "full"):
         return f"OneDRS acts by itself here (AUTOMATION = {automation})"
@@ -131,7 +131,7 @@ def held(cluster: Element) -> str:
 
 
 def _of_cluster(vm: Element, hosts: set[int], judge: Judge) -> Vm | None:
-    """Return a VM that stands on these hosts, or waits and may stand on one of them."""
+    """Return a VM that is on these hosts, or waits and may be placed on one of them."""
     host = last_host(vm)
     if host >= 0 and host not in hosts and vm.findtext("STATE") != "1":
         return None
@@ -178,7 +178,7 @@ def _bmc_error(number: int, snapshot: Snapshot) -> str:
 
 
 def _bmc(number: int, claim: Claim | None, snapshot: Snapshot) -> Bmc:
-    """Return what its BMC says; one without, that we put to sleep and that is silent, sleeps."""
+    """Return what its BMC reports; one without, that onext put to sleep and that is silent, sleeps."""
     said = snapshot.bmcs.get(number, Bmc.NONE)
     slept = claim is not None and claim.phase in (Phase.STOPPING, Phase.OFF, Phase.WAKING)
     return Bmc.OFF if said is Bmc.SILENT and slept and number in snapshot.sleepers else said
@@ -202,7 +202,7 @@ def _amount(text: str | None) -> int:
 
 
 def _curve(number: int, element: Element, about: Surroundings) -> Curve:
-    """Return a host's power curve; what was measured beats what people and the settings say."""
+    """Return a host's power curve; measured values take precedence over configured ones."""
     model, found = curve(element, about.settings), about.snapshot.metered.get(number)
     return model.measured(found.idle, found.off, found.source) if found else model
 

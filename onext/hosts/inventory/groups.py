@@ -1,4 +1,4 @@
-"""VM groups: which VMs keep apart, stand together, or are bound to hosts."""
+"""VM groups: which VMs must be apart, together, or on certain hosts."""
 
 from __future__ import annotations
 

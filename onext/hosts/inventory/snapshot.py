@@ -1,4 +1,4 @@
-"""What oned and the BMCs say at one moment, gathered whole before anything is decided."""
+"""What oned and the BMCs report at one moment, gathered whole before anything is decided."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBLEM = "ONEXT_PROBLEM"  # a child of an element that could not be parsed: why
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC says.
+    """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC reports.
 
     `taken` is when the gathering began, by a clock that only grows.
     `loads` are shares of each host's CPU that are in use, `metered` what hosts were measured to draw,
@@ -34,7 +34,7 @@ class Snapshot:
 
     `readings` are what the BMCs answered, with the reasons of those that are silent.
 
-    `sleepers` are hosts without a BMC, which are suspended. `pins_count` says that a tenant cannot write
+    `sleepers` are hosts without a BMC, which are suspended. `pins_count`: a tenant cannot write
     ONEXT_POWER_PIN.
     """
 

@@ -1,4 +1,4 @@
-"""VMs of a cluster: their size, what may be done with them, and where they may stand.
+"""VMs of a cluster: their size, what may be done with them, and where they may be placed.
 
 Their owners write most of what is read here. A VM that cannot be read is kept where it is; the others count.
 """
@@ -27,7 +27,7 @@ LARGEST_CPU, LARGEST_MEMORY = 1e5, 1e9  # cores, MiB
 
 @dataclass
 class Places:
-    """Where requirements let a VM stand: each expression is evaluated once for all hosts."""
+    """Where requirements allow a VM: each expression is evaluated once for all hosts."""
 
     hosts: Mapping[int, Attributes]
     known: dict[str, frozenset[int] | Unreadable | None] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Judge:
 
 
 def vm_of(element: Element, judge: Judge) -> Vm | None:
-    """Read a VM; None where it neither stands on a host nor waits for one."""
+    """Read a VM; None when it is neither on a host nor waiting for one."""
     number = bounds.whole(element.findtext("ID"), 0, 2**31)
     if number is None:
         return None
@@ -115,7 +115,7 @@ def _problems(element: Element) -> Iterator[str]:
 
 
 def last_host(vm: Element) -> int:
-    """Return the host of the last history record, -1 where there is none."""
+    """Return the host of the last history record, -1 without one."""
     records = vm.findall("HISTORY_RECORDS/HISTORY")
     found = bounds.whole(records[-1].findtext("HID"), -1, 2**31) if records else None
     return -1 if found is None else found
@@ -152,7 +152,7 @@ def _fixed(vm: Element, judge: Judge) -> str:
 
 
 def _hosts(vm: Element, number: int, judge: Judge) -> tuple[frozenset[int] | None, str]:
-    """Return where a VM may stand, and why it may not move at all where that cannot be read."""
+    """Return where a VM may be placed, and why it may not move at all where that cannot be read."""
     user = bounds.whole(vm.findtext("UID"), 0, 2**31) or 0
     allowed: frozenset[int] | None = None
     for path in ("TEMPLATE/AUTOMATIC_REQUIREMENTS", "USER_TEMPLATE/SCHED_REQUIREMENTS"):

@@ -28,7 +28,7 @@ class Annealing(Squeeze):
     """An assignment whose moves between kept hosts become fewer."""
 
     def anneal(self) -> bool:
-        """Search for the fewest moves that can be carried out; say whether there are any at all."""
+        """Search for the fewest moves that can be carried out; return whether any exist."""
         if self.hopeless:
             return False
         self._begin()

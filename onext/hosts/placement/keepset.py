@@ -1,6 +1,6 @@
-"""Choose the hosts to keep: the fewest idle watts that cover the demand, and most of what stands there stays.
+"""Choose the hosts to keep: the fewest idle watts that cover the demand, and most of their VMs stay.
 
-It counts CPU and memory of the whole set only; whether every VM finds a place is for packing.py to say.
+It counts CPU and memory of the whole set only; whether every VM finds a place is decided in packing.py.
 Hosts of equal size and watts form a kind, and within a kind the ones with the most to move are kept.
 """
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from onext.hosts.placement.problem import Problem, Slot
 
 MIXES = (0.5, 0.0, 0.25, 0.75, 1.0)  # how much CPU counts against memory when kinds are ranked
-CANDIDATES = 32  # kinds looked at on each side of an exchange
+CANDIDATES = 32  # kinds tried on each side of an exchange
 
 
 @dataclass
 class Kind:
-    """Hosts that differ only in what stands on them; the first `taken` of them are kept."""
+    """Hosts that differ only in their VMs; the first `taken` of them are kept."""
 
     size: Size
     watts: float
@@ -64,11 +64,11 @@ class Cover:
 
     @property
     def covered(self) -> bool:
-        """Say whether nothing is missing."""
+        """Return whether nothing is missing."""
         return self.excess.cpu >= 0 and self.excess.memory >= 0
 
     def spares(self, kind: Kind) -> bool:
-        """Say whether the need is covered without one host of this kind."""
+        """Return whether the need is covered without one host of this kind."""
         return kind.taken > 0 and kind.size.fits(self.excess)
 
 
@@ -109,13 +109,13 @@ class Chooser:
             spare = Size(max(spare.cpu, larger.cpu), max(spare.memory, larger.memory))
 
     def covers(self, kept: frozenset[int]) -> bool:
-        """Say whether these hosts hold the demand and the reserve, summed up."""
+        """Return whether these hosts hold the demand and the reserve, summed up."""
         given = sum((self.slots[slot].limit for slot in kept - self.forced), self.given)
         spare = self._largest(kept) if self.reserve.spare_host else ZERO
         return (self.demand + spare).fits(given)
 
     def room(self, slot: int) -> float:
-        """Measure the room that a host would bring beyond what stands on it."""
+        """Measure the room that a host would bring beyond that of its VMs."""
         limit = self.slots[slot].limit
         share = limit.cpu / max(1, self.demand.cpu) + limit.memory / max(1, self.demand.memory)
         return share - self.used[slot]
@@ -164,7 +164,7 @@ class Chooser:
 
 
 def _fill(cover: Cover, need: Size, mix: float) -> None:
-    """Take the kinds with the fewest watts for their share of the need, then give back what is too much."""
+    """Take the kinds with the fewest watts for their share of the need, then drop what is too much."""
 
     def watts_per_share(kind: Kind) -> float:
         share = mix * kind.size.cpu / max(1, need.cpu) + (1 - mix) * kind.size.memory / max(1, need.memory)

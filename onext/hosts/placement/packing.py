@@ -1,6 +1,6 @@
-"""Find a final place on the kept hosts for everything that stands on the others.
+"""Find a final place on the kept hosts for all VMs of the others.
 
-Vector best fit, largest first: the hosts stand in a list sorted by the room that is left, and each load goes
+Vector best fit, largest first: the hosts are in a list sorted by the room that is left, and each load goes
 to the fullest host that takes it with its CPU and memory left in balance. What finds no place tries to push
 a newcomer to another host, and then to have some of a host's own VMs make way.
 """
@@ -21,7 +21,7 @@ MOST_LEAVERS = 8  # VMs of one host that make way for one load
 
 
 class Packing:
-    """The kept hosts of a problem, the newcomers on each, and who of their own makes way for these.
+    """The kept hosts of a problem, the newcomers on each, and which of their own VMs make way for these.
 
     A host whose VMs make way (a giver) takes no VM that makes way elsewhere (as a taker does): so all
     of these may move first, in any order, and each finds its room.
@@ -208,7 +208,7 @@ class Packing:
                     break
 
     def _enough(self, load: Load, slot: int, leavers: list[Load]) -> bool:
-        """Say whether the load could stand here without these."""
+        """Return whether the load would fit here without these."""
         cpu = self.cpu[slot] + sum(leaver.size.cpu for leaver in leavers)
         memory = self.memory[slot] + sum(leaver.size.memory for leaver in leavers)
         if cpu < load.size.cpu or memory < load.size.memory:

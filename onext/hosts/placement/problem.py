@@ -26,7 +26,7 @@ class Size(NamedTuple):
         return Size(self.cpu - other.cpu, self.memory - other.memory)
 
     def fits(self, room: Size) -> bool:
-        """Say whether this much fits into that room."""
+        """Return whether this much fits into that room."""
         return self.cpu <= room.cpu and self.memory <= room.memory
 
     def times_in(self, room: Size) -> int:
@@ -58,10 +58,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """VMs that stand and move as one (most often a single one).
+    """VMs that are placed and moved as one (most often a single one).
 
-    `cost` is what moving them costs, in GB of memory unless a test counts VMs. `hosts` are the slots on
-    which they may stand (None: all). Loads that share a key in `apart` never share a slot.
+    `cost` is what moving them costs, in GB of memory unless a test counts VMs. `hosts` are the slots on which
+    they may be placed (None: all). Loads that share a key in `apart` never share a slot.
     """
 
     vms: tuple[int, ...]
@@ -95,7 +95,7 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A cluster's hosts that are on, all that stands on them, and what must stay free."""
+    """A cluster's hosts that are on, all their loads, and what must stay free."""
 
     slots: tuple[Slot, ...]
     loads: tuple[Load, ...]

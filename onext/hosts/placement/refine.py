@@ -45,7 +45,7 @@ class Squeeze:
             self._enter(number, slot)
 
     def solve(self) -> bool:
-        """Search until no host is overloaded; say whether that was reached."""
+        """Search until no host is overloaded; return whether that was reached."""
         for step in range(1, 1 if self.hopeless else STEPS + 1):
             worst = max(self.open, key=lambda slot: (self._trouble(slot), slot))
             if self._trouble(worst) <= 0:
@@ -90,7 +90,7 @@ class Squeeze:
         return sum(self.loads[number].cost for number in self._away())
 
     def targets(self) -> dict[tuple[int, ...], int]:
-        """Return where each load stands in the end."""
+        """Return the final slot of each load."""
         return {load.vms: slot for load, slot in zip(self.loads, self.place, strict=True)}
 
     def shifts(self) -> tuple[list[tuple[Load, int]], list[tuple[Load, int]]]:

@@ -258,7 +258,7 @@ def test_affine_vms_move_together_or_not_at_all() -> None:
 NEVER: list[tuple[str, dict[str, Any]]] = [
     ("no entry in bmc.yaml", {"bmc": Bmc.NONE}),
     ("does not answer", {"bmc": Bmc.SILENT}),
-    ("oned says that it is not", {"bmc": Bmc.OFF}),
+    ("oned reports that it is in use", {"bmc": Bmc.OFF}),
     ("not enrolled", {"record": Record()}),
     ("METHOD is poweroff", {"sleeper": True}),
     ("days ago", {"record": Record(proven=NOW - 40 * 86_400, on_since=0)}),

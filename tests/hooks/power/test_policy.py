@@ -63,7 +63,7 @@ def test_the_worst_template_is_held_or_inside_the_envelope(chosen: dict[str, str
     ("key", "value", "said"),
     [
         ("MODE", "on", "one of off, advise, auto"),
-        ("MIN_HOST", "2", "no key of ONEXT_POWER"),
+        ("MIN_HOST", "2", "not a key of ONEXT_POWER"),
         ("BUFFER_CPU", "-1", "whole number"),
         ("WINDOW", "* 25 * * *", "hour '25'"),
         ("WINDOW", "every night", "cron's five"),

@@ -95,7 +95,7 @@ def test_doctor_names_what_is_wrong(bundle: Bundle) -> None:
     bundle.settings("geolocation:\n  databse: /x\n")
     wrong = bundle.onext("doctor", check=False)
     assert wrong.returncode == 1
-    assert "onext.yaml:2: geolocation.databse: no such key; did you mean 'database'?" in wrong.stdout
+    assert "onext.yaml:2: geolocation.databse: unknown key; did you mean 'database'?" in wrong.stdout
     bundle.settings("geolocation:\n  database: /no/such.mmdb\n")
     rows = json.loads(bundle.onext("doctor", "--json", check=False).stdout)
     states = {row["check"]: row["state"] for row in rows}

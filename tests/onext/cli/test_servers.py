@@ -81,7 +81,7 @@ def test_silence_and_another_version_are_not_well(tmp_path: Path, monkeypatch: p
     old = json.dumps([row("version", "ok", "0.9")])
     said = found(tmp_path, monkeypatch, {"one-b": (0, old), "one-c": None})
     assert said["server one-b"] == ("fail", f"version 0.9; here {VERSION}")
-    assert said["server one-c"] == ("warn", "not asked: No route to host")
+    assert said["server one-c"] == ("warn", "not checked: No route to host")
     bare = found(tmp_path / "2", monkeypatch, {"one-b": (127, ""), "one-c": (0, '{"a": 1}')})
     assert [level for level, _ in bare.values()] == ["fail", "fail"]
 

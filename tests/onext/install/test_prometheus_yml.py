@@ -255,9 +255,9 @@ def test_changed_settings_change_the_jobs() -> None:
     ("text", "reason"),
     [
         ("scrape_configs: [{job_name: x}]\n", "prometheus.yml:1: write scrape_configs as lines"),
-        ("a: [\n", "no YAML"),
-        ("- a\n", "no mapping"),
-        ("x: 1\nrule_files: y\n", "prometheus.yml:2: rule_files is no list"),
+        ("a: [\n", "not valid YAML"),
+        ("- a\n", "not a mapping"),
+        ("x: 1\nrule_files: y\n", "prometheus.yml:2: rule_files is not a list"),
     ],
 )
 def test_forms_that_only_a_person_should_change(text: str, reason: str) -> None:

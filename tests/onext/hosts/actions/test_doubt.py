@@ -185,7 +185,7 @@ def test_a_sleeping_host_that_somebody_took_is_not_woken(scene: Scene) -> None:
     assert "DISABLED while it slept" in scene.act(Wake(0, "needed"))[0]
     scene = Scene().asleep()
     scene.machine().on = True
-    assert "somebody else switched it on" in scene.act(Wake(0, "needed"))[0]
+    assert "another user or program switched it on" in scene.act(Wake(0, "needed"))[0]
     assert not any(entry.startswith("switch_bmc") for entry in scene.log)
     assert scene.phase() is Phase.LEFT
 
@@ -336,7 +336,7 @@ def test_a_fence_is_not_true_while_the_host_answers(scene: Scene) -> None:
     """With another machine's BMC high availability would start each VM a second time."""
     scene.machine().state = HostState.ERROR
     scene.machine().fault = "says-off"
-    with pytest.raises(NotFenced, match="it answers, whatever its BMC says"):
+    with pytest.raises(NotFenced, match="it answers although its BMC reports off"):
         fence(scene.actuator, 0, 30, scene.cloud.pass_time)
 
 

@@ -136,7 +136,7 @@ def test_an_operators_enable_while_draining_wins(scene: Scene) -> None:
     scene.cloud.vms[9] = FakeVm(9, 0, Kind.RUNNING)
     scene.off()
     scene.machine().state = HostState.MONITORED
-    assert "somebody else" in scene.off()
+    assert "another user or program" in scene.off()
     claim = scene.machine().claim
     assert claim is not None
     assert claim.phase is Phase.LEFT
@@ -191,7 +191,7 @@ def test_a_failed_wake_is_tried_again_and_then_quarantined(scene: Scene) -> None
     assert scene.events[-1].what == "quarantine"
     assert scene.events[-1].alarming
     assert scene.machine().record.failed_wakes == 2
-    assert "not ours" in wake.wake(scene.actuator, 0, "needed")
+    assert "not powered off by onext" in wake.wake(scene.actuator, 0, "needed")
 
 
 def test_a_host_without_a_bmc_sleeps_and_wakes(scene: Scene) -> None:
@@ -215,7 +215,7 @@ def test_a_stranger_at_the_button_is_left_alone(scene: Scene) -> None:
     scene.asleep()
     act(scene.actuator, observe(scene.cloud), [Action(0, "x")])
     scene.machine().claim = replace(scene.machine().claim or Claim(Phase.OFF, 0), phase=Phase.LEFT)
-    assert "not ours" in wake.wake(scene.actuator, 0, "needed")
+    assert "not powered off by onext" in wake.wake(scene.actuator, 0, "needed")
     assert not any("switch" in entry for entry in scene.log)
 
 

@@ -55,7 +55,7 @@ def test_E1_each_cause_is_reported_at_its_step(played: BmcConfig) -> None:
 def test_E1_doctor_has_a_line_for_each_bmc_that_cannot_be_used(played: BmcConfig) -> None:
     """`doctor` said ok while no host of the cluster could be switched."""
     checks = list(findings(played))
-    assert (checks[0].level, checks[0].message) == ("warn", "1 of 9 can be used")
+    assert (checks[0].level, checks[0].message) == ("warn", "1 of 9 BMCs can be used")
     assert [check.level for check in checks[1:]] == ["fail"] * 8
     assert "login: rejected" in {check.message for check in checks}
     assert list(findings(BmcConfig(Path("bmc.yaml")))) == []
@@ -67,7 +67,7 @@ def test_E1_doctor_is_bounded_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ask", lambda jobs, _: {job.id: silent for job in jobs})
     checks = list(findings(BmcConfig(Path("bmc.yaml"), {host: entry(host) for host in range(40)})))
     assert len(checks) == 12
-    assert checks[-1].message == "30 more cannot be used"
+    assert checks[-1].message == "30 more BMCs cannot be used"
 
 
 @pytest.mark.process

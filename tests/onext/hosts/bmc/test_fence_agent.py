@@ -79,7 +79,7 @@ def test_an_agent_is_judged_by_the_state_afterwards(agent: Callable[..., FenceAg
     agent("obeys").order("hard")
     assert (tmp_path / "plug").read_text() == "OFF"
     agent("done-but-1").order("hard")
-    with pytest.raises(Refused, match="was told off and it is not: Success: Powered OFF"):
+    with pytest.raises(Refused, match="was ordered off without effect: Success: Powered OFF"):
         agent("lies").order("hard")
     with pytest.raises(Refused, match="shutdown: ssh"):
         agent("obeys").order("soft")
