@@ -22,7 +22,7 @@ from hooks.availability.timeline import Timeline
 from onext import bounds
 from onext.cloud.model import Vm, scalar
 from onext.cloud.snapshot import Cloud
-from onext.command import find, front_end, json_option
+from onext.command import dry_run_option, find, front_end, json_option
 from onext.oned.documents import Documents
 from onext.part import Context
 from onext.table import Row, show
@@ -166,8 +166,9 @@ def plan(context: Context, host: str, *, as_json: bool) -> None:
 @ha.command("confirm")
 @click.argument("host")
 @click.option("--name", required=True, help="The host's name, typed once more.")
+@dry_run_option
 @front_end
-def confirm(context: Context, host: str, name: str) -> None:
+def confirm(context: Context, host: str, name: str, *, dry_run: bool) -> None:
     """Confirm that HOST is off, so that its VMs may start elsewhere. Its VMs start twice if it is not."""
     cloud, kept = context.cloud(), records(context)
     found = find(cloud.hosts.values(), host, "host")
@@ -180,11 +181,19 @@ def confirm(context: Context, host: str, name: str) -> None:
     judgement = evidence.judge(items)
     if judgement.verdict in (Verdict.ALIVE, Verdict.DEGRADED, Verdict.ISOLATED):
         raise click.ClickException(f"refused: {found.name} shows life: {judgement.reasons[0]}")
+    effect = (
+        "its VMs start only when its BMC or fence agent, which reports power now, reports off"
+        if judgement.powered
+        else "its VMs start elsewhere in the next round (`onext ha status`)"
+    )
+    if dry_run:
+        click.echo(f"{found.name}: would be confirmed; {effect}")
+        return
     documents = Documents(context.oned, CONFIRMATION, context.now)
     before = documents.get(found.id)
     order = Order(getpass.getuser(), context.now(), incident.first)
     documents.put(found.id, order, before.version if before else None)
-    click.echo(f"{found.name}: confirmed; its VMs start elsewhere in the next round (`onext ha status`)")
+    click.echo(f"{found.name}: confirmed; {effect}")
 
 
 @ha.command("pause")
