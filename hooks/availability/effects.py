@@ -248,6 +248,9 @@ class Effects:
         if stored is not None and stored.value is None:
             raise Failed(stored.problem)
         before = stored.value if stored and stored.value else HostRecord(plain(self._host(host).name))
+        left = before.claim is not None and before.claim.phase is Phase.LEFT  # binds nobody
+        if left:
+            before = replace(before, claim=None)
         if before.claim is not None and before.claim.holder != HOLDER:
             raise Failed(f"host {host}: {before.claim.holder} works on it: {before.claim.reason}")
         if (before.claim is not None) == bool(held):

@@ -170,6 +170,17 @@ def test_a_host_is_claimed_once_and_never_taken_from_power(front: FrontEnd, tmp_
         here.claim(0, "its incident is open")
 
 
+def test_a_host_that_power_leaves_alone_can_fail(front: FrontEnd, tmp_path: Path) -> None:
+    """A host that a person switched on again serves: for a day nobody would restart its VMs."""
+    documents = Documents(front, HOST_RECORDS)  # type: ignore[arg-type]
+    documents.put(0, HostRecord("node-0", Claim(ClaimPhase.LEFT, 1.0)), None)
+    assert records(context(front)).claim(Host(0, "node-0")) is None
+    world(front, tmp_path).claim(0, "its incident is open")
+    found = records(context(front)).claim(Host(0, "node-0"))
+    assert found is not None
+    assert found.holder == "availability"
+
+
 def test_a_withdrawn_confirmation_is_gone(front: FrontEnd, tmp_path: Path) -> None:
     """It would release the VMs of a host that was switched on since."""
     documents = Documents(front, CONFIRMATION)  # type: ignore[arg-type]
