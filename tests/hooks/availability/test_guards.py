@@ -215,9 +215,12 @@ def test_a_host_is_claimed_while_its_incident_is_open() -> None:
 
 def test_a_held_incident_is_not_written_in_each_round() -> None:
     """Each write is one of the whole zone; a night of holding would be thousands of them."""
-    one = front(has_bmc=False)
-    play(one, 300, "cut storage")
+    one = front()
+    one.cloud.policy = replace(one.cloud.policy, quiet=7200.0)
+    one.cloud.fenced_at = one.cloud.clock  # another host: its age is in the reason, and grows
+    play(one, 300, "hang")
     before = one.cloud.records[0]
     assert before.phase is Phase.HELD
+    assert "s ago" in before.reason
     play(one, 300)
     assert one.cloud.records[0] == before
