@@ -1,4 +1,4 @@
-"""Backup jobs: when they ran, how their VMs stand, and for how long a scheduled run is overdue.
+"""Backup jobs: when they ran, the state of their VMs, and for how long a scheduled run is overdue.
 
 The pool names a job's scheduled actions by id only; their times are in the answer for the single job, which
 is asked for once in a while. (Backups that are scheduled on a VM itself are in no pool.)
@@ -16,7 +16,7 @@ from onext.oned.elements import children, section, text
 from onext.oned.errors import Malformed, OnedError
 
 _MOST = 100  # jobs whose schedules are read
-_EVERY = 60.0  # seconds between two looks at a job's schedule
+_EVERY = 60.0  # seconds between two checks of a job's schedule
 _LARGEST = 4 << 20  # bytes of one job
 _VMS = {
     "updated": b"UPDATED_VMS",

@@ -29,12 +29,12 @@ class Collected:
 
 
 def whole(raw: bytes, factor: int = 1) -> int | None:
-    """Return the unsigned whole number that `raw` is, times `factor`; None when it is none."""
+    """Return the unsigned whole number that `raw` is, times `factor`; None when it is not one."""
     return int(raw) * factor if raw.isdigit() and len(raw) <= _DIGITS else None
 
 
 def number(raw: bytes) -> float | None:
-    """Return the finite number that `raw` is, None when it is none."""
+    """Return the finite number that `raw` is, None when it is not one."""
     try:
         value = float(raw) if len(raw) <= 32 else math.nan
     except ValueError:

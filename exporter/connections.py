@@ -46,7 +46,7 @@ class Connections:
         self._served: OrderedDict[str, None] = OrderedDict()
 
     def take(self, connection: socket.socket, address: str) -> Place | None:
-        """Return a place for a new connection from `address`, None where there is none."""
+        """Return a place for a new connection from `address`, None without one."""
         owner = network(address)
         with self._lock:
             served = owner in self._served

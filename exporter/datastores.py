@@ -22,7 +22,7 @@ NAMED_SINCE = (7, 4)  # the release whose exporter has type and name in the labe
 def read(elements: Iterable[bytes], *, named: bool = True) -> Collected:
     """Return the metrics of every `<DATASTORE>`; with `named` its type and name are labels too.
 
-    A value that cannot be read is no sample; a datastore without a readable id is left out whole.
+    An unreadable value produces no sample; a datastore without a readable id is left out whole.
     """
     found = Collected()
     total = 0

@@ -35,7 +35,7 @@ _Row = tuple[int, bytes, int, int, list[int | None]]
 def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Collected:
     """Return the metrics of every `<HOST>` (of `clusters`, where given); `places` has the hosts that are on.
 
-    A value that cannot be read is no sample; a host without a readable id, name or state is left out whole.
+    An unreadable value produces no sample; a host without a readable id, name or state is left out whole.
     """
     found, rows, on = Collected(), list[_Row](), dict[int, str]()
     lost = 0

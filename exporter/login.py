@@ -20,7 +20,7 @@ _LONGEST = 4096  # characters of an Authorization header
 
 
 def cost(hashed: str) -> int | None:
-    """Return the cost of a bcrypt hash, None when it is none, or one that takes too long to check."""
+    """Return the cost of a bcrypt hash, None when it is invalid or takes too long to check."""
     found = _HASH.fullmatch(hashed)
     return int(found[1]) if found and LOWEST_COST <= int(found[1]) <= HIGHEST_COST else None
 

@@ -120,7 +120,7 @@ def unready(source: stream.Source) -> str:
 
 
 def address(listen: str) -> tuple[str, int]:
-    """Return host and port of `address:port`; raise click.BadParameter when it is none."""
+    """Return host and port of `address:port`; raise click.BadParameter otherwise."""
     host, _, port = listen.rpartition(":")
     if not re.fullmatch(ADDRESS, listen) or int(port) > 65535:
         raise click.BadParameter(
@@ -135,7 +135,7 @@ def _endpoint(url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             return url
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         pass
     raise click.BadParameter(
         f"{url!r}: an address as http://localhost:2633/RPC2 is expected (also oned.endpoint, ONE_XMLRPC)",

@@ -59,7 +59,7 @@ DATASTORE = (
 )
 VM = (
     _gauge("vm_total", "VMs in OpenNebula, all states but done."),
-    _gauge("vm_host_id", "Host of the VM's last history record; -1 where there is none."),
+    _gauge("vm_host_id", "Host of the VM's last history record; -1 without one."),
     _gauge(
         "vm_state",
         "STATE: 0 init, 1 pending, 2 hold, 3 active, 4 stopped, 5 suspended, 6 done, 8 poweroff,"
@@ -72,7 +72,7 @@ VM = (
     _gauge("vm_disks", "Disks of the VM."),
     _gauge("vm_disk_size_bytes", "Size of one disk."),
     _gauge("vm_nics", "Network interfaces, passed-through ones too, aliases not."),
-    _gauge("vm_ut_flavours", "FLAVOURS of the user template; -1 where there is none, or no number."),
+    _gauge("vm_ut_flavours", "FLAVOURS of the user template; -1 when it is missing or not a number."),
     _gauge("vm_info", "1; the VM's name, user and group are in the labels."),
 )
 NETWORK = (
@@ -90,7 +90,7 @@ ZONE = (
 )
 QUOTA = (
     _gauge("quota_used", "What a user or group uses of a resource that has quotas."),
-    _gauge("quota_limit", "The limit of a resource; no sample where there is none."),
+    _gauge("quota_limit", "The limit of a resource; no sample without a limit."),
 )
 SERVICE = (
     _gauge(

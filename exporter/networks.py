@@ -13,7 +13,7 @@ _LINE = b'{vnet_id="%d",vnet_name="%b",ar_id="%d"} %a'
 
 
 def read(elements: Iterable[bytes]) -> Collected:
-    """Return the metrics of every `<VNET>`; a range whose size cannot be read is no sample."""
+    """Return the metrics of every `<VNET>`; a range with an unreadable size produces no sample."""
     found, rows = Collected(), list[tuple[int, bytes, int, float]]()
     for element in elements:
         try:

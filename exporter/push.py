@@ -24,7 +24,7 @@ _log = logging.getLogger("onext.exporter")
 
 
 class Pusher:
-    """Pushes what `collect` returns every `settings.interval` seconds, from a thread of its own."""
+    """Pushes what `collect` returns every `settings.interval` seconds, from a separate thread."""
 
     def __init__(
         self,

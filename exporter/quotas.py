@@ -70,7 +70,7 @@ def _add(
         lines = found.samples.lines[metric.decode()]
         for key, value in values.items():
             amount = defaults.get(key, _DEFAULT) if value == _DEFAULT else value
-            if amount >= 0:  # else there is no limit
+            if amount >= 0:  # else no limit is set
                 name, factor = _unit(key[0])
                 lines.append(_LINE % (metric, labels, name, key[1], amount * factor))
 

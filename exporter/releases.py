@@ -10,7 +10,7 @@ from exporter.documents import whole_document
 from onext.oned import stream
 from onext.oned.errors import OnedError
 
-NEWEST = (7, 4)  # the newest whose exporter was compared with ours
+NEWEST = (7, 4)  # the newest whose exporter was compared with this one
 _AGAIN = 300.0  # seconds after which it is asked again: oned may have been upgraded meanwhile
 _NUMBERS = re.compile(rb"\s*(\d{1,4})\.(\d{1,4})")
 

@@ -45,7 +45,7 @@ class Server(ThreadingHTTPServer):
         super().server_bind()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - socketserver's
-        """Refuse a connection for which there is no place."""
+        """Refuse a connection beyond the limits."""
         place = self.connections.take(request, client_address[0])
         if place is not None:
             self._places[request] = place
@@ -84,7 +84,7 @@ class Server(ThreadingHTTPServer):
         _Handler(request, client_address, self, place)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
-        """Log why a connection could not be served: there is no thread for it."""
+        """Log why a connection could not be served: no thread is available."""
         _log.warning("connection of %s ended", client_address, exc_info=True)
 
 

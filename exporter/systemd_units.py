@@ -19,7 +19,7 @@ _UNITS = {
 
 
 def states() -> Mapping[str, bool]:
-    """Return for each metric whether its unit is active; all False where there is no systemd.
+    """Return for each metric whether its unit is active; all False without systemd.
 
     Raises process.CommandError when systemctl is there and does not answer in 5 s.
     """

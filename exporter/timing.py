@@ -22,7 +22,7 @@ def timed(samples: Samples, collector: str, clock: Callable[[], float]) -> Itera
 
 
 class Background(Generic[Result]):
-    """A call in a thread of its own; `result` waits for it and raises what it raised."""
+    """A call in a separate thread; `result` waits for it and raises what it raised."""
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self._call = call

@@ -37,9 +37,9 @@ _HEAD = re.compile(
 )
 _STATE = re.compile(rb"<STATE>(\d+)</STATE>\s*<LCM_STATE>(\d+)</LCM_STATE>")
 # What counts in a template: three values, where no end tag of a vector follows (the last one's is the
-# template's own), and vectors, which hold values only: those that are looked into, or passed over, whole.
+# template's own), and vectors, which hold values only: those that are read, or skipped, as a whole.
 _VALUE = rb"<[^<>/]+(?:/>|>(?:<!\[CDATA\[)?[^<]*</[^>]+>)"
-# Where so many values follow that looking at all of them for each would take long, MANY_* is matched instead.
+# Where so many values follow that reading all of them for each would take long, MANY_* is matched instead.
 _MANY = b"(?=(?P<MANY_%b>(?:%b){100}))"
 _VALUES = [
     rb"%b>(?:<!\[CDATA\[)?(?P<%b>[^<\]]*)(?:\][^<]*)?</[^>]+>(?:%b|(?!(?:%b)*</(?!TEMPLATE>)))"
@@ -62,7 +62,7 @@ _Row = tuple[bytes, bytes, bytes, bytes, int, bytes, int, int, int | None, float
 def read(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Collected:
     """Return the metrics of every `<VM>` (on hosts of `clusters`, where given); `places` has each VM's host.
 
-    A value that cannot be read is no sample; a VM without a readable id, name or state is left out whole.
+    An unreadable value produces no sample; a VM without a readable id, name or state is left out whole.
     """
     pool = _Pool(clusters)
     total = 0

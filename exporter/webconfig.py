@@ -1,7 +1,8 @@
 """TLS and passwords, in the file format of Prometheus's exporter-toolkit (its docs/web-configuration.md).
 
 Known: tls_server_config with cert_file, key_file, client_auth_type, client_ca_file, min_version, max_version;
-basic_auth_users with bcrypt hashes. Any other key is an error: a guard that is not understood is none.
+basic_auth_users with bcrypt hashes. Any other key is an error: a setting that is not understood would protect
+nothing.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def load(file: Path) -> WebConfig:
         raise WebConfigError(f"{file}: {found}") from error
     except RecursionError:
         raise WebConfigError(f"{file}: cannot be read: brackets are nested too deeply") from None
-    except (OSError, ValueError, YAMLError) as error:  # ValueError: not UTF-8, or a date that is none
+    except (OSError, ValueError, YAMLError) as error:  # ValueError: not UTF-8, or an invalid date
         raise WebConfigError(f"{file}: cannot be read: {error}") from error
     for user, hashed in config.basic_auth_users.items():
         if cost(hashed) is None:

@@ -111,7 +111,7 @@ def _ask(source: stream.Source, patience: float) -> int | None:
         return whole(plain(section(document, b"STATE")[0]))
     except Unauthorised:
         raise
-    except (OnedError, ValueError):  # ValueError: an endpoint that is no address
+    except (OnedError, ValueError):  # ValueError: an endpoint that is not an address
         return None
 
 
@@ -141,6 +141,6 @@ def _same(one: str, other: str) -> bool:
     try:
         first, second = urlsplit(one), urlsplit(other)
         same = (first.hostname, first.port) == (second.hostname, second.port)
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         return False
     return same

@@ -37,7 +37,7 @@ def become_service(paths: Paths) -> None:
     """Switch root to the account that OpenNebula runs as: oneadmin, or the owner of ONE_LOCATION.
 
     On a packaged front-end the account decides, never the owner of a path: oneadmin may change those.
-    Nothing changes for another user, or on a machine that is no front-end. Raises NoAccount.
+    Nothing changes for another user, or on a machine that is not a front-end. Raises NoAccount.
     """
     if os.geteuid() != 0:
         return

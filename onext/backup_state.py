@@ -35,7 +35,7 @@ def hand_on(one_var: Path, folder: Path) -> None:
 
 
 def families(file: Path) -> list[metrics.Family]:
-    """Return the four metrics of a state.json; a key that is missing, or no number, is no sample."""
+    """Return the four metrics of a state.json; a missing or non-numeric key produces no sample."""
     vms = list(_vms(file).values())[:_MOST]
     found = []
     for key, name, text in _NAMES:

@@ -9,7 +9,7 @@ import socket
 import time
 from typing import Any
 
-_LONGEST = 60.0  # seconds for an answer where there is no timeout
+_LONGEST = 60.0  # seconds for an answer without a timeout
 
 
 class DeadlineReader(io.RawIOBase):

@@ -2,7 +2,7 @@
 
 Every state that a part is interested in is one registration at oned, hooks/<name>.hook, whose command is
 `onext/event`; the worker hands the event to the parts. `python -m onext.events` writes the files.
-Standard library only: it is read while there is no venv yet.
+Standard library only: it is read before the venv exists.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class State:
 
 # HOST: the states that oned 6.10 and later still uses (Host.h).
 _HOST = {"INIT": 0, "MONITORED": 2, "ERROR": 3, "DISABLED": 4, "OFFLINE": 8}
-# VM: the states without a life cycle of their own (VirtualMachine.h) …
+# VM: the states without an own life cycle (VirtualMachine.h) …
 _VM = {
     "PENDING": 1,
     "HOLD": 2,

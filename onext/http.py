@@ -40,15 +40,15 @@ class InvalidAddress(HttpError):
 
 
 class Unreachable(HttpError):
-    """There was no connection, or it ended before an answer."""
+    """The connection failed, or ended before an answer."""
 
 
 class TimedOut(HttpError):
-    """There was no complete answer within the deadline."""
+    """The answer was not complete within the deadline."""
 
 
 class TlsFailed(HttpError):
-    """No TLS connection: the certificate is not trusted, or there is no common protocol version."""
+    """No TLS connection: the certificate is not trusted, or no common protocol version exists."""
 
 
 class InvalidAnswer(HttpError):

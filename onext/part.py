@@ -56,7 +56,7 @@ class Context:
 
     @cached_property
     def oned(self) -> Oned:
-        """Oned as the user of this front-end; raise Unauthenticated where there are no credentials."""
+        """Oned as the user of this front-end; raise Unauthenticated without credentials."""
         access = self.settings.oned
         given = "timeout" in access.model_fields_set
         timeout = access.timeout if given or self.patience is None else self.patience
@@ -95,7 +95,7 @@ class Busy(Retry):
 
 @dataclass(frozen=True)
 class Check:
-    """One line of `onext doctor`: what was looked at, whether it is well, and what to do otherwise."""
+    """One line of `onext doctor`: what was checked, the result, and what to do otherwise."""
 
     name: str
     level: str  # ok, warn, fail

@@ -17,9 +17,9 @@ class Paths:
     location: Path | None
     etc: Path  # OpenNebula's configuration: oned.conf
     remotes: Path  # what `onehost sync` copies to every node
-    var: Path  # ours: spool/, state/, targets/, stopped/
-    lib: Path  # ours: versions/<version>/{venv,parts} and the link `current`
-    run: Path  # ours: metrics/; gone after a reboot
+    var: Path  # onext's: spool/, state/, targets/, stopped/
+    lib: Path  # onext's: versions/<version>/{venv,parts} and the link `current`
+    run: Path  # onext's: metrics/; gone after a reboot
     log: Path  # one log file for all parts
     bin: Path  # where `onext` is found
     one_var: Path  # OpenNebula's own: .one/one_auth, datastores, vms

@@ -48,7 +48,7 @@ def run(
 ) -> Completed:
     """Run `argv` for at most `timeout` seconds and return what it printed.
 
-    The command gets a session of its own, so that a timeout ends its children too. More than
+    The command gets a separate session, so that a timeout ends its children too. More than
     `max_output` bytes on either stream end it. Raises CommandError; a non-zero exit only with `check`.
     """
     deadline = time.monotonic() + timeout

@@ -29,7 +29,7 @@ _OPTIONS = {
 def command(host: str, words: Sequence[str], *, timeout: float, config: Path | None = None) -> list[str]:
     """Return the argument list that runs `words` on `host`; connecting may take half of `timeout` seconds.
 
-    Raises ValueError for what is no host name: it could be an option, or hold shell characters.
+    Raises ValueError for an invalid host name: it could be an option, or hold shell characters.
     """
     if not (valid_host_name(host) or _address(host)):
         raise ValueError(f"{host!r} is not a valid host name: no command is run with it")

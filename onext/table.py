@@ -39,13 +39,13 @@ def iso(at: float) -> str:
 
 
 def fits() -> bool:
-    """Whether tables are fitted to a terminal: one is printed to, and there is no `--wide`."""
+    """Whether tables are fitted to a terminal: one is printed to, and `--wide` is not set."""
     context = click.get_current_context(silent=True)
     return sys.stdout.isatty() and not (context and context.meta.get(WIDE))
 
 
 def lines(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
-    """Return the lines of a table; numbers stand right, and names from outside cannot break a line.
+    """Return the lines of a table; numbers are right-aligned, and names from outside cannot break a line.
 
     On a terminal, without `--wide`, cells wrap until the table fits.
     """

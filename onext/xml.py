@@ -18,7 +18,7 @@ class _NoDoctype(ET.TreeBuilder):
 
 def parse(text: str | bytes) -> Element:
     """Return the root element of `text`; raise MalformedXML."""
-    parser = ET.XMLParser(target=_NoDoctype())  # noqa: S314 - without a DOCTYPE there are no entities
+    parser = ET.XMLParser(target=_NoDoctype())  # noqa: S314 - without a DOCTYPE no entities exist
     try:
         parser.feed(text)
         root = parser.close()

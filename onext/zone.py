@@ -32,7 +32,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said to a command, or why it did not."""
+    """A server's answer to a command, or why it is missing."""
 
     server: Server
     done: bool
@@ -40,7 +40,7 @@ class Answer:
 
 
 def servers(oned: Oned, configuration: Element) -> list[Server]:
-    """Return every server of this zone, none when it stands alone.
+    """Return every server of this zone, none when it is the only one.
 
     `configuration` is that of one.system.config, which knows the zone.
     """

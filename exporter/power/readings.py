@@ -1,4 +1,4 @@
-"""What a page of Scaphandre or Kepler holds; what is no plausible figure is left out, never read as 0.
+"""What a page of Scaphandre or Kepler holds; implausible figures are left out, never read as 0.
 
 Names: Scaphandre's exporter `prometheus` (microwatts, microjoules), Kepler 0.10 and later (watts, joules;
 zone="package" is the CPUs, other zones are parts of it or something else).

@@ -132,7 +132,7 @@ class Rounds:
             host.implausible[reading.source] += reading.dropped
 
     def _implausible(self, host: Host, source: Source, error: Implausible) -> None:
-        """Try the next source in the next round: it answers at once, so that there is no need to wait."""
+        """Try the next source in the next round: it answers at once, so waiting is unnecessary."""
         host.implausible[source] += 1
         self._report(host, source, error)
         host.tried[source] = False

@@ -24,7 +24,7 @@ ZEN, ZEN_3 = 0x17, 0x19  # families of AMD
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """One checked item."""
 
     name: str
     ok: bool

@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "start": ("onext.cli.switch:start", "Resume a stopped part."),
     "status": ("onext.cli.status:status", "The worker, its queue, the last results."),
     "stop": ("onext.cli.switch:stop", "Freeze a part, or all."),
-    "sync": ("onext.cli.worker:sync", "Look at everything now."),
+    "sync": ("onext.cli.worker:sync", "Let all parts process all objects now."),
     "targets": ("hooks.targets.commands:targets", "What Prometheus scrapes."),
     "tunnel": ("onext.tunnel.commands:tunnel", "Tunnels of live migrations."),
     "worker": ("onext.cli.worker:worker", "Handle events; systemd runs it."),

@@ -36,7 +36,7 @@ class Waiting:
 
     @classmethod
     def find(cls, context: Context, results: Mapping[str, Result]) -> Waiting:
-        """Look into the spool."""
+        """Read the spool."""
         parts = list(installed())
         fresh: list[tuple[str, float]] = []
         retried: list[tuple[str, float]] = []

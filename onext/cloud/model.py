@@ -92,12 +92,12 @@ class Vm:
 
     @property
     def host_id(self) -> int:
-        """The host of the last history record, -1 where there is none."""
+        """The host of the last history record, -1 without one."""
         return self.stay.host_id if self.stay else -1
 
     @property
     def cluster_id(self) -> int:
-        """The cluster of the last history record, -1 where there is none."""
+        """The cluster of the last history record, -1 without one."""
         return self.stay.cluster_id if self.stay else -1
 
     @property
@@ -136,7 +136,7 @@ class Host:
     problem: str = ""
 
     def text(self, key: str) -> str:
-        """Return a scalar of the template, empty where there is none."""
+        """Return a scalar of the template, empty when it is missing."""
         return scalar(self.template, key)
 
 
@@ -214,12 +214,12 @@ class Network:
 
 
 def scalar(template: Template, key: str) -> str:
-    """Return a scalar of a template, empty where there is none or a vector."""
+    """Return a scalar of a template, empty when it is missing or a vector."""
     value = template.get(key, "")
     return value if isinstance(value, str) else ""
 
 
 def vector(template: Template, key: str) -> Mapping[str, str]:
-    """Return a vector of a template, empty where there is none or a scalar."""
+    """Return a vector of a template, empty when it is missing or a scalar."""
     value = template.get(key, "")
     return {} if isinstance(value, str) else value

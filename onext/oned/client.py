@@ -57,7 +57,7 @@ class Oned:
     def connect(cls, paths: Paths, endpoint: str | None = None, timeout: float = 30.0) -> Oned:
         """Return the front-end of this machine, with the credentials of OpenNebula's own commands.
 
-        Raises Unauthenticated where there are none.
+        Raises Unauthenticated without them.
         """
         return cls(endpoint or credentials.endpoint(paths), credentials.session(paths), timeout)
 
@@ -71,7 +71,7 @@ class Oned:
         return _value(method, binding.request(self._server, method, (self.session, *arguments)))
 
     def document(self, method: str, *arguments: object) -> Element:
-        """Call `one.<method>` and return its XML; raise Malformed when there is none."""
+        """Call `one.<method>` and return its XML; raise Malformed without it."""
         text = self.call(method, *arguments)
         try:
             return parse(str(text))

@@ -1,7 +1,7 @@
 """One call to oned over HTTP: every step within a deadline, and no connection kept.
 
-oned serves MAX_CONN (15) connections and holds an idle one for KEEPALIVE_TIMEOUT (15 s): a client that
-keeps its connections locks everybody else out.
+oned serves MAX_CONN (15) connections and holds an idle one for KEEPALIVE_TIMEOUT (15 s): a client that keeps
+its connections locks all others out.
 """
 
 from __future__ import annotations

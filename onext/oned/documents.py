@@ -1,6 +1,6 @@
 """Records that authorise something irreversible, as documents of oneadmin.
 
-A template can be edited by whoever manages the host or the cluster. A document of oneadmin with mode 600
+Managers of the host or the cluster can edit a template. A document of oneadmin with mode 600
 cannot, and Raft replicates it to every front-end. A record is one document: `NAME = onext.<kind>.<number>`,
 `TEMPLATE/VERSION` and the values. Documents of other users or with another mode are ignored.
 
@@ -58,7 +58,7 @@ class Kind(Generic[T]):
 
 @dataclass(frozen=True)
 class Stored(Generic[T]):
-    """A record as it is in oned: `value` is None where it is invalid, and `problem` says why."""
+    """A record as it is in oned: `value` is None where it is invalid, and `problem` states why."""
 
     number: int
     document: int
@@ -88,7 +88,7 @@ class Documents(Generic[T]):
         return found
 
     def get(self, number: int) -> Stored[T] | None:
-        """Return one record as it is now, None where there is none."""
+        """Return one record as it is now, None when it does not exist."""
         element = self._element(number)
         return None if element is None else self._stored(number, element)
 
@@ -221,7 +221,7 @@ def _id(element: Element) -> int:
 
 
 def _authoritative(element: Element) -> bool:
-    """Return whether only oneadmin can have written it: owner oneadmin, type ours, mode 600."""
+    """Return whether only oneadmin can have written it: owner oneadmin, onext's type, mode 600."""
     bits = tuple(bit.text for bit in element.iterfind("PERMISSIONS/*"))
     return (
         element.findtext("UID") == str(OWNER)

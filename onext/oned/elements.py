@@ -140,7 +140,7 @@ def end_of(tag: bytes, content: bytes, start: int) -> int:
 
 
 def text(raw: bytes) -> str:
-    """Return what an element's content means: CDATA as it stands, or text with its references resolved.
+    """Return what an element's content means: CDATA unchanged, or text with its references resolved.
 
     Bytes that are not UTF-8 become U+FFFD.
     """

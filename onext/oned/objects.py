@@ -12,7 +12,7 @@ Attribute = str | Mapping[str, str]
 
 
 class State(IntEnum):
-    """A state of oned's; a number that a newer OpenNebula added is a state without a name of its own."""
+    """A state of oned's; a number that a newer OpenNebula added is a state without a name."""
 
     @classmethod
     def _missing_(cls, value: object) -> State | None:
@@ -84,14 +84,14 @@ class Host:
         )
 
     def text(self, key: str) -> str:
-        """Return a scalar of the template, empty where there is none."""
+        """Return a scalar of the template, empty when it is missing."""
         value = self.template.get(key, "")
         return value if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True)
 class Vm:
-    """A VM; `host_id` is that of its last history record, -1 where there is none."""
+    """A VM; `host_id` is that of its last history record, -1 without one."""
 
     id: int
     name: str

@@ -16,7 +16,7 @@ _LARGEST = 256 << 20  # bytes of an answer
 
 
 class Transport(xmlrpc.client.Transport):
-    """Sends each call over a connection of its own, within the deadline of its source."""
+    """Sends each call over a separate connection, within the deadline of its source."""
 
     def __init__(self, source: Source) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from onext.settings.section import Section
 class Availability(Section):
     """Which clusters are watched for failed hosts, and how far their templates may go."""
 
-    clusters: tuple[int, ...] = Field((), description="ids of the clusters whose ONEXT_HA is heeded")
+    clusters: tuple[int, ...] = Field((), description="ids of the clusters whose ONEXT_HA counts")
     highest_mode: Literal["off", "advise", "auto"] = Field(
         "advise", description="the most that a cluster's MODE may be; `auto` fences hosts and restarts VMs"
     )
@@ -20,7 +20,10 @@ class Availability(Section):
         60, ge=20, le=3600, description="the least that CONFIRM_SECONDS may be"
     )
     highest_down_hosts: int = Field(
-        1, ge=0, le=1000, description="the most that MAX_DOWN_HOSTS may be; with more hosts down all is held"
+        1,
+        ge=0,
+        le=1000,
+        description="the most that MAX_DOWN_HOSTS may be; with more hosts down all steps are held",
     )
     quiet_seconds: int = Field(
         180, ge=0, le=86_400, description="seconds between two fencings in one cluster"

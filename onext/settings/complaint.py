@@ -34,7 +34,7 @@ def complaints(file: Path, document: object, model: type[BaseModel], error: Vali
 
 
 def _keys(document: object, where: Sequence[int | str], kind: str) -> tuple[int | str, ...]:
-    """Return the keys of `where` that a person wrote: the library adds names of its own types."""
+    """Return the keys of `where` that a person wrote: the library adds its own types' names."""
     keys: list[int | str] = []
     for number, key in enumerate(where):
         absent = number == len(where) - 1 and kind in ("missing", "extra_forbidden")

@@ -23,10 +23,10 @@ class Geolocation(Section):
     database: Path | None = Field(None, description="an .mmdb file with cities; empty: the usual places")
     maxmind: MaxMind | None = Field(None, description="web service, used only where no database is found")
     largest_accuracy_radius: float = Field(
-        500.0, gt=0, le=20_000, description="km; a place that the database knows less accurately is left out"
+        500.0, gt=0, le=20_000, description="km; records of the database with a larger radius are not used"
     )
     ssh_config: Path | None = Field(None, description="an ssh_config file for `ssh -F`; empty: ssh's own")
     ssh_timeout: float = Field(
         10.0, gt=0, le=120, description="seconds to reach a host and list its addresses"
     )
-    refresh_hours: float = Field(24.0, ge=1, description="a located host is looked at again after this time")
+    refresh_hours: float = Field(24.0, ge=1, description="hours until a located host is located again")

@@ -28,7 +28,7 @@ class Tenants(Section):
     """What Prometheus takes from exporters inside VMs, which their owners control."""
 
     scrape_interval: str = Field("30s", pattern=r"^\d+(s|m|h)$", description="how often they are scraped")
-    scrape_timeout: str = Field("5s", pattern=r"^\d+(s|m|h)$", description="a slow exporter is given up")
+    scrape_timeout: str = Field("5s", pattern=r"^\d+(s|m|h)$", description="slower scrapes fail")
     sample_limit: int = Field(5000, ge=1, description="samples of one target; more fail the scrape")
     body_size_limit: str = Field("5MB", pattern=r"^\d+(KB|MB|GB)$", description="bytes of one answer")
     label_limit: int = Field(40, ge=1, description="labels of one sample, with those that onext adds")
@@ -60,7 +60,7 @@ class Targets(Section):
         description="prefixes in which VMs may be scraped, beside networks with ONEXT_SCRAPE",
     )
     forbidden: list[Network] = Field(
-        [], description="prefixes that are never scraped in the name of a VM: BMCs, management networks"
+        [], description="prefixes that are never scraped for a VM: BMCs, management networks"
     )
     allow_foreign_targets: bool = Field(
         False, description="true: VMs may name addresses that are not their own, inside `networks`"

@@ -40,7 +40,7 @@ def list_tunnels(context: Context, hosts: Sequence[str], *, as_json: bool) -> No
 @json_option
 @front_end
 def list_drivers(context: Context, *, first_sync: bool, as_json: bool) -> None:
-    """Say which hosts have the driver of remotes/, and which an old one. Exit code 1 when one has."""
+    """List which hosts have the driver of remotes/, and which an old one. Exit code 1 when one has."""
     if first_sync:
         click.echo(drivers.sync(context), nl=False)
     found = list(drivers.checks(context))
@@ -110,7 +110,7 @@ def reap(context: Context, hosts: Sequence[str]) -> None:
 @click.argument("hosts", nargs=-1)
 @front_end
 def off(context: Context, hosts: Sequence[str] = ()) -> None:
-    """Migrate without tunnels from the next migration on; running ones go on. Works with oned down."""
+    """Migrate without tunnels from the next migration on; running ones continue. Works with oned down."""
     _switch(context, hosts, "off")
 
 
@@ -148,7 +148,7 @@ def missing(reply: Reply, want: str) -> list[str]:
 
 
 def sentence(reply: Reply, destination: Node) -> str:
-    """Say what a trial showed."""
+    """Print the result of a trial."""
     pair = f"{reply.node.name} -> {destination.name}"
     if reply.problem:
         return f"{pair}: no tunnel: {reply.problem}"

@@ -19,7 +19,7 @@ _PLACES = (
     "vmm/kvm/migrate",
     "vmm/kvm/onext_migrate",
 )
-_SEEN = "tunnel-drivers.json"  # in the state folder: what each host said last, for when it is OFFLINE
+_SEEN = "tunnel-drivers.json"  # in the state folder: the last answer of each host, for when it is OFFLINE
 _TIMEOUT = 15.0  # seconds for one host
 _SYNC_TIMEOUT = 1800.0  # for all
 SYNC = "onehost sync --force"
@@ -69,7 +69,7 @@ def look(context: Context) -> Standing:
 
 
 def sync(context: Context) -> str:
-    """Run `onehost sync --force` for all hosts and return what it said.
+    """Run `onehost sync --force` for all hosts and return its output.
 
     Raise InvalidSettingsError for an onext-migrate.conf that is invalid, and onext.process.CommandError.
     `onehost` refuses root: `onext tunnel` runs as OpenNebula's own user.
@@ -105,7 +105,7 @@ def checks(context: Context) -> Iterator[Check]:
 
 
 def remember(context: Context, replies: Sequence[Reply]) -> Mapping[str, str]:
-    """Keep what the hosts said, and return it with what others said before."""
+    """Keep the hosts' answers, and return them with earlier answers of other hosts."""
     file = context.paths.state / _SEEN
     try:
         seen: dict[str, str] = dict(json.loads(file.read_text()))

@@ -35,7 +35,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a node said, or why it said nothing."""
+    """A node's answer, or why it is missing."""
 
     node: Node
     answer: Answer
@@ -100,7 +100,7 @@ def ask_all(
 
 
 def read(node: Node, stdout: bytes) -> Reply:
-    """Read a node's answer: one JSON object, perhaps behind what its login scripts say."""
+    """Read a node's answer: one JSON object, perhaps after output of its login scripts."""
     lines = stdout.decode("utf-8", "replace").strip().splitlines()
     try:
         answer = json.loads(lines[-1])
@@ -118,7 +118,7 @@ def problems(reply: Reply) -> list[str]:
 
 
 def reason(node: Node, exit_code: int, stderr: str) -> str:
-    """Say why a node command failed."""
+    """Return why a node command failed."""
     said = stderr.strip().splitlines()[-1:] or [f"exit code {exit_code}"]
     if exit_code == _NOT_SYNCED or "No such file" in said[0] or "Can't open" in said[0]:
         return f"{NO_DRIVER}: onehost sync --force {node.name}"

@@ -204,7 +204,7 @@ class Worker:
         name = str(batch[0]) if len(batch) == 1 else f"{batch[0]} and {len(batch) - 1} more"
         if error is not None and not isinstance(error, OnedError | Retry):
             self._warnings.failure(crew.part.name, f"{name} failed", error)
-        elif not self._results.repeats(batch[0], message):  # the same message again is no news
+        elif not self._results.repeats(batch[0], message):  # a repeated message is not logged
             self._warnings.warn(crew.part.name, f"{name}: %s; tried again, less and less often", message)
 
     def _finish(self, crew: _Crew, key: Key, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""What waits, what is in work, and when a failure is tried again: no threads, no clock of its own."""
+"""What waits, what is in work, and when a failure is tried again: it has neither threads nor a clock."""
 
 from __future__ import annotations
 

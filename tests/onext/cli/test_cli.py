@@ -112,7 +112,7 @@ def test_doctor_looks_at_a_node(bundle: Bundle) -> None:
     assert "RAPL" in asked.stdout
     forged = bundle.onext("doctor", "--node", "-oProxyCommand=id", check=False)
     assert forged.returncode == 2
-    assert "no host name" in forged.stderr
+    assert "not a valid host name" in forged.stderr
 
 
 def test_oned_down_is_one_line(bundle: Bundle) -> None:

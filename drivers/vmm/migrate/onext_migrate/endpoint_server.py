@@ -76,7 +76,7 @@ def read_request(request: Message) -> EndpointSpec:
         raise TunnelError(f"kind {kind!r}, salt {salt}: not known here")
     port = int(request.get("port", _PORTS[kind]))
     identity = identify(local, remote, kind, port, salt)
-    way = underlay.route(remote, local)  # fails where `local` is not ours: NAT between the hosts
+    way = underlay.route(remote, local)  # fails where `local` is not an address of this host: NAT
     mtu = min(way.mtu, int(request.get("mtu", way.mtu)))
     if mtu < underlay.LEAST_MTU:
         raise TunnelError(

@@ -37,7 +37,7 @@ class JsonLines:
             raise Closed(f"the conversation ended: {error}") from error
 
     def receive(self, seconds: float) -> Optional[Message]:
-        """Return the next message, None when there is none in time; raise Closed at the end of the stream."""
+        """Return the next message, None when none arrives in time; raise Closed at the end of the stream."""
         end = time.monotonic() + seconds
         while not self._waiting:
             left = end - time.monotonic()

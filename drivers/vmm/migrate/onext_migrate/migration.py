@@ -31,7 +31,7 @@ from .wrapper_files import Order, Report
 
 _OBSERVE = 1.0  # seconds between two looks of the watchdog
 _PATIENCE = 60.0  # seconds for OpenNebula's own migrate to end after its job was aborted
-_PATIENCE_BEFORE = 5.0  # the same where there was no job: files are copied, or virsh hangs in connecting
+_PATIENCE_BEFORE = 5.0  # the same without a job: files are copied, or virsh hangs in connecting
 
 
 class Migration:
@@ -64,7 +64,7 @@ class Migration:
         except BaseException:
             orphan_guard.guard(process.pid, self._action.domain, self._node.uri, process.poll)
             raise
-        if orphan_guard.alive(process.pid):  # OpenNebula's script was killed, and virsh goes on without it
+        if orphan_guard.alive(process.pid):  # OpenNebula's script was killed, and virsh continues without it
             orphan_guard.guard(process.pid, self._action.domain, self._node.uri)
         seconds = time.monotonic() - started
         self._read_report()
@@ -191,7 +191,7 @@ class Migration:
             log.info(f"post-copy after {seconds} s: the VM runs on {self._action.destination}")
 
     def _postcopy(self) -> bool:
-        """Tell whether the VM may be in post-copy: where libvirt does not say, it may."""
+        """Tell whether the VM may be in post-copy: when libvirt does not report it, it may."""
         state = virsh.state(self._action.domain, self._node.uri)
         return state.postcopy or state.name == "unknown"
 

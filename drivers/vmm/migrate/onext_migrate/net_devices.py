@@ -44,7 +44,7 @@ def sent_bytes(name: str) -> Optional[int]:
 
 
 def received_packets(name: str) -> Optional[int]:
-    """Return the packets that came in: a tunnel where they stand still is dead."""
+    """Return the packets that came in: when they do not increase, the tunnel is dead."""
     return _statistic(name, "rx_packets")
 
 

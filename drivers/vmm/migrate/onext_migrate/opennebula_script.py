@@ -48,7 +48,7 @@ def _filled(xml: bytes, folder: Optional[str]) -> IO[bytes]:
 
 
 def forward(source: str, command: str, xml: bytes) -> int:
-    """Run the migration on the source hypervisor over ssh; its output and exit code are ours."""
+    """Run the migration on the source hypervisor over ssh; the driver passes on its output and exit code."""
     try:
         process = subprocess.Popen([*SSH, "--", source, command], stdin=subprocess.PIPE)
     except OSError as error:

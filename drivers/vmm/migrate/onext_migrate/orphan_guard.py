@@ -1,7 +1,7 @@
 """What is done on the source when the driver itself was killed: the migration ends, the VM stays.
 
-OpenNebula takes a driver that died for a failed migration, so a migration that went on alone would leave its
-VM on a host where OpenNebula does not look for it.
+OpenNebula takes a driver that died for a failed migration, so a migration that continued alone would leave
+its VM on a host where OpenNebula does not look for it.
 """
 
 import os
@@ -17,7 +17,8 @@ _GRACE = 20.0  # seconds for libvirt to end the job and OpenNebula's own migrate
 def guard(group: int, domain: str, uri: str = virsh.URI, reap: Callable[[], object] = lambda: None) -> None:
     """Abort the job (never in post-copy) and wait for the process group to end, by force after a while.
 
-    `reap` is asked each time: a child of our own that has ended counts as alive until its parent asks for it.
+    `reap` is asked each time: an own child process that has ended counts as alive until its parent asks for
+    it.
     """
     end = time.monotonic() + _GRACE
     while True:

@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 def listen(inside: str, device: str, preferred_port: int = 0) -> socket.socket:
     """Return a UDP socket on the tunnel's own address, on the port `wish` or one that the kernel picks.
 
-    Raise TunnelError when there is no such address or device.
+    Raise TunnelError when the address or device does not exist.
     """
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     try:
@@ -50,7 +50,7 @@ def preferred_port() -> int:
 
 
 def reflect(sock: socket.socket, far: str) -> None:
-    """Send back what the far end sent; nothing to anybody else."""
+    """Send packets of the far end back to it; answer no other sender."""
     try:
         data, sender = sock.recvfrom(65536)
         if sender[0].split("%")[0] == far:
@@ -119,7 +119,9 @@ class Prober:
 
     def _ask(self, size: int) -> None:
         packet = _HEAD.pack(self._key, size, time.monotonic()).ljust(size - _IPV6_AND_UDP, b"\0")
-        with contextlib.suppress(OSError):  # too large for the device, or no device: no answer says it
+        with contextlib.suppress(
+            OSError
+        ):  # too large for the device, or no device: the missing answer shows it
             self._sock.sendto(packet, self._to)
 
 

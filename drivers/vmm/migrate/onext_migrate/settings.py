@@ -34,7 +34,7 @@ class Settings(NamedTuple):
     bandwidth: int = 0
     parallel: int = 0
     postcopy_after: int = 0
-    remotes: str = "/var/tmp/one"  # noqa: S108 (not ours: OpenNebula's place) oned.conf's SCRIPTS_REMOTE_DIR
+    remotes: str = "/var/tmp/one"  # noqa: S108 (OpenNebula's folder) oned.conf's SCRIPTS_REMOTE_DIR
 
     @property
     def refuse(self) -> bool:

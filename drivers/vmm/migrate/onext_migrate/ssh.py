@@ -1,4 +1,4 @@
-"""The ssh commands of the driver: strict, silent, without an agent, and quick to say yes."""
+"""The ssh commands of the driver: strict, silent, without an agent, and with a short connection time-out."""
 
 from typing import List
 

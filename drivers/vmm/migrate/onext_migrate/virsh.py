@@ -24,7 +24,7 @@ class State(NamedTuple):
 
     @property
     def failed_postcopy(self) -> bool:
-        """Tell whether post-copy broke: a part of the memory is on either side, and libvirt cannot go on."""
+        """Whether post-copy broke: a part of the memory is on each side, and libvirt cannot continue."""
         return "post-copy failed" in self.reason
 
     @property

@@ -130,7 +130,7 @@ def positional(words: Sequence[str]) -> List[str]:
 
 
 def _read(words: Sequence[str], kvmrc: str) -> Tuple[List[_Option], List[str]]:
-    """Return the options with who asked for each, and the words that are no options."""
+    """Return the options with who asked for each, and the words that are not options."""
     of_kvmrc = _names(kvmrc.split())
     options: List[_Option] = []
     rest: List[str] = []

@@ -18,7 +18,7 @@ class Observation(NamedTuple):
     figures: object  # the job's figures; any change is progress
     received: Optional[int]  # packets that came out of the tunnel, None without a device
     answered: bool  # the far end's reflector answered since the last look
-    starting: bool = False  # virsh runs, and there was no job yet: it may hang in connecting
+    starting: bool = False  # virsh runs, and no job was seen yet: it may hang in connecting
 
 
 class Verdict(NamedTuple):

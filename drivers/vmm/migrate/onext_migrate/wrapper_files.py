@@ -64,7 +64,7 @@ def write_report(folder: str, report: Report) -> None:
 
 
 def read_report(folder: str) -> Report:
-    """Return the report; that nothing was called where there is none."""
+    """Return the report; a missing report means that nothing was called."""
     try:
         found = _read(folder, "report")
         found["notes"] = tuple(map(str, found["notes"]))
