@@ -14,7 +14,7 @@ from sandbox.release import DEFAULT, RELEASES
 from sandbox.rpc.dispatch import Dispatcher
 from sandbox.rpc.server import Server
 
-_POLL_SECONDS = 0.05  # between two looks at whether to end
+_POLL_SECONDS = 0.05  # between two checks whether to end
 
 
 def arguments() -> argparse.Namespace:
@@ -43,7 +43,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Start, say where, and end everything when told to."""
+    """Start, print the endpoint, and end everything on a signal."""
     options = arguments()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,7 +58,7 @@ def main() -> None:
         populate(front, options.hosts, options.vms)
     front.start()
     threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="rpc", daemon=True).start()
-    print(json.dumps({"endpoint": layout.endpoint, "location": str(layout.location)}), flush=True)  # noqa: T201  the line that says that it is ready
+    print(json.dumps({"endpoint": layout.endpoint, "location": str(layout.location)}), flush=True)  # noqa: T201  the line that reports that it is ready
     ended.wait()
     server.shutdown()
     front.stop()

@@ -48,7 +48,7 @@ class Authentication:
         self.session_seconds = configuration.number("SESSION_EXPIRATION_TIME", 900)
 
     def authenticate(self, session: str) -> Caller:
-        """Return who this is. The driver runs outside of the lock: other calls go on meanwhile."""
+        """Return who this is. The driver runs outside of the lock: other calls continue meanwhile."""
         name, colon, token = session.partition(":")
         try:
             check_name(name, NAME_FORBIDS)

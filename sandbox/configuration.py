@@ -1,4 +1,4 @@
-"""What etc/oned.conf says, read as oned reads it: in the syntax of its templates."""
+"""The content of etc/oned.conf, read as oned reads it: in the syntax of its templates."""
 
 from pathlib import Path
 

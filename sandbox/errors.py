@@ -24,7 +24,7 @@ class OnedError(Exception):
 
 
 class AuthenticationError(OnedError):
-    """The session names nobody whom a driver knows."""
+    """The session names a user whom no driver knows."""
 
     code = AUTHENTICATION
 
@@ -39,7 +39,7 @@ class AuthorizationError(OnedError):
 
 
 class NoExistsError(OnedError):
-    """There is no such object; `label` is oned's name of its kind."""
+    """The object does not exist; `label` is oned's name of its kind."""
 
     code = NO_EXISTS
 

@@ -188,7 +188,7 @@ class FrontEnd:
             self.machine(name, alive=False)
 
     def machine(self, name: str, *, alive: bool) -> None:
-        """Let a host's machine answer ssh and monitoring, or nobody; monitoring ends first, begins last."""
+        """Let a host's machine answer ssh and monitoring, or neither; monitoring ends first, begins last."""
         if alive:
             self.nodes.behave(name, "ok")
         with self.lock:

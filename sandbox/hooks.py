@@ -62,7 +62,7 @@ class Hooks:
                 self._slots.submit(self._execute, hook, event)
 
     def wanted(self, key: str) -> bool:
-        """Tell whether any hook waits for this, so that no payload is rendered for nobody."""
+        """Tell whether any hook waits for this, so that no payload is rendered in vain."""
         return self.alive and any(hook.key == key for hook in self._pool)
 
     def retry(self, hook: Hook, run: Execution) -> None:
@@ -99,7 +99,7 @@ class Hooks:
     def _note(
         self, hook: Hook, command: str, given: str, remote_host: str, done: Completed, *, again: bool
     ) -> None:
-        # The command stands in the log as Ruby wrote it: unescaped.
+        # The command is in the log as Ruby wrote it: unescaped.
         result = markup.tag(
             "EXECUTION_RESULT",
             markup.tag("COMMAND", markup.escape(command))

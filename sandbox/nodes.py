@@ -1,4 +1,4 @@
-"""The hypervisors behind ssh: every host of the pool is a small machine on a loopback address of its own.
+"""The hypervisors behind ssh: every host of the pool is a small machine with its own loopback address.
 
 A node is a folder, `nodes/<name>` below ONE_LOCATION: commands run there by `sh -c`, with the node's `bin`
 first in PATH, so that `ip --json address show` prints that node's addresses and a test can put any program on
@@ -45,8 +45,8 @@ _HOST = """Host {name}
 class Node:
     """One node: its addresses, and how it behaves.
 
-    `ok`; `refuse`: nobody listens; `mute`: connections are taken and nothing is said, as by a machine whose
-    kernel hangs; `hang`: commands begin and never end.
+    `ok`; `refuse`: no program listens; `mute`: connections are accepted without an answer, as by a machine
+    whose kernel hangs; `hang`: commands begin and never end.
     """
 
     name: str
@@ -182,7 +182,7 @@ class Nodes:
             process.exit(code)
 
     def _configure(self) -> None:
-        """Write ssh_config and known_hosts: every node by its name, and nobody else."""
+        """Write ssh_config and known_hosts: every node by its name, and no other."""
         folder = self._location / "nodes"
         key = (folder / "host_key.pub").read_text()
         hosts = [

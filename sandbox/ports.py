@@ -13,7 +13,7 @@ _numbers = count(os.getpid() * 97)  # processes beside each other begin at diffe
 
 
 def free_port(address: str = "127.0.0.1", *, datagram: bool = False) -> int:
-    """Return a port that nobody has now on an address of loopback."""
+    """Return a port that is free now on an address of loopback."""
     kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
     for _ in range(_SPAN):
         port = _FIRST + next(_numbers) % _SPAN

@@ -1,4 +1,4 @@
-"""The only door to other programs: run one to its end, keep one running, end all that were ever started.
+"""The only module that runs other programs: run one to its end, keep one running, end all of them.
 
 The process makes itself the reaper of orphans (PR_SET_CHILD_SUBREAPER), so that what a hook left behind
 (a worker that detached itself) is found and ended together with the sandbox.
@@ -108,7 +108,7 @@ class Children:
 
     @contextlib.contextmanager
     def spared(self, pid: int) -> Iterator[None]:
-        """Leave a child alone that somebody else waits for."""
+        """Do not collect a child that another thread waits for."""
         with self._lock:
             self._ours.add(pid)
         yield
@@ -116,9 +116,10 @@ class Children:
             self._ours.discard(pid)
 
     def reap(self) -> None:
-        """Collect orphans that ended; never a process that somebody here waits for.
+        """Collect orphans that ended; never a process that a thread here waits for.
 
-        One that was not there at the last look may be somebody's who has not told us yet (see `spared`).
+        One that did not exist at the last check may belong to a thread that has not registered it yet (see
+        `spared`).
         """
         with self._lock:
             strange = _children(os.getpid()) - self._ours

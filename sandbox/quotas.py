@@ -75,7 +75,7 @@ def _field(name: str, limits: dict[str, str], used: dict[str, float]) -> str:
 
 
 def _vms(world: World, who: User | Group) -> list[VM]:
-    """Return the VMs that count; those of oneadmin count for nobody."""
+    """Return the VMs that count; those of oneadmin do not count."""
     if who.id == _ONEADMIN:
         return []
     mine = (vm for vm in world.vms if (vm.uid if isinstance(who, User) else vm.gid) == who.id)

@@ -11,7 +11,7 @@ from sandbox import markup
 
 Value = str | dict[str, str]
 
-_BLANKS = " \t\n\v\f\r"  # a no-break space is none
+_BLANKS = " \t\n\v\f\r"  # a no-break space is not one
 
 _SKIP = re.compile(r"(?:[ \t]*#[^\n]*\n|[ \t\n]+(?![ \t\n]*[=,\]]))*")
 _TOKENS = (
@@ -28,7 +28,7 @@ _BARE = re.compile(r"[^=# \t\n,\[\]]+")
 
 
 def names(listed: str) -> list[str]:
-    """Return the attribute names of a list, which stands in a source as words."""
+    """Return the attribute names of a list, which a source has as words."""
     return listed.split()
 
 
@@ -93,7 +93,7 @@ class Template:
         return [value for value in self.attributes.get(name, ()) if isinstance(value, dict)]
 
     def number(self, name: str, default: float = 0.0) -> float:
-        """Return a single attribute as a number; the default where it is none."""
+        """Return a single attribute as a number; the default when it is not one."""
         try:
             return float(self.get(name))
         except ValueError:
@@ -205,7 +205,7 @@ class _Parser:
                     return kind, found[0]
             if self.at >= len(self.source):
                 return "END", ""
-            self.at += 1  # flex echoes what no rule matches, and goes on
+            self.at += 1  # flex echoes what no rule matches, and continues
 
     def _error(self) -> TemplateError:
         line = self.source.count("\n", 0, self.at) + 1

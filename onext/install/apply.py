@@ -99,7 +99,7 @@ def _original(step: Step, front_end: FrontEnd) -> Original | None:
 
 
 def save_original(path: Path, front_end: FrontEnd) -> Original | None:
-    """Keep a copy of the file at `path` in the installation's own folder; None where there is none."""
+    """Keep a copy of the file at `path` in the installation's own folder; None without one."""
     lib, files = front_end.paths.lib, front_end.files
     found = files.inspect(path)
     if found is None:

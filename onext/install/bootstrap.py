@@ -25,7 +25,7 @@ _NOT_INSTALLED = "onext is not installed here: ./install.sh installs it"
 
 
 def main() -> None:
-    """Do what the command line says; exit with 0, 1 for a failure or a finding, 2 for a wrong option."""
+    """Carry out the command line; exit with 0, 1 for a failure or a finding, 2 for a wrong option."""
     checkout = Path(__file__).parents[2]
     os.umask(0o022)
     options = _options()
@@ -112,7 +112,7 @@ def _install(front_end: FrontEnd, checkout: Path, options: argparse.Namespace) -
 
 
 def _dry_run(front_end: FrontEnd, checkout: Path, options: argparse.Namespace) -> int:
-    """Let the version that would be used print its plan; it is made in a folder of its own, then removed."""
+    """Let the version that would be used print its plan; it is made in a separate folder, then removed."""
     lib, words = front_end.paths.lib, ["--dry-run"]
     if options.uninstall or options.rollback:
         home = versions.resolve(lib, versions.PREVIOUS) if options.rollback else versions.whole(lib)
@@ -209,7 +209,7 @@ def _here(argv: Sequence[str]) -> int:
 def _alone(lib: Path) -> Iterator[None]:
     """Hold the lock of installations; raise InstallError where another one runs for long.
 
-    The lock is in a folder that no other user enters: whoever may open a file may hold a lock on it.
+    The lock is in a folder that no other user enters: every user who may open a file may lock it.
     """
     folder = lib / "locked"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -33,7 +33,7 @@ _OTHERS = 0o007
 
 
 def everything(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
-    """Return the findings, with what `onext doctor` looks at by itself, and the checkout's version."""
+    """Return the findings, with the checks of `onext doctor`, and the checkout's version."""
     yield _settings(front_end.paths)
     yield _worker(front_end.paths)
     yield from _findings(front_end, checkout)
@@ -43,7 +43,7 @@ def everything(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
 
 
 def findings(paths: Paths) -> Iterator[Check]:
-    """Return one line for each thing that differs, and one that says what is well."""
+    """Return one line for each thing that differs, and one for what is correct."""
     del paths  # the front-end knows them, and its owners too
     yield from _findings(FrontEnd.find(), "")
 
@@ -64,7 +64,7 @@ def _findings(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
 
 
 def _biscuit(paths: Paths) -> Iterator[Check]:
-    """Look at the users and servers that the driver guards; oned.conf was looked at before."""
+    """Check the users and servers that the driver protects; oned.conf was checked before."""
     try:
         for found in biscuit.findings(Context(paths)):
             if found.level != "ok" and found.name != "oned.conf":
@@ -128,7 +128,7 @@ def _diversions(entries: list[Entry], front_end: FrontEnd) -> Iterator[Check]:
 
 
 def _secrets(front_end: FrontEnd) -> Iterator[Check]:
-    """Look at the files that people put beside ours: nobody else may read or write them."""
+    """Check files that people placed beside onext's: other users must not read or write them."""
     owners = {0, front_end.shared.uid, front_end.service.uid}
     try:
         files = sorted(front_end.paths.own_etc.rglob("*"))
@@ -167,13 +167,13 @@ def _hooks(front_end: FrontEnd, home: Path) -> Iterator[Check]:
 
 
 def _targets(front_end: FrontEnd) -> Iterator[Check]:
-    """Say where this front-end's Prometheus cannot read its targets."""
+    """Report where this front-end's Prometheus cannot read its targets."""
     if not (front_end.paths.etc / "prometheus/prometheus.yml").is_file():
         return
     try:
         targets = load(front_end.paths.settings).targets
     except SettingsError:
-        return  # said by others
+        return  # reported by other checks
     hidden = readable.hidden_from(targets.folder or front_end.paths.targets, targets.prometheus_user)
     if hidden:
         remedy = "make it readable for Prometheus's user (targets.prometheus_user)"

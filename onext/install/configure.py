@@ -1,4 +1,4 @@
-"""Files of others in which a few lines are ours: oned.conf and prometheus.yml, after a look at the diff.
+"""Other programs' files with lines of onext: oned.conf and prometheus.yml, after the diff was shown.
 
 What the lines are, their own modules know: `problems`, `add` and `remove`, text in and text out.
 """
@@ -78,7 +78,7 @@ def editors(front_end: FrontEnd) -> list[Editor]:
 
 
 def left(front_end: FrontEnd) -> list[str]:
-    """Return what is missing in files of others, below one line that says what to do."""
+    """Return what is missing in files of others, below one line with the remedy."""
     missing = [
         f"  {e.path.name}: {problem}" for e in editors(front_end) for problem in _problems(e, front_end)
     ]
@@ -87,7 +87,7 @@ def left(front_end: FrontEnd) -> list[str]:
 
 
 def checks(front_end: FrontEnd) -> Iterator[Check]:
-    """Say of each file of others whether our lines are in it."""
+    """Report for each such file whether onext's lines are in it."""
     for editor in editors(front_end):
         found = _problems(editor, front_end)
         for problem in found:
@@ -144,9 +144,9 @@ def _made_of_others(front_end: FrontEnd) -> None:
 
 
 def take_out(front_end: FrontEnd, manifest: Manifest) -> list[str]:
-    """Put files of others back as they were; where somebody changed them since, take out just our lines.
+    """Restore these files; where another user changed them since, remove only onext's lines.
 
-    Returns a line for each that says what makes it effective.
+    Returns for each how to make it effective.
     """
     then, told = {editor.path: editor.then for editor in editors(front_end)}, []
     for name, placed in manifest.files.items():
@@ -210,7 +210,7 @@ def _problems(editor: Editor, front_end: FrontEnd) -> list[str]:
     try:
         return editor.lines.problems(_read(editor.path, front_end))
     except PermissionError:
-        return []  # whoever may not read it cannot be told
+        return []  # a user who may not read it gets no diff
     except (InstallError, OnedConfError, SettingsError) as error:
         return [str(error)]
 

@@ -1,7 +1,7 @@
-"""OpenNebula's own migrate goes on living beside ours, and an upgrade of its package renews it there.
+"""OpenNebula's own migrate is kept beside onext's, and an upgrade of its package renews it there.
 
 On Debian and Ubuntu dpkg does that by itself; elsewhere a check notices that the package has overwritten
-ours, and the next install repairs it.
+onext's, and the next install repairs it.
 """
 
 from __future__ import annotations

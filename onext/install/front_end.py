@@ -36,7 +36,7 @@ class FrontEnd:
 
     @classmethod
     def find(cls) -> FrontEnd:
-        """Return the front-end of this machine; raise InstallError where there is none."""
+        """Return the front-end of this machine; raise InstallError without one."""
         if location := os.environ.get("ONE_LOCATION"):
             return cls.self_contained(Path(location))
         if not _there(Path("/etc/one/oned.conf")):

@@ -28,7 +28,7 @@ from onext.install.errors import InstallError
 from onext.install.inspection import Found, Owner
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-FOLDER = "folder"  # the kind of what is no file
+FOLDER = "folder"  # the kind of a missing file
 _LINKS = 40  # as Linux itself allows in one path
 _REMOVAL = 600.0  # seconds to remove one folder with all that is in it
 
@@ -95,7 +95,7 @@ class Guarded:
             raise InstallError(_foreign(path, found.owner if found else controller, controller)) from None
 
     def names(self, folder: Path) -> list[str]:
-        """Return the names in a folder; none where there is no such folder."""
+        """Return the names in a folder; none when the folder does not exist."""
         with contextlib.suppress(FileNotFoundError), self.at(folder / "-") as place:
             return _listed(place.folder)
         return []
@@ -162,7 +162,7 @@ class Guarded:
             return True
 
     def remove(self, path: Path) -> None:
-        """Remove a file or link, unless there is none."""
+        """Remove a file or link, if it exists."""
         with contextlib.suppress(FileNotFoundError), self.at(path) as place:
             os.unlink(place.name, dir_fd=place.folder)
 

@@ -1,6 +1,6 @@
 """Folders that earlier versions made as root below oneadmin's: they become oneadmin's.
 
-Root used to own what it placed in the remotes. Now whoever controls a folder owns what is in it, so that
+Root used to own what it placed in the remotes. Now the owner of a folder owns its content, so that
 root has nothing to do there. A folder changes hands only when it holds nothing but what an installation
 placed, byte for byte: anything else may be root's own, moved there to be given away.
 """

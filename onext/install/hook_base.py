@@ -15,7 +15,7 @@ _BASE = re.compile(r"""(?m)^:hook_base_path:[ \t]*(['"]?)([^'"\n]+)\1[ \t]*(?:#.
 
 
 def wrong(paths: Paths) -> str:
-    """Say what an administrator has to change; empty where hooks are found, or nothing can be read."""
+    """Return what an administrator has to change; empty where hooks are found, or nothing can be read."""
     try:
         text = (paths.etc / FILE).read_text(errors="replace")
     except OSError:

@@ -18,7 +18,7 @@ from onext.xml import Element
 PREFIX = events.PREFIX
 _LINE = re.compile(r'\s*([A-Z_]+)\s*=\s*"([^"]*)"\s*\Z')
 _NEEDED = ("NAME", "TYPE", "COMMAND")
-# What `ON` stands for (HookStateVM.cc); oned stores the states.
+# What `ON` means (HookStateVM.cc); oned stores the states.
 _ON = {
     "PROLOG": ("ACTIVE", "PROLOG"),
     "RUNNING": ("ACTIVE", "RUNNING"),

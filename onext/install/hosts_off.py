@@ -62,7 +62,7 @@ def in_use(front_end: FrontEnd) -> bool:
 def require_in_service(front_end: FrontEnd, *, leave: bool) -> list[str]:
     """Wake the hosts that are off and wait, or return what to do for each; raise InstallError.
 
-    Where oned does not answer, an uninstall goes on only when power is not in use, or with `leave`.
+    Where oned does not answer, an uninstall continues only when power is not in use, or with `leave`.
     """
     try:
         hosts = listed(front_end)

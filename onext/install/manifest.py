@@ -1,4 +1,4 @@
-"""What was placed, and what was there before: the memory that an uninstall stands on.
+"""What was placed, and what was there before: the record that an uninstall needs.
 
 Standard library only. It is written before anything is changed, so that whatever ends an installation,
 the next one and the uninstall know what may have been touched.
@@ -21,7 +21,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Original:
-    """What stood at a place before us: a file that was saved, a link, or a file that was moved aside."""
+    """What was at a path before onext: a file that was saved, a link, or a file that was moved aside."""
 
     saved: str = ""  # name in ORIGINALS
     link: str = ""  # where it pointed
@@ -33,12 +33,12 @@ class Original:
 
 @dataclass(frozen=True)
 class Placed:
-    """A file of ours: the digest of what we wrote last, empty while that is not certain."""
+    """A file of onext: the digest of the last written content, empty while that is not certain."""
 
     digest: str = ""
     original: Original | None = None
     keep: bool = False  # holds a person's work as soon as it is changed
-    edit: str = ""  # a file of others in which only our lines are ours: the name of the editor
+    edit: str = ""  # a file of another program with lines of onext: the name of the editor
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Manifest:
 
     files: Mapping[str, Placed] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
-    wholly: tuple[str, ...] = ()  # those of the folders in which everything is ours
+    wholly: tuple[str, ...] = ()  # those of the folders whose whole content is onext's
 
     @classmethod
     def load(cls, lib: Path) -> Manifest:
-        """Read the manifest; nothing placed where there is none. Raise InstallError when it is broken."""
+        """Read the manifest; an empty one when it is missing. Raise InstallError when it is broken."""
         try:
             document = json.loads((lib / FILE).read_bytes())
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class Manifest:
         )
 
     def with_folder(self, path: Path, *, wholly: bool) -> Manifest:
-        """Return a manifest that says that we made this folder."""
+        """Return a manifest that records that onext made this folder."""
         return replace(
             self,
             folders=self.folders if str(path) in self.folders else (*self.folders, str(path)),

@@ -24,7 +24,7 @@ _COMPLETIONS = {  # of each shell, where Debian's and others' packages put their
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of ours; `wholly` says that all that is in it is ours too, whoever writes it."""
+    """A folder of onext; `wholly`: its content belongs to onext too, whichever process writes it."""
 
     path: Path
     mode: int
@@ -34,10 +34,10 @@ class Folder:
 
 @dataclass(frozen=True)
 class File:
-    """A file of ours.
+    """A file of onext.
 
     `keep` leaves it as a person changed it, `grows` as we wrote on while we ran. `aside` is the name
-    under which the file that stands there goes on living: OpenNebula's own migrate. `made_of` is a file of
+    under which the existing file is kept: OpenNebula's own migrate. `made_of` is a file of
     OpenNebula's or an administrator's from which the content follows: `--configure` makes it anew, too.
     """
 
@@ -210,7 +210,7 @@ def _manual(front_end: FrontEnd, manual: Path) -> Iterator[File]:
 
 
 def _units(front_end: FrontEnd, folder: Path, exporter: Path) -> Iterator[File]:
-    """Place the units; they say where the exporter listens unless the settings do."""
+    """Place the units; they state where the exporter listens unless the settings do."""
     prometheus = front_end.paths.etc / "prometheus/prometheus.yml"
     listen = else_listens(prometheus, front_end)
     units = {unit.name: unit.read_text() for unit in sorted(exporter.glob("*.service"))}

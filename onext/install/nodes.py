@@ -12,7 +12,7 @@ _TIMEOUT = 600.0  # seconds for all of a zone's hosts, some of which are down
 
 
 def checks(front_end: FrontEnd) -> list[Check]:
-    """Return what the command says of the hosts; nothing where it cannot be run or knows no hosts."""
+    """Return what the command reports about the hosts; nothing where it cannot be run or knows no hosts."""
     command = [str(front_end.paths.bin / "onext"), "tunnel", "drivers", "--json"]
     try:
         rows = json.loads(process.run(command, timeout=_TIMEOUT, check=False).stdout)

@@ -1,7 +1,7 @@
 """The lines of oned.conf that the biscuit driver needs: text in, text out.
 
-Everything else of the text stays byte for byte; marks in the text itself say what is ours, so that
-`remove` gives back what `add` got. This room opens no file and asks nobody.
+Everything else of the text stays byte for byte; marks in the text itself show onext's lines, so that `remove`
+restores what `add` got. This module opens no file and asks no question.
 
 The grammar is that of oned's parser (src/parsers of OpenNebula): `NAME = value` and `NAME = [ PART =
 value, … ]`, names in any case, values quoted or without white space, comments from `#` to the line's end.
@@ -42,7 +42,7 @@ class OnedConfError(Exception):
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute and where it stands: the whole of it, and its value with the quotes."""
+    """One attribute and its position: the whole of it, and its value with the quotes."""
 
     name: str
     start: int
@@ -133,7 +133,7 @@ def _switch_off(text: str, entry: Attribute) -> str:
     end = text.find("\n", entry.end)
     end = len(text) if end < 0 else end + 1
     if text[start : entry.start].strip() or not _SKIP.fullmatch(text[entry.end : end]):
-        raise OnedConfError(f"line {_line(text, entry.start)}: put this AUTH_MAD_CONF on lines of its own")
+        raise OnedConfError(f"line {_line(text, entry.start)}: put this AUTH_MAD_CONF on separate lines")
     lines = text[start:end].splitlines(keepends=True)
     if not lines[-1].endswith("\n"):
         lines[-1] = lines[-1] + "\n"

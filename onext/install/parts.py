@@ -45,7 +45,7 @@ def chosen(checkout: Path, given: str | None, lib: Path) -> tuple[str, ...]:
 
 
 def store(lib: Path, names: Iterable[str], checkout: Path) -> None:
-    """Keep the choice for upgrades; all parts are no choice, so that new ones come along."""
+    """Keep the choice for upgrades; all parts are not stored, so that new parts are installed too."""
     names = sorted(names)
     if names == sorted(available(checkout)):
         (lib / FILE).unlink(missing_ok=True)

@@ -24,9 +24,9 @@ class Step:
 
 
 def plan(wanted: Iterable[Entry], found: Mapping[Path, Found | None], manifest: Manifest) -> list[Step]:
-    """Return the steps that make a front-end what it should be; none where it is so.
+    """Return the steps that make a front-end what it should be; none when it is already so.
 
-    `found` holds what stands at every wanted place, at every `aside`, and at what the manifest lists.
+    `found` holds what exists at every wanted path, at every `aside`, and at what the manifest lists.
     """
     wanted = list(wanted)
     steps = [step for entry in wanted for step in _steps(entry, found, manifest)]
@@ -63,7 +63,7 @@ def _file(file: File, found: Mapping[Path, Found | None], placed: Placed | None)
 
 
 def _aside(file: File, found: Mapping[Path, Found | None], placed: Placed | None) -> Iterator[Step]:
-    """Move the file that stands there aside where it is OpenNebula's: at first, and when it was renewed."""
+    """Move the existing file aside where it is OpenNebula's: at first, and when it was renewed."""
     if file.aside is None:
         return
     there = found[file.path]

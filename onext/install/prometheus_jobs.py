@@ -16,7 +16,7 @@ EXPORTER = "opennebula_exporter"
 TENANTS = "opennebula_vms"
 STOCK_RULES = "rules.yml"  # beside prometheus.yml, from OpenNebula's package
 _PATIENCE = {"scrape_interval": "30s", "scrape_timeout": "20s"}  # a large cloud takes seconds
-# What VMs may not say: it would stand beside what OpenNebula and the hosts say.
+# Metrics that VMs may not export: they would mix with those of OpenNebula and the hosts.
 _NOT_TENANTS = (
     "opennebula_.*|onext_.*|node_.*|libvirt_.*|scaph_.*|kepler_.*|ALERTS.*"
     "|ovs_.*|smartctl_.*|lvm_.*|mysql_.*|mysqld_.*"
@@ -36,9 +36,9 @@ def is_ours(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the settings say: targets and their folder, the folder of our rules, the exporter's address.
+    """The values of the settings: targets and their folder, the folder of our rules, the exporter's address.
 
-    `listen` None leaves that to prometheus.yml; `ours` says which hosts are this machine.
+    `listen` None leaves that to prometheus.yml; `ours` are the hosts that are this machine.
     """
 
     targets: Targets
@@ -54,7 +54,7 @@ class Wanted:
 
     @property
     def stock_rules(self) -> Path:
-        """The stock rules without those that ours replace (onext.install.prometheus_rules)."""
+        """The stock rules without those that onext replaces (onext.install.prometheus_rules)."""
         return self.own_etc / "prometheus/stock.rules.yml"
 
 
@@ -70,7 +70,7 @@ def jobs(wanted: Wanted, document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def listens(wanted: Wanted, document: Mapping[str, Any]) -> str:
-    """Return where our exporter listens: as the settings say, else where `document` scrapes the stock one.
+    """Return where onext's exporter listens: the settings, else where `document` scrapes the stock one.
 
     That is on loopback where the document has no such job, or none of its targets is this machine.
     """
@@ -86,7 +86,7 @@ def asked(document: Mapping[str, Any]) -> list[str]:
 def _exporter(document: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
     """Return the exporter's job: the stock one, but asking where our exporter listens.
 
-    `instance` stays what it was, so that dashboards and alerts go on.
+    `instance` stays what it was, so that dashboards and alerts continue to work.
     """
     stock = _stock(document)
     known = _here(stock, wanted)

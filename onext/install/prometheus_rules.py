@@ -1,4 +1,4 @@
-"""OpenNebula's alert rules without those that ours replace: text in, text out.
+"""OpenNebula's alert rules without those that onext replaces: text in, text out.
 
 The others stay as they are, also where an administrator changed or added some.
 """
@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from onext.install.front_end import InstallError
 
-# Ours know the tenants' job, and hosts that are switched off on purpose (exporter/rules/onext.rules.yml).
+# onext's know the tenants' job, and hosts that are switched off on purpose (exporter/rules/onext.rules.yml).
 REPLACED = frozenset({"InstanceDown", "HostDown", "LibvirtDown", "VMPending", "RebootInLast5Minutes"})
 _HEAD = "# Made by `install.sh --configure` of {}: changes belong there.\n"
 

@@ -1,8 +1,9 @@
 """Our jobs and rules in prometheus.yml: text in, text out, every other line as it was.
 
-Stock jobs of the same name become comments, so that nothing is scraped twice and dashboards, which know
-jobs by name, go on; `remove` makes them lines again. OpenNebula's `patch_datasources.rb` writes the file
-anew, without comments and with its own jobs of those names: then `problems` says so and `add` does it again.
+Stock jobs of the same name become comments, so that nothing is scraped twice and dashboards, which know jobs
+by name, continue to work; `remove` makes them lines again. OpenNebula's `patch_datasources.rb` writes the
+file anew, without comments and with its own jobs of those names: then `problems` reports it and `add` repeats
+it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class _Item:
 
 @dataclass(frozen=True)
 class _List:
-    """A list of the file: where its key stands, and its items, with their indentation."""
+    """A list of the file: the position of its key, and its items, with their indentation."""
 
     line: int
     indent: int
@@ -50,7 +51,7 @@ class _List:
 
 
 def wanted(paths: Paths | None = None) -> Wanted:
-    """Return what the settings and folders of a front-end say; default: of this one."""
+    """Return what the settings and folders of a front-end state; default: of this one."""
     paths = paths or Paths.find()
     settings = all_settings.load(paths.settings)
     folder = settings.targets.folder or paths.targets
@@ -58,12 +59,12 @@ def wanted(paths: Paths | None = None) -> Wanted:
 
 
 def else_listens(file: Path, front_end: FrontEnd) -> str:
-    """Return where the exporter listens unless the settings say (onext.install.prometheus_jobs.listens)."""
+    """Return where the exporter listens without settings (onext.install.prometheus_jobs.listens)."""
     try:
         given = replace(wanted(front_end.paths), listen=None)
         return listens(given, _load(remove(front_end.files.read(file).decode(errors="replace"), given)))
     except (OSError, InstallError, all_settings.SettingsError):
-        return LOOPBACK  # there is no Prometheus, or none that could start
+        return LOOPBACK  # without a Prometheus, or without one that could start
 
 
 def problems(text: str, given: Wanted | None = None) -> list[str]:
@@ -99,7 +100,7 @@ def add(text: str, given: Wanted | None = None) -> str:
 
 
 def remove(text: str, given: Wanted | None = None) -> str:
-    """Return the text without ours, stock lines as they were; also where our comments are gone."""
+    """Return the text without onext's lines, stock lines as they were; also where our comments are gone."""
     kept: list[str] = []
     inside = False
     for line in text.splitlines(keepends=True):
@@ -112,7 +113,7 @@ def remove(text: str, given: Wanted | None = None) -> str:
 
 
 def _without_orphans(text: str, given: Wanted) -> str:
-    """Drop what is ours but lost its comments: jobs that read our files, and our rules."""
+    """Drop lines of onext that lost their comments: jobs that read our files, and our rules."""
     found = _lists(text)
     lines = text.splitlines(keepends=True)
     for job in found["scrape_configs"].items if "scrape_configs" in found else ():
@@ -174,7 +175,7 @@ def _load(text: str) -> Mapping[str, Any]:
 
 
 def _lists(text: str) -> dict[str, _List]:
-    """Return where our two lists stand; raise InstallError for a form that cannot be edited by lines."""
+    """Return the positions of onext's two lists; raise InstallError for an uneditable form."""
     try:
         root = YAML().compose(text)
     except YAMLError as error:

@@ -27,7 +27,7 @@ def persons_work(manifest: Manifest, front_end: FrontEnd) -> list[Path]:
 
 
 def _below(folder: Path, files: Guarded) -> list[Path]:
-    """Return every file below a folder; links and special files are nobody's work."""
+    """Return every file below a folder; links and special files do not count."""
     found, pending = [], [folder]
     while pending:
         inner = pending.pop()
@@ -85,7 +85,10 @@ def remove_all(manifest: Manifest, front_end: FrontEnd) -> None:
     for folder in sorted(map(Path, manifest.folders), key=lambda path: -len(path.parts)):
         if folder != last and not last.is_relative_to(folder):
             files.remove_folder(folder, wholly=str(folder) in manifest.wholly)
-    for folder in (last, *last.parents):  # the manifest goes last: whatever ends us, the next run goes on
+    for folder in (
+        last,
+        *last.parents,
+    ):  # the manifest goes last: if this run is killed, the next one continues
         if str(folder) in manifest.folders:
             files.remove_folder(folder, wholly=folder == last)
 
@@ -130,7 +133,7 @@ def _restore(path: Path, original: Original, front_end: FrontEnd) -> None:
 
 
 def _may_give(owner: Owner) -> bool:
-    """Tell whether owner and group can be given back: a group of root's in oneadmin's file, by root alone."""
+    """Whether owner and group can be restored: a group of root's in oneadmin's file, by root alone."""
     if os.geteuid() == 0:
         return True
     return owner.uid == os.geteuid() and owner.gid in {os.getegid(), *os.getgroups()}

@@ -28,7 +28,7 @@ main()
 
 
 def command(paths: Paths) -> bytes:
-    """Return the script `onext`, which knows its front-end whatever the environment says."""
+    """Return the script `onext`, which knows its front-end whatever the environment contains."""
     location = (
         f'os.environ["ONE_LOCATION"] = {str(paths.location)!r}'
         if paths.location
@@ -61,7 +61,7 @@ def without_log(text: str) -> bytes:
 
 
 def biscuit(source: str, home: Path, paths: Paths) -> bytes:
-    """Return the authentication driver, as its first comment says."""
+    """Return the authentication driver, as its first comment describes."""
     text = _first_line(source, _shebang(f"#!{interpreter(home)} -IS"))
     text = _assign(text, "SITE_PACKAGES", paths.current / "site")
     return _assign(text, "REVOKED", paths.own_etc / "biscuit-revoked").encode()
@@ -84,7 +84,7 @@ def fill(text: str, paths: Paths) -> bytes:
 
 
 def stock_rules(file: Path, content: bytes) -> bytes:
-    """Return OpenNebula's alert rules without those that ours replace."""
+    """Return OpenNebula's alert rules without those that onext replaces."""
     from onext.install.prometheus_rules import without_replaced
 
     return without_replaced(content.decode(errors="replace"), str(file)).encode()

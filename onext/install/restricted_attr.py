@@ -1,4 +1,4 @@
-"""The line of oned.conf that keeps tenants from pinning guests: text in, text out.
+"""The line of oned.conf that keeps tenants from pinning VMs: text in, text out.
 
 ONEXT_POWER_PIN counts only when an administrator set it, so oned must refuse it from others.
 """

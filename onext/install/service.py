@@ -75,7 +75,7 @@ def reload(front_end: FrontEnd) -> None:
 
 
 def sync(front_end: FrontEnd) -> None:
-    """Let the worker look at everything that exists already: state hooks fire only on a change."""
+    """Let the worker process all existing objects: state hooks fire only on a change."""
     command = [str(front_end.paths.bin / "onext"), "sync"]
     _as_service(front_end, command, check=False)  # with oned down the worker's round does it
 
@@ -98,7 +98,7 @@ def start_detached(front_end: FrontEnd) -> None:
 
 
 def holder(lock: Path) -> int | None:
-    """Return the process that holds a flock on `lock`, None where nobody does (proc(5), /proc/locks).
+    """Return the process that holds a flock on `lock`, None without one (proc(5), /proc/locks).
 
     The device in /proc/locks is not that of stat(2) on overlayfs and btrfs: the process's own files decide.
     """
@@ -121,7 +121,7 @@ def _has_open(pid: int, file: os.stat_result) -> bool:
 
 
 def _end(front_end: FrontEnd) -> None:
-    """End the worker and whoever starts it again, and wait for both: it finishes what it has in work."""
+    """End the worker and its supervisor, and wait for both: it finishes what it has in work."""
     lock, keeper = front_end.paths.var / "worker.lock", front_end.paths.spool / spool.KEEPER
     deadline = time.monotonic() + _PATIENCE
     while (pid := holder(lock)) is not None or not _free(keeper):

@@ -25,7 +25,7 @@ def version(checkout: Path, parts: Iterable[str] | None = None) -> str:
 
 
 def copy(checkout: Path, target: Path, parts: Iterable[str] | None = None) -> None:
-    """Copy the sources with plain modes: what is executable stays so, nobody else may write."""
+    """Copy the sources with plain modes: what is executable stays so, other users may not write."""
     for source in files(checkout, parts):
         place = target / source.relative_to(checkout)
         place.parent.mkdir(parents=True, exist_ok=True)

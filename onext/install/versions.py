@@ -109,7 +109,7 @@ def switch(lib: Path, home: Path) -> Path | None:
 
 
 def resolve(lib: Path, name: str) -> Path | None:
-    """Return the folder that `current` or `previous` names, None where that is no version."""
+    """Return the folder that `current` or `previous` names, None when that is not a version."""
     try:
         home = lib / (lib / name).readlink()
     except OSError:

@@ -1,4 +1,4 @@
-"""From the template that somebody submits to the one that a VM has: disks, NICs, context, requirements.
+"""From a submitted template to that of the VM: disks, NICs, context, requirements.
 
 The attributes are those that recorded VMs have: an image or a volatile disk, a leased address, an alias.
 """
@@ -101,7 +101,7 @@ def _join_group(world: World, vm: VM) -> None:
 
 
 def leave(world: World, vm: VM) -> None:
-    """Give back what the VM had: addresses, images, its place in a group."""
+    """Release what the VM had: addresses, images, its place in a group."""
     for network in world.vnets:
         if vm.id in network.holders():
             network.release(vm.id)

@@ -7,7 +7,7 @@ from sandbox.state.world import World
 
 
 def disk(world: World, vm: VM, number: int, given: dict[str, str]) -> dict[str, str]:
-    """Return a DISK as it stands in a VM's template; its image knows of the VM."""
+    """Return a DISK as a VM's template has it; its image knows of the VM."""
     image = _image(world, given)
     letter = chr(ord("a") + number)
     if image is None:

@@ -25,7 +25,7 @@ _INHERITED = ("DNS", "GATEWAY", "MTU", "EXTERNAL_IP", "FILTER", "METHOD")
 
 
 def nics(world: World, vm: VM, kind: str, first: int) -> list[dict[str, str]]:
-    """Return the NICs (or NIC_ALIASes) as they stand in a VM's template, with leased addresses."""
+    """Return the NICs (or NIC_ALIASes) as a VM's template has them, with leased addresses."""
     return [_nic(world, vm, first + number, nic) for number, nic in enumerate(vm.template.vectors(kind))]
 
 

@@ -1,4 +1,4 @@
-"""All BMCs, and what their switching does to hosts: one thread that looks at each several times a second."""
+"""All BMCs, and what their switching does to hosts: one thread that polls each several times a second."""
 
 import threading
 import time

@@ -23,7 +23,7 @@ def the(
 
 
 def admin(caller: Caller) -> None:
-    """Refuse whoever is no administrator."""
+    """Refuse users who are not administrators."""
     if not caller.admin:
         raise AuthorizationError(f"User [{caller.uid}] : Not authorized to perform this action.")
 
@@ -50,7 +50,7 @@ def listing(
 ) -> list[T]:
     """Return the objects of a pool that a call with these arguments shows, newest first.
 
-    `page` is (first id, last id), or (offset, -number) of a page; a last id of -1 is no limit.
+    `page` is (first id, last id), or (offset, -number) of a page; a last id of -1 means no limit.
     """
     if whose < PRIMARY_GROUP:
         raise ApiError("Incorrect filter_flag")

@@ -94,7 +94,7 @@ def vm_fault(front: FrontEnd, caller: Caller, oid: int, state: str) -> int:
 
 @call("sandbox.vm.measured", "is")
 def vm_measured(front: FrontEnd, caller: Caller, oid: int, change: str) -> int:
-    """Say what monitoring will say of a VM from now on (JSON), and measure it now, whatever its state."""
+    """Set the monitoring values of a VM from now on (JSON), and measure it now, whatever its state."""
     answers.admin(caller)
     vm = front.world.vms.get(oid)
     vm.measured |= {name: str(value) for name, value in json.loads(change).items()}

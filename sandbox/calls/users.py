@@ -134,7 +134,7 @@ def enable(front: FrontEnd, caller: Caller, oid: int, on: bool) -> int:  # noqa:
 
 @call("one.user.login", "ssi?i")
 def login(front: FrontEnd, caller: Caller, name: str, token: str, seconds: int, egid: int = -1) -> str:
-    """Make a login token (seconds > 0, or -1 for ever), or end one or all (0)."""
+    """Make a login token (seconds > 0, or -1 without an end), or end one or all (0)."""
     user = front.world.users.named(name)
     if user is None:
         raise NoExistsError("user", -1)

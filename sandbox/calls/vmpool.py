@@ -53,7 +53,7 @@ def pool_extended(
 
 @call("one.vmpool.infoset", "sb", reads=True)
 def pool_set(front: FrontEnd, caller: Caller, numbers: str, extended: bool) -> Document:  # noqa: FBT001
-    """Return the VMs whose ids stand in a list."""
+    """Return the VMs whose ids are in a list."""
     wanted = {int(number) for number in numbers.split(",") if number.strip().isdigit()}
     vms = [vm for vm in listing(front, caller, front.world.vms) if vm.id in wanted]
     return _pool(vms, VM.extended_chunk if extended else VM.short_chunk)

@@ -115,7 +115,7 @@ def deploy(
     ds_id: int = -1,
     extra: str = "",  # noqa: ARG001
 ) -> int:
-    """Start a VM on a host. DISABLED is no barrier; OFFLINE is."""
+    """Start a VM on a host. DISABLED hosts accept it; OFFLINE hosts do not."""
     vm = the(front, caller, front.world.vms, oid, ADMIN)
     host = target(front, host_id)
     if vm.state not in _DEPLOYABLE:

@@ -95,7 +95,7 @@ class Chains:
             self._now[vm.id], self._rest[vm.id] = failed, rest
 
     def carry_on(self, vm: VM) -> None:
-        """Go on with the chain that failed, as `recover --success` does."""
+        """Continue the chain that failed, as `recover --success` does."""
         self._again(vm, self._rest.get(vm.id, ()))
 
     def retry(self, vm: VM) -> None:

@@ -26,7 +26,7 @@ class HostLife:
         self._front.timeline.later(self._front.pace.step, partial(self.first_message, host.id))
 
     def first_message(self, oid: int) -> None:
-        """Take the host's first message, or note that there is none."""
+        """Take the host's first message, or note its absence."""
         with self._front.lock:
             host = self._front.world.hosts.find(oid)
             if host is None or host.state == HostState.OFFLINE:

@@ -17,7 +17,7 @@ class RequirementsError(ValueError):
 
 
 def matches(expression: str, lookup: Lookup) -> bool:
-    """Tell whether an expression holds for what `lookup` says of the attributes; the empty one does."""
+    """Tell whether an expression holds for the values that `lookup` returns; the empty one does."""
     return not expression.strip() or _Expression(expression, lookup).value()
 
 

@@ -112,7 +112,7 @@ class Stays:
         self.done(vm)
 
     def done(self, vm: VM) -> None:
-        """Leave the cloud: addresses, images and groups are given back."""
+        """Leave the cloud: addresses, images and groups are released."""
         vm.etime = int(time.time())
         leave(self._world, vm)
 

@@ -153,7 +153,7 @@ class VMLife:
             self._chains.go(vm, Step(VMState.DONE, LCM.LCM_INIT, self.stays.done))
 
     def resume(self, vm: VM, caller: Caller) -> None:
-        """Go on: on the same host, past the scheduler, or as PENDING where there is no host."""
+        """Continue: on the same host, past the scheduler, or as PENDING without a host."""
         boot = {
             VMState.POWEROFF: LCM.BOOT_POWEROFF,
             VMState.SUSPENDED: LCM.BOOT_SUSPENDED,

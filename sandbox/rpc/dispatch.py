@@ -105,7 +105,7 @@ class Raft:
     def __init__(self) -> None:
         self.state = self.SOLO
         self.term = 0
-        self.cut_off = False  # a leader that nobody hears: its writes block
+        self.cut_off = False  # a leader that is cut off: its writes block
 
     def demand_writable(self) -> None:
         """Raise what oned answers where it may not write; block where a real one would."""

@@ -26,7 +26,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/RPC2"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: clients go away in the middle of answers."""
+        """Print nothing: clients go away in the middle of answers."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -61,4 +61,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"".join(chunks))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the base class
-        """Say nothing on stderr; oned.log has the calls."""
+        """Print nothing on stderr; oned.log has the calls."""

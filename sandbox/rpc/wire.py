@@ -31,7 +31,7 @@ Value = int | str | bool | Document
 
 
 def request(body: bytes) -> tuple[str, list[Argument]]:
-    """Read a call: its method and arguments. FaultError where the body is none."""
+    """Read a call: its method and arguments. FaultError for an invalid body."""
     try:
         root = markup.parse(body.decode())
         values = root.findall("params/param/value")

@@ -76,7 +76,7 @@ class Hook(Thing):
 
     @property
     def timeout(self) -> int | None:
-        """Return the seconds that it may run; None for ever."""
+        """Return the seconds that it may run; None without a limit."""
         return int(self.template.number("TIMEOUT")) or None
 
     def note(self, code: int, arguments: str, remote_host: str, xml: str, *, keep: int) -> None:

@@ -35,7 +35,7 @@ def check_hostname(name: str) -> None:
 
 @dataclass(kw_only=True)
 class Machine:
-    """The hardware behind a host, and what the next monitoring message says of it."""
+    """The hardware behind a host, and its next monitoring message."""
 
     cpu: int = 800
     memory: int = 16777216
@@ -69,7 +69,7 @@ class Host(Thing):
         return (self.cluster_id,)
 
     def enable(self) -> None:
-        """Go on: at once where an old capacity is known, else by monitoring."""
+        """Continue: at once where an old capacity is known, else by monitoring."""
         known = self.state == HostState.DISABLED and self.share.total_cpu > 0
         self.state = HostState.MONITORED if known else HostState.INIT
 
@@ -120,7 +120,7 @@ class Host(Thing):
         return self.share.lacks(cpu, memory)
 
     def learn(self, reserved: tuple[str, str]) -> None:
-        """Take what the probes say of the machine itself (`update_info`)."""
+        """Apply the probes' values of the machine itself (`update_info`)."""
         if self.state == HostState.OFFLINE:
             return
         self.template.remove("ERROR")

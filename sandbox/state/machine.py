@@ -1,4 +1,4 @@
-"""The machine that a host is: what OpenNebula's dummy probes say of it (recorded), as XML."""
+"""The machine that a host is: what OpenNebula's dummy probes report (recorded), as XML."""
 
 from sandbox import markup
 from sandbox.markup import tag, text

@@ -19,7 +19,7 @@ class Range:
     attributes: dict[str, str]
     leases: dict[int, int] = field(default_factory=dict)  # index -> VM
     next_index: int = 0  # after the last one given
-    _tried: int = 0  # where the search for a free one goes on
+    _tried: int = 0  # where the search for a free one continues
 
     @property
     def size(self) -> int:

@@ -16,7 +16,7 @@ FOR_EVER = -1
 
 @dataclass(frozen=True)
 class Login:
-    """A token that oned made or took: until when (seconds since 1970, -1 for ever), for which group only."""
+    """A token that oned made or took: its end (seconds since 1970, -1 for none), for which group."""
 
     token: str
     until: int

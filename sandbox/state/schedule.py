@@ -1,4 +1,4 @@
-"""Scheduled actions of VMs, as src/sam/ScheduledAction.cc keeps them. Nobody does them in the sandbox."""
+"""Scheduled actions of VMs, as src/sam/ScheduledAction.cc keeps them. The sandbox does not run them."""
 
 from dataclasses import dataclass
 

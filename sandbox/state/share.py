@@ -16,7 +16,7 @@ class Share:
     running_vms: int = 0
 
     def count(self, vms: int, cpu: int, memory: int) -> None:
-        """Take (1) or give back (-1) what a VM needs."""
+        """Take (1) or release (-1) what a VM needs."""
         self.running_vms += vms
         self.cpu_usage += vms * cpu
         self.mem_usage += vms * memory

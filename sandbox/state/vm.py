@@ -41,10 +41,10 @@ class VM(Thing):
     deploy_id: str = ""
     history: list[History] = field(default_factory=list)
     records: list[tuple[int, str]] = field(default_factory=list)
-    measured: dict[str, str] = field(default_factory=dict)  # what a test says of it
+    measured: dict[str, str] = field(default_factory=dict)  # set by a test
     schedule: list[ScheduledAction] = field(default_factory=list)
     faults: set[str] = field(default_factory=set)  # LCM states that will fail once
-    lost: bool = False  # the probe of its host says FAILURE of it
+    lost: bool = False  # the probe of its host reports FAILURE
     journey: int = 0  # the number of its present chain of steps
 
     @property
@@ -68,7 +68,7 @@ class VM(Thing):
         return self.lcm.name if self.state == VMState.ACTIVE else self.state.name
 
     def open_stay(self, **fields: int | str) -> History:
-        """Begin another stay, on the same host unless the fields say otherwise."""
+        """Begin another stay, on the same host unless the fields differ."""
         last = self.stay
         same = ("hostname", "hid", "cid", "vm_mad", "tm_mad", "ds_id")
         kept: dict[str, int | str] = {name: getattr(last, name) for name in same}

@@ -12,7 +12,7 @@ from pathlib import Path
 from sandbox.tour import front_end, tell
 from sandbox.tour.stage import CHECKOUT, Stage, TourError
 
-# In the order in which they are shown; a scene without its part is left out, and said so.
+# In the order in which they are shown; a scene without its part is left out, with a message.
 SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power")
 
 _OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")

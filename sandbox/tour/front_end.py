@@ -25,7 +25,7 @@ def prepare(stage: Stage) -> None:
 
 
 def add_host(stage: Stage, name: str) -> int:
-    """Add a node as a host, wait until it is monitored; without ssh the template says its addresses."""
+    """Add a node as a host, wait until it is monitored; without ssh the template states its addresses."""
     number = int(stage.call("host.allocate", name, "dummy", "dummy", 0))
     if not shutil.which("ssh"):
         stage.call("host.update", number, f'GEOLOCATION_IP="{NODES[name]}"', 1)

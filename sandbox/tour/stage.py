@@ -23,7 +23,7 @@ Answer = TypeVar("Answer")
 
 
 class TourError(Exception):
-    """The tour cannot go on; the message says what did not happen."""
+    """The tour cannot continue; the message states what did not happen."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Stage:
         self._processes.clear()
 
     def spawn(self, module: str, *arguments: str, env: dict[str, str] | None = None) -> str:
-        """Start a module that stays; return the line by which it says that it is ready."""
+        """Start a module that stays; return the line that reports that it is ready."""
         command = [sys.executable, "-B", "-E", "-s", "-m", module, *arguments]
         with self.log.open("a") as log:
             process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What the tour says: headings, indented lines, small tables."""
+"""What the tour prints: headings, indented lines, small tables."""
 
 import sys
 import time
@@ -13,19 +13,19 @@ def chapter(title: str) -> None:
 
 
 def line(text: str) -> None:
-    """Say one line, at once: people watch."""
+    """Print one line, at once: people watch."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def indented(text: str) -> None:
-    """Say the lines of a program."""
+    """Print the lines of a program."""
     for row in text.splitlines():
         line(f"    {row}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Say a table, as `onehost list` does."""
+    """Print a table, as `onehost list` does."""
     cells = [[str(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for row in (columns, *cells):

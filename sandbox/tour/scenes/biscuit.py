@@ -11,7 +11,7 @@ _USER = "dann1"
 
 def play(stage: Stage) -> None:
     """Make a key and its user, log in, call the API with the token, revoke it."""
-    tell.chapter("Biscuit: a user logs in with a token that says what it may, and until when")
+    tell.chapter("Biscuit: a user logs in with a token that states its rights and its end")
     home = stage.folder / "home"
     home.mkdir()
     logged_in = home / ".one/one_auth"
@@ -26,11 +26,11 @@ def play(stage: Stage) -> None:
     tell.line(f"  one.user.info with the token: {answer(stage, session)}")
     log = (stage.location / "var/oned.log").read_text().splitlines()
     refusal = [line for line in log if "biscuit: refused" in line][-1]
-    tell.line(f"  oned.log says why: {refusal[refusal.index('biscuit') :]}")
+    tell.line(f"  oned.log has the reason: {refusal[refusal.index('biscuit') :]}")
 
 
 def answer(stage: Stage, session: str) -> str:
-    """Return what oned answers to somebody who asks who they are."""
+    """Return oned's answer to a user who asks for the own user."""
     with xmlrpc.client.ServerProxy(stage.endpoint) as proxy:
         answered: list[str] = getattr(proxy, "one.user.info")(session, -1)
     return f"welcome, {_USER}" if answered[0] and _USER in answered[1] else f"refused: {answered[1]}"

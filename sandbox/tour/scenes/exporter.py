@@ -32,7 +32,7 @@ def play(stage: Stage) -> None:
 
 
 def scrape(address: str) -> str:
-    """Return the page, empty while nobody answers."""
+    """Return the page, empty while it does not answer."""
     try:
         with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - our own, on loopback
             return str(answer.read().decode())

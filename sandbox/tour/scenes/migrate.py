@@ -7,10 +7,10 @@ NEEDS = "var/remotes/vmm/kvm/migrate"
 
 
 def play(stage: Stage) -> None:
-    """Say what stands where OpenNebula looks, and write the map of hosts to clusters."""
-    tell.chapter("Migrate: live migrations through a tunnel of their own")
+    """Show what is at OpenNebula's path, and write the map of hosts to clusters."""
+    tell.chapter("Migrate: live migrations through a tunnel")
     folder = stage.location / "var/remotes/vmm/kvm"
-    for name, whose in (("migrate", "ours"), ("migrate_default", "OpenNebula's own, which ours calls")):
+    for name, whose in (("migrate", "ours"), ("migrate_default", "OpenNebula's own, which onext's calls")):
         if not (folder / name).is_file():
             raise TourError(f"{folder / name} is not there")
         tell.line(f"  var/remotes/vmm/kvm/{name}: {whose}")

@@ -10,7 +10,7 @@ from sandbox.tour.stage import Stage
 
 NEEDS = "var/remotes/hooks/onext/event"
 _HOSTS = ("edge-a", "edge-b", "edge-c")
-_BUSY = "another round"  # what a command says while the worker is at it
+_BUSY = "another round"  # what a command prints while the worker acts
 _SECONDS = 300.0  # an idle minute, two agreeing rounds, a machine that boots
 _ENVELOPE = """\
 power:
@@ -32,7 +32,7 @@ _VM = 'NAME="{name}"\nCPU="{cpu}"\nMEMORY="1024"\nSCHED_REQUIREMENTS="CLUSTER_ID
 
 def play(stage: Stage) -> None:
     """Enrol hosts with Redfish BMCs, let the cluster empty itself, then bring load."""
-    tell.chapter("Power: three hosts with Redfish BMCs in a cluster of their own, one VM (takes 3 minutes)")
+    tell.chapter("Power: three hosts with Redfish BMCs in a separate cluster, one VM (takes 3 minutes)")
     cluster, hosts = make_cluster(stage)
     for host in hosts:
         stage.typed(f"onext power enroll {host}", retry=_BUSY)
@@ -83,12 +83,12 @@ def rounds(stage: Stage, what: str, holds: Callable[[], bool]) -> None:
 
 
 def show(stage: Stage) -> None:
-    """Say what oned and each BMC say of the hosts."""
+    """Show what oned and each BMC report about the hosts."""
     stage.typed("onext power status")
 
 
 def asleep(stage: Stage, hosts: list[int]) -> int:
-    """Return how many hosts are off, by what stands in their templates."""
+    """Return how many hosts are off, by their templates."""
     paths = (stage.document("host.info", host).findtext("TEMPLATE/ONEXT_POWER_STATE/PHASE") for host in hosts)
     return sum(phase == "off" for phase in paths)
 
