@@ -1,12 +1,12 @@
 #!/bin/sh
 # Install onext on this OpenNebula front-end: finds a Python, which does the rest (onext/install/bootstrap.py).
-# ./install.sh --help says what else it does: --check, --uninstall, --rollback, --configure, --sandbox …
+# ./install.sh --help lists the other actions: --check, --uninstall, --rollback, --configure, --sandbox …
 # PYTHON=/path/to/python3 ./install.sh takes that interpreter instead of the newest.
 set -eu
 umask 022
 here=$(cd "$(dirname "$0")" && pwd -P)
 
-# A venv stands on its interpreter for good, and the parts run as oneadmin, or the owner of ONE_LOCATION: one
+# A venv depends on its interpreter, and the parts run as oneadmin, or the owner of ONE_LOCATION: one
 # in a home folder that they cannot enter is of no use then.
 usable='
 import os, sys

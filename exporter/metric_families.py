@@ -1,7 +1,8 @@
 """What the exporter serves: every metric's name, type and meaning, in the order of the page.
 
 HOST, DATASTORE, VM, SERVER, and where marked others, are OpenNebula's own, name by name (src/oneprometheus);
-HELP says where a unit is not what the name promises, because the shipped dashboards and rules need the names.
+HELP states where a unit is not what the name promises, because the shipped dashboards and rules need the
+names.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compare the locks with pyproject.toml: exit 1 when `make lock` would change them. Without a network, say so and exit 0.
+# Compare the locks with pyproject.toml: exit 1 when `make lock` would change them. Without a network, print that and exit 0.
 set -eu
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)

@@ -27,7 +27,7 @@ GRAPHICS=[LISTEN="127.0.0.1",TYPE="VNC"] OS=[ARCH="x86_64"] CONTEXT=[NETWORK="YE
 
 
 def populate(front: "FrontEnd", hosts: int, vms: int) -> None:
-    """Fill an empty front-end: cluster 100 `pool`, its hosts `node-0000` …, the VMs `guest-00000` …."""
+    """Fill an empty front-end: cluster 100 `pool`, its hosts `node-0000` …, the VMs `vm-00000` …."""
     world = front.world
     cluster = world.clusters.add(Cluster(name="pool", id=OWN, template=reserving(), datastores=[0, 1, 2]))
     for store in world.datastores:
@@ -65,7 +65,7 @@ def _host(front: "FrontEnd", cluster: Cluster, number: int) -> Host:
 
 def _guest(front: "FrontEnd", host: Host, number: int) -> None:
     ours, owners = assembly.split(Template.parse(_GUEST))
-    vm = VM(name=f"guest-{number:05}", template=ours, user_template=owners, stime=int(time.time()))
+    vm = VM(name=f"vm-{number:05}", template=ours, user_template=owners, stime=int(time.time()))
     front.world.vms.add(vm)
     assembly.complete(front.world, vm)
     front.vm_life.stays.arrive(vm, host, 0, BY_HAND)

@@ -42,7 +42,7 @@ RECOVER_FAILURE, RECREATE = 0, 4  # operations of one.vm.recover
 NO_DATASTORE = -1
 HOLDER = "availability"
 SSH_TIMEOUT, SYNC_TIMEOUT = 20.0, 120.0
-CLEAN_PAUSE = 5.0  # seconds between the two looks at libvirt
+CLEAN_PAUSE = 5.0  # seconds between the two checks of libvirt
 _VIRSH = ("virsh", "--connect", "qemu:///system")
 _LIST = (*_VIRSH, "--readonly", "list", "--name")  # every active domain, whatever it is doing
 _log = log.get("availability")
@@ -248,7 +248,7 @@ class Effects:
         if stored is not None and stored.value is None:
             raise Failed(stored.problem)
         before = stored.value if stored and stored.value else HostRecord(plain(self._host(host).name))
-        left = before.claim is not None and before.claim.phase is Phase.LEFT  # binds nobody
+        left = before.claim is not None and before.claim.phase is Phase.LEFT  # binds no server
         if left:
             before = replace(before, claim=None)
         if before.claim is not None and before.claim.holder != HOLDER:
@@ -277,7 +277,7 @@ class Effects:
         self._call("vm.action", "resume", vm)
 
     def clean(self, host: int) -> bool:
-        """Look at libvirt twice; destroy VMs that oned has RUNNING elsewhere; then sync the drivers."""
+        """Check libvirt twice; destroy VMs that oned has RUNNING elsewhere; then sync the drivers."""
         for turn in range(2):
             if turn:
                 time.sleep(CLEAN_PAUSE)

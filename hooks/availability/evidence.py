@@ -1,7 +1,7 @@
 """From evidence about one host to a verdict, with reasons. A pure function; each row of its table is a test.
 
-Silence is never a proof of death. A proof beside a sign of life is a contradiction, and a contradiction is no
-proof: the BMC may be another machine's.
+Silence is never a proof of death. A proof together with a sign of life is a contradiction, which proves
+nothing: the BMC may be another machine's.
 """
 
 from __future__ import annotations

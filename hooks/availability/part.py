@@ -1,4 +1,4 @@
-"""Availability as the worker sees it: probe hosts, look at every enabled cluster, decide, act."""
+"""The availability part of the worker: probe hosts, check every enabled cluster, decide, act."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def bmc_config(context: Context) -> BmcConfig:
         raise Retry(str(error)) from error
 
 
-def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means: look at everything
-    """Look at every enabled cluster, whichever key came."""
+def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means all clusters
+    """Process every enabled cluster, whichever key came."""
     settings = context.settings.availability
     if not settings.clusters:
         return ""

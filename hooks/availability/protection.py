@@ -38,6 +38,6 @@ def exposed(cluster: Cluster, incident: Incident) -> tuple[Incident, Sequence[Pr
 
 
 def _with_lock(entry: Entry, vm: Vm) -> Entry:
-    """Note whose lock a VM will have: ours, or its owner's."""
+    """Record which lock a VM will have: that of this part, or its owner's."""
     owner = vm.lock if not entry.locked else entry.owner_lock
     return replace(entry, locked=not owner, owner_lock=owner)

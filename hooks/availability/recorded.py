@@ -19,7 +19,7 @@ from onext.part import Context
 
 @dataclass(frozen=True)
 class Records:
-    """The documents of one round; an invalid incident is no incident, and its host is left alone."""
+    """The documents of one round; an invalid record is not an incident, and its host is not touched."""
 
     incidents: Mapping[int, Incident]
     confirmed: Mapping[int, Order]

@@ -29,7 +29,7 @@ class OutboxError(Exception):
 
 
 class Corrupt(OutboxError):
-    """The file is no database, or its content is damaged: it has to be begun anew."""
+    """The file is not a database, or its content is damaged: it has to be begun anew."""
 
 
 class Database:

@@ -1,4 +1,4 @@
-"""Which changes a sink gets: by type and cluster, as its settings say."""
+"""Which changes a sink gets: by type and cluster, by its settings."""
 
 from __future__ import annotations
 

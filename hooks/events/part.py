@@ -48,7 +48,7 @@ class _State:
 _state = _State()
 
 
-def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means: look at everything
+def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means all objects
     """Commit what changed, whichever key came, and wake the senders."""
     wanted = context.settings.events.sinks
     if not wanted:
@@ -179,7 +179,7 @@ def _line(sink: EventSink, path: Path) -> str:
 
 
 def _allowed(sink: EventSink, url: str) -> None:
-    """Refuse what is no address, and a private one at once; a name is checked whenever it is connected."""
+    """Refuse an invalid address, and a private one, at once; a name is checked whenever it is connected."""
     host = urllib.parse.urlsplit(url).hostname
     if not host or not url.startswith(("http://", "https://")):
         raise Misconfigured(f"sink {sink.name}: `url_file` holds no http address")
@@ -208,7 +208,7 @@ def figures(states: Sequence[SinkState], lost: int) -> Sequence[metrics.Family]:
 
 
 def sweep(context: Context) -> Iterable[Key]:
-    """Look at everything once a minute: changes without a hook, and those that the hook manager missed."""
+    """Compare all objects once a minute: changes without a hook, and those that the hook manager missed."""
     return [Key(NAME, "pool", 0)] if context.settings.events.sinks else []
 
 

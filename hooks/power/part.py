@@ -276,7 +276,7 @@ def _left_behind(context: Context, clusters: Sequence[int]) -> Iterator[Check]:
         yield Check(
             "hosts",
             "warn",
-            f"ours to give back, in clusters that the settings do not name: {', '.join(names)}",
+            f"with a claim of power, in clusters that the settings do not name: {', '.join(names)}",
             "name their cluster in `power: clusters:` and set MODE=off in it, until they are back",
         )
 

@@ -113,7 +113,7 @@ class Vm:
     together: str = ""
     group: int = 0
     since: float = 0.0  # of PENDING: when it began to wait
-    invalid: bool = False  # it, or its requirements, could not be read: `fixed` says what
+    invalid: bool = False  # it, or its requirements, could not be read: `fixed` states what
 
 
 @dataclass(frozen=True, slots=True)

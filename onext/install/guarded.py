@@ -152,7 +152,7 @@ class Guarded:
         """Give a folder of root's to `owner`; return False, with nothing changed, where that is unsafe.
 
         `content` has the name of everything that may be in it: a file's digest, or `FOLDER`. The open
-        folder is what is looked into and given, whatever its path leads to by then.
+        folder is used, even if its path leads elsewhere by then.
         """
         with self.at(path, identity=False) as place, _opened(place) as descriptor:
             found = os.fstat(descriptor)

@@ -1,6 +1,6 @@
-"""What an installation is made of: a list that is read, compared and carried out, and says all by itself.
+"""The content of an installation: a list that is read, compared and carried out.
 
-A pure function of the front-end and of the version's folder; README.md has it as a table.
+A pure function of the front-end and of the version's folder; docs/installing.md has it as a table.
 """
 
 from __future__ import annotations

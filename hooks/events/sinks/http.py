@@ -16,7 +16,7 @@ from onext.http import Answer, BadStatus, Http, HttpError
 
 TIMEOUT = 20.0  # seconds for one request, by Standard Webhooks 15 to 30
 LARGEST = 20_000  # bytes of a payload, by Standard Webhooks
-_NEVER = (400, 413, 415, 422)  # the receiver says that this event can never be accepted
+_NEVER = (400, 413, 415, 422)  # the receiver can never accept this event
 
 
 @dataclass

@@ -23,7 +23,7 @@ class NotFenced(Exception):
 
 
 def fence(actuator: Actuator, host: int, within: float, pause: Callable[[float], None] = time.sleep) -> str:
-    """Switch a host off the hard way and return once its BMC has said twice that it is off, and it is silent.
+    """Power a host off hard; return once its BMC has reported off twice and the host is silent.
 
     Raises NotFenced when that was not so within `within` seconds, or when it may not be done at all.
     """

@@ -5,7 +5,7 @@ from typing import List, Optional
 
 
 def exists(name: str) -> bool:
-    """Tell whether the device is there (the exit codes of OVS's tools say little about that)."""
+    """Tell whether the device is there (the exit codes of OVS's tools do not show that)."""
     return os.path.isdir("/sys/class/net/" + name)
 
 
