@@ -14,10 +14,9 @@ _OUTCOMES = ("passed", "failed", "error", "skipped")
 
 
 class Outcome(Protocol):
-    """What pytest reports of one phase of one test."""
+    """What pytest reports of one phase of one test, or a test that was deselected."""
 
     nodeid: str
-    duration: float
 
 
 def lines(stats: dict[str, list[Outcome]]) -> Iterator[str]:
@@ -28,7 +27,7 @@ def lines(stats: dict[str, list[Outcome]]) -> Iterator[str]:
         for report in reports:
             part = _part(getattr(report, "nodeid", ""))
             if part:
-                seconds[part] += report.duration
+                seconds[part] += getattr(report, "duration", 0.0)  # what was deselected took none
                 if outcome in _OUTCOMES:
                     counts.setdefault(part, Counter())[outcome] += 1
     for part in sorted(counts):
