@@ -52,7 +52,7 @@ class Access:
                 _log.error("every request is refused until the file is corrected: %s", error)
             self._refused = str(error)
             raise
-        _log.info("%s: read again, or what it names", file)
+        _log.info("%s: read again, it or a file that it names has changed", file)
         self._refused = ""
 
 

@@ -68,7 +68,7 @@ VM = (
     ),
     _gauge("vm_lcm_state", "LCM_STATE; has a meaning in state 3 (active) only."),
     _gauge("vm_mem_total_bytes", "Memory of the VM."),
-    _gauge("vm_cpu_ratio", "CPU that the VM asked for, in cores: no ratio, and may be above 1."),
+    _gauge("vm_cpu_ratio", "CPU that the VM requests, in cores: not a ratio, may be above 1."),
     _gauge("vm_cpu_vcpus", "Virtual CPUs; 1 where the template has no VCPU."),
     _gauge("vm_disks", "Disks of the VM."),
     _gauge("vm_disk_size_bytes", "Size of one disk."),
@@ -127,9 +127,9 @@ POWER = (
     _counter("host_energy_joules_total", "Energy of the host's CPUs and memory as RAPL counts it."),
     _counter(
         "power_implausible_total",
-        "Figures of a host or its VMs that cannot be true, since the exporter started; they are left out.",
+        "Implausible figures of a host or its VMs since the exporter started; they are left out.",
     ),
-    _gauge("power_source_up", "Whether the host's power exporter gave figures when it was last asked."),
+    _gauge("power_source_up", "Whether the host's power exporter returned figures at the last request."),
 )
 SELF = (
     _gauge("up", "1 when oned answered everything; 0: hosts, VMs or datastores are old or missing."),

@@ -89,7 +89,7 @@ def _checked(text: str) -> frozenset[str]:
         for sample in family.samples:
             one = sample.name, frozenset(sample.labels.items())
             if one in series or not sample.name:
-                raise ValueError(f"{sample.name!r} is there twice, or has no name")
+                raise ValueError(f"{sample.name!r} appears twice, or has no name")
             series.add(one)
             names.add(sample.name)
     return frozenset(names)

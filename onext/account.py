@@ -51,7 +51,9 @@ def become_service(paths: Paths) -> None:
     except KeyError:
         if not (paths.etc / "oned.conf").exists():
             return
-        raise NoAccount(f"this front-end has no account {ACCOUNT}: is OpenNebula installed whole?") from None
+        raise NoAccount(
+            f"this front-end has no account {ACCOUNT}: is OpenNebula completely installed?"
+        ) from None
     become(account.pw_uid, account.pw_gid)
 
 

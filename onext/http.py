@@ -193,7 +193,7 @@ def _decoded(body: bytes, headers: Mapping[str, str], size: int) -> bytes:
     if encoding in ("", "identity") or not body:
         return body
     if encoding not in ("gzip", "x-gzip"):
-        raise InvalidAnswer(f"Content-Encoding {encoding[:40]!r}, which was not asked for")
+        raise InvalidAnswer(f"Content-Encoding {encoding[:40]!r}, which was not requested")
     decoded = bytearray()
     try:
         while body:  # a gzip file may have several members

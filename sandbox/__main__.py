@@ -22,7 +22,7 @@ def arguments() -> argparse.Namespace:
     pace = Pace()
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="A small OpenNebula front-end.")
     parser.add_argument(
-        "--location", type=Path, required=True, help="ONE_LOCATION: made when it is not there"
+        "--location", type=Path, required=True, help="ONE_LOCATION: created when it does not exist"
     )
     parser.add_argument(
         "--port", type=int, default=0, help="of XML-RPC on loopback; 0 (default) takes a free one"

@@ -137,7 +137,7 @@ MISBEHAVIOURS: dict[str, tuple[Behave | bytes, type[HttpError]]] = {
     "gzip with a wrong checksum": (compressed(SQUEEZED[:-8] + bytes(8)), InvalidAnswer),
     "gzip with a damaged second member": (compressed(SQUEEZED + SQUEEZED[:5]), InvalidAnswer),
     "gzip that grows a thousand times": (compressed(gzip.compress(bytes(2_000_000))), InvalidAnswer),
-    "deflate, which was not asked for": (
+    "deflate, which was not requested": (
         answer("200 OK", zlib.compress(b"x"), "Content-Encoding: deflate"),
         InvalidAnswer,
     ),

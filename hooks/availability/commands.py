@@ -49,7 +49,9 @@ def status(context: Context, host: str | None, *, as_json: bool) -> None:
     rows += [{"id": n, "phase": "invalid", "reason": text} for n, text in sorted(kept.invalid.items())]
     show(rows, ("id", "name", "phase", "since", "vms", "reason"), as_json=as_json)
     if not rows and not as_json:
-        click.echo("No incident. `onext ha check` reports which losses the cloud can bear.")
+        click.echo(
+            "No incident. `onext ha check` reports for which hosts a failure would leave VMs without a host."
+        )
 
 
 def _row(incident: Incident) -> Row:

@@ -125,7 +125,7 @@ def _by_phase(
     if around.judgement(host.id).verdict is Verdict.ALIVE:
         return [Write(_to(around, incident, Phase.RETURNING, "it answers and is monitored again"))]
     if incident.bmc != host.bmc:
-        text = "its entry in bmc.yaml changed: evidence is collected anew"
+        text = "its entry in bmc.yaml changed: evidence is collected again"
         changed = replace(incident, bmc=host.bmc, first=around.now, fencings=0, proof="", confirmed="")
         return [Write(_to(around, changed, Phase.CONFIRM, text))]
     if incident.phase in (Phase.FENCED, Phase.EVACUATING, Phase.DONE):

@@ -296,7 +296,7 @@ class Effects:
                 name, _LIST, timeout=SSH_TIMEOUT, config=self.context.settings.geolocation.ssh_config
             )
         except (process.CommandError, ValueError) as error:
-            raise Failed(f"host {host}: its libvirt could not be asked: {error}") from error
+            raise Failed(f"host {host}: its libvirt did not answer: {error}") from error
         names = done.stdout.decode("utf-8", "replace").split()
         numbers = [word.removeprefix("one-") for word in names if word.startswith("one-")]
         return [

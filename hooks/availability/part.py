@@ -85,7 +85,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
     outcomes = []
     for number in settings.clusters:
         if number not in cloud.clusters or cloud.clusters[number].problem:
-            outcomes.append(f"cluster {number} is not there")
+            outcomes.append(f"cluster {number} not found")
             continue
         outcomes.append(_isolated(context, cloud, config, kept, number, probed, raft))
     _report_orphans(context, cloud, kept)
@@ -125,7 +125,7 @@ def _report_orphans(context: Context, cloud: Cloud, kept: Records) -> None:
 
 def _report_invalid(kept: Records) -> None:
     for host in kept.invalid.keys() - _memory.invalid:
-        _log.error("%s; the host is left alone until the record is removed", kept.invalid[host])
+        _log.error("%s; the host is not touched until the record is removed", kept.invalid[host])
     _memory.invalid = set(kept.invalid)
 
 

@@ -120,7 +120,7 @@ def _line(event: Event) -> str:
 
 @events.group("dead")
 def dead() -> None:
-    """Events that a sink refused for good."""
+    """Events that a sink refused permanently."""
 
 
 @dead.command("list")

@@ -41,7 +41,7 @@ def _decode(values: Mapping[str, str]) -> Term:
     server = bounds.whole(values["SERVER"], -1, 10**6)
     term = bounds.whole(values["TERM"], -1, 10**12)
     if epoch is None or server is None or term is None:
-        raise ValueError("EPOCH, SERVER and TERM are whole numbers")
+        raise ValueError("EPOCH, SERVER and TERM must be integers")
     return Term(epoch, server, term, bounds.number(values.get("AT"), 0, 1e12) or 0.0)
 
 

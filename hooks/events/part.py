@@ -63,7 +63,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
         text = _commit(context, cloud)
     except Corrupt as error:
         _begin_anew(context, error)
-        raise Retry("the outbox was damaged and begins anew with snapshots") from error
+        raise Retry("the outbox was damaged: a new one begins with snapshots") from error
     except OutboxError as error:
         raise Retry(f"no event was committed: {error}") from error
     _state.senders.follow(_senders(context, origin(cloud)))

@@ -45,7 +45,7 @@ class Order:
             for host in look.cluster.hosts:
                 if word in (str(host.id), host.name):
                     return cls(part.actuator(context, entries, look, RoundState()), look, host)
-        raise Refused(f"{word}: no such host in the clusters of `power: clusters:`; see `onehost list`")
+        raise Refused(f"{word}: host not found in the clusters of `power: clusters:`; see `onehost list`")
 
 
 def evacuation(cluster: Cluster, policy: Policy, host: Host) -> tuple[Move, ...]:
@@ -93,7 +93,7 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
 def switch_on(order: Order) -> Iterator[str]:
     """Wake a host that onext powered off, or stop emptying one; yield what is waited for."""
     if order.host.phase in (None, Phase.LEFT):
-        raise Refused(f"{order.host.name}: it was not switched off by us: use its BMC and `onehost enable`")
+        raise Refused(f"{order.host.name}: onext did not power it off: use its BMC and `onehost enable`")
     yield from _follow(order, lambda: _bring(order), (None,))
 
 

@@ -188,7 +188,7 @@ def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, s
         found = look(context, seen, cluster_id, state)
     except KeyError:
         state.seen.pop(cluster_id, None)
-        return f"cluster {cluster_id} is not there"
+        return f"cluster {cluster_id} not found"
     state.memories[cluster_id] = found.decision.memory
     state.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
     acting = replace(actuator(context, entries, found, state), decided=seen.taken)

@@ -162,7 +162,7 @@ _UNBOUND = {
 def _whole(low: int, high: int = 10**6) -> Callable[[str], int]:
     def convert(text: str) -> int:
         if not text.strip().isdecimal() or not low <= int(text) <= high:
-            raise ValueError(f"a whole number from {low} to {high} is needed")
+            raise ValueError(f"not an integer from {low} to {high}")
         return int(text)
 
     return convert

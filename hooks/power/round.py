@@ -76,7 +76,7 @@ def _safely(step: Callable[[], str]) -> str:
 def _do(actuator: Actuator, action: Action) -> str:
     if isinstance(action, PowerOff):
         if actuator.stale:
-            return "decided too long ago: decided anew"
+            return "the decision is too old: it is made again"
         return power_off.power_off(actuator, action.host, action.moves, action.reason)
     if isinstance(action, Wake):
         return wake.wake(actuator, action.host, action.reason)
@@ -97,7 +97,7 @@ def _give_up(actuator: Actuator, sight: Sight, action: Action) -> str:
     if isinstance(action, Drop) and sight.claim.phase is Phase.LEFT:
         actuator.release(sight)
         return action.reason
-    return "not as it was any more"
+    return "its state has changed"
 
 
 def _continue(actuator: Actuator, host: int) -> str:

@@ -36,7 +36,7 @@ Section = Callable[[], Iterable[Check]]
 @json_option
 @front_end
 def doctor(context: Context, *, node: str | None, local: bool, as_json: bool) -> None:
-    """Check what is installed, registered, reachable and up to date. Exit code 1 when something is not.
+    """Check what is installed, registered, reachable and up to date. Exit code 1 for a failure.
 
     What does not answer within 30 seconds (60 with the other servers) is reported as such.
     """

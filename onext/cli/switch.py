@@ -20,7 +20,7 @@ SWITCHES = ("all", *PARTS, "tunnel")
 @dry_run_option
 @front_end
 def stop(context: Context, part: str, *, dry_run: bool) -> None:
-    """Freeze PART, or all: what is in work is finished, nothing new is begun. Logins are not affected."""
+    """Freeze PART, or all: begun work is finished, no new work begins. Logins are not affected."""
     if dry_run:
         click.echo(f"would stop {part} on this server{_nodes(part)}, with {context.paths.stopped / part}")
         return

@@ -17,7 +17,7 @@ from onext.worker.registry import installed
 
 
 @click.command()
-@click.option("--until-idle", is_flag=True, help="End when nothing is left to do.")
+@click.option("--until-idle", is_flag=True, help="End when the queue is empty.")
 @click.option("--debug", is_flag=True, help="Log more.")
 @front_end
 def worker(context: Context, *, until_idle: bool, debug: bool) -> None:

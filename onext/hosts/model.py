@@ -53,7 +53,7 @@ class Claim:
     failures: int = 0
     asked: float = 0.0  # when the BMC was told
     until: float = 0.0  # of LEFT
-    hard: bool = False  # switched off the hard way
+    hard: bool = False  # powered off hard
     by_hand: bool = False  # a person ordered it: no decision undoes it
     slept: bool = False  # WAKING: it was surely off, so that its waking proves that it can
     opened: bool = False  # WAKING, RETURNING: we made it DISABLED; one that is OFFLINE again is an operator's

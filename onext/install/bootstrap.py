@@ -41,14 +41,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("install.sh", description="Install onext on this OpenNebula front-end.")
     action = parser.add_mutually_exclusive_group()
     for name, meaning in (
-        ("check", "report what differs from a whole installation; exit 1 when something does"),
+        ("check", "report what differs from a complete installation; exit 1 for a failure"),
         ("configure", "install, then add onext's lines to oned.conf and prometheus.yml, after a diff"),
         ("rollback", "go back to the version before"),
-        ("uninstall", "take everything back and leave the front-end as it was"),
+        ("uninstall", "remove everything and restore the front-end"),
         ("sandbox", "try everything on a machine without OpenNebula"),
     ):
         action.add_argument(f"--{name}", action="store_true", help=meaning)
-    parser.add_argument("--offline", type=_folder, metavar="DIR", help="take all packages from this folder")
+    parser.add_argument(
+        "--offline", type=_folder, metavar="DIR", help="install all packages from this folder"
+    )
     parser.add_argument(
         "--sync", action="store_true", help="afterwards run `onehost sync --force` for the nodes"
     )
@@ -69,7 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--backup", type=Path, metavar="FILE", help="with --uninstall: where your settings go"
     )
-    parser.add_argument("--keep", action="store_true", help="with --sandbox: leave it running")
+    parser.add_argument("--keep", action="store_true", help="with --sandbox: keep it running")
     parser.add_argument("--json", action="store_true", help="with --check: print JSON")
     return parser.parse_args()
 
@@ -186,9 +188,7 @@ def _uninstall(front_end: FrontEnd, options: argparse.Namespace) -> int:
         words += ["--leave-hosts-off"] if options.leave_hosts_off else []
         return _installer(home, "uninstall", *words)
     if manifest.Manifest.load(lib).files:
-        raise InstallError(
-            "no installed version works any more: ./install.sh makes one that does, then --uninstall again"
-        )
+        raise InstallError("no installed version works: run ./install.sh, then --uninstall again")
     shutil.rmtree(lib)  # a first installation ended before anything was placed
     print("onext is uninstalled: nothing had been placed")  # noqa: T201
     return 0

@@ -51,7 +51,7 @@ def findings(paths: Paths) -> Iterator[Check]:
 def _findings(front_end: FrontEnd, checkout: str) -> Iterator[Check]:
     home = versions.resolve(front_end.paths.lib, versions.CURRENT)
     if home is None:
-        yield Check("version", "fail", "onext is not installed here, or not whole", _AGAIN)
+        yield Check("version", "fail", "onext is not installed here, or not completely", _AGAIN)
         return
     yield _version(home, checkout)
     yield from _packages(home)

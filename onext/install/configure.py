@@ -82,7 +82,7 @@ def left(front_end: FrontEnd) -> list[str]:
     missing = [
         f"  {e.path.name}: {problem}" for e in editors(front_end) for problem in _problems(e, front_end)
     ]
-    head = "left to you: ./install.sh --configure, which shows the diff first, because of"
+    head = "still to do: ./install.sh --configure, which shows the diff first, because of"
     return [head, *missing] if missing else []
 
 
@@ -140,7 +140,7 @@ def _made_of_others(front_end: FrontEnd) -> None:
         service.renew(front_end)
     for step in steps:
         then = "" if step.path.suffix == ".service" else "; to make it effective: reload Prometheus"
-        _say(f"{step.path}: made anew{then}\n")
+        _say(f"{step.path}: created again{then}\n")
 
 
 def take_out(front_end: FrontEnd, manifest: Manifest) -> list[str]:
@@ -153,7 +153,9 @@ def take_out(front_end: FrontEnd, manifest: Manifest) -> list[str]:
         path = Path(name)
         if placed.edit and _is_file(path, front_end):
             _write_as_it_is(path, _without_us(front_end, path, placed), front_end)
-            told.append(f"{path}: our lines are out; to make that effective: {then.get(path, _RELOAD)}")
+            told.append(
+                f"{path}: onext's lines are removed; to make that effective: {then.get(path, _RELOAD)}"
+            )
     return told
 
 
@@ -189,7 +191,7 @@ def _write_as_it_is(path: Path, content: bytes, front_end: FrontEnd) -> None:
     files = front_end.files
     found = files.inspect(path)
     if found is None or found.kind != "file":
-        raise InstallError(f"{path} is not a regular file: change it by hand")
+        raise InstallError(f"{path} is not a regular file: change it manually")
     if found.digest != digest(content):
         files.write(path, content, found.mode, found.owner)
 

@@ -123,7 +123,7 @@ def _left(front_end: FrontEnd, steps: Iterable[Step], *, configuring: bool) -> l
     with front_end.as_service():
         base = hook_base.wrong(front_end.paths)
         missing = [] if configuring else configure.left(front_end)
-    hooks = [f"left to you: {base}; then restart opennebula"] if base else []
+    hooks = [f"still to do: {base}; then restart opennebula"] if base else []
     mapping = tunnels.write_map(front_end)
     stated = tunnels.statement(front_end) if driver else ""
     return [*hooks, *([mapping] if mapping else []), *([stated] if stated else []), *stale, *missing]

@@ -24,5 +24,5 @@ def checks(front_end: FrontEnd) -> list[Check]:
 def left(front_end: FrontEnd, *, changed: bool) -> list[str]:
     """Return what is left to a person after an install; `changed` is whether it changed the driver."""
     stale = [f"{one.message}: {one.remedy}" for one in checks(front_end) if one.level != "ok"]
-    due = "left to you: onehost sync --force, or ./install.sh --sync: nodes have copies of the migrate driver"
+    due = "still to do: onehost sync --force, or ./install.sh --sync: nodes have copies of the migrate driver"
     return [*([due] if changed or stale else []), *stale]

@@ -82,7 +82,11 @@ def problems(text: str, given: Wanted | None = None) -> list[str]:
     present = {str(job.get("job_name")) for job in document.get("scrape_configs") or []}
     if TENANTS in present and BEGIN not in text:
         return ["OpenNebula's patch_datasources.rb rewrote it: its jobs replaced onext's"]
-    return ["our jobs are not up to date" if BEGIN in text else "VMs, hosts and our rules are not in it"]
+    return [
+        "onext's jobs are not up to date"
+        if BEGIN in text
+        else "it lacks the jobs for VMs and hosts, and onext's rules"
+    ]
 
 
 def add(text: str, given: Wanted | None = None) -> str:

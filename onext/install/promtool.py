@@ -29,6 +29,6 @@ def check(text: str, file: Path, front_end: FrontEnd) -> None:
         argv = command_as(controller.uid, ["promtool", "check", "config", str(copy)])
         process.run(argv, timeout=_TIMEOUT)
     except process.CommandError as error:
-        raise InstallError(f"{file} is left as it is: {error}") from error
+        raise InstallError(f"{file} is not changed: {error}") from error
     finally:
         files.remove(copy)

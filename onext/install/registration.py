@@ -47,18 +47,18 @@ def register(front_end: FrontEnd, hooks: Path) -> Outcome:
     try:
         oned = connect(front_end)
         if not oned.raft().acts:
-            outcome.left.append("hooks: left to the leader of the zone, they are registered once")
+            outcome.left.append("hooks: the leader of the zone registers them, once")
             return outcome
         found = differences(oned, wanted(hooks))
         if any(_replaces(difference) for difference in found) and (late := _without_event(oned, front_end)):
             outcome.left.append(
-                f"left to you: install this version on {', '.join(late)}, then run ./install.sh here again:"
-                " until then the zone keeps the hooks of the version before"
+                f"still to do: install this version on {', '.join(late)}, then run ./install.sh here again:"
+                " until then the zone keeps the previous version's hooks"
             )
             return outcome
         _replace(oned, found, wanted(hooks), outcome)
     except OnedError as error:
-        outcome.left.append(f"left to you: ./install.sh once more to register the hooks ({error})")
+        outcome.left.append(f"still to do: ./install.sh once more to register the hooks ({error})")
     return outcome
 
 
@@ -77,8 +77,8 @@ def _replace(oned: Oned, found: list[Difference], hooks: list[Hook], outcome: Ou
     wrong = [difference.hook.name for difference in differences(oned, hooks) if difference.how != "gone"]
     if wrong:
         outcome.left.append(
-            f"left to you: oned did not keep {', '.join(wrong)} as registered (onehook show NAME);"
-            " the hooks of the version before stay"
+            f"still to do: oned did not keep {', '.join(wrong)} as registered (onehook show NAME);"
+            " the previous version's hooks stay"
         )
         return
     for difference in gone:
@@ -123,7 +123,7 @@ def remove(front_end: FrontEnd) -> Outcome:
             _apply(oned, difference)
     except OnedError as error:
         outcome.left.append(
-            f"left to you: onehook delete each hook whose name begins with {PREFIX}"
+            f"still to do: onehook delete each hook whose name begins with {PREFIX}"
             f" (onehook list), as soon as oned answers ({error})"
         )
     return outcome

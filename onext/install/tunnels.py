@@ -46,5 +46,5 @@ def write_map(front_end: FrontEnd) -> str:
     try:
         process.run(command_as(front_end.service.uid, argv), timeout=_TIMEOUT)
     except process.CommandError as error:
-        return f"left to you: onext tunnel sync, for the map of hosts to clusters ({error})"
+        return f"still to do: onext tunnel sync, for the map of hosts to clusters ({error})"
     return ""

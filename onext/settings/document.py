@@ -17,7 +17,7 @@ from onext.settings import Settings
 from onext.settings.section import Section
 
 _HEAD = """\
-#: onext: the administrator's settings. All keys are here, with their defaults.
+#: onext: the administrator's settings. All keys are listed with their defaults.
 #: Take the first # of a key away, and those of the keys above that it belongs to.
 #: `onext doctor` names line and key of what is invalid; the worker reads changes by itself.
 """

@@ -28,9 +28,7 @@ class Power(Section):
     )
     connect_timeout: float = Field(0.5, gt=0, le=30, description="seconds to reach one host")
     read_timeout: float = Field(2.0, gt=0, le=30, description="seconds for one host's answer")
-    back_off: float = Field(
-        60.0, ge=0, le=3600, description="seconds for which a dead host is not asked again"
-    )
+    back_off: float = Field(60.0, ge=0, le=3600, description="seconds until a dead host is asked again")
     interval: float = Field(
         5.0,
         ge=3,

@@ -14,7 +14,9 @@ class Webhook(Section):
     """One address that is told what happened."""
 
     url_file: Path = Field(description="file that holds the address (it is a secret); root:oneadmin 0640")
-    kind: Literal["json", "slack"] = Field("json", description="`slack`: the form that Slack and others take")
+    kind: Literal["json", "slack"] = Field(
+        "json", description="`slack`: the format of Slack and compatible services"
+    )
 
 
 class Syslog(Section):

@@ -50,7 +50,7 @@ class Power(Section):
     )
     stale_after: float = Field(600.0, gt=0, description="seconds after which monitoring is stale")
     left_alone_hours: float = Field(
-        24.0, ge=0, description="hours for which a host that others switched is left"
+        24.0, ge=0, description="hours for which a host that was switched outside onext is not touched"
     )
     proven_days: float = Field(30.0, gt=0, description="days for which an off and wake cycle counts as proof")
     bmc_timeout: float = Field(8.0, gt=0, le=60, description="seconds for one answer of a BMC")
@@ -61,8 +61,8 @@ class Power(Section):
     idle_watts: float = Field(100.0, gt=0, description="watts of an idle host without ONEXT_POWER_WATTS")
     peak_watts: float = Field(250.0, gt=0, description="watts of a busy host without ONEXT_POWER_WATTS")
     off_watts: float = Field(8.0, ge=0, description="watts of a host that is off")
-    syslog: Syslog | None = Field(None, description="central log that is told each action")
-    webhooks: tuple[Webhook, ...] = Field((), description="addresses that are told each action")
+    syslog: Syslog | None = Field(None, description="syslog server that receives each action")
+    webhooks: tuple[Webhook, ...] = Field((), description="webhooks that receive each action")
 
     @model_validator(mode="after")
     def _bound(self) -> Power:

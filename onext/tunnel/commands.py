@@ -27,7 +27,7 @@ def tunnel() -> None:
 @json_option
 @front_end
 def list_tunnels(context: Context, hosts: Sequence[str], *, as_json: bool) -> None:
-    """List the tunnels on all HOSTS, or on some, and what is wrong there. Exit code 1 when something is."""
+    """List the tunnels on all HOSTS, or on some, and problems on them. Exit code 1 for a problem."""
     replies = nodes.ask_all(context, _online(_chosen(context, hosts)), ["list"])
     want = drivers.wanted(context.paths.remotes)
     rows = [row for reply in replies for row in rows_of(reply, want)]
@@ -178,7 +178,7 @@ def _chosen(context: Context, words: Sequence[str]) -> list[Node]:
 def _online(chosen: Sequence[Node]) -> list[Node]:
     for node in chosen:
         if node.offline:
-            click.echo(f"{node.name}: OFFLINE, not asked", err=True)
+            click.echo(f"{node.name}: OFFLINE, not checked", err=True)
     return [node for node in chosen if not node.offline]
 
 

@@ -92,7 +92,7 @@ def checks(context: Context) -> Iterator[Check]:
     if found.old:
         yield Check("driver", "warn", f"old driver or settings on {_names(found.old)}", SYNC)
     if found.offline:
-        message = f"OFFLINE, not asked, old as last seen or never seen: {_names(found.offline)}"
+        message = f"OFFLINE, not checked, old as last seen or never seen: {_names(found.offline)}"
         yield Check("driver", "warn", message, f"{SYNC} when they are back (power does it by itself)")
     if found.silent:
         first = found.silent[0]

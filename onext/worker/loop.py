@@ -160,7 +160,7 @@ class Worker:
         try:
             return [whole(crew.part, key) for key in sweep.result()]
         except (OnedError, Retry) as error:
-            self._warnings.warn(crew.part.name, "this round is left out: %s", error)
+            self._warnings.warn(crew.part.name, "this round is skipped: %s", error)
         except Exception:  # noqa: BLE001 - the outermost edge of a part: the others continue
             self._warnings.failure(crew.part.name, "the round failed")
         return []

@@ -64,7 +64,7 @@ def _play(stage: Stage, name: str) -> None:
     if stage.installed(scene.NEEDS):
         scene.play(stage)
     else:
-        tell.chapter(f"{name}: not installed ({scene.NEEDS} is not there), left out")
+        tell.chapter(f"{name}: not installed ({scene.NEEDS} not found), skipped")
 
 
 def _uninstall(stage: Stage) -> None:

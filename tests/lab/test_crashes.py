@@ -293,5 +293,5 @@ def test_told_to_end(lab: Laboratory, vm: VM) -> None:
         os.kill(pid, signal.SIGTERM)
     result = finish(process)
     assert result.done.exit_code != 0
-    assert "the driver was told to end" in result.log
+    assert "the driver was terminated" in result.log
     assert whole(lab, vm) == "lab-a"

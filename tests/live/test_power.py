@@ -145,7 +145,7 @@ def test_a_host_that_an_operator_switched_off_is_not_woken(cloud: Machines) -> N
         cloud.round()
     assert not first.powered
     assert cloud.state(first) is HostState.OFFLINE
-    assert "not switched off by us" in refused(cloud, "on", first.name)
+    assert "onext did not power it off" in refused(cloud, "on", first.name)
 
 
 def test_an_operators_enable_ends_a_drain(cloud: Machines) -> None:

@@ -77,7 +77,7 @@ def switch_off(context: Context, host: str, *, evacuate: bool) -> None:
 @click.argument("host")
 @front_end
 def switch_on(context: Context, host: str) -> None:
-    """Wake HOST (id or name) and let it take VMs."""
+    """Wake HOST (id or name) and enable it."""
     _followed(context, host, manual_orders.switch_on)
 
 

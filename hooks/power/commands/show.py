@@ -131,7 +131,7 @@ def _show_moves(look: part.Look) -> None:
 @json_option
 @front_end
 def status(context: Context, *, as_json: bool) -> None:
-    """List every host with what is being done with it, its BMC, and what its past tells."""
+    """List every host with what is being done with it, its BMC, and a summary of its history."""
     if not as_json:
         click.echo("\n".join(line.strip() for line in stopped(context)), nl=any(stopped(context)))
     rows = [row for look in looks(context, ()) for row in _state(look.cluster, context.now())]

@@ -89,7 +89,7 @@ plot_option = click.option(
 def simulate(
     hosts: int, days: float, kinds: Sequence[str], peak: float, seed: int, plot: Path | None, *, as_json: bool
 ) -> None:
-    """Play synthetic weeks: our decisions, plain scripts, always on, and the perfect bound."""
+    """Play synthetic weeks: onext's decisions, common scripts, always on, and the theoretical bound."""
     rows: list[Row] = []
     for kind in kinds or sorted(SHAPES):
         capacity = sum((node.size for node in fleet(hosts)), ZERO)

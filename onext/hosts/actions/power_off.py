@@ -179,7 +179,7 @@ def _wait_or_press(actuator: Actuator, sight: Sight, why: str) -> str:
         return f"waiting: {why}" if waited <= actuator.limits.hard_off else _give_up(actuator, sight, why)
     if waited <= actuator.limits.soft_off:
         return f"waiting for it to shut down: {why}"
-    return _order(actuator, sight, "off-hard") or "switched off the hard way"
+    return _order(actuator, sight, "off-hard") or "powered off hard"
 
 
 def _give_up(actuator: Actuator, sight: Sight, why: str) -> str:

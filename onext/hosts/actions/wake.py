@@ -83,7 +83,7 @@ def _ask(actuator: Actuator, sight: Sight) -> str:
     began = actuator.world.monotonic()
     sight = replace(sight, claim=_again(actuator, sight, asked=actuator.world.now()))
     if wrong := actuator.objection(sight, "on", began) or actuator.world.switch_bmc(sight.id, "on"):
-        return f"its BMC did not take it: {wrong}"
+        return f"its BMC did not accept the order: {wrong}"
     return "asked to switch on"
 
 

@@ -120,7 +120,7 @@ def _refuse_unsafe(file: Path, found: os.stat_result) -> None:
     if found.st_uid not in {0, os.geteuid(), file.parent.stat().st_uid}:
         raise UnsafeFile(f"{file}: belongs to user {found.st_uid}: chown root:oneadmin {file}")
     if "remotes" in {*file.absolute().parent.parts, *file.resolve().parent.parts}:
-        raise UnsafeFile(f"{file}: lies below remotes/, which is copied to every node: move it to etc")
+        raise UnsafeFile(f"{file}: is below remotes/, which is copied to every node: move it to etc")
 
 
 def _parse(data: bytes) -> tuple[Mapping[int, Entry], list[str]]:

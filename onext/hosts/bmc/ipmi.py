@@ -136,7 +136,7 @@ class Ipmi:
         if answer.get("code") == _NO_PRIVILEGE:
             raise MissingPrivilege("it accepts the login and forbids this: give the user level OPERATOR")
         if answer.get("error") == "timeout":
-            raise TimedOut("it does not answer any more")
+            raise TimedOut("it no longer answers")
         if "error" in answer:
             raise Refused(f"it refuses: {answer['error']}")
         return bytes(answer["data"])
@@ -169,5 +169,5 @@ def _meant(message: str, *, begun: bool) -> BmcError:
     if any(words in message for words in ("password", "nauthorized", "Kg", "name length")):
         return WrongPassword("it rejects this user and password: correct them in bmc.yaml")
     if message in ("", "None", "timeout", "Session no longer connected"):
-        return TimedOut("it does not answer any more") if begun else Unreachable("it does not answer")
+        return TimedOut("it no longer answers") if begun else Unreachable("it does not answer")
     return Refused(f"it refuses the session: {message}")

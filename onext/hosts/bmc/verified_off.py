@@ -69,7 +69,7 @@ def power_off(
             raise NotOff(_why(reading, ordered, error))
         if reading.power is Power.ON and now() >= again:
             if now() >= not_after:
-                raise NotOff("the intent to power it off has ended: nothing is ordered any more")
+                raise NotOff("the intent to power it off has ended: no order is given")
             error, ordered, again = _order(bmc, not_after), ordered + 1, now() + _AGAIN
         pause(_PAUSE)
 

@@ -99,7 +99,7 @@ def host_problem(host: Element) -> str:
         return f"it cannot be read: {problem}"
     state = bounds.whole(host.findtext("STATE"), 0, 10**6)
     if state not in frozenset(HostState):
-        return f"its state {bounds.words(host.findtext('STATE'), 20)!r} is not known to this version"
+        return f"its state {bounds.words(host.findtext('STATE'), 20)!r} is unknown to this version"
     for path in ("HOST_SHARE/MAX_CPU", "HOST_SHARE/MAX_MEM"):
         if bounds.number(host.findtext(path, "0"), -1e15, 1e15) is None:
             return f"{path} cannot be read"

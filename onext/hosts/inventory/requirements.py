@@ -80,7 +80,7 @@ class _Postfix:
 
     def add(self, step: Step) -> None:
         if self.wants_value is not (isinstance(step, Comparison) or step in PREFIX):
-            raise Unreadable(f"{bounds.words(str(step), SHOWN)!r} is not expected there")
+            raise Unreadable(f"{bounds.words(str(step), SHOWN)!r} is unexpected there")
         if isinstance(step, Comparison):
             self.output.append(step)
             self.wants_value = False
@@ -124,7 +124,7 @@ def _tokens(text: str) -> Iterator[Step]:
     while not _BLANK.match(text, at):
         found = _TOKEN.match(text, at)
         if not found:
-            raise Unreadable(f"not understood from {bounds.words(text[at : at + SHOWN], SHOWN)!r} on")
+            raise Unreadable(f"syntax error at {bounds.words(text[at : at + SHOWN], SHOWN)!r}")
         yield (
             found[1]
             or found[2]

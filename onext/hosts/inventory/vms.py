@@ -51,7 +51,7 @@ class Places:
         steps = parse(expression)
         spent = self.spent.get(user, 0) + self._matcher.cost(steps)
         if spent > WORK:
-            raise Unreadable(f"the requirements of user {user}'s VMs take too much work")
+            raise Unreadable(f"the requirements of user {user}'s VMs take too much time to evaluate")
         self.spent[user] = spent
         matching = self._matcher.matching(steps)
         return None if len(matching) == len(self.hosts) else matching
@@ -104,7 +104,7 @@ def _problems(element: Element) -> Iterator[str]:
         yield f"it cannot be read: {problem}"
     state = bounds.whole(element.findtext("STATE"), 0, 10**6)
     if state not in KNOWN:
-        yield f"its state {bounds.words(element.findtext('STATE'), 20)!r} is not known to this version"
+        yield f"its state {bounds.words(element.findtext('STATE'), 20)!r} is unknown to this version"
     if bounds.whole(element.findtext("LCM_STATE"), -1, 10**6) is None:
         yield "its LCM_STATE cannot be read"
     if size(element.find("TEMPLATE")) is None:

@@ -12,7 +12,7 @@ def play(stage: Stage) -> None:
     folder = stage.location / "var/remotes/vmm/kvm"
     for name, whose in (("migrate", "ours"), ("migrate_default", "OpenNebula's own, which onext's calls")):
         if not (folder / name).is_file():
-            raise TourError(f"{folder / name} is not there")
+            raise TourError(f"{folder / name} not found")
         tell.line(f"  var/remotes/vmm/kvm/{name}: {whose}")
     stage.typed("onext tunnel sync")
     tell.line("  the nodes here are played; as root, `make lab` migrates real VMs between two hypervisors")

@@ -27,7 +27,7 @@ def play(stage: Stage) -> None:
     tell.line(f"  var/onext/targets/vms.json has VM {web}: {target}")
     stage.typed("onext targets list")
     stage.call("vm.action", "terminate-hard", web)
-    stage.until("it is a target no more", lambda: str(web) not in targets(stage))
+    stage.until("it is no longer a target", lambda: str(web) not in targets(stage))
     tell.line(f"  VM {web} is terminated: vms.json holds {len(targets(stage))} targets")
     stage.call("vm.action", "terminate-hard", bad)
 

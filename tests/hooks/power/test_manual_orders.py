@@ -108,5 +108,5 @@ def test_on_waits_for_a_host_that_is_just_going_off() -> None:
 
 def test_what_we_did_not_switch_off_is_not_switched_on() -> None:
     """A colleague's host would be woken under his hands."""
-    with pytest.raises(Refused, match="not switched off by us"):
+    with pytest.raises(Refused, match="onext did not power it off"):
         follow(Scene(), switch_on)

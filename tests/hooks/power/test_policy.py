@@ -64,7 +64,7 @@ def test_the_worst_template_is_held_or_inside_the_envelope(chosen: dict[str, str
     [
         ("MODE", "on", "one of off, advise, auto"),
         ("MIN_HOST", "2", "not a key of ONEXT_POWER"),
-        ("BUFFER_CPU", "-1", "whole number"),
+        ("BUFFER_CPU", "-1", "not an integer"),
         ("WINDOW", "* 25 * * *", "hour '25'"),
         ("WINDOW", "every night", "cron's five"),
         ("METHOD", "suspend", "not allowed"),

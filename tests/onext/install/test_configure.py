@@ -67,7 +67,7 @@ def test_put_in_once_and_taken_out_byte_for_byte(front_end: FrontEnd) -> None:
     assert oned_conf(front_end) == changed
     (told,) = configure.take_out(front_end, Manifest.load(front_end.paths.lib))
     assert oned_conf(front_end) == ONED
-    assert "oned.conf: our lines are out; to make that effective: " in told
+    assert "oned.conf: onext's lines are removed; to make that effective: " in told
     assert told.endswith(("restart opennebula", "restart oned"))
 
 

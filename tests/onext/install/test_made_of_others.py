@@ -138,7 +138,7 @@ def test_what_promtool_refuses_is_not_written(machine: Machine) -> None:
     """A configuration that Prometheus cannot load stops all monitoring at its next start."""
     before = machine.prometheus.read_text() + "# refused\n"
     machine.prometheus.write_text(before)
-    with pytest.raises(InstallError, match=r"prometheus\.yml is left as it is: .*no such word"):
+    with pytest.raises(InstallError, match=r"prometheus\.yml is not changed: .*no such word"):
         configure.configure(machine.front_end, yes=True)
     assert machine.prometheus.read_text() == before
     assert not list(machine.prometheus.parent.glob(".onext-*"))

@@ -12,7 +12,7 @@ from onext.install.front_end import FrontEnd
 from .conftest import self_contained
 
 STALE = [
-    {"state": "warn", "message": "OFFLINE, not asked: 1 host: n1", "remedy": "onehost sync --force"},
+    {"state": "warn", "message": "OFFLINE, not checked: 1 host: n1", "remedy": "onehost sync --force"},
     {"state": "ok", "message": "the one of remotes/ on 2 hosts", "remedy": ""},
 ]
 

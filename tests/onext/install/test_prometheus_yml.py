@@ -247,7 +247,7 @@ def test_changed_settings_change_the_jobs() -> None:
     """`--configure` after a change of the settings brings the jobs up to date."""
     elsewhere = replace(WANTED, folder=Path("/srv/targets"))
     changed = add(PATCHED, WANTED)
-    assert problems(changed, elsewhere) == ["our jobs are not up to date"]
+    assert problems(changed, elsewhere) == ["onext's jobs are not up to date"]
     assert add(changed, elsewhere) == add(PATCHED, elsewhere)
 
 

@@ -134,7 +134,7 @@ def test_offline_hosts_are_named_by_what_they_said_last(
     said.update(n0=newer, n2=newer, n3=newer)
     shown = call(context)
     assert shown.exit_code == 1
-    assert "OFFLINE, not asked, old as last seen or never seen: 1 host: n1" in shown.output
+    assert "OFFLINE, not checked, old as last seen or never seen: 1 host: n1" in shown.output
 
 
 def test_sync_runs_opennebulas_own(context: Context, remotes: Path, said: dict[str, object]) -> None:

@@ -75,7 +75,7 @@ def _parse(line: bytes) -> Message:
     try:
         message = json.loads(line.decode("utf-8", "replace"))
     except ValueError:
-        raise Closed(f"not our language: {line[:200]!r}") from None
+        raise Closed(f"not a message of this protocol: {line[:200]!r}") from None
     if not isinstance(message, dict):
-        raise Closed(f"not our language: {line[:200]!r}")
+        raise Closed(f"not a message of this protocol: {line[:200]!r}")
     return message

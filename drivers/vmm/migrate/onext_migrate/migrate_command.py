@@ -91,4 +91,4 @@ def _forward(asked: action.Action, etc: str) -> int:
     try:
         return opennebula_script.forward(asked.source, " ".join(words), asked.xml)
     except TunnelError as error:
-        raise BadInputError(f"{asked.source} cannot be asked to migrate: {error}") from error
+        raise BadInputError(f"{asked.source} does not accept the order to migrate: {error}") from error

@@ -147,7 +147,7 @@ class Migration:
             orphan_guard.stop(process)
             return
         self._warned = True
-        log.warning(f"{why}: the migration goes beside the tunnel")
+        log.warning(f"{why}: the migration does not use the tunnel")
 
     def _read_report(self) -> None:
         notes = len(self._report.notes)
@@ -213,10 +213,10 @@ class Migration:
             self._told = False
             where = self._action.destination
             log.warning(
-                f"told to end, but the VM is on {where} already: OpenNebula's script finishes its work"
+                f"terminated, but the VM is already on {where}: OpenNebula's script finishes its work"
             )
             return
-        self._stop("the driver was told to end")
+        self._stop("the driver was terminated")
 
     def _stop(self, why: str) -> None:
         if not self._stopped:

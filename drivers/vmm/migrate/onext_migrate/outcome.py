@@ -56,7 +56,7 @@ def _in_postcopy(here: State, there: State, failed: int) -> Outcome:
 
 def _stayed(there: State, failed: int, run: Run) -> Outcome:
     if there.name in RUNNING:
-        both = f"the VM runs on {run.source} AND on {run.destination}: stop one of them by hand"
+        both = f"the VM runs on {run.source} AND on {run.destination}: stop one of them manually"
         return Outcome(failed, both)
     return Outcome(failed, f"the VM stays on {run.source}", ASK_AGAIN if there.name == "paused" else NOTHING)
 

@@ -152,7 +152,7 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 def _number(least: int, most: int) -> Callable[[str], int]:
     def read(value: str) -> int:
         if not (re.match(r"[0-9]{1,9}\Z", value) and least <= int(value) <= most):
-            raise ValueError(f"a whole number from {least} to {most} is expected")
+            raise ValueError(f"not an integer from {least} to {most}")
         return int(value)
 
     return read

@@ -275,7 +275,7 @@ def _try_out(
         why = endpoint_ovs.trouble(ident.name) if offer.kind == OVS else ""
         port = "UDP port {} ({})".format(offer.request["port"], PORT_SETTINGS[offer.kind])
         why = why or f"is {port} open between {ident.near.underlay} and {ident.far.underlay}?"
-        raise TunnelError(f"nothing comes back through the tunnel: {why}")
+        raise TunnelError(f"no answer arrives through the tunnel: {why}")
     if answer.mtu < mtu:
         outer = underlay.overhead(ident.near.underlay)
         path = f"the way takes packets of {answer.mtu + outer} bytes, its MTU is {mtu + outer}"
@@ -299,6 +299,6 @@ def close(ends: List[Endpoint]) -> None:
         try:
             end.receive(20)
         except TunnelError as error:
-            log.warning(f"{error}: what is left there is reaped by the next migration")
+            log.warning(f"{error}: the next migration removes its leftovers")
     for end in ends:
         end.disconnect()

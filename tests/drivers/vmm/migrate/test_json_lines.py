@@ -44,7 +44,7 @@ def test_another_language(pair: tuple[JsonLines, int], said: bytes) -> None:
     """A login script that greets must not be taken for an answer."""
     lines, theirs = pair
     os.write(theirs, said)
-    with pytest.raises(Closed, match="not our language"):
+    with pytest.raises(Closed, match="not a message of this protocol"):
         lines.receive(1)
 
 

@@ -29,12 +29,12 @@ def test_the_shipped_file_says_the_defaults() -> None:
         ('TUNNEL="sometimes"', "one of always, between-clusters, never"),
         ('REQUIRE_TUNNEL="maybe"', "YES or NO"),
         ('REQUIRE_TUNEL="YES"', "not a setting"),
-        ('DEAD_TUNNEL="0"', "whole number from 3"),
-        ('KERNEL_PORT="99999"', "whole number from 1 to 65535"),
+        ('DEAD_TUNNEL="0"', "not an integer from 3"),
+        ('KERNEL_PORT="99999"', "not an integer from 1 to 65535"),
         ('TUNNEL_EXCEPTIONS="a=never"', "HOST,HOST=always"),
         ("TUNNEL", "line 1: expected KEY"),
         ('TUNNEL="always', "line 1: expected KEY"),
-        ('BANDWIDTH="$(id)"', "whole number"),
+        ('BANDWIDTH="$(id)"', "not an integer"),
     ],
 )
 def test_wrong_values(line: str, why: str) -> None:

@@ -63,7 +63,7 @@ def found(cluster: Cluster, name: str = "web-0") -> Vm:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (put("STATE", "99"), "state '99' is not known"),
+        (put("STATE", "99"), "state '99' is unknown"),
         (put("STATE", "x"), "state 'x'"),
         (put("LCM_STATE", ""), "LCM_STATE"),
         (put("TEMPLATE/CPU", "nan"), "CPU or MEMORY"),
@@ -122,7 +122,7 @@ def test_C7_a_host_in_a_state_of_a_newer_release_is_left_alone(state: str) -> No
     put("STATE", state)(next(one for one in seen.hosts if one.findtext("NAME") == "node-a2"))
     cluster = alpha(seen)
     host = next(one for one in cluster.hosts if one.name == "node-a2")
-    assert "is not known to this version" in host.excluded
+    assert "is unknown to this version" in host.excluded
     assert not host.takes_vms
     assert cluster.problems
 

@@ -103,7 +103,7 @@ TERMS = " | ".join(f'NAME="*{number}*{number}*"' for number in range(500))
 def test_S3_the_work_for_one_user_is_bounded_and_others_have_theirs() -> None:
     """24 KB of NAME="*…*" cost 3.8 s of every round; many VMs of one tenant must not starve the others'."""
     places = Places({number: {"NAME": f"node-{number:04}", "ID": str(number)} for number in range(1250)})
-    with pytest.raises(Unreadable, match="user 7's VMs take too much work"):
+    with pytest.raises(Unreadable, match="user 7's VMs take too much time to evaluate"):
         places.allowed(TERMS, 7)
     assert places.spent.get(7, 0) <= WORK
     refused = 0
