@@ -8,7 +8,7 @@ root=${DESTDIR:-}
 binary=/usr/local/bin/scaphandre
 
 if [ ! -x "$root$binary" ]; then
-    echo "$root$binary is not there: install Scaphandre 1.0 or later there first" >&2
+    echo "$root$binary not found: install Scaphandre 1.0 or later there first" >&2
     exit 1
 fi
 modules=$(python3 "$here/node.py" modules)

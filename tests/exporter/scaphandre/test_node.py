@@ -87,7 +87,7 @@ def setup(folder: Path, *, modules: str) -> subprocess.CompletedProcess[str]:
 def test_setup_stops_before_it_changes_anything(tmp_path: Path) -> None:
     """A node without Scaphandre, or without RAPL, must not be left with half a setup."""
     missing = setup(tmp_path, modules="echo intel_rapl")
-    assert (missing.returncode, "is not there" in missing.stderr) == (1, True)
+    assert (missing.returncode, "not found" in missing.stderr) == (1, True)
     scaphandre(tmp_path)
     assert setup(tmp_path, modules="exit 1").returncode == 1
     assert not (tmp_path / "calls").exists()
