@@ -138,7 +138,7 @@ def _follow(order: Order, step: Callable[[], str], ends: tuple[Phase | None, ...
             if phase in ends:
                 return
             if phase in NOT_OURS or (None not in ends and phase in (None, Phase.RETURNING)):
-                raise Refused(f"{order.host.name}: {claim.reason if claim else 'it was returned to service'}")
+                raise Refused(f"{order.host.name}: {claim.reason if claim else said}")
 
 
 def enroll(order: Order) -> Iterator[str]:
@@ -146,7 +146,7 @@ def enroll(order: Order) -> Iterator[str]:
 
     A BMC that reports off while its host still answers proves nothing: the host returns to service.
 
-    The only exception to *wake proven*: on an empty host, by actuator.
+    The only exception to *wake proven*: on an empty host, by hand.
     """
     if order.look.cluster.on(order.host.id):
         raise Refused(f"{order.host.name}: only an empty host is enrolled; move its VMs first")

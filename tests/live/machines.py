@@ -41,7 +41,7 @@ power:
   soft_off_timeout: 10
 """
 _DUMMY_ACTIONS = Path("/tmp/opennebula_dummy_actions")
-BY_HAND = 300.0  # seconds for an order by actuator: a host is monitored again only after some time
+BY_HAND = 300.0  # seconds for an order by hand: a host is monitored again only after some time
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Machines:
         return run(command, timeout=BY_HAND, check=check)
 
     def round(self) -> None:
-        """Let a whole round happen now: one by actuator, as soon as the worker's own leaves room for it."""
+        """Let a whole round happen now: one by hand, as soon as the worker's own leaves room for it."""
         wait_until("a round was made", lambda: self.power("run", check=False).exit_code == 0)
 
     def policy(self, *changes: str) -> None:

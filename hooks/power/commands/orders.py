@@ -1,4 +1,4 @@
-"""What changes something: a round, the policy, and hosts by actuator."""
+"""What changes something: a round, the policy, and hosts by hand."""
 
 from __future__ import annotations
 

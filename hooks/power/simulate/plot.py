@@ -1,4 +1,4 @@
-"""Line plots as SVG, written by actuator: a plotting library would bring 40 MB to every front-end."""
+"""Line plots as SVG, written by hand: a plotting library would bring 40 MB to every front-end."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.return_to_service import go_back
 from onext.hosts.actions.world import MoveRefused, Sight
-from onext.hosts.model import Bmc, Phase
+from onext.hosts.model import Bmc, Claim, Phase
 from onext.hosts.placement.problem import Move
 from onext.oned.objects import HostState
 
@@ -40,7 +40,8 @@ def _begin(actuator: Actuator, sight: Sight, moves: Sequence[Move], reason: str)
     """Claim a host that is well, and disable it."""
     if sight.state not in OPEN:
         return f"not begun: it is {sight.state.name}"
-    if reason_against := actuator.forbids(sight, actuator.enrolling):
+    intended = Claim(Phase.DRAINING, actuator.world.now(), by_hand=actuator.mark_by_hand, reason=reason)
+    if reason_against := actuator.forbids(replace(sight, claim=intended), actuator.enrolling):
         return f"not begun: {reason_against}"
     if wrong := actuator.verified(sight):
         return f"not begun: {wrong}"

@@ -1,4 +1,4 @@
-"""Orders by actuator: the same checks as by itself."""
+"""Orders by hand: the same checks as by itself."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from hooks.power.decide import Action, Return
+from hooks.power.guard import refusal
+from hooks.power.policy import Mode, Policy
 from hooks.power.round import act
 from onext.hosts.actions import wake
 from onext.hosts.actions.fence import NotFenced, fence
@@ -24,6 +26,19 @@ def test_order_of_switching_off(scene: Scene) -> None:
     assert scene.log == [
         "write draining", "disable", "write draining", "write closing", "offline", "write stopping", "switch_bmc off-soft",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("by_hand", "begun"), [(True, True), (False, False)])
+def test_S5_an_order_by_hand_needs_no_mode_auto(scene: Scene, by_hand: bool, begun: bool) -> None:
+    """With MODE=advise a person may still power a host off, and the planner may not."""
+    advise, now = Policy(mode=Mode.ADVISE), scene.cloud.now
+    scene.actuator.forbids = lambda sight, enrolling: refusal(
+        replace(sight, record=replace(sight.record, proven=now)), advise, now, enrolling=enrolling
+    )
+    scene.actuator.mark_by_hand = by_hand
+    said = scene.off()
+    assert (scene.phase() is Phase.STOPPING) is begun, said
+    assert begun or "MODE is advise" in said
 
 
 def test_off_is_believed_only_when_the_bmc_confirms(scene: Scene) -> None:
