@@ -76,7 +76,7 @@ def test_a_wrong_override_is_named() -> None:
 
 def test_a_forged_name_is_not_asked() -> None:
     """A name that oned never gave must not reach ssh."""
-    with pytest.raises(NotFoundOut, match="nothing is run"):
+    with pytest.raises(NotFoundOut, match="no command is run"):
         ssh_asker(Geolocation())("-oProxyCommand=touch /tmp/x")
 
 

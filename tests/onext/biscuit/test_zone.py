@@ -86,8 +86,8 @@ def test_a_server_that_is_not_reached_is_named(
     assert code == 1
     by_name = {str(row["server"]): row for row in report["servers"]}
     assert "No route to host" in str(by_name["one-d"]["result"])
-    assert "nothing is run with it" in str(by_name["-oProxyCommand=touch x"]["result"])
-    assert "nothing is run with it" in str(by_name["a;b"]["result"])
+    assert "no command is run with it" in str(by_name["-oProxyCommand=touch x"]["result"])
+    assert "no command is run with it" in str(by_name["a;b"]["result"])
     assert by_name["one-c"]["done"] is True
 
 

@@ -115,7 +115,7 @@ def test_a_decision_grows_old(scene: Scene) -> None:
     """A worker that was stopped for an hour would act on the load of an hour ago."""
     scene.actuator.decided = scene.cloud.monotonic
     scene.cloud.pass_time(61)
-    assert "too long ago" in scene.act(PowerOff(0, "empty"))[0]
+    assert "too old" in scene.act(PowerOff(0, "empty"))[0]
     assert scene.log == []
     scene.actuator.decided = scene.cloud.monotonic
     assert "asked" in scene.act(PowerOff(0, "empty"))[0]
