@@ -21,7 +21,7 @@ def test_S8_lines_of_a_pass_and_of_an_hour_are_capped() -> None:
     log = NewLines()
     first = list(log.of([f"{number}" for number in range(1000)], 0.0))
     assert len(first) == PER_PASS + 1
-    assert first[-1] == "980 more lines are left out: see `onext targets list`"
+    assert first[-1] == "980 more lines are not logged: see `onext targets list`"
     logged = len(first) + sum(
         len(list(log.of([f"{turn}-{number}" for number in range(1000)], float(turn)))) for turn in range(3000)
     )

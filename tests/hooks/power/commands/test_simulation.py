@@ -48,7 +48,7 @@ def test_simulate_shows_every_steering_and_the_bound(tmp_path: Path) -> None:
         (["--days", "0"], "is not in the range"),
         (["--days", "nan"], "is not"),
         (["--peak", "5"], "is not in the range"),
-        (["--plot", "/nonexistent/p.svg"], "there is no folder /nonexistent"),
+        (["--plot", "/nonexistent/p.svg"], "folder /nonexistent not found"),
         (["--plot", "/"], "is a folder"),
     ],
 )

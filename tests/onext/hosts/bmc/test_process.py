@@ -42,7 +42,7 @@ def test_what_is_no_answer_is_unknown(printed: bytes, monkeypatch: pytest.Monkey
     monkeypatch.setattr(process, "run", lambda *_, **__: process.Completed((), 0, printed, b""))
     said = BmcConfig(Path("bmc.yaml"), {1: entry(1)}).bmc(1).power()
     assert said.power is Power.UNKNOWN
-    assert "invalid answer" in said.reason
+    assert "an invalid answer" in said.reason
 
 
 def test_passwords_go_through_standard_input_only(monkeypatch: pytest.MonkeyPatch) -> None:
