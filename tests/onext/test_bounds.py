@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from onext import bounds
@@ -18,6 +18,7 @@ def test_what_is_not_a_finite_plain_number_is_none(text: str | None) -> None:
 
 
 @given(st.floats(min_value=-1e6, max_value=1e6))
+@example(0.00012345678901234567)  # repr has more digits behind the point than any other number
 def test_numbers_in_range_are_read_as_they_are(value: float) -> None:
     """A valid setting in a template must count."""
     assert bounds.number(repr(value), -1e6, 1e6) == value
