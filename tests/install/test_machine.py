@@ -58,7 +58,7 @@ def test_S1_S2_a_packaged_front_end(checkout: Path, wheels: Path, tmp_path: Path
         "/var/lib/one/remotes/hooks/onext/geolocation oneadmin:oneadmin 755",
         "/var/lib/one/onext oneadmin:oneadmin 755",
         "/var/lib/one/remotes/vmm/kvm/migrate_default",
-        "worker: runs",
+        "worker:   runs",
         "/var/lib/one/onext/stopped/geolocation oneadmin:oneadmin",
     ):
         assert line in said
