@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from onext.hosts.bmc.config import BmcConfig
-from onext.hosts.bmc.errors import Unreachable, WrongMachine, WrongPassword
+from onext.hosts.bmc.errors import TimedOut, Unreachable, WrongMachine, WrongPassword
 from onext.hosts.bmc.protocol import Power, Reading
 from onext.hosts.bmc.query import query_all
 from tests.fixtures_bmc import PASSWORD, IpmiPeer, RedfishPeer
@@ -97,7 +97,7 @@ def test_the_round_is_bounded_and_leaves_nothing(
     """Processes that hang would pile up, round by round, until the front-end is full."""
     before = set(descendants(os.getpid())), threading.active_count()
     said = query_all(bmc_config({1: redfish.entry(port=mute), 2: ipmi.entry()}), 4.5)
-    assert said[1].reason == "no answer within 4.5 s"
+    assert isinstance(said[1].failure, TimedOut)
     assert said[2].power is Power.ON
     assert (set(descendants(os.getpid())), threading.active_count()) == before
 
