@@ -23,7 +23,7 @@ from sandbox.release import Release
 from sandbox.rpc.dispatch import Raft
 from sandbox.state.host import Host
 from sandbox.state.names import HostState
-from sandbox.state.things import Thing
+from sandbox.state.pool_object import PoolObject
 from sandbox.state.vm import VM
 from sandbox.state.world import World
 from sandbox.template import Template, TemplateError
@@ -143,7 +143,7 @@ class FrontEnd:
         except TemplateError as error:
             raise InternalError(str(error)) from error
 
-    def update(self, thing: Thing, source: str, mode: int) -> None:
+    def update(self, thing: PoolObject, source: str, mode: int) -> None:
         """Replace (0) or merge (1) the thing's template, as one.<kind>.update does."""
         try:
             change = Template.parse(source, trim=self.world.release.trims)

@@ -14,7 +14,7 @@ import maxminddb
 import requests
 
 from hooks.geolocation.addresses import Address
-from hooks.geolocation.place import Place, Unplaced, place
+from hooks.geolocation.location import Place, Unplaced, place
 from onext.settings.geolocation import Geolocation, MaxMind
 
 FOLDERS = (Path("/var/lib/GeoIP"), Path("/usr/share/GeoIP"))

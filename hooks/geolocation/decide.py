@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hooks.geolocation.discovery import Found
-from hooks.geolocation.place import Coordinates, Place, Unplaced
+from hooks.geolocation.location import Coordinates, Place, Unplaced
 from onext import bounds
 from onext.cloud.model import Host as CloudHost
 from onext.oned.objects import Host

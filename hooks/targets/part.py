@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hooks.targets import answering, files, protected_addresses
-from hooks.targets.answering import Answering
+from hooks.targets import answering_exporters, files, protected_addresses
+from hooks.targets.answering_exporters import Answering
 from hooks.targets.decide import Decision, decide
+from hooks.targets.gather import gather
 from hooks.targets.inventory import Inventory
-from hooks.targets.look import look
-from hooks.targets.new_lines import NewLines
+from hooks.targets.log_limit import NewLines
 from hooks.targets.policy import unknown
 from hooks.targets.protected_addresses import Names, Routes
 from onext import backup_state, log, metrics, readable
@@ -36,8 +36,8 @@ def plan(context: Context) -> tuple[Inventory, Decision]:
     """Return the current state, and what should be scraped; raise an OnedError."""
     state = context.paths.state
     names = _names.setdefault(state, Names(state / protected_addresses.FILE))
-    exporters = _exporters.setdefault(state, Answering(state / answering.FILE))
-    found = look(context, names, exporters)
+    exporters = _exporters.setdefault(state, Answering(state / answering_exporters.FILE))
+    found = gather(context, names, exporters)
     return found, decide(found, context.settings.targets, _routes)
 
 

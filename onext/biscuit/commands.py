@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from biscuit_auth import Biscuit, PrivateKey
 
-from onext.biscuit import keys, login, policy, reading, revocation, tokens
+from onext.biscuit import keys, login, policy, revocation, token_description, tokens
 from onext.biscuit.errors import BiscuitError
 from onext.biscuit.front_end import check, revoke
 from onext.log import escape
@@ -116,7 +116,7 @@ def attenuate(token: str | None, public: str, ttl: timedelta | None, blocks: tup
     given = tokens.verified(tokens.read(token), keys.read_public(public))
     expires = None if ttl is None else _now() + ttl
     made = tokens.attenuate(given, expires, blocks)
-    _warn_of_refusal(made, next(iter(reading.read(tokens.unverified(made.to_base64())).users), ""))
+    _warn_of_refusal(made, next(iter(token_description.read(tokens.unverified(made.to_base64())).users), ""))
     click.echo(made.to_base64())
 
 
@@ -129,7 +129,7 @@ def inspect(token: str | None, public: str | None, *, as_json: bool) -> None:
     text = tokens.read(token)
     if public:
         tokens.verified(text, keys.read_public(public))
-    shown = reading.read(tokens.unverified(text))
+    shown = token_description.read(tokens.unverified(text))
     if as_json:
         click.echo(json.dumps(_as_json(shown, signed=bool(public)), indent=2))
     else:
@@ -150,8 +150,8 @@ def verify(token: str | None, user: str, public: str, revoked: Path | None) -> N
     text = tokens.read(token)
     given = tokens.verified(text, keys.read_public(public))
     policy.check(given, user, revocation.read(revoked) if revoked else ())
-    expires = reading.read(tokens.unverified(text)).expires
-    click.echo(f"{escape(user)} can log in: {reading.left(expires, _now())}")
+    expires = token_description.read(tokens.unverified(text)).expires
+    click.echo(f"{escape(user)} can log in: {token_description.left(expires, _now())}")
 
 
 @biscuit.command("login")
@@ -191,7 +191,9 @@ def log_in(
     if separate:
         click.echo(f"export ONE_AUTH={shlex.quote(str(path))}")
     else:
-        click.echo(f"{escape(user)}: token until {reading.stamp(expires)} in {path}; try `oneuser show`")
+        click.echo(
+            f"{escape(user)}: token until {token_description.stamp(expires)} in {path}; try `oneuser show`"
+        )
 
 
 def _consent(path: Path, lost: str | None, *, force: bool) -> None:
@@ -217,19 +219,19 @@ def _private(path: Path) -> PrivateKey:
     return private
 
 
-def _in_words(shown: reading.Token, *, signed: bool) -> Iterator[str]:
+def _in_words(shown: token_description.Token, *, signed: bool) -> Iterator[str]:
     whom = escape(", ".join(shown.users)) or "no user"
     signature = "signature good" if signed else "signature not checked (give --key)"
-    yield f"Token for {whom}; {reading.left(shown.expires, _now())}; {signature}"
+    yield f"Token for {whom}; {token_description.left(shown.expires, _now())}; {signature}"
     for block in shown.blocks:
         yield f"\nBlock {block.number} ({block.title})"
         yield from (f"  {escape(statement)}" for statement in block.statements)
         if block.expires:
-            yield f"  ends           {reading.stamp(block.expires)}"
+            yield f"  ends           {token_description.stamp(block.expires)}"
         yield f"  revocation id  {block.revocation_id}"
 
 
-def _as_json(shown: reading.Token, *, signed: bool) -> dict[str, object]:
+def _as_json(shown: token_description.Token, *, signed: bool) -> dict[str, object]:
     blocks = [
         {
             "block": block.number,

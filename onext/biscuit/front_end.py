@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onext.biscuit import reading, revocation, tokens
+from onext.biscuit import revocation, token_description, tokens
 from onext.biscuit.errors import BiscuitError
 from onext.paths import Paths
 from onext.table import Row, show
@@ -91,7 +91,7 @@ def _given(token: str | None, ids: Sequence[str], block: int) -> tuple[str | Non
         return None, [revocation.identifier(text) for text in ids]
     if token is None:  # never by default the administrator's own login
         raise click.UsageError("give the token's FILE, - to paste the token, or --id")
-    shown = reading.read(tokens.unverified(tokens.read(token)))
+    shown = token_description.read(tokens.unverified(tokens.read(token)))
     if not 0 <= block < len(shown.blocks):
         raise click.UsageError(f"--block {block}: the token has blocks 0 to {len(shown.blocks) - 1}")
     users = shown.users

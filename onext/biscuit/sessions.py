@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from onext.biscuit.errors import BiscuitError
-from onext.biscuit.reading import stamp
+from onext.biscuit.token_description import stamp
 from onext.install.oned_conf import DRIVER
 from onext.oned.client import Oned
 from onext.xml import Element

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from onext.install import manifest, parts, sources, trial, versions
+from onext.install import manifest, parts, sandbox_trial, sources, versions
 from onext.install.front_end import FrontEnd, InstallError
 
 _PATIENCE = 10.0  # seconds for an installation that is about to end
@@ -30,7 +30,7 @@ def main() -> None:
     os.umask(0o022)
     options = _options()
     try:
-        sys.exit(trial.run(checkout, options) if options.sandbox else _command(checkout, options))
+        sys.exit(sandbox_trial.run(checkout, options) if options.sandbox else _command(checkout, options))
     except InstallError as error:
         sys.exit(f"install.sh: {error}")
     except OSError as error:

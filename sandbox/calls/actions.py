@@ -9,7 +9,7 @@ from sandbox.rpc.table import call
 from sandbox.state.access import Caller
 from sandbox.state.history import Action
 from sandbox.state.names import LCM, VMState
-from sandbox.state.things import ADMIN, MANAGE
+from sandbox.state.pool_object import ADMIN, MANAGE
 from sandbox.state.vm import VM
 
 Do = Callable[[FrontEnd, VM, Caller], None]

@@ -7,10 +7,10 @@ from sandbox.errors import ApiError, AuthorizationError
 from sandbox.frontend import FrontEnd
 from sandbox.rpc.wire import Document
 from sandbox.state.access import EVERYTHING, PRIMARY_GROUP, Caller
+from sandbox.state.pool_object import PoolObject
 from sandbox.state.pools import Pool
-from sandbox.state.things import Thing
 
-T = TypeVar("T", bound=Thing)
+T = TypeVar("T", bound=PoolObject)
 
 
 def the(
@@ -34,7 +34,7 @@ def owned(thing: T, caller: Caller) -> T:
     return thing
 
 
-def info(thing: Thing) -> Document:
+def info(thing: PoolObject) -> Document:
     """Return one object."""
     return Document(thing.chunks())
 
@@ -77,7 +77,7 @@ def document(root: str, things: Iterable[T], after: str = "") -> Document:
     return answer
 
 
-def change(front: FrontEnd, thing: Thing, source: str, mode: int) -> int:
+def change(front: FrontEnd, thing: PoolObject, source: str, mode: int) -> int:
     """Replace or merge a template, and return the object's id."""
     if mode not in (0, 1):
         raise ApiError("Wrong update type")

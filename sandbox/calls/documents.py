@@ -7,7 +7,7 @@ from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document as Answer
 from sandbox.state.access import Caller
 from sandbox.state.document import Document
-from sandbox.state.things import CREATE, MANAGE, USE
+from sandbox.state.pool_object import CREATE, MANAGE, USE
 
 _LONGEST = 128
 

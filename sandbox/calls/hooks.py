@@ -9,8 +9,8 @@ from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
 from sandbox.state.hook import Hook, HookError
+from sandbox.state.pool_object import ADMIN, CREATE, MANAGE, USE
 from sandbox.state.pools import check_name
-from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
 
 _EVERY = (-2, -1, -1)
 

@@ -12,7 +12,7 @@ from sandbox.state.access import EVERYTHING, Caller
 from sandbox.state.cluster import Cluster
 from sandbox.state.host import Host, check_hostname
 from sandbox.state.names import HostState
-from sandbox.state.things import ADMIN, CREATE, USE
+from sandbox.state.pool_object import ADMIN, CREATE, USE
 from sandbox.state.world import reserving
 
 _ENABLED, _DISABLED, _OFFLINE = range(3)

@@ -6,7 +6,7 @@ from sandbox.frontend import FrontEnd
 from sandbox.rpc.table import call
 from sandbox.state.access import Caller
 from sandbox.state.lock import LEVELS, Lock
-from sandbox.state.things import MANAGE
+from sandbox.state.pool_object import MANAGE
 
 _LOCKABLE = ("vm", "template", "image", "vn", "vmgroup", "document")
 

@@ -10,8 +10,8 @@ from sandbox.state.access import Caller
 from sandbox.state.history import Action
 from sandbox.state.host import Host
 from sandbox.state.names import LCM, HostState, VMState
+from sandbox.state.pool_object import ADMIN
 from sandbox.state.resources import Datastore
-from sandbox.state.things import ADMIN
 from sandbox.state.vm import VM
 
 _COLD = {1: Action.POFF_MIGRATE, 2: Action.POFF_HARD_MIGRATE}

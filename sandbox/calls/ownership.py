@@ -4,7 +4,7 @@ from sandbox.calls.answers import the
 from sandbox.frontend import FrontEnd
 from sandbox.rpc.table import call
 from sandbox.state.access import Caller
-from sandbox.state.things import ADMIN, MANAGE
+from sandbox.state.pool_object import ADMIN, MANAGE
 
 _SAME = -1
 _OWNED = ("vm", "template", "image", "datastore", "vn", "vmgroup", "document")

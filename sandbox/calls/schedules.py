@@ -6,7 +6,7 @@ from sandbox.errors import ActionError, NoExistsError
 from sandbox.frontend import FrontEnd
 from sandbox.rpc.table import call
 from sandbox.state.access import Caller
-from sandbox.state.things import MANAGE
+from sandbox.state.pool_object import MANAGE
 
 
 @call("one.vm.schedadd", "is")

@@ -14,8 +14,8 @@ from sandbox.rpc.table import call
 from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
 from sandbox.state.people import EMPTY_QUOTAS, FOR_EVER, MOST_TOKENS, Login, User
+from sandbox.state.pool_object import ADMIN, CREATE, MANAGE, USE
 from sandbox.state.pools import check_name
-from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
 
 _USERS = 1
 _LONGEST = {"ssh": 16384, "x509": 65536, "ldap": 256, "server_cipher": 4096, "core": 256}

@@ -10,9 +10,9 @@ from sandbox.rpc.wire import Document
 from sandbox.state.access import Caller
 from sandbox.state.history import BY_HAND
 from sandbox.state.names import VMState
+from sandbox.state.pool_object import ADMIN, CREATE, MANAGE, USE
 from sandbox.state.pools import check_name
 from sandbox.state.schedule import ScheduledAction
-from sandbox.state.things import ADMIN, CREATE, MANAGE, USE
 from sandbox.state.vm import VM
 from sandbox.template import Template
 

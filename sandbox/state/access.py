@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from sandbox import markup
 from sandbox.errors import AuthorizationError
-from sandbox.state.things import RESOURCES, RIGHTS, USE, Thing
+from sandbox.state.pool_object import RESOURCES, RIGHTS, USE, PoolObject
 
 ONE, GROUP, ALL, CLUSTER = 0x100000000, 0x200000000, 0x400000000, 0x800000000
 _ID = 0xFFFFFFFF
@@ -14,7 +14,7 @@ ZONE = 0
 # Filters of `.pool.info`.
 MINE, GROUPS, EVERYTHING, PRIMARY_GROUP = -3, -1, -2, -4
 
-ThingT = TypeVar("ThingT", bound=Thing)
+ThingT = TypeVar("ThingT", bound=PoolObject)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Rule:
     rights: int
     zone: int
 
-    def covers(self, kind: str, thing: Thing | None) -> bool:
+    def covers(self, kind: str, thing: PoolObject | None) -> bool:
         """Tell whether the rule's resource names this object, or all of its kind."""
         if not self.resource & RESOURCES[kind] or not (self.zone & ALL or self.zone & _ID == ZONE):
             return False
@@ -90,7 +90,7 @@ class Access:
         self.rules[number] = Rule(number, user, resource, rights, zone)
         return number
 
-    def allows(self, caller: Caller, right: int, kind: str, thing: Thing | None) -> bool:
+    def allows(self, caller: Caller, right: int, kind: str, thing: PoolObject | None) -> bool:
         """Tell whether the caller has this right on the object (None: on creating one)."""
         if caller.admin:
             return True
@@ -102,7 +102,7 @@ class Access:
         )
 
     def demand(
-        self, caller: Caller, right: int, kind: str, thing: Thing | None, *, despite_lock: bool = False
+        self, caller: Caller, right: int, kind: str, thing: PoolObject | None, *, despite_lock: bool = False
     ) -> None:
         """Raise AuthorizationError unless the caller has this right; a lock never hides an object (USE)."""
         checks = right != USE and not despite_lock
@@ -122,7 +122,7 @@ class Access:
         return [thing for thing in mine if self.allows(caller, USE, thing.KIND, thing)]
 
 
-def _by_bits(caller: Caller, right: int, thing: Thing) -> bool:
+def _by_bits(caller: Caller, right: int, thing: PoolObject) -> bool:
     owner, group, other = thing.rights
     return bool(
         (thing.uid == caller.uid and owner & right)
@@ -131,7 +131,7 @@ def _by_bits(caller: Caller, right: int, thing: Thing) -> bool:
     )
 
 
-def _belongs(caller: Caller, whose: int, thing: Thing) -> bool:
+def _belongs(caller: Caller, whose: int, thing: PoolObject) -> bool:
     if whose == EVERYTHING:
         return True
     if whose == MINE:

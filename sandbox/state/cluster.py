@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sandbox.markup import ids, tag
-from sandbox.state.things import Thing
+from sandbox.state.pool_object import PoolObject
 
 
 @dataclass(kw_only=True)
-class Cluster(Thing):
+class Cluster(PoolObject):
     """A cluster; RESERVED_CPU and RESERVED_MEM of its template hold for hosts that have none."""
 
     KIND: ClassVar[str] = "CLUSTER"

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sandbox.markup import tag
-from sandbox.state.things import Thing
+from sandbox.state.pool_object import PoolObject
 
 
 @dataclass(kw_only=True)
-class Document(Thing):
+class Document(PoolObject):
     """A document; several may have one name."""
 
     KIND: ClassVar[str] = "DOCUMENT"

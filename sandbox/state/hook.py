@@ -7,7 +7,7 @@ from typing import ClassVar
 from sandbox.errors import InternalError
 from sandbox.markup import tag
 from sandbox.state.names import LCM, HostState, VMState
-from sandbox.state.things import Thing
+from sandbox.state.pool_object import PoolObject
 from sandbox.template import Template
 
 _ON = {
@@ -37,7 +37,7 @@ class Execution:
 
 
 @dataclass(kw_only=True)
-class Hook(Thing):
+class Hook(PoolObject):
     """A hook: what it waits for, what it runs."""
 
     KIND: ClassVar[str] = "HOOK"

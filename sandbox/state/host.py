@@ -8,9 +8,9 @@ from sandbox.errors import InternalError
 from sandbox.markup import ids, tag, text
 from sandbox.state import machine
 from sandbox.state.names import HostState
+from sandbox.state.pool_object import PoolObject
 from sandbox.state.pools import check_name
 from sandbox.state.share import Share, without
-from sandbox.state.things import Thing
 from sandbox.template import Template
 
 _MEASURED_DISK = {"FREE_DISK": 20480, "MAX_DISK": 20480, "USED_DISK": 9720}  # MiB
@@ -47,7 +47,7 @@ class Machine:
 
 
 @dataclass(kw_only=True)
-class Host(Thing):
+class Host(PoolObject):
     """A host and its machine."""
 
     KIND: ClassVar[str] = "HOST"

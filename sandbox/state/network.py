@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from sandbox.errors import InternalError
 from sandbox.markup import ids, tag, text
-from sandbox.state.things import Thing
+from sandbox.state.pool_object import PoolObject
 
 _VM_LEASE = 0x1000000000  # the type bits before a VM's id in ALLOCATED
 
@@ -72,7 +72,7 @@ class Range:
 
 
 @dataclass(kw_only=True)
-class VNet(Thing):
+class VNet(PoolObject):
     """A virtual network."""
 
     KIND: ClassVar[str] = "NET"

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from sandbox.markup import ids, tag, text
 from sandbox.state.limits import Quotas
-from sandbox.state.things import Thing
+from sandbox.state.pool_object import PoolObject
 
 EMPTY_QUOTAS = "<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA>"
 EMPTY_QUOTAS += "<IMAGE_QUOTA></IMAGE_QUOTA>"
@@ -36,7 +36,7 @@ class Login:
 
 
 @dataclass(kw_only=True)
-class User(Thing):
+class User(PoolObject):
     """A user; `uid` is its own id, since each user owns itself."""
 
     KIND: ClassVar[str] = "USER"
@@ -68,7 +68,7 @@ class User(Thing):
 
 
 @dataclass(kw_only=True)
-class Group(Thing):
+class Group(PoolObject):
     """A group and its members."""
 
     KIND: ClassVar[str] = "GROUP"

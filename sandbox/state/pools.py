@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from sandbox.errors import InternalError, NoExistsError
-from sandbox.state.things import LABELS, Thing
+from sandbox.state.pool_object import LABELS, PoolObject
 
-T = TypeVar("T", bound=Thing)
+T = TypeVar("T", bound=PoolObject)
 
 _FORBIDDEN = set("&|:\\\";/'#{}$<>\t\n\v\f\r")
 _LONGEST = 128

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sandbox.markup import ids, tag, text
-from sandbox.state.things import USE, Thing
+from sandbox.state.pool_object import USE, PoolObject
 
 
 @dataclass(kw_only=True)
-class Datastore(Thing):
+class Datastore(PoolObject):
     """A datastore; sizes in MiB."""
 
     KIND: ClassVar[str] = "DATASTORE"
@@ -52,7 +52,7 @@ class Datastore(Thing):
 
 
 @dataclass(kw_only=True)
-class Image(Thing):
+class Image(PoolObject):
     """An image; its size in MiB."""
 
     KIND: ClassVar[str] = "IMAGE"
@@ -105,7 +105,7 @@ class Image(Thing):
 
 
 @dataclass(kw_only=True)
-class VMTemplate(Thing):
+class VMTemplate(PoolObject):
     """A VM template."""
 
     KIND: ClassVar[str] = "TEMPLATE"
@@ -157,7 +157,7 @@ class Role:
 
 
 @dataclass(kw_only=True)
-class VMGroup(Thing):
+class VMGroup(PoolObject):
     """A VM group."""
 
     KIND: ClassVar[str] = "VMGROUP"

@@ -7,8 +7,8 @@ from typing import ClassVar
 from sandbox.markup import ids, tag, text
 from sandbox.state.history import History
 from sandbox.state.names import LCM, VMState
+from sandbox.state.pool_object import PoolObject
 from sandbox.state.schedule import ScheduledAction
-from sandbox.state.things import Thing
 from sandbox.template import Template, names
 
 _SHORT_DISK = names(
@@ -25,7 +25,7 @@ _RECORDS = 100
 
 
 @dataclass(kw_only=True)
-class VM(Thing):
+class VM(PoolObject):
     """A VM. `template` is oned's, `user_template` its owner's."""
 
     KIND: ClassVar[str] = "VM"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onext.install import service, sources, trial
+from onext.install import sandbox_trial, service, sources
 from onext.install.front_end import FrontEnd
 from tests.waiting import PATIENCE
 
@@ -64,7 +64,7 @@ class Installed:
 @pytest.fixture(scope="session")
 def wheels() -> Path:
     """Return a folder with a wheel of every package; fetched once for each pyproject.toml."""
-    return trial.fetched(ROOT)
+    return sandbox_trial.fetched(ROOT)
 
 
 @pytest.fixture(scope="session")

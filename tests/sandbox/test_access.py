@@ -16,7 +16,7 @@ from sandbox.state.access import (
     Caller,
 )
 from sandbox.state.cluster import Cluster
-from sandbox.state.things import ADMIN, CREATE, MANAGE, RESOURCES, USE, Thing
+from sandbox.state.pool_object import ADMIN, CREATE, MANAGE, RESOURCES, USE, PoolObject
 from sandbox.state.vm import VM
 from sandbox.template import Template
 
@@ -81,7 +81,7 @@ def test_creating_is_a_right_of_its_own() -> None:
 def test_filters() -> None:
     """Pool calls would list other objects than oned's."""
     access = Access()
-    things: list[Thing] = [
+    things: list[PoolObject] = [
         vm(0, 7, 100),
         vm(1, 8, 100, (3, USE, 0)),
         vm(2, 8, 1),

@@ -13,7 +13,7 @@ from netaddr import IPSet
 
 from hooks.geolocation import database
 from hooks.geolocation.database import Database, Latest, LookupFailed, NoDatabase, source
-from hooks.geolocation.place import Coordinates, Unplaced, place
+from hooks.geolocation.location import Coordinates, Unplaced, place
 from onext.settings.geolocation import Geolocation, MaxMind
 
 STOCKHOLM = {"location": {"latitude": 59.25, "longitude": 18.0833}}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hooks.geolocation.decide import decide
 from hooks.geolocation.discovery import Found
-from hooks.geolocation.place import Coordinates, Place, Unplaced
+from hooks.geolocation.location import Coordinates, Place, Unplaced
 from onext.oned.objects import Attribute, Host, HostState
 
 UNKNOWN = Unplaced("the centre of a country")

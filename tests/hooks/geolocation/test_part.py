@@ -15,7 +15,7 @@ from hooks.geolocation import part
 from hooks.geolocation.addresses import Address
 from hooks.geolocation.database import LookupFailed, NoDatabase
 from hooks.geolocation.discovery import NotFoundOut
-from hooks.geolocation.place import Coordinates, Unplaced
+from hooks.geolocation.location import Coordinates, Unplaced
 from onext import results
 from onext.cloud import model
 from onext.cloud.snapshot import Cloud

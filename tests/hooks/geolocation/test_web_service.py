@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hooks.geolocation.database import LookupFailed, WebService
-from hooks.geolocation.place import Coordinates, Unplaced
+from hooks.geolocation.location import Coordinates, Unplaced
 from onext.settings.geolocation import MaxMind
 from tests.fixtures_bmc import certificate
 

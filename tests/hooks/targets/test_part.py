@@ -12,7 +12,7 @@ import pytest
 from hooks.targets import files, part
 from hooks.targets.decide import Decision, Refusal, Target
 from hooks.targets.inventory import Inventory
-from hooks.targets.new_lines import NewLines
+from hooks.targets.log_limit import NewLines
 from onext import metrics, results
 from onext.part import Context, Key, Retry
 from onext.paths import Paths

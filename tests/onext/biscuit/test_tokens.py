@@ -10,7 +10,7 @@ from biscuit_auth import BiscuitBuilder, PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onext.biscuit import keys, policy, reading, tokens
+from onext.biscuit import keys, policy, token_description, tokens
 from onext.biscuit.errors import BadBlock, TokenUnreadable
 
 NOW = datetime.now(timezone.utc)
@@ -109,15 +109,15 @@ def test_in_plain_words() -> None:
     """Inspect hides when a token ends, whom it lets in, or how to revoke it."""
     end = datetime(2030, 1, 1, tzinfo=timezone.utc)
     token = tokens.attenuate(tokens.mint(KEY, "dann1", end + DAY), end, ["check if true"])
-    shown = reading.read(tokens.unverified(token.to_base64()))
+    shown = token_description.read(tokens.unverified(token.to_base64()))
     assert shown.users == ("dann1",)
     assert shown.expires == end
     assert [block.expires for block in shown.blocks] == [end + DAY, end, None]
     assert [block.revocation_id for block in shown.blocks] == token.revocation_ids
     assert shown.blocks[2].statements == ("check if true",)
-    assert reading.left(end, end - timedelta(hours=5)) == "valid for 5 h"
-    assert reading.left(end, end + timedelta(days=3)) == "expired 3 d ago"
-    assert reading.left(None, end) == "never expires"
+    assert token_description.left(end, end - timedelta(hours=5)) == "valid for 5 h"
+    assert token_description.left(end, end + timedelta(days=3)) == "expired 3 d ago"
+    assert token_description.left(None, end) == "never expires"
 
 
 @given(st.binary(max_size=200))

@@ -54,7 +54,7 @@ _BITS = tuple(f"{who}_{what}" for who in ("OWNER", "GROUP", "OTHER") for what in
 
 
 @dataclass(kw_only=True)
-class Thing(ABC):
+class PoolObject(ABC):
     """An object of a pool. Code that changes it calls `touch()`, which drops the XML rendered before."""
 
     KIND: ClassVar[str] = ""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from hooks.targets import inventory, networks, protected_addresses
-from hooks.targets.answering import Answering
+from hooks.targets.answering_exporters import Answering
 from hooks.targets.inventory import Host, Inventory
 from hooks.targets.leases import Leases
 from hooks.targets.networks import ONEADMIN
@@ -16,7 +16,7 @@ from onext.cloud.snapshot import Cloud
 from onext.part import Context
 
 
-def look(context: Context, names: Names, exporters: Answering) -> Inventory:
+def gather(context: Context, names: Names, exporters: Answering) -> Inventory:
     """Return the current state; raise an OnedError, also when a pool is truncated.
 
     Objects that could not be read are left out and counted; the snapshot's reader logs them.

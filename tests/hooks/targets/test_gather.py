@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from hooks.targets import look, part
-from hooks.targets.answering import Answering
+from hooks.targets import gather, part
+from hooks.targets.answering_exporters import Answering
 from hooks.targets.networks import VM
 from hooks.targets.protected_addresses import Names
 from onext.cloud import model
@@ -65,7 +65,7 @@ def context(
 
 def test_front_ends_hosts_and_sleeping_hosts_are_protected(tmp_path: Path) -> None:
     """A VM that leases the address of a machine of the cloud would be scraped as if it were that."""
-    found = look.look(context(tmp_path), Names(), NOBODY)
+    found = gather.gather(context(tmp_path), Names(), NOBODY)
     assert {"2001:db8::1", "192.0.2.1", "192.0.2.2"} <= set(map(str, found.protected))
     assert found.unprotected == ()
     assert found.unreadable == 1
@@ -74,7 +74,7 @@ def test_front_ends_hosts_and_sleeping_hosts_are_protected(tmp_path: Path) -> No
 
 def test_a_cloud_without_wishes_asks_no_resolver(tmp_path: Path) -> None:
     """Names of 1,250 hosts would be looked up where nobody wants a VM scraped."""
-    found = look.look(context(tmp_path, vms=()), cast("Names", None), NOBODY)
+    found = gather.gather(context(tmp_path, vms=()), cast("Names", None), NOBODY)
     assert (found.vms, found.protected, len(found.hosts)) == ((), frozenset(), 2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hooks.targets.new_lines import PER_HOUR, PER_PASS, NewLines
+from hooks.targets.log_limit import PER_HOUR, PER_PASS, NewLines
 
 
 def test_S8_a_refusal_is_logged_once() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hooks.targets import answering
-from hooks.targets.answering import Answering
+from hooks.targets import answering_exporters
+from hooks.targets.answering_exporters import Answering
 
 
 class Network:
@@ -24,7 +24,7 @@ class Network:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def _connect(self, address: tuple[str, int], timeout: float) -> AbstractContextManager[None]:
-        assert timeout == answering.PATIENCE
+        assert timeout == answering_exporters.PATIENCE
         self.asked.append(address)
         if address not in self.open:
             raise ConnectionRefusedError
@@ -46,7 +46,7 @@ def test_what_answered_stays_and_the_rest_is_asked_now_and_then(network: Network
     network.open = {("a", 2)}
     assert found.of(["a", "b", "c"], ["a", "b"], [1, 2]) == {("a", 1), ("b", 2)}
     assert len(network.asked) == 4
-    network.now += answering.AGAIN
+    network.now += answering_exporters.AGAIN
     assert found.of(["a", "b", "c"], ["a", "b"], [1, 2]) == {("a", 1), ("a", 2), ("b", 2)}
     assert network.asked[4:] in ([("a", 2), ("b", 1)], [("b", 1), ("a", 2)])
     assert found.of(["a", "b"], ["a", "b"], [2]) == {("a", 2), ("b", 2)}
