@@ -8,7 +8,7 @@ from pathlib import Path
 from onext import readable, spool
 from onext.biscuit import check as biscuit
 from onext.install import (
-    apply,
+    apply_changes,
     configure,
     diversion,
     hook_base,
@@ -22,7 +22,7 @@ from onext.install import (
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import Entry, File, wanted
-from onext.install.plan import DIVERT, RIGHTS, WRITE, Step, plan
+from onext.install.plan_changes import DIVERT, RIGHTS, WRITE, Step, plan
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
 from onext.paths import Paths
@@ -96,7 +96,7 @@ def _files(front_end: FrontEnd, home: Path) -> Iterator[Check]:
     manifest = Manifest.load(front_end.paths.lib)
     try:
         entries = wanted(front_end, home)
-        steps = plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
+        steps = plan(entries, apply_changes.inspect_all(entries, manifest, front_end.files), manifest)
     except PermissionError as error:
         yield Check(
             "files", "warn", f"{error.filename}: cannot be seen by this user", "run it as root or oneadmin"

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from onext.install import apply, promtool, service, versions
+from onext.install import apply_changes, promtool, service, versions
 from onext.install.front_end import FrontEnd, InstallError
-from onext.install.inspection import digest
 from onext.install.manifest import ORIGINALS, Manifest, Placed
 from onext.install.manifest_entries import File, wanted
 from onext.install.oned_conf import OnedConfError
-from onext.install.plan import plan
+from onext.install.path_state import digest
+from onext.install.plan_changes import plan
 from onext.part import Check
 from onext.settings import SettingsError
 
@@ -132,10 +132,10 @@ def _made_of_others(front_end: FrontEnd) -> None:
     manifest = Manifest.load(front_end.paths.lib)
     steps = [
         step
-        for step in plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
+        for step in plan(entries, apply_changes.inspect_all(entries, manifest, front_end.files), manifest)
         if step.entry in entries
     ]
-    apply.carry_out(steps, entries, front_end)
+    apply_changes.carry_out(steps, entries, front_end)
     if any(step.path.suffix == ".service" for step in steps):
         service.renew(front_end)
     for step in steps:
@@ -178,7 +178,9 @@ def _write(front_end: FrontEnd, path: Path, text: str) -> None:
     now = front_end.files.read(path)
     first = known is None or digest(now) != known.digest  # a person's edits since belong to the original
     original = (
-        apply.save_original(path, front_end) if known is None or known.original is None else known.original
+        apply_changes.save_original(path, front_end)
+        if known is None or known.original is None
+        else known.original
     )
     if not first or known is None:
         manifest.with_file(path, Placed(digest(_bytes(text)), original, keep=False, edit=modules)).save(lib)

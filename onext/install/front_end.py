@@ -15,8 +15,8 @@ from pathlib import Path
 
 from onext.account import ACCOUNT, acting_as, become, name_of
 from onext.install.errors import InstallError
-from onext.install.guarded import Guarded
-from onext.install.inspection import Owner
+from onext.install.path_state import Owner
+from onext.install.safe_files import SafeFiles
 from onext.paths import Paths
 
 __all__ = ["FrontEnd", "InstallError", "Owner"]
@@ -90,9 +90,9 @@ class FrontEnd:
                 )
 
     @property
-    def files(self) -> Guarded:
+    def files(self) -> SafeFiles:
         """Operations on files that root may use here."""
-        return Guarded(self.service)
+        return SafeFiles(self.service)
 
     def become_owner(self) -> None:
         """Switch root to the owner of ONE_LOCATION for good: everything below it is that account's."""

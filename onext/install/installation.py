@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from onext.install import (
-    apply,
+    apply_changes,
     configure,
     diversion,
     hook_base,
@@ -24,7 +24,7 @@ from onext.install import (
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import File, wanted
-from onext.install.plan import DIVERT, Step, plan
+from onext.install.plan_changes import DIVERT, Step, plan
 from onext.oned.errors import OnedError
 
 
@@ -41,9 +41,9 @@ def install(front_end: FrontEnd, home: Path, *, configuring: bool = False) -> in
         selfcheck.before(home)
     entries = wanted(front_end, home)
     manifest = Manifest.load(front_end.paths.lib)
-    apply.sweep(manifest, front_end)
-    steps = plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
-    apply.carry_out(steps, entries, front_end)
+    apply_changes.sweep(manifest, front_end)
+    steps = plan(entries, apply_changes.inspect_all(entries, manifest, front_end.files), manifest)
+    apply_changes.carry_out(steps, entries, front_end)
     diverted = [e.path for e in entries if isinstance(e, File) and diversion.restore(e, front_end)]
     before = versions.switch(front_end.paths.lib, home)
     if another or steps:
@@ -69,7 +69,7 @@ def preview(front_end: FrontEnd, home: Path) -> int:
     front_end.become_service()
     selfcheck.settings(front_end.paths.settings)
     entries, manifest = wanted(front_end, home), Manifest.load(front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, manifest, front_end.files), manifest)
+    steps = plan(entries, apply_changes.inspect_all(entries, manifest, front_end.files), manifest)
     before = versions.resolve(front_end.paths.lib, versions.CURRENT)
     _say(f"would install {home.name}" + (f" in place of {before.name}" if before else ""))
     for step in steps:
@@ -99,7 +99,7 @@ def uninstall(front_end: FrontEnd, backup: Path, *, leave_hosts_off: bool = Fals
         hooks = registration.remove(front_end)
     service.stop(front_end)
     edited = configure.take_out(front_end, manifest)
-    apply.sweep(manifest, front_end)
+    apply_changes.sweep(manifest, front_end)
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
     for line in (*hooks.left, *edited, *hosts):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from onext.account import name_of
 from onext.install import diversion
+from onext.install.folder_owners import correct_owners
 from onext.install.front_end import FrontEnd, InstallError, Owner
-from onext.install.guarded import Guarded
-from onext.install.handover import hand_over
 from onext.install.manifest import ORIGINALS, Manifest, Original, Placed
+from onext.install.safe_files import SafeFiles
 
 
 def persons_work(manifest: Manifest, front_end: FrontEnd) -> list[Path]:
@@ -26,7 +26,7 @@ def persons_work(manifest: Manifest, front_end: FrontEnd) -> list[Path]:
     return sorted({*changed, *(added if str(own_etc) in manifest.folders else ())})
 
 
-def _below(folder: Path, files: Guarded) -> list[Path]:
+def _below(folder: Path, files: SafeFiles) -> list[Path]:
     """Return every file below a folder; links and special files do not count."""
     found, pending = [], [folder]
     while pending:
@@ -40,7 +40,7 @@ def _below(folder: Path, files: Guarded) -> list[Path]:
     return found
 
 
-def back_up(work: list[Path], archive: Path, files: Guarded) -> None:
+def back_up(work: list[Path], archive: Path, files: SafeFiles) -> None:
     """Write files into an archive that only its owner reads; raise InstallError when that fails."""
     try:
         descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -53,7 +53,7 @@ def back_up(work: list[Path], archive: Path, files: Guarded) -> None:
         ) from error
 
 
-def _add(tar: tarfile.TarFile, path: Path, files: Guarded) -> None:
+def _add(tar: tarfile.TarFile, path: Path, files: SafeFiles) -> None:
     """Add what was read, not what a path leads to when the archive is written."""
     found, content = files.inspect(path), files.read(path)
     if found is None:
@@ -73,7 +73,7 @@ def require_safe_paths(manifest: Manifest, front_end: FrontEnd) -> None:
 def remove_all(manifest: Manifest, front_end: FrontEnd) -> None:
     """Take back every file, then every folder that an installation made: if empty, or wholly its own."""
     files = front_end.files
-    hand_over(manifest, files)
+    correct_owners(manifest, files)
     for name, placed in manifest.files.items():
         if not placed.edit:
             take_back(Path(name), placed, front_end)
@@ -139,12 +139,12 @@ def _may_give(owner: Owner) -> bool:
     return owner.uid == os.geteuid() and owner.gid in {os.getegid(), *os.getgroups()}
 
 
-def _changed(name: str, placed: Placed, files: Guarded) -> bool:
+def _changed(name: str, placed: Placed, files: SafeFiles) -> bool:
     found = files.inspect(Path(name))
     return placed.original is None and found is not None and found.digest != placed.digest
 
 
-def _rotated(log: Path, files: Guarded) -> list[Path]:
+def _rotated(log: Path, files: SafeFiles) -> list[Path]:
     """Return what log rotation made of the log."""
     form = re.compile(rf"{re.escape(log.name)}[-.].+")
     return [log.parent / name for name in files.names(log.parent) if form.fullmatch(name)]

@@ -88,7 +88,8 @@ def works(home: Path) -> bool:
 
 def follows_no_links(home: Path) -> bool:
     """Whether the installer of a version guards root against links of oneadmin's; the first ones did not."""
-    return (home / "site/onext/install/guarded.py").is_file()
+    installer = home / "site/onext/install"
+    return any((installer / name).is_file() for name in ("safe_files.py", "guarded.py"))  # its older name
 
 
 def whole(lib: Path) -> Path | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from onext.install.inspection import Found, inspect
+from onext.install.path_state import PathState, inspect
 from onext.oned.client import Oned
 from onext.paths import Paths
 from onext.process import Completed, run
@@ -117,13 +117,13 @@ class Installation:
         rows = json.loads(self.install_sh("--check", "--json", check=False).stdout)
         return {row["check"]: (row["state"], row["message"]) for row in rows}
 
-    def tree(self) -> dict[Path, Found | None]:
+    def tree(self) -> dict[Path, PathState | None]:
         """Return every file, folder and link that an installation could touch, with mode, owner and content."""
         paths = self.paths
         tops = [paths.etc, paths.remotes, paths.lib, paths.var, paths.run, paths.log, paths.bin / "onext"]
         return {path: inspect(path) for top in tops for path in [top, *top.rglob("*")]}
 
-    def placed(self) -> dict[Path, Found | None]:
+    def placed(self) -> dict[Path, PathState | None]:
         """Return the same without what the worker writes as it goes: its log, spool, state, metrics."""
         running = (self.paths.var, self.paths.run, self.paths.log)
         return {

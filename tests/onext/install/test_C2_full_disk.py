@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from onext.install import apply, manifest, removal
+from onext.install import apply_changes, manifest, removal
 from onext.install.front_end import FrontEnd
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import wanted
-from onext.install.plan import plan
+from onext.install.plan_changes import plan
 
 from .conftest import self_contained, tree
 
@@ -36,9 +36,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 def put(front_end: FrontEnd, home: Path) -> None:
     entries, known = wanted(front_end, home), Manifest.load(front_end.paths.lib)
-    apply.sweep(known, front_end)
-    steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
-    apply.carry_out(steps, entries, front_end)
+    apply_changes.sweep(known, front_end)
+    steps = plan(entries, apply_changes.inspect_all(entries, known, front_end.files), known)
+    apply_changes.carry_out(steps, entries, front_end)
 
 
 def test_C2_a_full_disk_leaves_whole_files_and_is_taken_back(small: Path, make_home: MakeHome) -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from onext.install import apply, manifest, removal
+from onext.install import apply_changes, manifest, removal
 from onext.install.front_end import FrontEnd, InstallError, Owner
-from onext.install.guarded import Guarded
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import wanted
-from onext.install.plan import plan
+from onext.install.plan_changes import plan
+from onext.install.safe_files import SafeFiles
 
 from .conftest import STOCK, write
 
@@ -63,15 +63,15 @@ class Scene:
     def install(self, home: Path) -> None:
         front_end = self.front_end
         entries, known = wanted(front_end, home), Manifest.load(front_end.paths.lib)
-        apply.sweep(known, front_end)
-        steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
-        apply.carry_out(steps, entries, front_end)
+        apply_changes.sweep(known, front_end)
+        steps = plan(entries, apply_changes.inspect_all(entries, known, front_end.files), known)
+        apply_changes.carry_out(steps, entries, front_end)
 
     def uninstall(self) -> None:
         known = Manifest.load(self.front_end.paths.lib)
         removal.require_safe_paths(known, self.front_end)
         removal.persons_work(known, self.front_end)
-        apply.sweep(known, self.front_end)
+        apply_changes.sweep(known, self.front_end)
         removal.remove_all(known, self.front_end)
 
     def state(self) -> dict[str, tuple[int, int, int, int, bytes]]:
@@ -304,7 +304,7 @@ def test_S1_swapped_while_root_is_at_work(scene: Scene, depth: str) -> None:
         (scene.victim / inner).mkdir(exist_ok=True)
         (scene.victim / "etc/vmm/kvm").mkdir(parents=True, exist_ok=True)
         (scene.victim / "vmm/kvm").mkdir(parents=True, exist_ok=True)
-    before, files = scene.state(), Guarded(ONEADMIN)
+    before, files = scene.state(), SafeFiles(ONEADMIN)
     gate = os.pipe()
     pid = swapper(folder, twin, gate[1])
     try:

@@ -9,8 +9,8 @@ import pytest
 
 from onext.install import manifest
 from onext.install.front_end import FrontEnd, Owner
-from onext.install.guarded import Guarded
 from onext.install.manifest_entries import wanted
+from onext.install.safe_files import SafeFiles
 
 from .conftest import ROOT, packaged, write
 
@@ -39,10 +39,10 @@ def test_every_thing_is_in_the_table(
     front_end = FrontEnd.packaged(tmp_path, code=Owner(0, 0), service=Owner(ONEADMIN, ONEADMIN))
     theirs = [tmp_path / name for name in ("var/lib/one", "var/log/one", "run/onext")]
 
-    def controller(_: Guarded, path: Path) -> Owner | None:
+    def controller(_: SafeFiles, path: Path) -> Owner | None:
         return front_end.service if any(folder in path.parents for folder in theirs) else None
 
-    monkeypatch.setattr(Guarded, "controller", controller)
+    monkeypatch.setattr(SafeFiles, "controller", controller)
     for entry in wanted(front_end, make_home(made, "1")):
         path = f"/{entry.path.relative_to(tmp_path)}"
         owner = f"{NAMES[entry.owner.uid]}:{NAMES[entry.owner.gid]}"

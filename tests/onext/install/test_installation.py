@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onext.install import apply, removal
+from onext.install import apply_changes, removal
 from onext.install import manifest as memory
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import Entry, File, Folder, wanted
-from onext.install.plan import DIVERT, REMOVE, RIGHTS, WRITE, Step, plan
+from onext.install.plan_changes import DIVERT, REMOVE, RIGHTS, WRITE, Step, plan
 
 from .conftest import STOCK, Tree, packaged, self_contained, tree
 
@@ -28,8 +28,8 @@ def put(front_end: FrontEnd, home: Path) -> list[Step]:
     memory.make_folder(front_end.paths.lib)
     entries = wanted(front_end, home)
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
-    apply.carry_out(steps, entries, front_end)
+    steps = plan(entries, apply_changes.inspect_all(entries, known, front_end.files), known)
+    apply_changes.carry_out(steps, entries, front_end)
     return steps
 
 
@@ -186,14 +186,14 @@ def comparable(found: Tree) -> set[str]:
 
 def die_at(patch: pytest.MonkeyPatch, number: int) -> None:
     steps = iter(range(1_000))
-    done = apply._do
+    done = apply_changes._do
 
     def do(step: Step, front_end: FrontEnd) -> None:
         if next(steps) == number:
             raise Killed
         done(step, front_end)
 
-    patch.setattr(apply, "_do", do)
+    patch.setattr(apply_changes, "_do", do)
 
 
 def test_what_a_killed_installation_left_is_swept_away(bare: Bare, home: Path) -> None:
@@ -213,7 +213,7 @@ def test_what_a_killed_installation_left_is_swept_away(bare: Bare, home: Path) -
         left.write_text("half")
     (paths.lib / ".current.4711").symlink_to("versions/x")
     (paths.lib / "trial-x").mkdir()
-    apply.sweep(Manifest.load(paths.lib), front_end)
+    apply_changes.sweep(Manifest.load(paths.lib), front_end)
     assert persons.read_text() == "an editor's"
     persons.unlink()
     assert tree(folder).keys() - before.keys() <= {str((paths.lib / memory.ORIGINALS).relative_to(folder))}
@@ -227,9 +227,9 @@ def test_a_new_version_brings_and_drops_files(bare: Bare, home: Path, make_home:
     later = make_home(front_end, "2")
     entries = [entry for entry in wanted(front_end, later) if entry.path != hook]
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
+    steps = plan(entries, apply_changes.inspect_all(entries, known, front_end.files), known)
     assert [(step.do, step.path) for step in steps] == [(REMOVE, hook)]
-    apply.carry_out(steps, entries, front_end)
+    apply_changes.carry_out(steps, entries, front_end)
     assert not hook.exists()
     assert str(hook) not in Manifest.load(front_end.paths.lib).files
 
@@ -362,9 +362,9 @@ def test_rights_are_mended(bare: Bare, home: Path) -> None:
     front_end.paths.settings.chmod(0o666)
     entries = wanted(front_end, home)
     known = Manifest.load(front_end.paths.lib)
-    steps = plan(entries, apply.inspect_all(entries, known, front_end.files), known)
+    steps = plan(entries, apply_changes.inspect_all(entries, known, front_end.files), known)
     assert [(step.do, step.why) for step in steps] == [(RIGHTS, "mode 0666 instead of 0640")]
-    apply.carry_out(steps, entries, front_end)
+    apply_changes.carry_out(steps, entries, front_end)
     assert stat.S_IMODE(front_end.paths.settings.stat().st_mode) == 0o640
 
 
@@ -373,7 +373,7 @@ def test_a_foreign_owner_is_a_step(bare: Bare, home: Path) -> None:
     _, front_end = bare
     put(front_end, home)
     entries = wanted(front_end, home)
-    found = apply.inspect_all(entries, Manifest(), front_end.files)
+    found = apply_changes.inspect_all(entries, Manifest(), front_end.files)
     command = front_end.paths.bin / "onext"
     other = found[command]
     assert other is not None

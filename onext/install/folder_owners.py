@@ -1,7 +1,7 @@
 """Folders that earlier versions made as root below oneadmin's: they become oneadmin's.
 
 Root used to own what it placed in the remotes. Now the owner of a folder owns its content, so that
-root has nothing to do there. A folder changes hands only when it holds nothing but what an installation
+root has nothing to do there. A folder changes its owner only when it holds nothing but what an installation
 placed, byte for byte: anything else may be root's own, moved there to be given away.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onext.install.guarded import FOLDER, Guarded
 from onext.install.manifest import Manifest
+from onext.install.safe_files import FOLDER, SafeFiles
 
 
-def hand_over(manifest: Manifest, files: Guarded) -> None:
+def correct_owners(manifest: Manifest, files: SafeFiles) -> None:
     """Give every such folder of the manifest to the account that controls its parent, outermost first."""
     for folder in sorted(map(Path, manifest.folders), key=lambda path: len(path.parts)):
         controller = files.controller(folder)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onext.install.inspection import Found, digest
 from onext.install.manifest import Manifest, Placed
 from onext.install.manifest_entries import Entry, File, Folder
+from onext.install.path_state import PathState, digest
 
 MAKE, WRITE, RIGHTS, DIVERT, REMOVE = "make", "write", "rights", "divert", "remove"
 
@@ -23,7 +23,7 @@ class Step:
     entry: Entry | None = None
 
 
-def plan(wanted: Iterable[Entry], found: Mapping[Path, Found | None], manifest: Manifest) -> list[Step]:
+def plan(wanted: Iterable[Entry], found: Mapping[Path, PathState | None], manifest: Manifest) -> list[Step]:
     """Return the steps that make a front-end what it should be; none when it is already so.
 
     `found` holds what exists at every wanted path, at every `aside`, and at what the manifest lists.
@@ -33,14 +33,14 @@ def plan(wanted: Iterable[Entry], found: Mapping[Path, Found | None], manifest: 
     return [*steps, *_obsolete({entry.path for entry in wanted}, found, manifest)]
 
 
-def _steps(entry: Entry, found: Mapping[Path, Found | None], manifest: Manifest) -> Iterator[Step]:
+def _steps(entry: Entry, found: Mapping[Path, PathState | None], manifest: Manifest) -> Iterator[Step]:
     if isinstance(entry, Folder):
         yield from _folder(entry, found[entry.path])
     else:
         yield from _file(entry, found, manifest.files.get(str(entry.path)))
 
 
-def _folder(folder: Folder, found: Found | None) -> Iterator[Step]:
+def _folder(folder: Folder, found: PathState | None) -> Iterator[Step]:
     if found is None:
         yield Step(MAKE, folder.path, "missing", folder)
     elif found.kind != "folder":
@@ -49,7 +49,7 @@ def _folder(folder: Folder, found: Found | None) -> Iterator[Step]:
         yield Step(RIGHTS, folder.path, wrong, folder)
 
 
-def _file(file: File, found: Mapping[Path, Found | None], placed: Placed | None) -> Iterator[Step]:
+def _file(file: File, found: Mapping[Path, PathState | None], placed: Placed | None) -> Iterator[Step]:
     there = found[file.path]
     if there is None:
         yield Step(WRITE, file.path, "missing", file)
@@ -62,7 +62,7 @@ def _file(file: File, found: Mapping[Path, Found | None], placed: Placed | None)
         yield Step(RIGHTS, file.path, wrong, file)
 
 
-def _aside(file: File, found: Mapping[Path, Found | None], placed: Placed | None) -> Iterator[Step]:
+def _aside(file: File, found: Mapping[Path, PathState | None], placed: Placed | None) -> Iterator[Step]:
     """Move the existing file aside where it is OpenNebula's: at first, and when it was renewed."""
     if file.aside is None:
         return
@@ -73,12 +73,12 @@ def _aside(file: File, found: Mapping[Path, Found | None], placed: Placed | None
         yield Step(DIVERT, file.path, f"OpenNebula's own; it becomes {file.aside.name}", file)
 
 
-def _persons(file: File, found: Found, placed: Placed | None) -> bool:
+def _persons(file: File, found: PathState, placed: Placed | None) -> bool:
     """Whether a file is to be left: it is not what we wrote last, and such a file may be so."""
     return (file.keep or file.grows) and (placed is None or found.digest != placed.digest)
 
 
-def _rights(entry: Entry, found: Found) -> str:
+def _rights(entry: Entry, found: PathState) -> str:
     wrong = []
     if found.mode != entry.mode:
         wrong.append(f"mode {found.mode:04o} instead of {entry.mode:04o}")
@@ -88,7 +88,9 @@ def _rights(entry: Entry, found: Found) -> str:
     return ", ".join(wrong)
 
 
-def _obsolete(wanted: set[Path], found: Mapping[Path, Found | None], manifest: Manifest) -> Iterator[Step]:
+def _obsolete(
+    wanted: set[Path], found: Mapping[Path, PathState | None], manifest: Manifest
+) -> Iterator[Step]:
     for name, placed in manifest.files.items():
         path = Path(name)
         if path not in wanted and not placed.edit and not placed.keep and found.get(path) is not None:

@@ -12,18 +12,20 @@ from pathlib import Path
 from onext import atomic
 from onext.account import name_of
 from onext.install import diversion
+from onext.install.folder_owners import correct_owners
 from onext.install.front_end import FrontEnd, InstallError
-from onext.install.guarded import Guarded
-from onext.install.handover import hand_over
-from onext.install.inspection import Found, digest
 from onext.install.manifest import FILE, ORIGINALS, Manifest, Original, Placed
 from onext.install.manifest_entries import Entry, File, Folder
-from onext.install.plan import DIVERT, MAKE, REMOVE, RIGHTS, WRITE, Step
+from onext.install.path_state import PathState, digest
+from onext.install.plan_changes import DIVERT, MAKE, REMOVE, RIGHTS, WRITE, Step
 from onext.install.removal import take_back
+from onext.install.safe_files import SafeFiles
 from onext.install.versions import CURRENT, PREVIOUS
 
 
-def inspect_all(wanted: Iterable[Entry], manifest: Manifest, files: Guarded) -> dict[Path, Found | None]:
+def inspect_all(
+    wanted: Iterable[Entry], manifest: Manifest, files: SafeFiles
+) -> dict[Path, PathState | None]:
     """Return what is at every path that a plan is about; raise InstallError for an unsafe one."""
     paths = {Path(name) for name in manifest.files}
     for entry in wanted:
@@ -40,7 +42,7 @@ def carry_out(steps: Sequence[Step], wanted: Sequence[Entry], front_end: FrontEn
     before = Manifest.load(lib)
     manifest = remember(before, steps, front_end)
     manifest.save(lib)
-    hand_over(before, files)
+    correct_owners(before, files)
     for step in steps:
         _do(step, front_end)
         if step.do == REMOVE:
@@ -48,7 +50,7 @@ def carry_out(steps: Sequence[Step], wanted: Sequence[Entry], front_end: FrontEn
     _certain(manifest, wanted, files).save(lib)
 
 
-def _refuse_foreign_files(steps: Iterable[Step], files: Guarded) -> None:
+def _refuse_foreign_files(steps: Iterable[Step], files: SafeFiles) -> None:
     """Raise InstallError for files that only root could change, or restore as they were, before any is."""
     for step in steps:
         found = files.inspect(step.path) if step.do in (WRITE, RIGHTS) and os.geteuid() != 0 else None
@@ -139,7 +141,7 @@ def _make_parents(path: Path, front_end: FrontEnd) -> None:
         front_end.files.make_folder(parent, 0o755, front_end.code)
 
 
-def _missing_parents(path: Path, files: Guarded) -> list[Path]:
+def _missing_parents(path: Path, files: SafeFiles) -> list[Path]:
     """Return the folders above `path` that are not there, outermost first."""
     missing = []
     for parent in path.parents:
@@ -149,7 +151,7 @@ def _missing_parents(path: Path, files: Guarded) -> list[Path]:
     return missing[::-1]
 
 
-def _certain(manifest: Manifest, wanted: Iterable[Entry], files: Guarded) -> Manifest:
+def _certain(manifest: Manifest, wanted: Iterable[Entry], files: SafeFiles) -> Manifest:
     """Note the digest of every file that is now as we write it."""
     for entry in wanted:
         placed = manifest.files.get(str(entry.path))
@@ -159,6 +161,6 @@ def _certain(manifest: Manifest, wanted: Iterable[Entry], files: Guarded) -> Man
     return manifest
 
 
-def _holds(file: File, files: Guarded) -> bool:
+def _holds(file: File, files: SafeFiles) -> bool:
     found = files.inspect(file.path)
     return found is not None and found.digest == digest(file.content)

@@ -21,7 +21,7 @@ class Owner:
 
 
 @dataclass(frozen=True)
-class Found:
+class PathState:
     """A file, folder or link: `kind`, its mode and owner, a file's digest, a link's target.
 
     The digest is empty for a file that cannot be read, or is larger than LIMIT.
@@ -34,7 +34,7 @@ class Found:
     target: str = ""
 
 
-def inspect(path: Path, *, within: int | None = None) -> Found | None:
+def inspect(path: Path, *, within: int | None = None) -> PathState | None:
     """Return what is at `path` (relative to the folder descriptor `within`), None for nothing."""
     try:
         found = os.stat(path, dir_fd=within, follow_symlinks=False)
@@ -42,10 +42,10 @@ def inspect(path: Path, *, within: int | None = None) -> Found | None:
         return None
     mode, owner = stat.S_IMODE(found.st_mode), Owner(found.st_uid, found.st_gid)
     if stat.S_ISLNK(found.st_mode):
-        return Found("link", mode, owner, target=os.readlink(path, dir_fd=within))
+        return PathState("link", mode, owner, target=os.readlink(path, dir_fd=within))
     if stat.S_ISREG(found.st_mode):
         return _file(path, within)
-    return Found("folder" if stat.S_ISDIR(found.st_mode) else "other", mode, owner)
+    return PathState("folder" if stat.S_ISDIR(found.st_mode) else "other", mode, owner)
 
 
 def read(path: Path, *, within: int | None = None) -> bytes:
@@ -65,17 +65,17 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _file(path: Path, within: int | None) -> Found | None:
+def _file(path: Path, within: int | None) -> PathState | None:
     """Return mode, owner and digest of one open file: its name may be another's a moment later."""
     try:
         descriptor = os.open(path, _READ, dir_fd=within)
     except PermissionError:
         found = os.stat(path, dir_fd=within, follow_symlinks=False)
-        return Found("file", stat.S_IMODE(found.st_mode), Owner(found.st_uid, found.st_gid))
+        return PathState("file", stat.S_IMODE(found.st_mode), Owner(found.st_uid, found.st_gid))
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         kind = "file" if stat.S_ISREG(found.st_mode) else "other"
         readable = kind == "file" and found.st_size <= LIMIT
         content = file.read(LIMIT) if readable else b""
         owner = Owner(found.st_uid, found.st_gid)
-        return Found(kind, stat.S_IMODE(found.st_mode), owner, digest(content) if readable else "")
+        return PathState(kind, stat.S_IMODE(found.st_mode), owner, digest(content) if readable else "")

@@ -23,9 +23,9 @@ from pathlib import Path
 
 from onext import process
 from onext.account import acting_as, command_as, name_of
-from onext.install import inspection
+from onext.install import path_state
 from onext.install.errors import InstallError
-from onext.install.inspection import Found, Owner
+from onext.install.path_state import Owner, PathState
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FOLDER = "folder"  # the kind of a missing file
@@ -57,7 +57,7 @@ class _Step:
     controller: Owner | None = None
 
 
-class Guarded:
+class SafeFiles:
     """File operations of one installation; `service` is the account that OpenNebula runs as."""
 
     def __init__(self, service: Owner) -> None:
@@ -73,18 +73,18 @@ class Guarded:
             except FileNotFoundError:
                 path = path.parent
 
-    def inspect(self, path: Path) -> Found | None:
+    def inspect(self, path: Path) -> PathState | None:
         """Return what is at `path`, None for nothing; raise InstallError for an unsafe path."""
         try:
             with self.at(path) as place:
-                return inspection.inspect(place.name, within=place.folder)
+                return path_state.inspect(place.name, within=place.folder)
         except FileNotFoundError:
             return None
 
     def read(self, path: Path) -> bytes:
         """Return the content of a regular file; raise OSError, InstallError."""
         with self.at(path) as place:
-            return inspection.read(place.name, within=place.folder)
+            return path_state.read(place.name, within=place.folder)
 
     def copy_of(self, path: Path) -> bytes:
         """Return the content of a file; raise InstallError where its controller may not read it."""
@@ -134,7 +134,7 @@ class Guarded:
     def set_rights(self, path: Path, mode: int, owner: Owner) -> None:
         """Give a file or folder its owner and mode; a file of another owner is replaced by a copy."""
         with self.at(path) as place:
-            found = inspection.inspect(place.name, within=place.folder)
+            found = path_state.inspect(place.name, within=place.folder)
             owner = place.controller or owner
             if found is None or found.kind not in ("file", "folder"):
                 kind = "missing" if found is None else f"a {found.kind}"
@@ -294,7 +294,7 @@ def _listed(folder: int) -> list[str]:
 
 def _holds_only(folder: int, content: Mapping[str, str]) -> bool:
     for name in _listed(folder):
-        found = inspection.inspect(Path(name), within=folder)
+        found = path_state.inspect(Path(name), within=folder)
         kind = "" if found is None else found.digest if found.kind == "file" else found.kind
         if not kind or content.get(name) != kind:
             return False
