@@ -19,6 +19,7 @@ from tests.live.recorder import Recorder
 
 _DEFAULT_CLUSTER = 0
 _NETWORK_READY = "1"
+_IMAGE_READY = ("1", "2")  # READY, USED
 _MONITORING = 60  # seconds that a test waits for the next monitoring
 _SUBSCRIPTION = 0.5  # seconds that ZeroMQ may take to tell the publisher of a new hook
 
@@ -100,6 +101,20 @@ class Scene:
             lambda: self.oned.document("vn.info", network).findtext("STATE") == _NETWORK_READY,
         )
         return network
+
+    def image(self, megabytes: int) -> int:
+        """Make an empty image in a datastore of its own and return its id when it is ready."""
+        text = f'NAME="{self.name("images")}"\nTYPE="IMAGE_DS"\nDS_MAD="dummy"\nTM_MAD="dummy"\n'
+        datastore = int(self.oned.call("datastore.allocate", text, _DEFAULT_CLUSTER))
+        self._stack.callback(self._remove, "datastore.delete", datastore)
+        text = f'NAME="{self.name("image")}"\nTYPE="DATABLOCK"\nSIZE="{megabytes}"\nPERSISTENT="NO"\n'
+        image = int(self.oned.call("image.allocate", text, datastore, True))  # its capacity is not known yet
+        self._stack.callback(self._remove, "image.delete", image)
+        wait_until(f"image {image} is ready", lambda: self._image_state(image) in _IMAGE_READY)
+        return image
+
+    def _image_state(self, image: int) -> str:
+        return self.oned.document("image.info", image).findtext("STATE", "")
 
     def guest(self, template: str = "") -> int:
         """Make a guest without disks that waits to be deployed (HOLD) and return its id."""
