@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from hooks.power.buffer import wanted
 from hooks.power.decide import Decision
-from hooks.power.demand import Room
+from hooks.power.needed_hosts import Room
 from hooks.power.policy import Policy
 from hooks.power.round_state import Tally
 from onext.hosts.energy import JOULES_PER_GB

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hooks.power import shrink
-from hooks.power.candidates import going, why_hold
-from hooks.power.demand import Demand, Look, Wakes, assess, coming
+from hooks.power import placement_problem
+from hooks.power.needed_hosts import Demand, Situation, Wakes, coming, find_hosts
 from hooks.power.policy import Mode, Policy
+from hooks.power.reasons_to_stay import going, why_hold
 from onext.hosts.model import Bmc, Cluster, Host, Kind, Phase
 from onext.hosts.placement.problem import Drain, Move, Plan
 from onext.hosts.placement.search import make_plan
@@ -82,17 +82,17 @@ EXPECTED = {
 def decide(cluster: Cluster, policy: Policy, now: float, before: Memory) -> Decision:
     """Decide what to do with each host of a cluster."""
     foreign = tuple(_foreign(cluster, now))
-    demand = assess(Look(cluster, policy, now, before.wakes))
+    demand = find_hosts(Situation(cluster, policy, now, before.wakes))
     taken = {action.host for action in foreign}
     brought = tuple(_brought(cluster, policy, demand, taken))
     taken |= {action.host for action in brought}
-    stays = shrink.reasons(cluster, policy, now)
+    stays = placement_problem.reasons(cluster, policy, now)
     held = why_hold(cluster, policy, now) or _why_wait(cluster, demand)
     plan, since, more = NOTHING, dict[int, float](), tuple[Action, ...]()
     if held:
         more = tuple(_cancelled(cluster, held, taken))
     else:
-        plan = make_plan(shrink.problem(cluster, policy, demand, stays))
+        plan = make_plan(placement_problem.problem(cluster, policy, demand, stays))
         since = {drain.slot: before.wanted_off.get(drain.slot, now) for drain in plan.drains}
         more = tuple(_shrink(cluster, policy, plan, since, before, now))
     taken |= {host.id for host in cluster.hosts if host.by_hand}

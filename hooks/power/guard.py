@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hooks.power.candidates import DAY
 from hooks.power.policy import TEMPLATE_KEY, Mode, Policy, read
+from hooks.power.reasons_to_stay import DAY
 from onext.hosts.actions.world import Failed, Sight
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import BmcError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from hooks.power import part, shrink
-from hooks.power.candidates import Case, why_not
-from hooks.power.demand import Demand
+from hooks.power import part, placement_problem
+from hooks.power.needed_hosts import Demand
 from hooks.power.policy import Policy
+from hooks.power.reasons_to_stay import Case, why_not
 from hooks.power.round_state import RoundState
 from onext.hosts.actions import power_off, return_to_service, wake
 from onext.hosts.actions.actuator import Actuator
@@ -29,7 +29,7 @@ class Order:
     """A host, what is known around it, and who acts."""
 
     actuator: Actuator
-    look: part.Look
+    assessment: part.Assessment
     host: Host
 
     @classmethod
@@ -41,16 +41,18 @@ class Order:
         if everywhere:
             clusters = tuple(int(one.findtext("ID", "-1")) for one in seen.clusters)
         for cluster_id in clusters:
-            look = part.look(context, seen, cluster_id, RoundState())
-            for host in look.cluster.hosts:
+            assessment = part.assess(context, seen, cluster_id, RoundState())
+            for host in assessment.cluster.hosts:
                 if word in (str(host.id), host.name):
-                    return cls(part.actuator(context, entries, look, RoundState()), look, host)
+                    return cls(part.actuator(context, entries, assessment, RoundState()), assessment, host)
         raise Refused(f"{word}: host not found in the clusters of `power: clusters:`; see `onehost list`")
 
 
 def evacuation(cluster: Cluster, policy: Policy, host: Host) -> tuple[Move, ...]:
     """Plan to empty just this host; raise Refused where its VMs, buffer or minimum forbid it."""
-    problem = shrink.problem(cluster, replace(policy, pack=True), Demand(), {h.id: "" for h in cluster.hosts})
+    problem = placement_problem.problem(
+        cluster, replace(policy, pack=True), Demand(), {h.id: "" for h in cluster.hosts}
+    )
     slots = tuple(replace(slot, keep=slot.id != host.id, eager=slot.id == host.id) for slot in problem.slots)
     plan = make_plan(Problem(slots, problem.loads, problem.reserve))
     if not plan.drains:
@@ -75,15 +77,15 @@ def _why_it_stays(
 
 def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) -> Iterator[str]:
     """Empty and switch off a host; yield what is being waited for. Raise Refused."""
-    host, policy = order.host, replace(order.look.policy, min_on_seconds=0.0, cycles_per_day=10**6)
+    host, policy = order.host, replace(order.assessment.policy, min_on_seconds=0.0, cycles_per_day=10**6)
     if unproven:
         policy = replace(policy, proven_seconds=float("inf"))
         host = replace(host, record=replace(host.record, proven=host.record.proven or 1.0))
     policy = replace(policy, pack=policy.pack or evacuate)
-    vms = order.look.cluster.on(host.id)
+    vms = order.assessment.cluster.on(host.id)
     if reason := why_not(Case(host, vms, policy, order.actuator.world.now())):
         raise Refused(f"{host.name}: {reason}")
-    moves = evacuation(order.look.cluster, policy, host)
+    moves = evacuation(order.assessment.cluster, policy, host)
     order.actuator.mark_by_hand, order.actuator.enrolling = True, unproven
     yield from _follow(
         order, lambda: power_off.power_off(order.actuator, host.id, moves, "by hand"), (Phase.OFF,)
@@ -148,7 +150,7 @@ def enroll(order: Order) -> Iterator[str]:
 
     The only exception to *wake proven*: on an empty host, by hand.
     """
-    if order.look.cluster.on(order.host.id):
+    if order.assessment.cluster.on(order.host.id):
         raise Refused(f"{order.host.name}: only an empty host is enrolled; move its VMs first")
     yield from switch_off(order, unproven=True)
     yield from switch_on(replace(order, host=replace(order.host, claim=Claim(Phase.OFF, 0.0))))

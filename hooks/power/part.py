@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from hooks.power import cluster_metrics, ledger, power_readings
 from hooks.power.after_round import keep, remember_moves, report_problems
 from hooks.power.decide import Decision, Memory, PowerOff, decide
-from hooks.power.demand import short
 from hooks.power.guard import Guard
+from hooks.power.needed_hosts import short
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.round import act, under_way
 from hooks.power.round_state import RoundState, Tally
@@ -46,7 +46,7 @@ _state = RoundState()
 
 
 @dataclass(frozen=True)
-class Look:
+class Assessment:
     """One cluster: what is, what is wanted, what was decided."""
 
     cluster: Cluster
@@ -69,7 +69,7 @@ def snapshot(context: Context, entries: BmcConfig) -> Snapshot:
     return replace(seen, metered=watt_model.load(context.paths.state), taken=began)
 
 
-def look(context: Context, seen: Snapshot, cluster_id: int, state: RoundState) -> Look:
+def assess(context: Context, seen: Snapshot, cluster_id: int, state: RoundState) -> Assessment:
     """Decide on one cluster; changes nothing."""
     settings, now = context.settings.power, context.now()
     policy = read(chosen(seen, cluster_id, TEMPLATE_KEY), settings)
@@ -77,10 +77,10 @@ def look(context: Context, seen: Snapshot, cluster_id: int, state: RoundState) -
     state.migrations[cluster_id] = recent
     cluster = replace(observe(seen, cluster_id, settings, now), migrations=len(recent))
     cluster = state.moves.apply(cluster, now)
-    return Look(cluster, policy, decide(cluster, policy, now, state.memories.get(cluster_id, Memory())))
+    return Assessment(cluster, policy, decide(cluster, policy, now, state.memories.get(cluster_id, Memory())))
 
 
-def actuator(context: Context, entries: BmcConfig, look_: Look, state: RoundState) -> Actuator:
+def actuator(context: Context, entries: BmcConfig, assessment: Assessment, state: RoundState) -> Actuator:
     """Return the one who acts for this server, in its Raft term; raise Retry when it may not act."""
     raft = context.oned.raft()
     if not raft.acts:
@@ -89,15 +89,15 @@ def actuator(context: Context, entries: BmcConfig, look_: Look, state: RoundStat
     limits = Limits(
         lease=settings.lease,
         soft_off=settings.soft_off_timeout,
-        wake=look_.policy.wake_timeout,
-        failures=look_.policy.wake_failures,
+        wake=assessment.policy.wake_timeout,
+        failures=assessment.policy.wake_failures,
         left_alone=settings.left_alone_hours * HOUR,
-        min_hosts=look_.policy.min_hosts,
-        parallel_on=look_.policy.max_parallel_on,
+        min_hosts=assessment.policy.min_hosts,
+        parallel_on=assessment.policy.max_parallel_on,
     )
-    curves = {host.id: host.curve for host in look_.cluster.hosts}
+    curves = {host.id: host.curve for host in assessment.cluster.hosts}
     world = Effects(context, entries, raft.server_id, raft.term, access(context))
-    cluster = look_.cluster
+    cluster = assessment.cluster
     me = Decider(NAME, raft.server_id, raft.term, 0.0, settings.lease)
     documents = Documents(context.oned, DECIDERS, context.now)
     return Actuator(
@@ -185,7 +185,7 @@ def _isolated(context: Context, entries: BmcConfig, seen: Snapshot, cluster: int
 def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, state: RoundState) -> str:
     """Decide and act on one cluster; return the result, and whether more is to come soon."""
     try:
-        found = look(context, seen, cluster_id, state)
+        found = assess(context, seen, cluster_id, state)
     except KeyError:
         state.seen.pop(cluster_id, None)
         return f"cluster {cluster_id} not found"
@@ -219,7 +219,7 @@ def _mean_gb(decision: Decision) -> float:
     return sum(move.cost for move in moves) / max(1, sum(len(move.vms) for move in moves))
 
 
-def _tell_waiting(context: Context, found: Look, told: set[int], tell: Callable[[Event], None]) -> None:
+def _tell_waiting(context: Context, found: Assessment, told: set[int], tell: Callable[[Event], None]) -> None:
     """Tell people of each VM that waits too long, once, and write why into its template; take that back."""
     names = {vm.id: vm.name for vm in found.cluster.vms}
     stuck = found.decision.stuck

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hooks.power.decide import Decision, Memory
-from hooks.power.demand import Wakes
 from hooks.power.move_failures import MoveFailures
+from hooks.power.needed_hosts import Wakes
 from hooks.power.policy import Policy
 from onext import atomic
 from onext.hosts.actions.actuator import Leases

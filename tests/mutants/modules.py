@@ -10,15 +10,15 @@ INVENTORY = ("tests/onext/hosts/inventory",)
 
 MODULES: Mapping[str, tuple[str, ...]] = {
     "hooks/geolocation/decide.py": ("tests/hooks/geolocation",),
-    "hooks/power/candidates.py": (*DECIDE, "tests/hooks/power/test_guard.py"),
+    "hooks/power/reasons_to_stay.py": (*DECIDE, "tests/hooks/power/test_guard.py"),
     "hooks/power/cron.py": ("tests/hooks/power/test_policy.py",),
     "hooks/power/decide.py": DECIDE,
-    "hooks/power/demand.py": DECIDE,
+    "hooks/power/needed_hosts.py": DECIDE,
     "hooks/power/guard.py": ("tests/hooks/power/test_guard.py",),
     "hooks/power/move_failures.py": ("tests/hooks/power/test_move_failures.py",),
     "hooks/power/policy.py": ("tests/hooks/power/test_policy.py",),
     "hooks/power/round.py": (*ACTIONS, "tests/hooks/power/test_move_failures.py"),
-    "hooks/power/shrink.py": DECIDE,
+    "hooks/power/placement_problem.py": DECIDE,
     "hooks/targets/decide.py": ("tests/hooks/targets",),
     "hooks/targets/policy.py": ("tests/hooks/targets",),
     "onext/biscuit/revocation.py": ("tests/onext/biscuit/test_revocation.py",),

@@ -10,7 +10,7 @@ import click
 
 from hooks.power import ledger, part
 from hooks.power.commands.resolve import plot_file, write_plot
-from hooks.power.commands.show import looks
+from hooks.power.commands.show import assessments
 from hooks.power.commands.time_span import seconds
 from hooks.power.ledger import Entry
 from hooks.power.round_state import RoundState, Tally
@@ -54,16 +54,16 @@ def report(context: Context, span: float | None, plot: Path | None, *, as_json: 
     state = RoundState()
     state.load(context.paths.state)
     rows: list[Row] = []
-    for look in looks(context, ()):
-        tally, number = state.tallies.get(look.cluster.id, Tally()), look.cluster.id
-        now = ledger.entry(look.cluster, tally, context.now())
+    for assessment in assessments(context, ()):
+        tally, number = state.tallies.get(assessment.cluster.id, Tally()), assessment.cluster.id
+        now = ledger.entry(assessment.cluster, tally, context.now())
         entries = [*ledger.read(context.paths.state, number), now]
         period = ledger.since(entries, now.when - span) if span is not None else entries
-        rows.append(row(look, period[0] if span is not None else NONE, now))
+        rows.append(row(assessment, period[0] if span is not None else NONE, now))
         if plot:
             several = len(context.settings.power.clusters) > 1
             file = plot.with_stem(f"{plot.stem}-{number}") if several else plot
-            write_plot(file, drawn(look.cluster.name, period))
+            write_plot(file, drawn(assessment.cluster.name, period))
     show(rows, COLUMNS, as_json=as_json)
     if not as_json:
         for found in rows:
@@ -72,14 +72,14 @@ def report(context: Context, span: float | None, plot: Path | None, *, as_json: 
             )
 
 
-def row(look: part.Look, start: Entry, now: Entry) -> Row:
+def row(assessment: part.Assessment, start: Entry, now: Entry) -> Row:
     """Return what came between two entries."""
     saved = max(0.0, now.joules - start.joules)
     moving = JOULES_PER_GB * max(0.0, now.moved_gb - start.moved_gb)
     return {
-        "cluster": look.cluster.name,
+        "cluster": assessment.cluster.name,
         "since": time.strftime("%F %H:%M", time.localtime(start.when)) if start.when else "the beginning",
-        "hosts": len(look.cluster.hosts),
+        "hosts": len(assessment.cluster.hosts),
         "off_now": int(now.off),
         "off_hours": round(max(0.0, now.off_seconds - start.off_seconds) / 3600, 1),
         "saved_kwh": round(saved / JOULES_PER_KWH, 2),
@@ -88,7 +88,7 @@ def row(look: part.Look, start: Entry, now: Entry) -> Row:
         "migrations": int(max(0.0, now.migrations - start.migrations)),
         "wakes": int(max(0.0, now.wakes - start.wakes)),
         "failed": int(max(0.0, now.failed_wakes - start.failed_wakes)),
-        "idle_watts": sources(host.curve for host in look.cluster.hosts),
+        "idle_watts": sources(host.curve for host in assessment.cluster.hosts),
     }
 
 

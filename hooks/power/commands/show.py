@@ -30,12 +30,12 @@ RIPE = -1e12  # as if all hosts had been idle for long: `plan` shows the final s
 @front_end
 def plan(context: Context, clusters: Sequence[str], *, as_json: bool) -> None:
     """Show what would be switched and moved in CLUSTERS (ids or names), and for each host why, or why not."""
-    for look in looks(context, clusters):
+    for assessment in assessments(context, clusters):
         if not as_json:
-            click.echo("\n".join([*_headline(look, context), *stopped(context)]))
-        show(list(_rows(look)), ("id", "name", "state", "vms", "then", "reason"), as_json=as_json)
+            click.echo("\n".join([*_headline(assessment, context), *stopped(context)]))
+        show(list(_rows(assessment)), ("id", "name", "state", "vms", "then", "reason"), as_json=as_json)
         if not as_json:
-            _show_moves(look)
+            _show_moves(assessment)
 
 
 def stopped(context: Context) -> Iterator[str]:
@@ -44,7 +44,7 @@ def stopped(context: Context) -> Iterator[str]:
         yield "  stopped: `onext stop` was given, nothing is done until `onext start power`"
 
 
-def looks(context: Context, clusters: Sequence[str | int]) -> Iterator[part.Look]:
+def assessments(context: Context, clusters: Sequence[str | int]) -> Iterator[part.Assessment]:
     """Decide on each cluster as if it had been idle for long; raise UsageError when it does not exist."""
     chosen = clusters or context.settings.power.clusters
     if not chosen:
@@ -52,7 +52,7 @@ def looks(context: Context, clusters: Sequence[str | int]) -> Iterator[part.Look
     seen = part.snapshot(context, part.book(context))
     for cluster in [cluster_id(seen.clusters, word) for word in chosen]:
         state = RoundState({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
-        yield part.look(context, seen, cluster, state)
+        yield part.assess(context, seen, cluster, state)
 
 
 def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
@@ -61,14 +61,14 @@ def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
             yield int(host.findtext("ID", "-1"))
 
 
-def next_step(look: part.Look, context: Context) -> str:
+def next_step(assessment: part.Assessment, context: Context) -> str:
     """Return what to do next, only ever something that the settings allow and that has an effect."""
-    number, settings = look.cluster.id, context.settings.power
+    number, settings = assessment.cluster.id, context.settings.power
     if number not in settings.clusters:
         return f": nothing is done; add {number} to `power: clusters:` of {context.paths.settings}"
-    if look.policy.mode is Mode.AUTO:
+    if assessment.policy.mode is Mode.AUTO:
         return ""
-    if look.policy.mode is Mode.OFF and settings.highest_mode != "off":
+    if assessment.policy.mode is Mode.OFF and settings.highest_mode != "off":
         return f": nothing is done; begin with `onext power set {number} MODE=advise`"
     if settings.highest_mode != Mode.AUTO.value:
         limit = f"`power: highest_mode: {settings.highest_mode}`"
@@ -76,39 +76,39 @@ def next_step(look: part.Look, context: Context) -> str:
     return f": nothing is done; `onext power set {number} MODE=auto` does it"
 
 
-def _headline(look: part.Look, context: Context) -> Iterator[str]:
+def _headline(assessment: part.Assessment, context: Context) -> Iterator[str]:
     """Show before and after, what it saves and moves; then what keeps it from being done, and what to do."""
-    plan = look.decision.plan
-    on = sum(host.takes_vms for host in look.cluster.hosts)
+    plan = assessment.decision.plan
+    on = sum(host.takes_vms for host in assessment.cluster.hosts)
     vms = sum(len(move.vms) for move in plan.moves)
     moving = f", {vms} VMs to move ({sum(move.cost for move in plan.moves):.1f} GB)" if vms else ""
-    saved = f"saves {_saved(look)}{moving}" if plan.drains else "nothing to save"
-    name = f"cluster {look.cluster.id} ({look.cluster.name})"
+    saved = f"saves {_saved(assessment)}{moving}" if plan.drains else "nothing to save"
+    name = f"cluster {assessment.cluster.id} ({assessment.cluster.name})"
     yield f"{name}: {on} hosts on, {on - len(plan.drains)} needed, {saved}"
-    yield f"  MODE {look.policy.mode.value}{next_step(look, context)}"
-    if look.decision.held and look.policy.mode is not Mode.OFF:
-        yield f"  held: {look.decision.held}"
+    yield f"  MODE {assessment.policy.mode.value}{next_step(assessment, context)}"
+    if assessment.decision.held and assessment.policy.mode is not Mode.OFF:
+        yield f"  held: {assessment.decision.held}"
 
 
-def _saved(look: part.Look) -> str:
+def _saved(assessment: part.Assessment) -> str:
     """Show the saved watts of the hosts that leave, and the source of the figure."""
-    leaving = {drain.slot for drain in look.decision.plan.drains}
-    curves = [host.curve for host in look.cluster.hosts if host.id in leaving]
+    leaving = {drain.slot for drain in assessment.decision.plan.drains}
+    curves = [host.curve for host in assessment.cluster.hosts if host.id in leaving]
     return f"{sum(curve.saves for curve in curves):.0f} W (idle watts: {sources(curves)})"
 
 
-def _rows(look: part.Look) -> Iterator[Row]:
-    vms = look.cluster.by_host()
-    leaving = {drain.slot for drain in look.decision.plan.drains}
-    actions = {action.host: action for action in look.decision.actions}
-    for host in look.cluster.hosts:
+def _rows(assessment: part.Assessment) -> Iterator[Row]:
+    vms = assessment.cluster.by_host()
+    leaving = {drain.slot for drain in assessment.decision.plan.drains}
+    actions = {action.host: action for action in assessment.decision.actions}
+    for host in assessment.cluster.hosts:
         yield {
             "id": host.id,
             "name": host.name,
             "state": host.phase.value if host.phase else host.state.name.lower(),
             "vms": len(vms[host.id]),
             "then": _then(host, actions.get(host.id), leaving),
-            "reason": look.decision.reasons[host.id],
+            "reason": assessment.decision.reasons[host.id],
         }
 
 
@@ -118,12 +118,12 @@ def _then(host: Host, action: Action | None, leaving: set[int]) -> str:
     return type(action).__name__.lower() if action else "stays"
 
 
-def _show_moves(look: part.Look) -> None:
-    names = {host.id: host.name for host in look.cluster.hosts}
-    for move in look.decision.plan.moves:
+def _show_moves(assessment: part.Assessment) -> None:
+    names = {host.id: host.name for host in assessment.cluster.hosts}
+    for move in assessment.decision.plan.moves:
         vms = ", ".join(map(str, move.vms))
         click.echo(f"  VM {vms}: {names[move.source]} -> {names[move.target]} ({move.cost:.1f} GB)")
-    for vm, reason in look.decision.stuck.items():
+    for vm, reason in assessment.decision.stuck.items():
         click.echo(f"  VM {vm} waits too long: {reason}")
 
 
@@ -134,7 +134,9 @@ def status(context: Context, *, as_json: bool) -> None:
     """List every host with what is being done with it, its BMC, and a summary of its history."""
     if not as_json:
         click.echo("\n".join(line.strip() for line in stopped(context)), nl=any(stopped(context)))
-    rows = [row for look in looks(context, ()) for row in _state(look.cluster, context.now())]
+    rows = [
+        row for assessment in assessments(context, ()) for row in _state(assessment.cluster, context.now())
+    ]
     columns = (
         "id",
         "name",
@@ -181,26 +183,26 @@ def check(context: Context, clusters: Sequence[str]) -> None:
     arguments = config.findtext(".//SCHED_MAD/ARGUMENTS", "")
     for line in placement(arguments, context.paths.etc, _sizes(context.oned.document("clusterpool.info"))):
         click.echo(line)
-    for look in looks(context, clusters):
-        name = f"cluster {look.cluster.id} ({look.cluster.name})"
-        click.echo(f"{name}: {'held: ' + look.decision.held if look.decision.held else 'may shrink'}")
-        for complaint in (*look.policy.complaints, *look.cluster.problems):
+    for assessment in assessments(context, clusters):
+        name = f"cluster {assessment.cluster.id} ({assessment.cluster.name})"
+        held = assessment.decision.held
+        click.echo(f"{name}: {'held: ' + held if held else 'may shrink'}")
+        for complaint in (*assessment.policy.complaints, *assessment.cluster.problems):
             click.echo(f"  {complaint}")
-        for reason, names in _staying(look).items():
+        for reason, names in _staying(assessment).items():
             click.echo(f"  {_some(names)}: {reason}")
-        pending = sum(vm.kind is Kind.PENDING for vm in look.cluster.vms)
-        click.echo(
-            f"  {pending} VMs wait, room for {look.decision.missing_buffer} VMs of the buffer is missing"
-        )
+        pending = sum(vm.kind is Kind.PENDING for vm in assessment.cluster.vms)
+        missing = assessment.decision.missing_buffer
+        click.echo(f"  {pending} VMs wait, room for {missing} VMs of the buffer is missing")
 
 
-def _staying(look: part.Look) -> dict[str, list[str]]:
+def _staying(assessment: part.Assessment) -> dict[str, list[str]]:
     """Group the hosts that stay by their reason."""
-    leaving = {drain.slot for drain in look.decision.plan.drains}
+    leaving = {drain.slot for drain in assessment.decision.plan.drains}
     groups: dict[str, list[str]] = {}
-    for host in look.cluster.hosts:
+    for host in assessment.cluster.hosts:
         if host.id not in leaving:
-            groups.setdefault(look.decision.reasons[host.id], []).append(host.name)
+            groups.setdefault(assessment.decision.reasons[host.id], []).append(host.name)
     return groups
 
 

@@ -15,7 +15,7 @@ import click
 
 from hooks.power import part
 from hooks.power.commands.resolve import plot_file, write_plot
-from hooks.power.commands.show import looks, next_step
+from hooks.power.commands.show import assessments, next_step
 from hooks.power.commands.time_span import seconds
 from hooks.power.history import accounting, known
 from hooks.power.policy import Mode, Policy
@@ -179,38 +179,42 @@ def _plot(title: str, outcomes: dict[str, Outcome]) -> str:
 @front_end
 def advise(context: Context, cluster: str, span: float, plot: Path | None, *, as_json: bool) -> None:
     """Replay CLUSTER's (id or name) accounting with its policy, and report what it would have saved."""
-    look = next(iter(looks(context, [cluster])))
-    number = look.cluster.id
+    assessment = next(iter(assessments(context, [cluster])))
+    number = assessment.cluster.id
     begin = time.time() - span
     records = context.oned.document("vmpool.accounting", -2, int(begin), -1)
     arrivals, span = known(accounting(records, number, begin, span), span)
     days = span / DAY
-    nodes = [Node(h.id, h.size, h.curve, h.record.boot_seconds) for h in look.cluster.hosts if h.size != ZERO]
+    nodes = [
+        Node(h.id, h.size, h.curve, h.record.boot_seconds) for h in assessment.cluster.hosts if h.size != ZERO
+    ]
     if not arrivals or not nodes:
         sys.exit(
             f"onext: cluster {cluster} has no VMs in OpenNebula's accounting of that time, or no hosts on"
         )
     if span < SHORTEST:
         sys.exit(f"onext: the past of cluster {cluster} is {span / 60:.0f} minutes long: ask again in a day")
-    name = look.cluster.name
-    outcomes = _play(nodes, arrivals, days, dict(_choices(look)), name)
+    name = assessment.cluster.name
+    outcomes = _play(nodes, arrivals, days, dict(_choices(assessment)), name)
     if plot:
         write_plot(plot, _plot(name, outcomes))
     show(_table(name, nodes, arrivals, days, outcomes), COLUMNS, as_json=as_json)
     if not as_json:
-        click.echo(_verdict(look, context, outcomes, days))
+        click.echo(_verdict(assessment, context, outcomes, days))
 
 
-def _choices(look: part.Look) -> Iterator[tuple[str, Steering]]:
+def _choices(assessment: part.Assessment) -> Iterator[tuple[str, Steering]]:
     """Give the cluster's own policy acting by itself, and the same with packing where it does not pack."""
-    policy = replace(look.policy, mode=Mode.AUTO, window=None, complaints=())
+    policy = replace(assessment.policy, mode=Mode.AUTO, window=None, complaints=())
     yield "always on", AlwaysOn()
-    yield "as it is set", Ours(policy, flavours=look.cluster.flavours)
+    yield "as it is set", Ours(policy, flavours=assessment.cluster.flavours)
     if not policy.pack:
-        yield PACKED, Ours(replace(policy, pack=True), flavours=look.cluster.flavours)
+        yield PACKED, Ours(replace(policy, pack=True), flavours=assessment.cluster.flavours)
 
 
-def _verdict(look: part.Look, context: Context, outcomes: Mapping[str, Outcome], days: float) -> str:
+def _verdict(
+    assessment: part.Assessment, context: Context, outcomes: Mapping[str, Outcome], days: float
+) -> str:
     """Return in words what is worth doing, and what the settings let one do."""
     always = outcomes["always on"].kwh
     name, best = min(outcomes.items(), key=lambda item: item[1].kwh)
@@ -221,8 +225,9 @@ def _verdict(look: part.Look, context: Context, outcomes: Mapping[str, Outcome],
     note = "requirements, pins and windows are not played"
     if always - best.kwh < LEAST * always:
         return f"there was next to nothing to save ({saved}; {note})"
-    if look.cluster.id not in context.settings.power.clusters or (
+    if assessment.cluster.id not in context.settings.power.clusters or (
         words.startswith("MODE=auto") and (context.settings.power.highest_mode != Mode.AUTO.value)
     ):
-        return f"worth it: {saved} ({note}){next_step(look, context)}"
-    return f"worth it: {saved} ({note}): `onext power set {look.cluster.id} {words}`, then `onext power plan`"
+        return f"worth it: {saved} ({note}){next_step(assessment, context)}"
+    cluster = assessment.cluster.id
+    return f"worth it: {saved} ({note}): `onext power set {cluster} {words}`, then `onext power plan`"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hooks.power import cluster_metrics
 from hooks.power.decide import Memory, decide
-from hooks.power.demand import Wakes
+from hooks.power.needed_hosts import Wakes
 from hooks.power.policy import Mode, Policy
 from hooks.power.round_state import RoundState, Tally
 from onext.hosts.energy import Curve

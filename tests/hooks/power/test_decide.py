@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hooks.power import buffer
 from hooks.power.cron import Window
 from hooks.power.decide import Action, Decision, Drop, Leave, Memory, PowerOff, Return, Wake, decide
-from hooks.power.demand import Wakes, short
+from hooks.power.needed_hosts import Wakes, short
 from hooks.power.policy import Mode, Parked, Policy
 from onext.hosts.energy import Curve
 from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm

@@ -7,7 +7,7 @@ import pytest
 
 from hooks.power.decide import Memory, decide
 from hooks.power.manual_orders import Order, Refused, enroll, evacuation, switch_on
-from hooks.power.part import Look
+from hooks.power.part import Assessment
 from hooks.power.policy import Policy
 from onext.hosts.model import Bmc, Cluster, Host, Kind, Record, Vm
 from onext.hosts.placement.problem import Size
@@ -60,9 +60,9 @@ def test_vms_without_a_place_keep_their_host() -> None:
 def follow(scene: Scene, what: Callable[[Order], Iterator[str]], number: int = 0) -> list[str]:
     """Carry out an order on the model, where time passes between two looks."""
     here = observe(scene.cloud)
-    look = Look(here, POLICY, decide(here, POLICY, scene.cloud.now, Memory()))
+    assessment = Assessment(here, POLICY, decide(here, POLICY, scene.cloud.now, Memory()))
     said = []
-    for line in what(Order(scene.actuator, look, here.hosts[number])):
+    for line in what(Order(scene.actuator, assessment, here.hosts[number])):
         said.append(line)
         scene.cloud.pass_time(10.0)
     return said

@@ -12,7 +12,7 @@ import pytest
 from hooks.power import part, power_readings
 from hooks.power.after_round import MOST_PROBLEMS, report_problems
 from hooks.power.decide import Decision, Memory, decide
-from hooks.power.part import Look
+from hooks.power.part import Assessment
 from hooks.power.policy import Policy
 from hooks.power.round_state import RoundState
 from onext import atomic
@@ -33,13 +33,13 @@ NOW = 1_800_000_000.0
 POLICY = Policy(vm_wait_timeout=60.0)
 
 
-def look(*numbers: int) -> Look:
+def assessed(*numbers: int) -> Assessment:
     """Return a cluster without hosts where these VMs have waited for too long."""
     vms = tuple(Vm(n, f"vm-{n}", Size(100, 1), Kind.PENDING, since=NOW - 900) for n in numbers)
     cluster = Cluster(100, "alpha", (), vms)
     decision: Decision = decide(cluster, POLICY, NOW, Memory())
     assert set(decision.stuck) == set(numbers)
-    return Look(cluster, POLICY, decision)
+    return Assessment(cluster, POLICY, decision)
 
 
 def test_each_cluster_takes_back_its_own_reasons_only(
@@ -51,7 +51,13 @@ def test_each_cluster_takes_back_its_own_reasons_only(
     monkeypatch.setattr(part, "_update_vm", lambda _context, vm, reason: written.append((vm, reason)))
     context = Context(Paths.self_contained(tmp_path), Settings(), lambda: NOW)
     known: dict[int, set[int]] = {100: set(), 101: set()}
-    rounds: list[Any] = [(100, look(7)), (101, look(8)), (100, look(7)), (101, look(8)), (100, look())]
+    rounds: list[Any] = [
+        (100, assessed(7)),
+        (101, assessed(8)),
+        (100, assessed(7)),
+        (101, assessed(8)),
+        (100, assessed()),
+    ]
     for cluster, found in rounds:
         part._tell_waiting(context, replace(found), known[cluster], told.append)
     reason = "its size or requirements fit on no host that is on or may be woken"
@@ -88,7 +94,7 @@ def test_C4_a_cluster_that_left_the_settings_leaves_the_metrics(
     monkeypatch.setattr(part, "book", lambda _context: None)
     monkeypatch.setattr(part, "snapshot", lambda *_: SimpleNamespace(readings={}))
     monkeypatch.setattr(power_readings, "read", lambda *_: None)
-    found = look()
+    found = assessed()
 
     def run(_context: Context, _entries: object, _seen: object, cluster: int, _state: RoundState) -> str:
         state.seen[cluster] = (replace(found.cluster, id=cluster), POLICY, found.decision, NOW)
@@ -148,7 +154,7 @@ class Rounds:
         self.turns.append(cluster)
         if cluster in self.fails:
             raise self.fails[cluster]
-        found = look()
+        found = assessed()
         state.seen[cluster] = (
             replace(found.cluster, id=cluster),
             found.policy,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hooks.power.commands.report import NONE, drawn, row
 from hooks.power.decide import Memory, decide
 from hooks.power.ledger import Entry
-from hooks.power.part import Look
+from hooks.power.part import Assessment
 from hooks.power.policy import Policy
 from onext.hosts.model import Cluster, Host
 from onext.hosts.placement.problem import Size
@@ -20,13 +20,13 @@ TODAY = Entry(NOW, 1, 1, 18e6, 90_000, 3, 1, 25, 3.6e6 / 525)
 
 def test_a_period_counts_from_its_start() -> None:
     """A month's report with the savings of the whole year."""
-    look = Look(CLUSTER, Policy(), decide(CLUSTER, Policy(), NOW, Memory()))
-    found = row(look, THEN, TODAY)
+    assessment = Assessment(CLUSTER, Policy(), decide(CLUSTER, Policy(), NOW, Memory()))
+    found = row(assessment, THEN, TODAY)
     assert (found["saved_kwh"], found["moving_kwh"], found["net_kwh"]) == (4.0, 1.0, 3.0)
     assert (found["off_hours"], found["migrations"], found["wakes"], found["failed"]) == (24.0, 20, 1, 0)
     assert found["idle_watts"] == "2 by the model"
-    assert row(look, NONE, TODAY)["since"] == "the beginning"
-    assert row(look, NONE, TODAY)["saved_kwh"] == 5.0
+    assert row(assessment, NONE, TODAY)["since"] == "the beginning"
+    assert row(assessment, NONE, TODAY)["saved_kwh"] == 5.0
 
 
 def test_the_plot_shows_hosts_and_energy() -> None:

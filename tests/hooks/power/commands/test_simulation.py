@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from hooks.power.commands import power, show
 from hooks.power.decide import Memory, decide
-from hooks.power.part import Look
+from hooks.power.part import Assessment
 from hooks.power.policy import Mode, Policy
 from onext.hosts.model import Cluster
 from onext.part import Context
@@ -77,7 +77,7 @@ def test_E3_what_plan_recommends_is_allowed_and_has_an_effect(
     """People followed the recommendation, and it was rejected, or did nothing."""
     context = Context(Paths.self_contained(tmp_path), Settings(power=Power(**settings)))
     decision = decide(Cluster(100, "a", (), ()), Policy(), 0.0, Memory())
-    found = show.next_step(Look(Cluster(100, "a", (), ()), Policy(mode=Mode(mode)), decision), context)
+    found = show.next_step(Assessment(Cluster(100, "a", (), ()), Policy(mode=Mode(mode)), decision), context)
     assert said in found
     assert bool(found) is bool(said)
 

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hooks.power.candidates import Case, why_not
 from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.guard import refusal
 from hooks.power.manual_orders import Refused, evacuation
 from hooks.power.policy import Mode, Policy, read
+from hooks.power.reasons_to_stay import Case, why_not
 from hooks.power.round import act
 from onext.hosts.actions import power_off, wake
 from onext.hosts.actions.actuator import Actuator, Leases, Limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hooks.power.demand import SICK
+from hooks.power.needed_hosts import SICK
 from hooks.power.policy import Method, Mode, Parked, Policy
 from onext.hosts.model import GOING, Bmc, Cluster, Host, Kind, Phase, Vm
 from onext.oned.objects import HostState

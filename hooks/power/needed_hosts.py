@@ -81,8 +81,8 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the search for hosts goes by."""
+class Situation:
+    """The input of the search for hosts."""
 
     cluster: Cluster
     policy: Policy
@@ -90,22 +90,22 @@ class Look:
     wakes: Mapping[int, Wakes]
 
 
-def assess(look: Look) -> Demand:
+def find_hosts(situation: Situation) -> Demand:
     """Place all that waits on hosts that take VMs or soon will; bring more hosts where it does not fit."""
-    vms = look.cluster.by_host()
-    hosts = {host.id: host for host in look.cluster.hosts}
-    room = Room((host for host in look.cluster.hosts if host.takes_vms or coming(host)), vms)
-    options = [host for host in look.cluster.hosts if may_come(host)]
+    vms = situation.cluster.by_host()
+    hosts = {host.id: host for host in situation.cluster.hosts}
+    room = Room((host for host in situation.cluster.hosts if host.takes_vms or coming(host)), vms)
+    options = [host for host in situation.cluster.hosts if may_come(host)]
     options.sort(key=lambda host: (host.phase is Phase.OFF, _watts_per_size(host), host.record.boot_seconds))
     demand = Demand()
-    for vm in waiting(look.cluster, hosts):
-        if overdue(vm, look) and room.has(vm.size, vm.hosts, vm.apart):
+    for vm in waiting(situation.cluster, hosts):
+        if overdue(vm, situation) and room.has(vm.size, vm.hosts, vm.apart):
             demand.overdue.append(vm)
             continue
         if room.place(vm.size, vm.hosts, vm.apart):
             demand.placed.append(vm)
             continue
-        option = _option(vm, options, room, look)
+        option = _option(vm, options, room, situation)
         if option is None:
             demand.unplaced.append(vm)
             continue
@@ -113,7 +113,7 @@ def assess(look: Look) -> Demand:
         demand.for_vms[vm.id] = option.id
         if room.place(vm.size, vm.hosts, vm.apart):
             demand.placed.append(vm)
-    _fill_buffer(demand, options, room, look)
+    _fill_buffer(demand, options, room, situation)
     return demand
 
 
@@ -136,9 +136,9 @@ def waiting(cluster: Cluster, hosts: Mapping[int, Host]) -> list[Vm]:
     return sorted(pending + lost, key=lambda vm: (vm.since, vm.id))
 
 
-def overdue(vm: Vm, look: Look) -> bool:
+def overdue(vm: Vm, situation: Situation) -> bool:
     """Whether a VM has waited longer than is sensible."""
-    return vm.kind is Kind.PENDING and look.now - vm.since > look.policy.vm_wait_timeout
+    return vm.kind is Kind.PENDING and situation.now - vm.since > situation.policy.vm_wait_timeout
 
 
 def coming(host: Host) -> bool:
@@ -159,10 +159,10 @@ def _watts_per_size(host: Host) -> float:
     return host.curve.idle / max(1, host.size.memory)
 
 
-def _option(vm: Vm, options: list[Host], room: Room, look: Look) -> Host | None:
+def _option(vm: Vm, options: list[Host], room: Room, situation: Situation) -> Host | None:
     """Return the first host that this VM may have brought and would fit on."""
     lost = vm.kind is not Kind.PENDING
-    may_wake = lost or look.wakes.get(vm.id, Wakes()).may_wake(look.policy, look.now)
+    may_wake = lost or situation.wakes.get(vm.id, Wakes()).may_wake(situation.policy, situation.now)
     for host in options:
         there = tuple(room.vms.get(host.id, ()))
         allowed = vm.hosts is None or host.id in vm.hosts
@@ -179,9 +179,9 @@ def _bring(demand: Demand, host: Host, options: list[Host], room: Room, reason: 
     demand.bring[host.id] = reason
 
 
-def _fill_buffer(demand: Demand, options: list[Host], room: Room, look: Look) -> None:
+def _fill_buffer(demand: Demand, options: list[Host], room: Room, situation: Situation) -> None:
     """Place the buffer behind the VMs; bring hosts for what has no room."""
-    for count, size, hosts in buffer.wanted(look.cluster, look.policy):
+    for count, size, hosts in buffer.wanted(situation.cluster, situation.policy):
         for _ in range(count):
             if room.place(size, hosts):
                 continue
@@ -192,15 +192,15 @@ def _fill_buffer(demand: Demand, options: list[Host], room: Room, look: Look) ->
             _bring(demand, host, options, room, "the buffer for new VMs is short")
             room.place(size, hosts)
     free = sum(room.free.values(), ZERO)
-    while not look.policy.buffer_size.fits(free) and options:
+    while not situation.policy.buffer_size.fits(free) and options:
         host = options[0]
         _bring(demand, host, options, room, "less is free than BUFFER_CPU and BUFFER_MEMORY ask")
         free = free + host.size
-    while look.policy.spare_host and options and not _spares_the_largest(room):
+    while situation.policy.spare_host and options and not _spares_the_largest(room):
         reason = "the others could not take the VMs of the largest host (N+1)"
         _bring(demand, options[0], options, room, reason)
-    while len(room.free) < look.policy.min_hosts and options:
-        _bring(demand, options[0], options, room, f"MIN_HOSTS is {look.policy.min_hosts}")
+    while len(room.free) < situation.policy.min_hosts and options:
+        _bring(demand, options[0], options, room, f"MIN_HOSTS is {situation.policy.min_hosts}")
 
 
 def _spares_the_largest(room: Room) -> bool:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from hooks.power import buffer
-from hooks.power.candidates import Case, why_not
-from hooks.power.demand import Demand
+from hooks.power.needed_hosts import Demand
 from hooks.power.policy import Parked, Policy
+from hooks.power.reasons_to_stay import Case, why_not
 from onext.hosts.energy import stepped
 from onext.hosts.model import Cluster, Host, Kind, Phase, Vm
 from onext.hosts.placement.problem import ZERO, Load, Problem, Reserve, Size, Slot
