@@ -9,15 +9,15 @@ from datetime import datetime, timezone
 
 import click
 
-from hooks.availability import evidence, gather, observe
+from hooks.availability import cluster_view, collect_evidence, evidence
 from hooks.availability.evidence import Verdict
 from hooks.availability.forecast import forecast
 from hooks.availability.model import Incident
 from hooks.availability.part import bmc_config, restricted, subject, timeline_folder, vm_groups
 from hooks.availability.placement import without_a_place
 from hooks.availability.policy import TEMPLATE_KEY, read
-from hooks.availability.recorded import records
 from hooks.availability.records import CONFIRMATION, PAUSE, Order
+from hooks.availability.round_records import records
 from hooks.availability.timeline import Timeline
 from onext import bounds
 from onext.cloud.model import Vm, scalar
@@ -78,7 +78,9 @@ def _stamp(when: float) -> str:
 def _show_evidence(context: Context, word: str, *, as_json: bool) -> None:
     cloud, kept = context.cloud(), records(context)
     host = find(cloud.hosts.values(), word, "host")
-    found = gather.gather(subject(context, cloud, kept, host.id), bmc_config(context), context.settings)
+    found = collect_evidence.collect(
+        subject(context, cloud, kept, host.id), bmc_config(context), context.settings
+    )
     verdict = evidence.judge(found)
     rows = [
         {
@@ -125,7 +127,7 @@ def _losses(context: Context, cloud: Cloud) -> Iterator[Row]:
 
 
 def _priority(vm: Vm, trusted: bool) -> int:  # noqa: FBT001 - the only choice
-    text = scalar(vm.user_template, observe.PRIORITY) if trusted else ""
+    text = scalar(vm.user_template, cluster_view.PRIORITY) if trusted else ""
     return bounds.whole(text, 1, 9) or 5
 
 
@@ -134,7 +136,7 @@ def _advice(context: Context, cloud: Cloud) -> Iterator[str]:
     if not settings.clusters:
         yield "no cluster is enabled: name them in `availability: clusters:` of onext.yaml"
     for number in settings.clusters:
-        policy = read(observe.chosen(cloud, number, TEMPLATE_KEY), settings)
+        policy = read(cluster_view.chosen(cloud, number, TEMPLATE_KEY), settings)
         yield from policy.complaints
         if policy.mode.value == "off":
             yield f"cluster {number}: MODE is off; set {TEMPLATE_KEY} = [ MODE = advise ] in its template"
@@ -159,7 +161,7 @@ def plan(context: Context, host: str, *, as_json: bool) -> None:
     """Show, step by step, what would happen if HOST failed now."""
     cloud = context.cloud()
     found = find(cloud.hosts.values(), host, "host")
-    policy = read(observe.chosen(cloud, found.cluster_id, TEMPLATE_KEY), context.settings.availability)
+    policy = read(cluster_view.chosen(cloud, found.cluster_id, TEMPLATE_KEY), context.settings.availability)
     enabled = found.cluster_id in context.settings.availability.clusters
     rows = forecast(context, cloud, found.id, policy, enabled=enabled)
     show(rows, ("seconds", "step", "vm", "target", "why"), as_json=as_json)
@@ -179,7 +181,9 @@ def confirm(context: Context, host: str, name: str, *, dry_run: bool) -> None:
         raise click.UsageError(f"host {found.id} is named {found.name}, not {name}")
     if incident is None:
         raise click.ClickException(f"{found.name} has no incident: nothing to confirm")
-    items = gather.gather(subject(context, cloud, kept, found.id), bmc_config(context), context.settings)
+    items = collect_evidence.collect(
+        subject(context, cloud, kept, found.id), bmc_config(context), context.settings
+    )
     judgement = evidence.judge(items)
     if judgement.verdict in (Verdict.ALIVE, Verdict.DEGRADED, Verdict.ISOLATED):
         raise click.ClickException(f"refused: {found.name} shows life: {judgement.reasons[0]}")

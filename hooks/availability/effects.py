@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from hooks.availability import observe
+from hooks.availability import cluster_view
+from hooks.availability.collect_evidence import Subject, collect
 from hooks.availability.evidence import Evidence
-from hooks.availability.gather import Subject, gather
 from hooks.availability.model import Incident, Vm
 from hooks.availability.records import CONFIRMATION, INCIDENT, MAINTENANCE, PAUSE, Order
 from hooks.availability.timeline import Timeline
@@ -92,7 +92,7 @@ class Effects:
         if subject.confirmed is not None:  # as of the round's begin: it may have been withdrawn
             stored = _tried(lambda: self.confirmations.get(host))
             subject = replace(subject, confirmed=subject.confirmed if stored and stored.value else None)
-        found = gather(subject, self.config, self.context.settings)
+        found = collect(subject, self.config, self.context.settings)
         lines = [f"{one.source.value}: {one.finding.value} {one.detail}".strip() for one in found]
         self._record(host, "evidence", lines)
         return found
@@ -171,7 +171,7 @@ class Effects:
         found = parse.safely(parse.vm, model.Vm, element)
         if found is None or found.problem:
             raise Failed(f"VM {vm} cannot be read: {found.problem if found else 'no id'}")
-        return observe.vm_of(found, self.shared, trusted=self.trusted)
+        return cluster_view.vm_of(found, self.shared, trusted=self.trusted)
 
     def disable(self, host: int) -> None:
         """Disable a host, unless a person or power management closed it meanwhile."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hooks.availability import observe
+from hooks.availability import cluster_view
 from hooks.availability.decide import SUSPICION
 from hooks.availability.model import Vm
 from hooks.availability.part import bmc_config, restricted, vm_groups
@@ -51,8 +51,8 @@ def _steps(context: Context, cloud: Cloud, host: int, policy: Policy) -> Iterato
 
 def _vms(cloud: Cloud, host: int) -> list[Vm]:
     """Return the host's VMs as oned would have them by then: UNKNOWN where they run now."""
-    shared, trusted = observe.shared_datastores(cloud), restricted(cloud)
-    found = [observe.vm_of(vm, shared, trusted=trusted) for vm in cloud.vms_by_host.get(host, ())]
+    shared, trusted = cluster_view.shared_datastores(cloud), restricted(cloud)
+    found = [cluster_view.vm_of(vm, shared, trusted=trusted) for vm in cloud.vms_by_host.get(host, ())]
     later = [replace(vm, lcm=_UNKNOWN) if vm.state == VmState.ACTIVE else vm for vm in found]
     return sorted(later, key=lambda vm: (-vm.priority, vm.id))
 

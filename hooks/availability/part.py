@@ -8,18 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooks.availability import availability_metrics, brakes, evidence, gather, observe, probe
+from hooks.availability import availability_metrics, brakes, cluster_view, collect_evidence, evidence, probe
 from hooks.availability.act import Executor
+from hooks.availability.cluster_view import Situation
+from hooks.availability.collect_evidence import Subject
 from hooks.availability.decide import Round, decide, suspicious
 from hooks.availability.effects import Effects
 from hooks.availability.evidence import Judgement
-from hooks.availability.gather import Subject
 from hooks.availability.memory import Memory
 from hooks.availability.model import Cluster
-from hooks.availability.observe import Situation
 from hooks.availability.placement import Places
 from hooks.availability.policy import TEMPLATE_KEY, Mode, Policy, read
-from hooks.availability.recorded import Records, orphans, records, spares
+from hooks.availability.round_records import Records, orphans, records, spares
 from hooks.availability.timeline import Timeline
 from hooks.availability.world import Failed
 from onext import bounds, log, metrics
@@ -50,7 +50,7 @@ _memory = Memory()
 
 
 @dataclass(frozen=True)
-class Look:
+class Assessment:
     """One cluster: what is, what is wanted, and what the evidence about suspects amounts to."""
 
     cluster: Cluster
@@ -146,12 +146,12 @@ def _cluster(
     context: Context, cloud: Cloud, config: BmcConfig, kept: Records, number: int, probed: Mapping[int, bool],
     leader: tuple[int, int],
 ) -> str:  # fmt: skip
-    looked = look(context, cloud, config, kept, number, probed)
-    policy, cluster = looked.policy, looked.cluster
+    assessed = assess(context, cloud, config, kept, number, probed)
+    policy, cluster = assessed.policy, assessed.cluster
     if policy.mode is Mode.OFF and not cluster.incidents:
         return f"{cluster.name}: off"
     around = Round(
-        cluster, policy, looked.judgements, context.now(),
+        cluster, policy, assessed.judgements, context.now(),
         _memory.waited(kept.incidents), _memory.suspected(kept.incidents),
         frozenset(_memory.cleaned), spares(cloud, kept, number),
     )  # fmt: skip
@@ -163,7 +163,7 @@ def _cluster(
     world = _effects(context, cloud, config, kept, number, leader)
     executor = Executor(world, policy, brakes.proofs_needed(cluster), _memory.cleaned)
     try:
-        _release_stale(world, looked.cluster, kept)
+        _release_stale(world, assessed.cluster, kept)
         outcome = executor.run(planned)
     finally:
         if world.mandate is not None:
@@ -183,11 +183,11 @@ def _release_stale(world: Effects, cluster: Cluster, kept: Records) -> None:
                 _log.warning("host %d: its claim was not released: %s", host.id, error)
 
 
-def look(
+def assess(
     context: Context, cloud: Cloud, config: BmcConfig, kept: Records, number: int, probed: Mapping[int, bool]
-) -> Look:
+) -> Assessment:
     """Return one cluster with the evidence about its suspects; changes nothing."""
-    policy = read(observe.chosen(cloud, number, TEMPLATE_KEY), context.settings.availability)
+    policy = read(cluster_view.chosen(cloud, number, TEMPLATE_KEY), context.settings.availability)
     claims = {host.id: kept.claim(host) for host in cloud.hosts.values()}
     holders = {host: claim.holder for host, claim in claims.items() if claim is not None}
     situation = Situation(
@@ -203,7 +203,7 @@ def look(
         quiet=_quiet(context, kept, number),
         paused=number in kept.paused,
     )
-    cluster = observe.cluster(cloud, number, situation)
+    cluster = cluster_view.cluster(cloud, number, situation)
     around = Round(cluster, policy, {}, context.now())
     suspects = [h.id for h in cluster.hosts if h.id in cluster.incidents or suspicious(around, h)]
     needed = brakes.proofs_needed(cluster)
@@ -212,7 +212,7 @@ def look(
         judged = list(pool.map(lambda host: _judge(context, cloud, config, kept, host, needed), chosen))
     _memory.examined = {host: _memory.examined.get(host, 0.0) for host in suspects}
     _memory.examined.update(dict.fromkeys(chosen, time.monotonic()))
-    return Look(cluster, policy, {host: one for host, one in zip(chosen, judged, strict=True) if one})
+    return Assessment(cluster, policy, {host: one for host, one in zip(chosen, judged, strict=True) if one})
 
 
 MOST_SUSPECTS = 32  # hosts that are examined in one round, those first that waited longest
@@ -224,7 +224,7 @@ def _judge(
 ) -> Judgement | None:
     """Return the verdict on a host; None where its evidence could not be collected."""
     try:
-        found = gather.gather(subject(context, cloud, kept, host), config, context.settings)
+        found = collect_evidence.collect(subject(context, cloud, kept, host), config, context.settings)
     except Exception as error:  # noqa: BLE001 - one host's answers never stop the others
         _log.warning("host %d: its evidence was not collected: %s: %s", host, type(error).__name__, error)
         return None
@@ -276,7 +276,7 @@ def restricted(cloud: Cloud) -> bool:
     """Return whether oned.conf keeps tenants from the attributes that choose priority and action."""
     found = cloud.document("system.config").iterfind(".//VM_RESTRICTED_ATTR")
     words = {(item.text or "").upper() for item in found}
-    return all(name in words for name in observe.RESTRICTED)
+    return all(name in words for name in cluster_view.RESTRICTED)
 
 
 def _effects(
@@ -293,7 +293,7 @@ def _effects(
 
     return Effects(
         context, config, *leader, lambda host: subject(context, cloud, kept, host),
-        observe.shared_datastores(cloud), restricted(cloud), report, timeline_folder(context), fenced,
+        cluster_view.shared_datastores(cloud), restricted(cloud), report, timeline_folder(context), fenced,
         kept.stored, mandate(context, number, leader),
     )  # fmt: skip
 
@@ -328,7 +328,7 @@ def checks(context: Context) -> Iterable[Check]:
     except ConfigError as error:
         yield Check("bmc.yaml", "fail", str(error), "no host can be fenced until it can be read")
         return
-    unproven = [number for number, entry in config.entries.items() if not gather.identified(entry)]
+    unproven = [number for number, entry in config.entries.items() if not collect_evidence.identified(entry)]
     if unproven:
         text = f"{len(unproven)} entries name no uuid or serial: their BMC proves no death"
         yield Check("identity", "warn", text, "onext power bmc check shows what each BMC reports")

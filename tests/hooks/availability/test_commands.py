@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hooks.availability import gather
+from hooks.availability import collect_evidence
 from hooks.availability.commands import ha
 from hooks.availability.evidence import Evidence, Finding, Source
 from hooks.availability.model import Incident, Phase
@@ -46,7 +46,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
 
 def confirm(context: Context, found: list[Evidence], *words: str, patch: pytest.MonkeyPatch) -> Result:
     """Run the command while this is the evidence."""
-    patch.setattr(gather, "gather", lambda *_: found)
+    patch.setattr(collect_evidence, "collect", lambda *_: found)
     return CliRunner().invoke(ha, ["confirm", "0", *words], obj=context)
 
 

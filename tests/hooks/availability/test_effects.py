@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hooks.availability.collect_evidence import Subject
 from hooks.availability.effects import Effects
-from hooks.availability.gather import Subject
 from hooks.availability.model import Incident, Phase
-from hooks.availability.recorded import Records, orphans, records, spares
 from hooks.availability.records import CONFIRMATION, MAINTENANCE, PAUSE, Order
+from hooks.availability.round_records import Records, orphans, records, spares
 from hooks.availability.timeline import LARGEST, Timeline
 from hooks.availability.world import Failed
 from onext.cloud.model import Host

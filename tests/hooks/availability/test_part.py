@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hooks.availability import gather, part
+from hooks.availability import collect_evidence, part
+from hooks.availability.cluster_view import on_shared_storage, shared_datastores
+from hooks.availability.collect_evidence import Subject
 from hooks.availability.evidence import Evidence, Finding, Source
-from hooks.availability.gather import Subject
 from hooks.availability.memory import Memory
 from hooks.availability.model import Incident, Phase
-from hooks.availability.observe import on_shared_storage, shared_datastores
-from hooks.availability.recorded import Records
+from hooks.availability.round_records import Records
 from onext.cloud.model import Cluster, Datastore, Disk, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
 from onext.hosts.bmc.config import BmcConfig
@@ -84,16 +84,16 @@ def test_with_more_suspects_than_one_round_takes_each_gets_its_turn(
             raise ValueError("a BMC that answers nonsense")
         return [Evidence(Source.SSH, Finding.SILENT)]
 
-    monkeypatch.setattr(gather, "gather", gathered)
+    monkeypatch.setattr(collect_evidence, "collect", gathered)
     monkeypatch.setattr(part, "MOST_SUSPECTS", 10)
     monkeypatch.setattr(part, "subject", lambda _c, _cloud, _kept, number: Subject(number, "x", None))
     hosts = [Host(n, f"host{n}", int(HostState.ERROR), cluster_id=100) for n in range(25)]
     cloud = Cloud.of(hosts, clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
-    looks = [part.look(context, cloud, BmcConfig(Path("none")), records(), 100, {}) for _ in range(3)]
+    assessments = [part.assess(context, cloud, BmcConfig(Path("none")), records(), 100, {}) for _ in range(3)]
     assert set(asked) == set(range(25))
     assert len(asked) == 30
-    assert 3 not in looks[0].judgements
-    assert len(looks[0].judgements) == 9
+    assert 3 not in assessments[0].judgements
+    assert len(assessments[0].judgements) == 9
 
 
 def test_an_incident_of_a_host_that_cannot_be_read_is_kept(context: Context) -> None:
@@ -101,8 +101,8 @@ def test_an_incident_of_a_host_that_cannot_be_read_is_kept(context: Context) -> 
     incident = Incident(1, "host1", 100, Phase.FENCING, 1.0, 1.0)
     hosts = [Host(0, "host0", 2, cluster_id=100), Host(1, "host1", problem="malformed")]
     cloud = Cloud.of(hosts, clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
-    look = part.look(context, cloud, BmcConfig(Path("none")), records({1: incident}), 100, {})
-    assert look.cluster.incidents == {}
+    assessment = part.assess(context, cloud, BmcConfig(Path("none")), records({1: incident}), 100, {})
+    assert assessment.cluster.incidents == {}
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Subject:
     address: probe.Address | None = None  # of its sshd, None: its name and port 22
 
 
-def gather(subject: Subject, config: BmcConfig, settings: Settings) -> list[Evidence]:
+def collect(subject: Subject, config: BmcConfig, settings: Settings) -> list[Evidence]:
     """Return the evidence about a host now, all sources asked at once."""
     with ThreadPoolExecutor(4) as pool:
         asked = [
