@@ -9,6 +9,7 @@ from pathlib import Path
 from typing_extensions import Self
 
 from tests.lab.laboratory import Laboratory
+from tests.lab.node import PATIENCE
 
 VXLAN_PORTS = (4789, 4790)
 TCP, UDP = 6, 17
@@ -36,7 +37,7 @@ class Capture:
     def __exit__(self, *exception: object) -> None:
         """Stop and sum up; nothing may have been missed."""
         self._process.send_signal(signal.SIGINT)
-        _, said = self._process.communicate(timeout=30)
+        _, said = self._process.communicate(timeout=PATIENCE)
         assert b"0 packets dropped by kernel" in said, said
         for frame in _frames(self._file):
             kind = _kind(frame)

@@ -66,9 +66,7 @@ class Laboratory:
 
     def _meet(self, one: Node, other: Node) -> None:
         words = ("ssh", "-o", "ConnectTimeout=5", other.name, "true")
-        until(
-            lambda: one.run(*words, user="oneadmin", check=False).exit_code == 0, 60, f"ssh to {other.name}"
-        )
+        until(lambda: one.run(*words, user="oneadmin", check=False).exit_code == 0, f"ssh to {other.name}")
 
     def down(self) -> None:
         """Take everything away."""
@@ -97,11 +95,11 @@ class Laboratory:
             path.write_text(vm.xml())
             vm.serial.unlink(missing_ok=True)
             node.virsh("create", str(path))
-            until(lambda: vm.ticks() > 2, 120, f"{vm.name} boots")
+            until(lambda: vm.ticks() > 2, f"{vm.name} boots")
             node.virsh("save", vm.name, str(saved))
         vm.serial.unlink(missing_ok=True)
         node.virsh("restore", str(saved))
-        until(lambda: vm.ticks() > 2, 60, f"{vm.name} is restored")
+        until(lambda: vm.ticks() > 2, f"{vm.name} is restored")
 
     def in_wan(self, *words: str) -> list[str]:
         """Return the command that runs something between the nodes, where all of the underlay passes."""

@@ -16,6 +16,7 @@ STOCK = Path(os.environ["ONEXT_LAB_MIGRATE"]) if os.environ.get("ONEXT_LAB_MIGRA
 RUBYLIB = "RUBYLIB=/var/tmp/one/ruby"
 UID = 9869
 PATH = "/usr/local/bin:/usr/bin:/bin"
+PATIENCE = 180.0  # seconds for one thing to happen; a busy machine takes many times as long as a quiet one
 ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -40,7 +41,7 @@ def real_scripts(folder: Path, to: Path) -> None:
     paths.write_text("# nothing: see tests/lab/node.py\n")
 
 
-def until(true: Callable[[], object], seconds: float, what: str) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """Wait until something is true; fail with its name when it does not become so."""
     end = time.monotonic() + seconds
     while not true():
@@ -86,7 +87,12 @@ class Node:
         return [*enter, *as_user, *home, *_pairs(env), *words]
 
     def run(
-        self, *words: str, user: str = "root", stdin: bytes = b"", check: bool = True, timeout: float = 60
+        self,
+        *words: str,
+        user: str = "root",
+        stdin: bytes = b"",
+        check: bool = True,
+        timeout: float = PATIENCE,
     ) -> Done:
         """Run a command inside to its end."""
         done = subprocess.run(
@@ -156,9 +162,9 @@ class Node:
                 stderr=log,
                 start_new_session=True,
             )
-        until((self.folder / "ready").exists, 60, f"{self.name}: {self.folder / 'init.log'}")
+        until((self.folder / "ready").exists, f"{self.name}: {self.folder / 'init.log'}")
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
-        until(lambda: children.read_text().split(), 60, "the namespace's init")
+        until(lambda: children.read_text().split(), "the namespace's init")
         self._init = int(children.read_text().split()[0])
 
     def stop(self) -> None:
@@ -267,7 +273,7 @@ class Node:
         """Start libvirt's daemon and wait until it answers."""
         self.run("/usr/sbin/libvirtd", "-d")
         answers = ("virsh", "-c", "qemu:///system", "list")
-        until(lambda: self.run(*answers, check=False).exit_code == 0, 60, f"{self.name}: libvirtd")
+        until(lambda: self.run(*answers, check=False).exit_code == 0, f"{self.name}: libvirtd")
 
     def stop_libvirt(self) -> None:
         """Kill libvirt's daemon."""

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 
 from tests.lab.laboratory import Laboratory
-from tests.lab.node import Done, Node
+from tests.lab.node import PATIENCE, Done, Node
 from tests.lab.vm import VM
 
 DRIVER = "/var/tmp/one/vmm/kvm/migrate"
@@ -50,7 +50,7 @@ def arguments(vm: VM, source: Node, destination: str) -> list[str]:
 
 
 def migrate(
-    vm: VM, source: Node, destination: Node, *, name: str = "", timeout: float = 110, xml: bytes = b""
+    vm: VM, source: Node, destination: Node, *, name: str = "", timeout: float = PATIENCE, xml: bytes = b""
 ) -> Result:
     """Run the driver to its end on the source, as oneadmin."""
     words = arguments(vm, source, name or destination.name)
@@ -74,7 +74,7 @@ def start(vm: VM, source: Node, destination: Node) -> "subprocess.Popen[bytes]":
     return process
 
 
-def finish(process: "subprocess.Popen[bytes]", timeout: float = 110) -> Result:
+def finish(process: "subprocess.Popen[bytes]", timeout: float = PATIENCE) -> Result:
     """Wait for a started driver."""
     stdout, stderr = process.communicate(timeout=timeout)
     return Result(Done(process.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace")))

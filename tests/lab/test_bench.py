@@ -41,8 +41,8 @@ def test_C4_ended_early_it_leaves_no_process(
     assert open_lab is not None, "the laboratory can run here"
     words = [sys.executable, "-m", "tests.bench", "migrate"]
     with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(tmp_path)}) as bench:
-        until(lambda: any("libvirtd" in one for one in alive(namespaces(str(tmp_path)))), 120, "it is up")
+        until(lambda: any("libvirtd" in one for one in alive(namespaces(str(tmp_path)))), "it is up")
         spaces = namespaces(str(tmp_path))
         os.kill(bench.pid, number)
         bench.wait(60)
-    until(lambda: not alive(spaces), 30, f"{alive(spaces)}")
+    until(lambda: not alive(spaces), f"{alive(spaces)}")

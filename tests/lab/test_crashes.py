@@ -40,13 +40,13 @@ def start_slow(lab: Laboratory, vm: VM, conf: str = SLOW) -> "subprocess.Popen[b
     for node in lab.nodes:
         node.configure(conf=conf)
     process = start(vm, lab.a, lab.b)
-    until(lambda: in_mid_stream(vm, lab.a), 60, "the stream runs")
+    until(lambda: in_mid_stream(vm, lab.a), "the stream runs")
     return process
 
 
 def whole(lab: Laboratory, vm: VM) -> str:
     """Check that the VM runs on exactly one side with nothing left behind; return where."""
-    until(lambda: not leftovers(lab), 60, f"{leftovers(lab)}")
+    until(lambda: not leftovers(lab), f"{leftovers(lab)}")
     where = runs_on(lab, vm)
     assert len(where) == 1, where
     node = next(one for one in lab.nodes if one.name == where[0])
@@ -67,7 +67,7 @@ def replaced(node: Node, pattern: str) -> None:
     assert killed
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: set(node.processes(pattern)) - set(killed), 60, f"another {pattern}")
+    until(lambda: set(node.processes(pattern)) - set(killed), f"another {pattern}")
 
 
 def parent(pid: int) -> int:
@@ -78,6 +78,7 @@ def parent(pid: int) -> int:
         return 0
 
 
+@pytest.mark.timeout(2400)
 def test_kill_nine_at_thirty_points(lab: Laboratory, vm: VM) -> None:
     """A driver that is killed left bridges on both ends and an orphan virsh that went on."""
     points, killed, missed = 30, 0, 0
@@ -135,7 +136,7 @@ def test_the_device_is_deleted_in_mid_stream(lab: Laboratory, vm: VM, side: str)
     node = lab.a if side == "a" else lab.b
     (name,) = node.tunnels()
     node.run("ip", "link", "delete", name)
-    until(lambda: node.tunnels() or process.poll() is not None, 60, "the device is built again")
+    until(lambda: node.tunnels() or process.poll() is not None, "the device is built again")
     hurry(vm, lab.a)
     result = finish(process)
     assert whole(lab, vm) == ("lab-a" if result.done.exit_code else "lab-b")
@@ -151,7 +152,7 @@ def test_the_device_is_set_down_in_mid_stream(use_lab: OpenLab, ovs: bool) -> No
     name = min(lab.b.tunnels(), key=lambda one: not one.startswith("oxt"))
     lab.b.run("ip", "link", "set", "dev", name, "down")
     up = lambda: "fe80::" in lab.b.run("ip", "-6", "address", "show", "dev", name).stdout  # noqa: E731
-    until(up, 60, "the device is raised again")
+    until(up, "the device is raised again")
     hurry(vm, lab.a)
     result = finish(process)
     assert result.done.exit_code == 0, result.log
@@ -167,7 +168,7 @@ def test_the_ovs_port_is_deleted_in_mid_stream(use_lab: OpenLab) -> None:
     (name,) = [one for one in lab.b.tunnels() if one.startswith("oxt")]
     port = "oxp" + name[3:]
     lab.b.run("ovs-vsctl", "del-port", name, port)
-    until(lambda: port in ports(lab.b, name) or process.poll() is not None, 60, "the port is back")
+    until(lambda: port in ports(lab.b, name) or process.poll() is not None, "the port is back")
     hurry(vm, lab.a)
     result = finish(process)
     assert whole(lab, vm) == ("lab-a" if result.done.exit_code else "lab-b")
@@ -219,9 +220,9 @@ def test_never_in_post_copy(use_lab: OpenLab) -> None:
     for node in lab.nodes:
         node.configure(conf=conf, kvmrc='MIGRATE_OPTIONS="--postcopy-bandwidth 2"\n')
     process = start(vm, lab.a, lab.b)
-    until(lambda: in_mid_stream(vm, lab.a), 60, "the stream runs")
+    until(lambda: in_mid_stream(vm, lab.a), "the stream runs")
     lab.a.virsh("migrate-postcopy", vm.name)
-    until(lambda: "post-copy" in lab.a.virsh("domstate", "--reason", vm.name), 60, "post-copy")
+    until(lambda: "post-copy" in lab.a.virsh("domstate", "--reason", vm.name), "post-copy")
     lab.lose_vxlan(lost=True)
     try:
         with pytest.raises(subprocess.TimeoutExpired):  # four times as long as in pre-copy

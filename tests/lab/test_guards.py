@@ -10,7 +10,7 @@ from tests.lab.capture import Capture
 from tests.lab.certificates import issue
 from tests.lab.conftest import OpenLab
 from tests.lab.laboratory import Laboratory, Network
-from tests.lab.node import STOCK, until
+from tests.lab.node import PATIENCE, STOCK, until
 from tests.lab.scenario import action_xml, finish, leftovers, migrate, runs_on, start, ticking
 from tests.lab.test_crashes import hurry, parent, start_slow, whole
 from tests.lab.test_lost_vms import DISK, configure
@@ -206,7 +206,7 @@ def test_B5_libvirt_freezes_when_virsh_begins(lab: Laboratory, vm: VM) -> None:
     frozen = lab.b.processes(r"^/usr/sbin/libvirtd")
     process = start(vm, lab.a, lab.b)
     try:
-        until(lambda: lab.a.processes(r"migrate_default"), 60, "OpenNebula's script")
+        until(lambda: lab.a.processes(r"migrate_default"), "OpenNebula's script")
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         (lab.a.folder / "home/go").touch()
@@ -229,8 +229,10 @@ def test_B5_the_source_host_dies(lab: Laboratory, vm: VM) -> None:
     try:
         for pid in lab.a.processes(r"onext_migrate|migrate_default|^virsh|^ssh "):
             os.kill(pid, signal.SIGKILL)
-        process.communicate(timeout=30)
-        until(lambda: not lab.b.tunnels() and not lab.b.processes("onext_migrate"), 150, "b cleans up")
+        finish(process)
+        until(
+            lambda: not lab.b.tunnels() and not lab.b.processes("onext_migrate"), "b cleans up", 2 * PATIENCE
+        )
     finally:
         lab.cut(lab.a, off=False)
 

@@ -92,7 +92,7 @@ def test_A2_virsh_dies_when_the_vm_has_arrived(use_lab: OpenLab, end: str, local
 
 def kill_virsh(node: Node, driver: "subprocess.Popen[bytes]", after: float) -> int:
     """Kill virsh some seconds after it began to migrate; return how many were killed."""
-    until(lambda: node.processes(r"^virsh .* migrate ") or driver.poll() is not None, 60, "virsh")
+    until(lambda: node.processes(r"^virsh .* migrate ") or driver.poll() is not None, "virsh")
     time.sleep(after)
     pids = list(node.processes(r"^virsh .* migrate "))
     for pid in pids:
@@ -152,11 +152,11 @@ def test_A3_the_driver_is_told_to_end_while_snapshots_are_copied(
     slow = '[[ "$*" == *disk.0* ]] && touch ~/copying && sleep 4\nexec /run/real/rsync "$@"\n'
     with replaced(lab.a, "rsync", slow):
         process = start(with_disk, lab.a, lab.b)
-        until((lab.a.folder / "home/copying").exists, 60, "the copy begins")
+        until((lab.a.folder / "home/copying").exists, "the copy begins")
         for pid in driver_of(lab.a):
             os.kill(pid, number)
         result = finish(process)
-        until(lambda: lab.b.state("one-1") == "running", 60, "OpenNebula's script resumes the VM")
+        until(lambda: lab.b.state("one-1") == "running", "OpenNebula's script resumes the VM")
     (lab.a.folder / "home/copying").unlink()
     assert whole(lab, with_disk) == "lab-b"
     assert "before" in snapshots(lab, "lab-b")
@@ -221,7 +221,7 @@ def test_told_to_end_before_the_vm_has_left(lab: Laboratory, vm: VM) -> None:
     """The other side of it: in mid-stream the migration ends, and the VM stays."""
     configure(lab, 'BANDWIDTH="2"\n')
     process = start(vm, lab.a, lab.b)
-    until(lambda: in_mid_stream(vm, lab.a), 60, "the stream runs")
+    until(lambda: in_mid_stream(vm, lab.a), "the stream runs")
     for pid in driver_of(lab.a):
         os.kill(pid, signal.SIGTERM)
     result = finish(process)
