@@ -47,6 +47,11 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
 	ONEXT_EXAMPLES=5000 $(BIN)/python -m pytest -s tests/onext/hosts/actions/test_faults.py
 
+# 100,000 events and 200 kills of the worker for each kind of sink
+.PHONY: soak
+soak: $(STAMP) packages
+	$(BIN)/python -m tests.hooks.events.kills
+
 lab: $(STAMP) packages
 	$(BIN)/python -m pytest tests/lab --lab=all
 

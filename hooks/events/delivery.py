@@ -46,6 +46,9 @@ class Sink(Protocol):
     def send(self, event: Event, epoch: int) -> None:
         """Return when the sink has the event for good; raise Unavailable, Gone or Rejected."""
 
+    def close(self) -> None:
+        """Release connections; the next event makes new ones."""
+
 
 @dataclass(frozen=True)
 class Delivered:
@@ -60,22 +63,38 @@ def deliver(outbox: Outbox, sink: Sink, epoch: int, now: float, most: int = MOST
     state = outbox.sink(sink.name)
     if state.stopped or now < state.next <= now + _LONGEST_WAIT:
         return Delivered(0, state.stopped or state.problem)
-    sent, failures = 0, state.failures
+    sent, failures, reached = 0, state.failures, 0
+    problem = ""
     for event in outbox.pending(sink.name, most):
         try:
             sink.send(event, epoch)
         except Rejected as error:
             outbox.bury(sink.name, event.number, str(error))
-            continue
-        except Gone as error:
-            outbox.failed(sink.name, failures + 1, 0.0, str(error), stopped=str(error))
-            return Delivered(sent, str(error))
-        except Unavailable as error:
-            outbox.failed(sink.name, failures + 1, now + pause(failures, error.after), str(error))
-            return Delivered(sent, str(error))
-        outbox.acknowledged(sink.name, event.number)
-        sent, failures = sent + 1, 0
-    return Delivered(sent)
+        except (Gone, Unavailable) as error:
+            problem = str(error)
+            _note(outbox, sink.name, reached, 0 if sent else failures, error, now)
+            break
+        else:
+            sent, reached = sent + 1, event.number
+    else:
+        _acknowledge(outbox, sink.name, reached)
+    return Delivered(sent, problem)
+
+
+def _acknowledge(outbox: Outbox, name: str, reached: int) -> None:
+    """Note a whole turn at once: each commit waits for the disk, and a repeated event has an equal id."""
+    if reached:
+        outbox.acknowledged(name, reached)
+
+
+def _note(
+    outbox: Outbox, name: str, reached: int, failures: int, error: Gone | Unavailable, now: float
+) -> None:
+    _acknowledge(outbox, name, reached)
+    if isinstance(error, Gone):
+        outbox.failed(name, failures + 1, 0.0, str(error), stopped=str(error))
+    else:
+        outbox.failed(name, failures + 1, now + pause(failures, error.after), str(error))
 
 
 def pause(failures: int, asked: float | None) -> float:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
-import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from hooks.events import facts, filters, signature
+from hooks.events import facts, filters
 from hooks.events.changes import difference
 from hooks.events.database import Corrupt, OutboxError
-from hooks.events.delivery import Sink
 from hooks.events.epoch import KIND, Epoch
 from hooks.events.outbox import Outbox, SinkState
-from hooks.events.senders import Misconfigured, Sender, Senders
-from hooks.events.sinks.file import FileSink
-from hooks.events.sinks.http import HttpSink
+from hooks.events.senders import Sender, Senders
+from hooks.events.sinks.configured import Misconfigured, build
 from onext import bounds, log, metrics
 from onext.cloud.snapshot import Cloud
-from onext.http import Http, is_public
 from onext.oned.documents import Documents
 from onext.part import Check, Context, Key, Part, Retry
 from onext.settings.events import EventSink
@@ -30,7 +26,6 @@ FILE = "events.db"
 DAY = 86_400.0
 _PRUNE = 60.0  # seconds between two prunings
 _LATE = 180.0  # seconds without a commit after which changes are marked as found late
-_LARGEST_FILE = 4096
 _log = log.get(NAME)
 
 
@@ -151,44 +146,6 @@ def _senders(context: Context, source: str) -> Mapping[str, tuple[object, Callab
 
 def _sender(context: Context, sink: EventSink, source: str) -> Sender:
     return Sender(build(sink, source), file(context), _state.epoch, lambda: context.stopped(NAME))
-
-
-def build(sink: EventSink, source: str) -> Sink:
-    """Return the sink of a configuration; raise Misconfigured."""
-    if sink.kind == "file":
-        if sink.path is None:
-            raise Misconfigured(f"sink {sink.name}: `path` is missing")
-        return FileSink(sink.name, sink.path, source)
-    if sink.url_file is None:
-        raise Misconfigured(f"sink {sink.name}: `url_file` is missing")
-    url = _line(sink, sink.url_file)
-    _allowed(sink, url)
-    try:
-        keys = [signature.Key.parse(_line(sink, path)) for path in sink.key_files]
-    except signature.InvalidKey as error:
-        raise Misconfigured(f"sink {sink.name}: `key_files`: {error}") from error
-    return HttpSink(sink.name, url, source, Http(connections=1, public=not sink.private), keys, sink.binary)
-
-
-def _line(sink: EventSink, path: Path) -> str:
-    try:
-        with path.open("rb") as source_file:
-            return source_file.read(_LARGEST_FILE).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"sink {sink.name}: {path} cannot be read: {error}") from error
-
-
-def _allowed(sink: EventSink, url: str) -> None:
-    """Refuse an invalid address, and a private one, at once; a name is checked whenever it is connected."""
-    host = urllib.parse.urlsplit(url).hostname
-    if not host or not url.startswith(("http://", "https://")):
-        raise Misconfigured(f"sink {sink.name}: `url_file` holds no http address")
-    try:
-        private = not is_public(host)
-    except ValueError:  # a name
-        private = host == "localhost"
-    if private and not sink.private:
-        raise Misconfigured(f"sink {sink.name}: a private address; set `private: true` to allow it")
 
 
 def figures(states: Sequence[SinkState], lost: int) -> Sequence[metrics.Family]:

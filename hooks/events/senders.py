@@ -12,12 +12,8 @@ from hooks.events.database import OutboxError
 from hooks.events.delivery import MOST_AT_ONCE, Delivered, Sink, deliver
 from hooks.events.epoch import Epoch
 from hooks.events.outbox import Outbox
+from hooks.events.sinks.configured import Misconfigured
 from onext import log
-
-
-class Misconfigured(Exception):
-    """A sink cannot be used as it is configured; the message names sink and key."""
-
 
 _IDLE = 5.0  # seconds between two looks where nothing wakes the sender
 _log = log.get("events")
@@ -31,6 +27,8 @@ class Sender:
     file: Path
     epoch: Epoch
     halted: Callable[[], bool]
+    clock: Callable[[], float] = time.time
+    idle: float = _IDLE
     _wake: threading.Event = field(default_factory=threading.Event)
     _end: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -63,18 +61,19 @@ class Sender:
                 self._report(str(error))
             except Exception:  # noqa: BLE001 - the edge of a thread: the next look follows
                 _log.exception("sink %s: delivery failed", self.sink.name)
-            self._wake.wait(_IDLE)
+            self._wake.wait(self.idle)
             self._wake.clear()
 
     def _serve(self) -> None:
         outbox = Outbox(self.file)
         try:
             while self.epoch.may_send and not self._end.is_set() and not self.halted():
-                outcome = deliver(outbox, self.sink, self.epoch.number, time.time(), MOST_AT_ONCE)
+                outcome = deliver(outbox, self.sink, self.epoch.number, self.clock(), MOST_AT_ONCE)
                 self._report(outcome.problem)
                 if not _more(outcome):
                     return
         finally:
+            self.sink.close()  # an idle connection would have to be kept alive
             outbox.close()
 
     def _report(self, problem: str) -> None:

@@ -14,15 +14,23 @@ class EventSink(Section):
     """One receiver of events."""
 
     name: str = Field(description="short name, for commands and metrics", pattern=r"^[a-z][a-z0-9-]{0,31}$")
-    kind: Literal["http", "file"] = Field("http", description="`http` or `file`")
-    url_file: Path | None = Field(
-        None, description="http: file that holds the address (it may be a secret); root:oneadmin 0640"
+    kind: Literal["http", "nats", "amqp", "mqtt", "file", "stdout"] = Field(
+        "http", description="`http`, `nats`, `amqp`, `mqtt`, `file` or `stdout`"
     )
+    url_file: Path | None = Field(
+        None, description="file that holds the address with user and password; root:oneadmin 0640"
+    )
+    target: str = Field(
+        "onext",
+        description="nats: first words of the subject; amqp: exchange; mqtt: first words of the topic",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
+    )
+    ca_file: Path | None = Field(None, description="nats, amqp, mqtt: authorities in place of the system's")
     key_files: tuple[Path, ...] = Field(
         (), description="http: files with signing keys (whsec_… or whsk_…), two while a key is rotated"
     )
     binary: bool = Field(False, description="http: CloudEvents in binary instead of structured mode")
-    private: bool = Field(False, description="http: allow private and loopback addresses")
+    private: bool = Field(False, description="allow private and loopback addresses")
     path: Path | None = Field(None, description="file: where one JSON document for each line is appended")
     types: tuple[str, ...] = Field((), description="types that are sent, `vm.*` or `host.state`; empty: all")
     clusters: tuple[int, ...] = Field((), description="clusters whose objects are sent; empty: all")

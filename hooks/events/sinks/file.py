@@ -32,6 +32,9 @@ class FileSink:
         except OSError as error:
             raise Unavailable(f"sink {self.name}: {self.path}: {error.strerror}") from error
 
+    def close(self) -> None:
+        """Do nothing: the file is open only while a line is written."""
+
     def _append(self, descriptor: int, line: bytes) -> None:
         size = os.fstat(descriptor).st_size
         whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"

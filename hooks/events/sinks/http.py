@@ -43,6 +43,10 @@ class HttpSink:
         except HttpError as error:
             raise Unavailable(f"sink {self.name}: {self._redacted(str(error))}") from None
 
+    def close(self) -> None:
+        """End the connections that are kept."""
+        self.http.close()
+
     def _request(self, event: Event, epoch: int) -> tuple[dict[str, str], bytes]:
         if self.binary:
             return cloudevent.binary(event, self.source, epoch)
