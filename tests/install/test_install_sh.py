@@ -4,15 +4,19 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from onext.install import sources
+from tests.lock_files import pins
 from tests.waiting import PATIENCE, until
 
 from .conftest import STOCK, Installed, copy_of
@@ -259,6 +263,35 @@ def test_packages_that_are_not_there_leave_the_old_version(installed: Installed,
     assert failed.returncode == 1
     assert "nothing was changed" in failed.stderr
     assert not differing(without_what_moves(tree(installed.location)), before)
+
+
+def test_a_wrong_hash_leaves_the_old_version(installed: Installed, tmp_path: Path) -> None:
+    """A wheel that was replaced on its way would run as root on a front-end."""
+    other = copy_of(installed.checkout, tmp_path / "other")
+    lock = other / "locks/frontend.txt"
+    known = re.search(r"^click==.*(?:\n\s+--hash=sha256:[0-9a-f]{64}.*)+", lock.read_text(), re.MULTILINE)
+    assert known is not None
+    wrong = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", known.group())
+    lock.write_text(lock.read_text().replace(known.group(), wrong))
+    before, version = without_what_moves(tree(installed.location)), installed.current()
+    failed = installed.install(other)
+    assert failed.returncode == 1
+    assert "Expected sha256 " + "0" * 64 in failed.stderr
+    assert "nothing was changed" in failed.stderr
+    assert installed.current() == version
+    assert not differing(without_what_moves(tree(installed.location)), before)
+
+
+def test_what_is_installed_is_what_is_locked(installed: Installed) -> None:
+    """Two servers of a zone would run other packages under the same version."""
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    venv = installed.lib / "current/venv"
+    freeze = [str(venv / "bin/python3"), "-I", "-m", "pip", "--disable-pip-version-check", "freeze", "--all"]
+    done = subprocess.run(freeze, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    found = dict(line.lower().split("==") for line in done.stdout.splitlines() if "==" in line)
+    found = {canonicalize_name(name): version for name, version in found.items()}
+    found.pop("pip"), found.pop("onext", "")
+    assert found == pins("frontend", python)
 
 
 def test_a_version_that_does_not_work_goes_back_by_itself(installed: Installed, tmp_path: Path) -> None:

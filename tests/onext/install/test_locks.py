@@ -14,30 +14,13 @@ from packaging.utils import canonicalize_name
 
 from onext.install import locked, versions
 from onext.install.front_end import InstallError
+from tests.lock_files import pins
 
 from .conftest import ROOT
 
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "pip._vendor.tomli")
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-
-
-def pins(extra: str, python: str) -> dict[str, str]:
-    """Return name and version of what a lock installs with a Python."""
-    found: dict[str, str] = {}
-    for line in (ROOT / f"locks/{extra}.txt").read_text().splitlines():
-        if line[:1].isspace() or not line.strip():
-            continue
-        one = Requirement(line.removesuffix("\\").strip())
-        environment = {
-            **default_environment(),
-            "python_version": python,
-            "python_full_version": f"{python}.1",
-            "extra": "",
-        }
-        if one.marker is None or one.marker.evaluate(environment):  # type: ignore[arg-type]  # a plain dict
-            found[canonicalize_name(one.name)] = str(one.specifier).removeprefix("==")
-    return found
 
 
 def asked(extra: str) -> list[Requirement]:
