@@ -11,6 +11,7 @@ from pathlib import Path
 
 from onext.account import NoAccount
 from onext.install.front_end import FrontEnd, InstallError
+from onext.install.terminal import shown
 from onext.process import CommandError
 
 
@@ -21,9 +22,9 @@ def main() -> None:
     try:
         sys.exit(_COMMANDS[options.command](FrontEnd.find(), options))
     except (InstallError, CommandError, NoAccount) as error:
-        sys.exit(f"install.sh: {error}")
+        sys.exit(shown(f"install.sh: {error}"))
     except OSError as error:
-        sys.exit(f"install.sh: {error.filename or 'system'}: {error.strerror}")
+        sys.exit(shown(f"install.sh: {error.filename or 'system'}: {error.strerror}"))
 
 
 def _options() -> argparse.Namespace:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from onext.install import manifest, parts, sandbox_trial, sources, versions
 from onext.install.front_end import FrontEnd, InstallError
+from onext.install.terminal import shown
 
 _PATIENCE = 10.0  # seconds for an installation that is about to end
 _NOT_INSTALLED = "onext is not installed here: ./install.sh installs it"
@@ -32,9 +33,9 @@ def main() -> None:
     try:
         sys.exit(sandbox_trial.run(checkout, options) if options.sandbox else _command(checkout, options))
     except InstallError as error:
-        sys.exit(f"install.sh: {error}")
+        sys.exit(shown(f"install.sh: {error}"))
     except OSError as error:
-        sys.exit(f"install.sh: {error.filename or ''}: {error.strerror}")
+        sys.exit(shown(f"install.sh: {error.filename or ''}: {error.strerror}"))
 
 
 def _options() -> argparse.Namespace:

@@ -21,6 +21,7 @@ from onext.install.manifest_entries import File, wanted
 from onext.install.oned_conf import OnedConfError
 from onext.install.path_state import digest
 from onext.install.plan_changes import plan
+from onext.install.terminal import say
 from onext.part import Check
 from onext.settings import SettingsError
 
@@ -109,9 +110,9 @@ def configure(front_end: FrontEnd, *, yes: bool, dry_run: bool = False) -> int:
         for editor in found:
             after = _added(editor, after)
         if before == after:
-            _say(f"{path}: nothing to change\n")
+            say(f"{path}: nothing to change")
             continue
-        _say(_diff(before, after, path))
+        say(_diff(before, after, path).removesuffix("\n"))
         if dry_run:
             continue
         if PROMETHEUS in {editor.module for editor in found}:
@@ -120,7 +121,7 @@ def configure(front_end: FrontEnd, *, yes: bool, dry_run: bool = False) -> int:
             kept = True
             continue
         _write(front_end, path, after)
-        _say(f"{path}: changed; to make it effective: {found[0].then}\n")
+        say(f"{path}: changed; to make it effective: {found[0].then}")
     return int(kept)
 
 
@@ -140,7 +141,7 @@ def _made_of_others(front_end: FrontEnd) -> None:
         service.renew(front_end)
     for step in steps:
         then = "" if step.path.suffix == ".service" else "; to make it effective: reload Prometheus"
-        _say(f"{step.path}: created again{then}\n")
+        say(f"{step.path}: created again{then}")
 
 
 def take_out(front_end: FrontEnd, manifest: Manifest) -> list[str]:
@@ -227,7 +228,7 @@ def _by_file(found: Iterable[Editor]) -> Iterator[tuple[Path, Sequence[Editor]]]
 
 def _agreed(path: Path) -> bool:
     if not sys.stdin.isatty():
-        _say(f"{path}: not changed; --yes does it without a question\n")
+        say(f"{path}: not changed; --yes does it without a question")
         return False
     return input(f"change {path}? [y/N] ").strip().lower() in ("y", "yes")
 
@@ -253,8 +254,3 @@ def _text(content: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

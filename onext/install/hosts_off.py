@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from onext import process
 from onext.account import command_as
 from onext.install import registration
 from onext.install.front_end import FrontEnd, InstallError
+from onext.install.terminal import say
 from onext.oned.errors import OnedError
 from onext.settings import SettingsError, load
 
@@ -54,7 +54,8 @@ def listed(front_end: FrontEnd) -> list[Host]:
 def in_use(front_end: FrontEnd) -> bool:
     """Whether the settings let power switch hosts of any cluster."""
     try:
-        return bool(load(front_end.paths.settings).power.clusters)
+        with front_end.files.at(front_end.paths.settings):
+            return bool(load(front_end.paths.settings).power.clusters)
     except SettingsError:
         return True  # nothing is known: rather ask once too often
 
@@ -74,11 +75,12 @@ def require_in_service(front_end: FrontEnd, *, leave: bool) -> list[str]:
         return []
     if leave:
         return [instruction(host) for host in hosts]
-    sys.stdout.write(f"waking {len(hosts)} hosts that onext has switched off: {_names(hosts)}\n")
-    sys.stdout.flush()
+    say(f"waking {len(hosts)} hosts that onext has switched off: {_names(hosts)}")
     argv = [str(front_end.paths.bin / "onext"), "power", "wake", "--all", "--within", str(_WITHIN)]
     argv = command_as(front_end.service.uid, argv)
-    child = os.posix_spawnp(argv[0], argv, os.environ)  # its progress is for the terminal
+    # Its progress is for the terminal, but the account must not get that as its own: it could type into it.
+    nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    child = os.posix_spawnp(argv[0], argv, os.environ, file_actions=[nothing], setsid=True)
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         raise InstallError(f"nothing was removed: not every host is in service; {_OVERRIDE}")
     return []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import File, wanted
 from onext.install.plan_changes import DIVERT, Step, plan
+from onext.install.terminal import say
 from onext.oned.errors import OnedError
 
 
@@ -35,7 +34,8 @@ def install(front_end: FrontEnd, home: Path, *, configuring: bool = False) -> in
     Nothing is touched before the version passed its check; `current` is switched after the files are
     placed. Raises InstallError, and then install.sh lets the version before install itself again.
     """
-    selfcheck.settings(front_end.paths.settings)
+    with front_end.files.at(front_end.paths.settings):  # as who may change it: it may be a link
+        selfcheck.settings(front_end.paths.settings)
     another = versions.resolve(front_end.paths.lib, versions.CURRENT) != home
     if another:
         selfcheck.before(home)
@@ -71,17 +71,17 @@ def preview(front_end: FrontEnd, home: Path) -> int:
     entries, manifest = wanted(front_end, home), Manifest.load(front_end.paths.lib)
     steps = plan(entries, apply_changes.inspect_all(entries, manifest, front_end.files), manifest)
     before = versions.resolve(front_end.paths.lib, versions.CURRENT)
-    _say(f"would install {home.name}" + (f" in place of {before.name}" if before else ""))
+    say(f"would install {home.name}" + (f" in place of {before.name}" if before else ""))
     for step in steps:
-        _say(f"  {step.do:7} {step.path}: {step.why}")
+        say(f"  {step.do:7} {step.path}: {step.why}")
     try:
         hooks = registration.wanted(home / "parts/hooks")
         for difference in registration.differences(registration.connect(front_end), hooks):
-            _say(f"  hook    {difference.hook.name}: {difference.how}")
+            say(f"  hook    {difference.hook.name}: {difference.how}")
     except (OnedError, InstallError) as error:
-        _say(f"  hooks not compared: {error}")
+        say(f"  hooks not compared: {error}")
     for line in configure.left(front_end):
-        _say(f"  {line}")
+        say(f"  {line}")
     return 0
 
 
@@ -94,7 +94,7 @@ def uninstall(front_end: FrontEnd, backup: Path, *, leave_hosts_off: bool = Fals
     hosts = hosts_off.require_in_service(front_end, leave=leave_hosts_off)
     if work := removal.persons_work(manifest, front_end):
         removal.back_up(work, backup, front_end.files)
-        _say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")
+        say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")
     with front_end.as_service():
         hooks = registration.remove(front_end)
     service.stop(front_end)
@@ -103,8 +103,8 @@ def uninstall(front_end: FrontEnd, backup: Path, *, leave_hosts_off: bool = Fals
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
     for line in (*hooks.left, *edited, *hosts):
-        _say(line)
-    _say("onext is uninstalled; GEOLOCATION and ONEXT_* in templates stay, as they are yours")
+        say(line)
+    say("onext is uninstalled; GEOLOCATION and ONEXT_* in templates stay, as they are yours")
     return 0
 
 
@@ -131,18 +131,13 @@ def _left(front_end: FrontEnd, steps: Iterable[Step], *, configuring: bool) -> l
 
 def _report(home: Path, before: Path | None, steps: list[Step], lines: Iterable[str]) -> None:
     if before == home and not steps:
-        _say(f"onext {home.name} is installed; nothing to change")
+        say(f"onext {home.name} is installed; nothing to change")
     elif before is None or before == home:
-        _say(f"onext {home.name}: {len(steps)} files and folders placed")
+        say(f"onext {home.name}: {len(steps)} files and folders placed")
     else:
-        _say(f"onext {home.name} in place of {before.name}: {len(steps)} files and folders changed")
+        say(f"onext {home.name} in place of {before.name}: {len(steps)} files and folders changed")
     for step in steps:
         if step.do == DIVERT:
-            _say(f"  {step.path}: {step.why}")
+            say(f"  {step.path}: {step.why}")
     for line in lines:
-        _say(f"  {line}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + os.linesep)
-    sys.stdout.flush()
+        say(f"  {line}")

@@ -212,7 +212,7 @@ def _manual(front_end: FrontEnd, manual: Path) -> Iterator[File]:
 def _units(front_end: FrontEnd, folder: Path, exporter: Path) -> Iterator[File]:
     """Place the units; they state where the exporter listens unless the settings do."""
     prometheus = front_end.paths.etc / "prometheus/prometheus.yml"
-    listen = else_listens(prometheus, front_end)
+    listen = else_listens(prometheus, front_end).replace("%", "%%")  # systemd's own specifiers begin so
     units = {unit.name: unit.read_text() for unit in sorted(exporter.glob("*.service"))}
     for name, text in {"onext-worker.service": render.own("onext-worker.service"), **units}.items():
         content = render.fill(text.replace("@LISTEN@", listen), front_end.paths)

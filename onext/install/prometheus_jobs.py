@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onext.install.errors import InstallError
 from onext.settings.exporter import ADDRESS, LOOPBACK
 from onext.settings.targets import Targets
 
@@ -72,15 +73,47 @@ def jobs(wanted: Wanted, document: Mapping[str, Any]) -> list[dict[str, Any]]:
 def listens(wanted: Wanted, document: Mapping[str, Any]) -> str:
     """Return where onext's exporter listens: the settings, else where `document` scrapes the stock one.
 
-    That is on loopback where the document has no such job, or none of its targets is this machine.
+    That is on loopback where the document has no such job, or none of its targets is this machine. What
+    is not an address is never returned: oneadmin may write the document, and root writes units with it.
     """
     known = _here(_stock(document), wanted)
-    return wanted.listen or (known if known and wanted.ours(_host(known)) else LOOPBACK)
+    usable = known is not None and _is_address(known) and wanted.ours(_host(known))
+    return wanted.listen or (known if known and usable else LOOPBACK)
+
+
+def _is_address(text: str) -> bool:
+    return re.fullmatch(ADDRESS, text) is not None and int(text.rpartition(":")[2]) < 1 << 16
 
 
 def asked(document: Mapping[str, Any]) -> list[str]:
     """Return the addresses at which `document` asks exporters of OpenNebula."""
     return [str(target) for group in _groups(_stock(document)) for target in group.get("targets") or []]
+
+
+def require_form(document: Mapping[str, Any]) -> None:
+    """Raise InstallError where what is read of a configuration of Prometheus has another type."""
+    wrong = next(_wrong_types(document), None)
+    if wrong is not None:
+        raise InstallError(f"prometheus.yml: {wrong}")
+
+
+def _wrong_types(document: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("scrape_configs", "rule_files"):
+        if not isinstance(document.get(key) or [], list):
+            yield f"{key} is not a list"
+            return
+    for job in document.get("scrape_configs") or []:
+        groups = job.get("static_configs") or [] if isinstance(job, dict) else None
+        if not isinstance(groups, list) or not all(map(_is_group, groups)):
+            yield "an item of scrape_configs is not a job with static_configs of targets and labels"
+
+
+def _is_group(group: object) -> bool:
+    if not isinstance(group, dict):
+        return False
+    targets, labels = group.get("targets") or [], group.get("labels") or {}
+    plain = isinstance(targets, list) and not any(isinstance(one, dict | list) for one in targets)
+    return plain and isinstance(labels, dict)
 
 
 def _exporter(document: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
@@ -106,7 +139,7 @@ def _exporter(document: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
 def _here(stock: Mapping[str, Any], wanted: Wanted) -> str | None:
     """Return the target of the stock job that is this front-end's exporter: in HA the others have theirs."""
     known = asked({"scrape_configs": [stock]})
-    mine = (target for target in known if re.match(ADDRESS, target) and wanted.ours(_host(target)))
+    mine = (target for target in known if _is_address(target) and wanted.ours(_host(target)))
     return next(mine, next(iter(known), None))
 
 

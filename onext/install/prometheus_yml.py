@@ -20,8 +20,9 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from onext import settings as all_settings
+from onext import yaml_text
 from onext.install.front_end import FrontEnd, InstallError
-from onext.install.prometheus_jobs import STOCK_RULES, TENANTS, Wanted, asked, jobs, listens
+from onext.install.prometheus_jobs import STOCK_RULES, TENANTS, Wanted, asked, jobs, listens, require_form
 from onext.paths import Paths
 from onext.settings.exporter import LOOPBACK
 
@@ -61,7 +62,8 @@ def wanted(paths: Paths | None = None) -> Wanted:
 def else_listens(file: Path, front_end: FrontEnd) -> str:
     """Return where the exporter listens without settings (onext.install.prometheus_jobs.listens)."""
     try:
-        given = replace(wanted(front_end.paths), listen=None)
+        with front_end.files.at(front_end.paths.settings):
+            given = replace(wanted(front_end.paths), listen=None)
         return listens(given, _load(remove(front_end.files.read(file).decode(errors="replace"), given)))
     except (OSError, InstallError, all_settings.SettingsError):
         return LOOPBACK  # without a Prometheus, or without one that could start
@@ -169,17 +171,28 @@ def _block(items: list[Any], indent: int, key: str = "") -> str:
 
 
 def _load(text: str) -> Mapping[str, Any]:
+    _require_bounded(text)
     try:
         document = YAML(typ="safe").load(text) or {}
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:
         raise InstallError(f"prometheus.yml is not valid YAML: {error}") from error
     if not isinstance(document, dict):
         raise InstallError("prometheus.yml is not a mapping")
+    require_form(document)
     return document
+
+
+def _require_bounded(text: str) -> None:
+    """Raise InstallError for YAML that is invalid, or costs much time and memory when it is followed."""
+    try:
+        yaml_text.load(text)
+    except yaml_text.InvalidYaml as error:
+        raise InstallError(f"prometheus.yml is not valid YAML: line {error}") from error
 
 
 def _lists(text: str) -> dict[str, _List]:
     """Return the positions of onext's two lists; raise InstallError for an uneditable form."""
+    _require_bounded(text)
     try:
         root = YAML().compose(text)
     except YAMLError as error:

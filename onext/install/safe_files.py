@@ -204,6 +204,10 @@ class SafeFiles:
         """
         with ExitStack() as stack:
             step = self._walk(path, stack, identity=identity)
+            if self._privileged and not step.trusted and step.controller is None:
+                raise InstallError(
+                    f"{path.parent}: a group may change it or a folder above, and root works there: chmod g-w"
+                )
             yield Place(path, step.folder, step.controller)
 
     def _walk(self, path: Path, stack: ExitStack, *, identity: bool) -> _Step:

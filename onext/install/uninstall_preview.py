@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from onext.install import hosts_off, registration, removal
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
+from onext.install.terminal import say
 from onext.oned.errors import OnedError
 
 
@@ -15,7 +15,7 @@ def print_preview(front_end: FrontEnd) -> int:
     """Print one line for each thing that an uninstall would do; return the exit code."""
     front_end.become_service()
     for line in lines(front_end):
-        sys.stdout.write(f"{line}\n")
+        say(line)
     return 0
 
 

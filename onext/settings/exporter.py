@@ -12,7 +12,8 @@ from onext.settings.section import Section
 
 LISTEN = "ONEXT_EXPORTER_LISTEN"  # in the environment of our units: what install.sh found in prometheus.yml
 LOOPBACK = "127.0.0.1:9925"
-ADDRESS = r"^(\[[0-9a-fA-F:.%a-z]+\]|[^:\[\]]+):\d{1,5}$"
+# No blank, quote or line end: an address becomes part of a systemd unit.
+ADDRESS = r"^(\[[0-9a-fA-F:.%a-z]+\]|[A-Za-z0-9._*-]+):[0-9]{1,5}$"
 
 
 class Power(Section):

@@ -21,6 +21,7 @@ from onext.install.manifest import Manifest
 from onext.install.manifest_entries import wanted
 from onext.install.plan_changes import plan
 from onext.install.safe_files import SafeFiles
+from onext.install.terminal import say
 
 from .conftest import STOCK, write
 
@@ -345,3 +346,17 @@ def test_S1_the_account_is_given_up_whole(scene: Scene) -> None:
             (scene.victim / "migrate").read_bytes()
     assert (os.geteuid(), os.getegid(), os.getgroups()) == before
     assert stat.S_IMODE((scene.victim / "migrate").stat().st_mode) == 0o600
+
+
+def test_S1_a_folder_that_a_group_may_change_is_refused(scene: Scene, home: Path) -> None:
+    """Who shares a folder with root could put a second name of /etc/shadow where root copies a file."""
+    (scene.root / "etc/one").chmod(0o770)
+    os.chown(scene.root / "etc/one", 0, 2)
+    with pytest.raises(InstallError, match=r"etc/one: a group may change it.*chmod g-w"):
+        scene.install(home)
+
+
+def test_S1_what_is_printed_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line of oneadmin's in the diff that root is shown could hide another, or type commands."""
+    say("+  - a\tb \x1b[2K\x1b]52;c;eA==\x07\n+\udcff")
+    assert capsys.readouterr().out == "+  - a\tb \\x1b[2K\\x1b]52;c;eA==\\x07\n+\\udcff\n"

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from onext.install.front_end import InstallError
+from onext.install.front_end import FrontEnd, InstallError
 from onext.install.prometheus_jobs import TENANTS, Wanted, asked, listens
 from onext.install.prometheus_rules import REPLACED, without_replaced
-from onext.install.prometheus_yml import add, problems, remove
+from onext.install.prometheus_yml import add, else_listens, problems, remove
+from onext.settings.exporter import LOOPBACK
 from onext.settings.targets import Job, Targets
 
 WANTED = Wanted(
@@ -328,3 +329,47 @@ def test_stock_rules_without_the_replaced() -> None:
     assert "InstanceDown" in REPLACED
     with pytest.raises(InstallError, match=r"rules\.yml"):
         without_replaced("a: 1", "rules.yml")
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        r'["127.0.0.1:9925\nExecStartPre=+/bin/sh"]',
+        '["127.0.0.1:9925 LD_PRELOAD=/tmp/x.so"]',
+        '["127.0.0.1:9925\\u2028"]',
+        '["127.0.0.1:99999"]',
+        "[[127.0.0.1:9925]]",
+        "[{a: b}]",
+        "5",
+    ],
+)
+def test_S1_an_address_never_adds_lines_to_a_unit(tmp_path: Path, targets: str) -> None:
+    """OpenNebula's account writes prometheus.yml: a line of its own in a unit would run as root."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/oned.conf").touch()
+    file = tmp_path / "prometheus.yml"
+    file.write_text(
+        f"scrape_configs:\n- job_name: opennebula_exporter\n  static_configs:\n  - targets: {targets}\n"
+    )
+    assert else_listens(file, FrontEnd.self_contained(tmp_path)) == LOOPBACK
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scrape_configs: 5\n",
+        "scrape_configs: [5]\n",
+        "scrape_configs:\n- job_name: x\n  static_configs: [5]\n",
+        "scrape_configs:\n- job_name: x\n  static_configs: {a: 1}\n",
+        "rule_files: {a: 1}\n",
+        "a: " + "[" * 3000 + "\n",
+        "a: &a [x]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(20)),
+        "a: 2001-99-99\n",
+    ],
+)
+def test_S1_a_hostile_configuration_is_named_not_followed(text: str) -> None:
+    """Every command of install.sh would end with a traceback, or take all memory as root."""
+    with pytest.raises(InstallError, match=r"prometheus\.yml"):
+        add(text, WANTED)
+    with pytest.raises(InstallError, match="holds no rules of Prometheus"):
+        without_replaced(text, "rules.yml")
