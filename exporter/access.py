@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.login import Users
-from exporter.webconfig import WebConfigError, context, load
+from onext.webconfig import WebConfigError, context, load
 
 _log = logging.getLogger("onext.exporter")
 

@@ -7,22 +7,14 @@ import binascii
 import hashlib
 import hmac
 import os
-import re
 import threading
 from collections.abc import Mapping
 
 import bcrypt
 
-# bcrypt's form: version, cost, 22 characters of salt and 31 of hash.
-_HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
-LOWEST_COST, HIGHEST_COST = 4, 16  # 4 is bcrypt's own; a check takes 2^cost, which is seconds at 16
+from onext.webconfig import cost
+
 _LONGEST = 4096  # characters of an Authorization header
-
-
-def cost(hashed: str) -> int | None:
-    """Return the cost of a bcrypt hash, None when it is invalid or takes too long to check."""
-    found = _HASH.fullmatch(hashed)
-    return int(found[1]) if found and LOWEST_COST <= int(found[1]) <= HIGHEST_COST else None
 
 
 class Users:

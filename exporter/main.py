@@ -20,12 +20,12 @@ from exporter.collection import Collection
 from exporter.server import Server
 from exporter.single_flight import SingleFlight
 from exporter.site import Site
-from exporter.webconfig import WebConfigError
 from onext import settings as all_settings
 from onext.oned import credentials, stream
 from onext.oned.errors import OnedError
 from onext.paths import Paths
 from onext.settings.exporter import ADDRESS, Push
+from onext.webconfig import WebConfigError
 
 _log = logging.getLogger("onext.exporter")
 

@@ -12,8 +12,8 @@ from typing import Any
 from exporter.access import Access
 from exporter.connections import Connections, Place
 from exporter.site import Answer, Site, forbidden, internal_error
-from exporter.webconfig import WebConfigError
 from onext.deadline import DeadlineReader
+from onext.webconfig import WebConfigError
 
 IDLE = 30.0  # seconds that a client which may ask has until its next request
 REQUEST = 10.0  # seconds for a whole request, from its connection or its first byte on; TLS has as much

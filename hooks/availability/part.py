@@ -8,7 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooks.availability import availability_metrics, brakes, cluster_view, collect_evidence, evidence, probe
+from hooks.availability import (
+    availability_metrics,
+    brakes,
+    cluster_view,
+    collect_evidence,
+    evidence,
+    probe,
+    published_incidents,
+)
 from hooks.availability.act import Executor
 from hooks.availability.cluster_view import Situation
 from hooks.availability.collect_evidence import Subject
@@ -93,6 +101,10 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
         Timeline(timeline_folder(context)).prune(settings.history_days)
         _memory.pruned = time.monotonic()
     _memory.cleaned &= kept.incidents.keys()
+    if context.settings.gateway.enabled:
+        published_incidents.publish(
+            context.paths, kept.incidents.values(), Timeline(timeline_folder(context))
+        )
     metrics.write(context.paths.metrics, NAME, availability_metrics.families(cloud, kept.incidents))
     return Underway("; ".join(outcomes))
 

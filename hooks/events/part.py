@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from hooks.events import facts, filters
+from hooks.events import facts, filters, journal
 from hooks.events.changes import difference
 from hooks.events.database import Corrupt, OutboxError
 from hooks.events.epoch import KIND, Epoch
@@ -45,8 +45,7 @@ _state = _State()
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means all objects
     """Commit what changed, whichever key came, and wake the senders."""
-    wanted = context.settings.events.sinks
-    if not wanted:
+    if not _wanted(context):
         _state.senders.stop()
         return ""
     raft = context.oned.raft()
@@ -64,6 +63,11 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
     _state.senders.follow(_senders(context, origin(cloud)))
     _state.senders.wake()
     return text
+
+
+def _wanted(context: Context) -> bool:
+    """Return whether somebody receives events: a sink, or the gateway."""
+    return bool(context.settings.events.sinks) or context.settings.gateway.enabled
 
 
 def zone_id(cloud: Cloud) -> int:
@@ -111,6 +115,8 @@ def _commit(context: Context, cloud: Cloud) -> str:
             outbox.snapshot(name, accepting[name], source, context.now())
         if new_epoch:
             outbox.begin_epoch(_state.epoch.number)
+        if context.settings.gateway.enabled:
+            journal.publish(context.paths, outbox, _state.epoch.number)
         _state.committed = time.monotonic()
         states = [outbox.sink(name) for name in accepting]
         metrics.write(context.paths.metrics, NAME, figures(states, _state.lost))
@@ -166,7 +172,7 @@ def figures(states: Sequence[SinkState], lost: int) -> Sequence[metrics.Family]:
 
 def sweep(context: Context) -> Iterable[Key]:
     """Compare all objects once a minute: changes without a hook, and those that the hook manager missed."""
-    return [Key(NAME, "pool", 0)] if context.settings.events.sinks else []
+    return [Key(NAME, "pool", 0)] if _wanted(context) else []
 
 
 def checks(context: Context) -> Iterable[Check]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from hooks.power import cluster_metrics, ledger, power_readings
+from hooks.power import cluster_metrics, ledger, power_readings, published_plan
 from hooks.power.after_round import keep, remember_moves, report_problems
 from hooks.power.decide import Decision, Memory, PowerOff, decide
 from hooks.power.guard import Guard
@@ -14,7 +14,7 @@ from hooks.power.needed_hosts import short
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.round import act, under_way
 from hooks.power.round_state import RoundState, Tally
-from onext import lock, log, metrics
+from onext import lock, log, metrics, published
 from onext.hosts import watt_model
 from onext.hosts.actions.actuator import Actuator, Event, Limits
 from onext.hosts.actions.effects import Access, Effects, clock
@@ -146,6 +146,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
         keep("memory", lambda: _state.save(context.paths.state))
         keep("ledger", lambda: _enter(context))
         keep("watts", lambda: power_readings.read(context, entries, seen))
+        keep("plan", lambda: _publish(context))
     families = cluster_metrics.families(_state.seen.values(), _state.tallies)
     keep(
         "metrics",
@@ -155,10 +156,17 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
     return Underway(text) if any(isinstance(line, Underway) for line in said) else text
 
 
+def _publish(context: Context) -> None:
+    if context.settings.gateway.enabled:
+        document = published_plan.document(_state.seen.values(), context.paths.state, context.now())
+        published.write(context.paths, NAME, document)
+
+
 def _cleared(context: Context) -> str:
     """Drop the figures of clusters that were taken out of the settings."""
     _state.forget(())
     keep("metrics", lambda: metrics.remove(context.paths.metrics, NAME))
+    keep("plan", lambda: published.remove(context.paths, NAME))
     return ""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onext import events
+from onext import events, published
 from onext.install import render
 from onext.install.front_end import FrontEnd, Owner
 from onext.install.prometheus_yml import else_listens
@@ -77,7 +77,7 @@ def _entries(front_end: FrontEnd, home: Path) -> list[Entry]:
         *_biscuit(front_end, home, parts / "drivers/auth/biscuit/authenticate"),
         *_migrate(front_end, parts / "drivers/vmm/migrate"),
         *_prometheus(front_end, parts),
-        *_system(front_end, parts / "exporter"),
+        *_system(front_end, parts),
         *_manual(front_end, home / "manual"),
     ]
 
@@ -95,6 +95,7 @@ def _folders(front_end: FrontEnd) -> Iterator[Folder]:
         yield Folder(paths.spool / spooled, 0o750, service)
     for path in (paths.state, paths.stopped):
         yield Folder(path, 0o750, service)
+    yield Folder(published.folder(paths), 0o755, service)  # below `state`: the gateway's unit alone sees it
     for path in (paths.targets, paths.run, paths.metrics):  # Prometheus and the exporter read them
         yield Folder(path, 0o755, service)
 
@@ -177,17 +178,20 @@ def _tree(source: Path, target: Path, owner: Owner) -> Iterator[Entry]:
             yield File(place, mode, owner, path.read_bytes())
 
 
-def _system(front_end: FrontEnd, exporter: Path) -> Iterator[File]:
+def _system(front_end: FrontEnd, parts: Path) -> Iterator[File]:
     """Place what the machine itself reads: units, log rotation, folders of /run. Packaged only."""
     system = front_end.system
     if system is None:
         return
-    grafana, dashboards = system / "etc/grafana/provisioning/dashboards", exporter / "dashboards/onext.yaml"
+    grafana, dashboards = (
+        system / "etc/grafana/provisioning/dashboards",
+        parts / "exporter/dashboards/onext.yaml",
+    )
     if grafana.is_dir() and dashboards.is_file():
         content = render.fill(dashboards.read_text(), front_end.paths)
         yield File(grafana / "onext.yaml", READABLE, front_end.code, content)
     if front_end.systemd:
-        yield from _units(front_end, system / "etc/systemd/system", exporter)
+        yield from _units(front_end, system / "etc/systemd/system", parts)
     snippets = [("etc/logrotate.d", "onext", "logrotate.conf")]
     if front_end.systemd:
         snippets.append(("etc/tmpfiles.d", "onext.conf", "tmpfiles.conf"))
@@ -209,11 +213,12 @@ def _manual(front_end: FrontEnd, manual: Path) -> Iterator[File]:
             yield File(place, READABLE, front_end.code, source.read_bytes())
 
 
-def _units(front_end: FrontEnd, folder: Path, exporter: Path) -> Iterator[File]:
+def _units(front_end: FrontEnd, folder: Path, parts: Path) -> Iterator[File]:
     """Place the units; they state where the exporter listens unless the settings do."""
     prometheus = front_end.paths.etc / "prometheus/prometheus.yml"
     listen = else_listens(prometheus, front_end).replace("%", "%%")  # systemd's own specifiers begin so
-    units = {unit.name: unit.read_text() for unit in sorted(exporter.glob("*.service"))}
+    found = sorted((*parts.glob("exporter/*.service"), *parts.glob("gateway/*.service")))
+    units = {unit.name: unit.read_text() for unit in found}
     for name, text in {"onext-worker.service": render.own("onext-worker.service"), **units}.items():
         content = render.fill(text.replace("@LISTEN@", listen), front_end.paths)
         yield File(folder / name, READABLE, front_end.code, content, made_of=prometheus)

@@ -27,6 +27,8 @@ def before(home: Path) -> None:
     modules = [f"hooks.{part}.part" for part in manifest_entries.parts_with_hooks(parts / "hooks")]
     if (parts / "exporter/main.py").is_file():
         modules.append("exporter.main")
+    if (parts / "gateway/main.py").is_file():
+        modules += ["gateway.main", "gateway.part"]
     _imports(home, "onext.cli.main", *modules)
     for file in hook_template.files(parts / "hooks"):
         hook_template.read(file)

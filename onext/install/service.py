@@ -17,7 +17,7 @@ from onext.install import versions
 from onext.install.front_end import FrontEnd, InstallError
 
 UNIT = "onext-worker.service"
-OTHERS = ("onext-exporter.service",)  # switched on by a person, who gives them credentials
+OTHERS = ("onext-exporter.service", "onext-gateway.service")  # switched on by a person
 _TIMEOUT = 90.0
 _PATIENCE = 30.0  # seconds for a worker to finish what it has in work
 

@@ -12,6 +12,7 @@ from onext.settings.availability import Availability
 from onext.settings.complaint import complaints
 from onext.settings.events import Events
 from onext.settings.exporter import Exporter
+from onext.settings.gateway import Gateway
 from onext.settings.geolocation import Geolocation
 from onext.settings.power import Power
 from onext.settings.section import Section
@@ -37,6 +38,7 @@ class Settings(Section):
     power: Power = Power()
     availability: Availability = Availability()
     events: Events = Events()
+    gateway: Gateway = Gateway()
 
 
 class SettingsError(Exception):

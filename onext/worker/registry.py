@@ -13,6 +13,7 @@ PARTS = {
     "power": "hooks.power.part",
     "availability": "hooks.availability.part",
     "events": "hooks.events.part",
+    "gateway": "gateway.part",
 }
 
 

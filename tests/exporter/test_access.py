@@ -12,7 +12,7 @@ import bcrypt
 import pytest
 
 from exporter.access import Access
-from exporter.webconfig import WebConfigError
+from onext.webconfig import WebConfigError
 from tests.exporter.answers import recorded, serve
 from tests.exporter.monitoring import exporter
 from tests.fixtures_tls import certify

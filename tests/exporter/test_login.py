@@ -7,7 +7,8 @@ import base64
 import bcrypt
 import pytest
 
-from exporter.login import Users, cost
+from exporter.login import Users
+from onext.webconfig import cost
 
 
 def header(user: str, password: str) -> str:

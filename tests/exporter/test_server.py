@@ -27,9 +27,9 @@ from exporter.access import Access
 from exporter.collection import Collection, Scrape
 from exporter.main import address, main
 from exporter.site import Site
-from exporter.webconfig import Tls, WebConfigError, context, load
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
+from onext.webconfig import Tls, WebConfigError, context, load
 from sandbox.ports import free_port
 from tests.exporter.answers import Answers, recorded, serve
 from tests.exporter.monitoring import ROOT, exporter, get

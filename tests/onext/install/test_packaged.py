@@ -73,7 +73,7 @@ def test_the_worker_is_a_unit(root: Path, home: Path, calls: Path) -> None:
         "daemon-reload",
         "enable --quiet onext-worker.service",
         "restart onext-worker.service",
-        "try-restart onext-exporter.service",
+        "try-restart onext-exporter.service onext-gateway.service",
     ]
     unit = (root / "etc/systemd/system/onext-worker.service").read_text()
     assert f"ExecStart={root}/usr/bin/onext worker" in unit
@@ -116,7 +116,10 @@ def test_everything_is_taken_back(root: Path, home: Path, calls: Path, tmp_path:
     assert installation.uninstall(found(root), tmp_path / "settings.tar.gz") == 0
     left = without_dpkg(root)
     assert left == {name: what for name, what in before.items() if "one/onext" not in name}
-    assert "disable --quiet --now onext-worker.service onext-exporter.service" in calls.read_text()
+    assert (
+        "disable --quiet --now onext-worker.service onext-exporter.service onext-gateway.service"
+        in calls.read_text()
+    )
     assert calls.read_text().endswith("daemon-reload\n")
     assert divert(root, "--list").strip() == ""
     assert not (tmp_path / "settings.tar.gz").exists()

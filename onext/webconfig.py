@@ -7,6 +7,7 @@ nothing.
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import Literal
@@ -15,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from exporter.login import HIGHEST_COST, LOWEST_COST, cost
-
 _LARGEST = 1 << 20  # bytes of the file
+# bcrypt's form: version, cost, 22 characters of salt and 31 of hash.
+_HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+LOWEST_COST, HIGHEST_COST = 4, 16  # 4 is bcrypt's own; a check takes 2^cost, which is seconds at 16
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
     "TLS11": ssl.TLSVersion.TLSv1_1,
@@ -29,6 +31,12 @@ _CLIENTS = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
+
+
+def cost(hashed: str) -> int | None:
+    """Return the cost of a bcrypt hash, None when it is invalid or takes too long to check."""
+    found = _HASH.fullmatch(hashed)
+    return int(found[1]) if found and LOWEST_COST <= int(found[1]) <= HIGHEST_COST else None
 
 
 class WebConfigError(Exception):

@@ -1,0 +1,120 @@
+"""The application: what is served where, and how failures are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.answers import problem
+from gateway.api import Api
+from gateway.callers import Callers
+from gateway.credentials import Credential
+from gateway.event_stream import EventStream
+from gateway.gate import Gate
+from gateway.guard import Guard
+from gateway.journal import Journal
+from gateway.limits import Buckets
+from gateway.oned_calls import OnedCalls
+from gateway.own_data import OwnData
+from gateway.pools import Pools
+from gateway.refusals import Missing, Refusal
+from gateway.sessions import Sessions
+from gateway.views import Views
+from onext import log
+from onext.settings.gateway import Gateway
+
+BURST = 5  # times the requests of a second
+_log = log.get("gateway")
+
+
+@dataclass
+class Deployment:
+    """What one gateway works with."""
+
+    settings: Gateway
+    endpoint: str
+    timeout: float
+    published: Path
+    targets: Path
+    version: str
+    public: Credential | None = None
+    tls: bool = False
+    follow: Callable[[], None] = field(default=lambda: None)  # called every minute
+
+
+def application(deployment: Deployment) -> Starlette:
+    """Return the application of a deployment."""
+    settings = deployment.settings
+    calls = OnedCalls(deployment.endpoint, settings.oned_connections, deployment.timeout)
+    own, events = OwnData(deployment.published, deployment.targets), Journal(deployment.published)
+    callers = Callers(calls, own.servers)
+    views = Views(Pools(calls), own)
+    requests = Buckets(settings.requests, settings.requests * BURST)
+    gate = Gate(callers, Sessions(settings.session_hours), requests, deployment.public)
+    api = Api(gate, views, EventStream(events, views, callers), deployment.version)
+    routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes()]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=1024)],
+        exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _failed},
+        lifespan=_lifespan(events, deployment.follow),
+    )
+
+
+def _lifespan(
+    events: Journal, follow: Callable[[], None]
+) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        events.look()
+        tasks = [asyncio.create_task(events.follow()), asyncio.create_task(_every_minute(follow))]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    return lifespan
+
+
+async def _every_minute(work: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(60)
+        work()
+
+
+async def _healthy(_request: Request) -> Response:
+    return PlainTextResponse("healthy\n")
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    scripted = request.headers.get("sec-fetch-dest", "document") != "document"  # a page's, not a person's
+    return problem(error, challenge=not scripted)
+
+
+def _not_routed(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    refusal = Missing("there is no such page") if error.status_code == 404 else Refusal(error.detail)
+    refusal.status = error.status_code
+    return problem(refusal)
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """Answer a fault of ours; its log names the path, and nothing that the client sent beside it."""
+    _log.error(
+        "%s %.100s: a fault of the gateway: %s", request.method, request.url.path, type(error).__name__
+    )
+    refusal = Refusal("a fault of the gateway; its log has more")
+    refusal.status = 500
+    return problem(refusal)

@@ -1,0 +1,59 @@
+"""Who a request is from: an Authorization header, the cookie of a login, or the public user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from gateway import credentials
+from gateway.callers import Caller, Callers
+from gateway.credentials import Credential
+from gateway.limits import FAILED_BURST, FAILED_PER_SECOND, Buckets, network
+from gateway.refusals import Refusal, Unauthorised
+from gateway.sessions import COOKIE, Session, Sessions
+
+
+@dataclass
+class Gate:
+    """Authenticates requests and counts them."""
+
+    callers: Callers
+    sessions: Sessions
+    requests: Buckets
+    public: Credential | None = None
+    failed: Buckets = field(default_factory=lambda: Buckets(FAILED_PER_SECOND, FAILED_BURST))
+
+    def session(self, request: Request) -> Session | None:
+        """Return the login of a request's cookie."""
+        return self.sessions.get(request.cookies.get(COOKIE))
+
+    def credential(self, request: Request) -> Credential:
+        """Return the credential of a request; raise Unauthorised without one."""
+        header = request.headers.get("authorization")
+        if header is not None:
+            return credentials.of_header(header)
+        if session := self.session(request):
+            return session.credential
+        if self.public is not None:
+            return self.public
+        raise Unauthorised("authenticate as an OpenNebula user: Basic, or Bearer with user:token")
+
+    async def caller(self, request: Request) -> Caller:
+        """Return who asks; raise a Refusal for strangers and for more than one user may ask."""
+        return await self.accept(self.credential(request), request)
+
+    async def accept(self, credential: Credential, request: Request, max_age: float | None = None) -> Caller:
+        """Return the user of a credential, asked of oned; count failures by address and requests by user."""
+        address = network(request.client.host) if request.client else ""
+        self.failed.demand(address)
+        try:
+            caller = await (
+                self.callers.of(credential) if max_age is None else self.callers.of(credential, max_age)
+            )
+        except Refusal as refusal:
+            if refusal.status == Unauthorised.status:
+                self.failed.take(address)
+            raise
+        self.requests.take(caller.id)
+        return caller

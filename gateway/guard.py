@@ -1,0 +1,86 @@
+"""The outermost layer of the application: bounds on every request, and headers on every answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.answers import problem
+from gateway.refusals import Invalid, TooLarge
+
+LARGEST_QUERY = 2048  # bytes
+LARGEST_BODY = 64 << 10  # bytes, of forms
+LARGEST_CALL = 8 << 20  # bytes, of XML-RPC: a template, or a file in it
+CALLS = "/RPC2"
+BODY_SECONDS = 15.0  # for a whole body
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class Guard:
+    """Refuses what is too large or too slow before anything looks at it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request within the bounds."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def decorated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_missing(message.get("headers", ()))]
+            await send(message)
+
+        try:
+            body = await _body(scope, receive)
+        except (Invalid, TooLarge) as refusal:
+            await problem(refusal)(scope, receive, decorated)
+            return
+        await self._app(scope, _replayed(body, receive), decorated)
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """Return the whole body; raise TooLarge, or Invalid where it does not come in time."""
+    if len(scope.get("query_string", b"")) > LARGEST_QUERY:
+        raise Invalid(f"more than {LARGEST_QUERY} bytes behind the question mark")
+    most = LARGEST_CALL if scope["path"] == CALLS else LARGEST_BODY
+    body = bytearray()
+    try:
+        more = True
+        while more:
+            message = await asyncio.wait_for(receive(), BODY_SECONDS)
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > most:
+                raise TooLarge(f"a body of more than {most} bytes")
+    except (TimeoutError, asyncio.TimeoutError):
+        raise Invalid("the body did not come in time") from None
+    return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return first.pop() if first else await receive()
+
+    return replay
+
+
+def _missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = {name.lower() for name, _ in headers}
+    return [pair for pair in _HEADERS if pair[0] not in given]

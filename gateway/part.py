@@ -1,0 +1,91 @@
+"""What the worker does for the gateway: it publishes the users' public keys, and checks the gateway.
+
+Plans, incidents and events are published by the parts that make them.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+
+from onext import published
+from onext.oned import stream
+from onext.part import Check, Context, Key, Part
+from onext.webconfig import WebConfigError, load
+from onext.xml import Element, parse
+
+NAME = "gateway"
+_BISCUIT, _SERVER = "biscuit", "server"
+_CONNECT = 3.0  # seconds
+
+
+def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means all users
+    """Publish which users have which public key, and who acts for others."""
+    if not context.settings.gateway.enabled:
+        published.remove(context.paths, "users")
+        return ""
+    pool = stream.pool(context.oned.source, "userpool.info", tag="USER")
+    users = [(one.findtext("NAME", ""), one.findtext("AUTH_DRIVER", ""), one) for one in map(parse, pool)]
+    keys_ = {name: _key(one) for name, driver, one in users if driver == _BISCUIT}
+    servers = sorted(name for name, driver, _ in users if driver.startswith(_SERVER))
+    published.write(context.paths, "users", {"keys": keys_, "servers": servers})
+    return f"{len(keys_)} users with public keys"
+
+
+def _key(user: Element) -> str:
+    return user.findtext("PASSWORD", "")[:4096]
+
+
+def sweep(context: Context) -> Iterable[Key]:
+    """Ask for all users once a minute."""
+    return [Key(NAME, "pool", 0)] if context.settings.gateway.enabled else []
+
+
+def checks(context: Context) -> Iterator[Check]:
+    """Check whether the gateway answers where the settings say, and how it may be reached."""
+    settings = context.settings.gateway
+    if not settings.enabled:
+        yield Check("listens", "ok", "not enabled")
+        return
+    if settings.web_config is not None:
+        try:
+            load(settings.web_config)
+        except WebConfigError as error:
+            yield Check("web_config", "fail", str(error), "correct the file; the gateway does not start")
+    yield _listens(settings.listen)
+    host = settings.listen.rpartition(":")[0].strip("[]")
+    if settings.web_config is None and host not in ("127.0.0.1", "::1", "localhost"):
+        yield Check(
+            "TLS",
+            "warn",
+            f"passwords cross the network in clear to {settings.listen}",
+            "set gateway.web_config",
+        )
+    yield from _sessions(context)
+
+
+def _listens(listen: str) -> Check:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    try:
+        socket.create_connection((address, int(port)), _CONNECT).close()
+    except OSError as error:
+        return Check("listens", "fail", f"{listen}: {error}", "systemctl enable --now onext-gateway")
+    return Check("listens", "ok", listen)
+
+
+def _sessions(context: Context) -> Iterator[Check]:
+    """Explain for how long oned keeps an accepted token, where scoped tokens are used."""
+    if context.settings.gateway.scoped_key is None:
+        return
+    found = context.oned.document("system.config").findtext(".//SESSION_EXPIRATION_TIME", "900")
+    yield Check(
+        "SESSION_EXPIRATION_TIME",
+        "ok",
+        f"{found} s: oned accepts a token that long after it was revoked or expired",
+        "let only those reach oned's ports (2633, 2634) who need them: a scoped token is restricted here",
+    )
+
+
+PART = Part(NAME, reconcile, sweep, checks, whole_pool=True, leader_only=False)

@@ -1,0 +1,53 @@
+"""Why a request is not served: a status, and a sentence for the client that holds no secret."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """A request that is not served; `status` is HTTP's, the message is shown to the client."""
+
+    status = 400
+
+    def __init__(self, message: str, retry: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry = retry  # seconds after which it may be tried again, 0: not stated
+
+
+class Invalid(Refusal):
+    """The request is not as the OpenAPI document describes it."""
+
+
+class Unauthorised(Refusal):
+    """No credential, or one that OpenNebula does not accept."""
+
+    status = 401
+
+
+class Forbidden(Refusal):
+    """The credential is valid and does not permit this."""
+
+    status = 403
+
+
+class Missing(Refusal):
+    """There is no such page or object, or the caller may not see it."""
+
+    status = 404
+
+
+class TooLarge(Refusal):
+    """The body or a header is larger than permitted."""
+
+    status = 413
+
+
+class TooMany(Refusal):
+    """More requests or failed logins than permitted."""
+
+    status = 429
+
+
+class Unavailable(Refusal):
+    """OpenNebula does not answer."""
+
+    status = 503
