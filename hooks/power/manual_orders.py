@@ -9,6 +9,7 @@ from hooks.power import part, placement_problem
 from hooks.power.needed_hosts import Demand
 from hooks.power.policy import Policy
 from hooks.power.reasons_to_stay import Case, why_not
+from hooks.power.round_snapshot import snapshot
 from hooks.power.round_state import RoundState
 from onext.hosts.actions import power_off, return_to_service, wake
 from onext.hosts.actions.actuator import Actuator
@@ -36,10 +37,10 @@ class Order:
     def of(cls, context: Context, word: str, *, everywhere: bool = False) -> Order:
         """Find a host by id or name in the clusters of the settings, or in all; raise Refused."""
         entries = part.book(context)
-        seen = part.snapshot(context, entries)
+        seen = snapshot(context, entries)
         clusters = context.settings.power.clusters
         if everywhere:
-            clusters = tuple(int(one.findtext("ID", "-1")) for one in seen.clusters)
+            clusters = tuple(one.id for one in seen.cloud.clusters.values() if not one.problem)
         for cluster_id in clusters:
             assessment = part.assess(context, seen, cluster_id, RoundState())
             for host in assessment.cluster.hosts:

@@ -1,4 +1,4 @@
-"""The power part of the worker: any event causes one snapshot, then each cluster is processed."""
+"""The power part of the worker: any event causes one round, in which each cluster is processed."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from hooks.power.guard import Guard
 from hooks.power.needed_hosts import short
 from hooks.power.policy import TEMPLATE_KEY, Policy, read
 from hooks.power.round import act, under_way
+from hooks.power.round_snapshot import fresh, snapshot, touched
 from hooks.power.round_state import RoundState, Tally
 from onext import lock, log, metrics, published
-from onext.hosts import watt_model
+from onext.cloud.model import Host
 from onext.hosts.actions.actuator import Actuator, Event, Limits
-from onext.hosts.actions.effects import Access, Effects, clock
+from onext.hosts.actions.effects import Access, Effects
 from onext.hosts.bmc.check import findings
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import ConfigError
 from onext.hosts.bmc.failure_log import FailureLog
 from onext.hosts.claims import STATE_KEY
 from onext.hosts.deciders import DECIDERS, Decider, Mandate
-from onext.hosts.inventory.cluster import chosen, observe
-from onext.hosts.inventory.snapshot import Snapshot, gather
+from onext.hosts.inventory.cluster import ClusterUnreadable, chosen, observe
+from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Cluster
 from onext.hosts.notify import VmEvent, teller
-from onext.oned import stream
 from onext.oned.documents import Documents
 from onext.oned.errors import OnedError, Unreachable
 from onext.part import Check, Context, Key, Part, Retry, Underway
-from onext.xml import Element, parse
 
 NAME = "power"
 HOUR = 3600.0
@@ -62,17 +61,10 @@ def book(context: Context) -> BmcConfig:
         raise Retry(str(error)) from error
 
 
-def snapshot(context: Context, entries: BmcConfig) -> Snapshot:
-    """Process all clusters."""
-    began = clock()
-    seen = gather(context.oned, entries, context.settings.power.bmc_timeout)
-    return replace(seen, metered=watt_model.load(context.paths.state), taken=began)
-
-
 def assess(context: Context, seen: Snapshot, cluster_id: int, state: RoundState) -> Assessment:
-    """Decide on one cluster; changes nothing."""
+    """Decide on one cluster; changes nothing. Raises KeyError without the cluster, and ClusterUnreadable."""
     settings, now = context.settings.power, context.now()
-    policy = read(chosen(seen, cluster_id, TEMPLATE_KEY), settings)
+    policy = read(chosen(seen.cloud, cluster_id, TEMPLATE_KEY), settings)
     recent = [when for when in state.migrations.get(cluster_id, ()) if now - when < HOUR]
     state.migrations[cluster_id] = recent
     cluster = replace(observe(seen, cluster_id, settings, now), migrations=len(recent))
@@ -139,7 +131,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:
     with alone(context):
         _state.load(context.paths.state)
         entries = book(context)
-        seen = snapshot(context, entries)
+        seen = snapshot(context, entries, _state.moves.begun)
         _bmc_failures.report(seen.readings)
         _state.forget(settings.clusters)
         said = [_isolated(context, entries, seen, cluster) for cluster in settings.clusters]
@@ -194,9 +186,12 @@ def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, s
     """Decide and act on one cluster; return the result, and whether more is to come soon."""
     try:
         found = assess(context, seen, cluster_id, state)
-    except KeyError:
+        if any(isinstance(action, PowerOff) for action in found.decision.actions):
+            seen = fresh(context, seen)
+            found = assess(context, seen, cluster_id, state)
+    except (KeyError, ClusterUnreadable) as error:
         state.seen.pop(cluster_id, None)
-        return f"cluster {cluster_id} not found"
+        return f"cluster {cluster_id} not found" if isinstance(error, KeyError) else str(error)
     state.memories[cluster_id] = found.decision.memory
     state.seen[cluster_id] = (found.cluster, found.policy, found.decision, context.now())
     acting = replace(actuator(context, entries, found, state), decided=seen.taken)
@@ -206,6 +201,7 @@ def run(context: Context, entries: BmcConfig, seen: Snapshot, cluster_id: int, s
         acting.release_mandate()
         remember_moves(found.cluster, acting, state, context.now())
         report_problems(found.cluster, state)
+    touched(context, outcome, state.moves.begun)
     begun = acting.world.migrations if isinstance(acting.world, Effects) else []
     state.migrations[cluster_id] += begun
     tally = state.tallies.setdefault(cluster_id, Tally())
@@ -275,9 +271,7 @@ def _bmcs(context: Context) -> Iterator[Check]:
 
 def _left_behind(context: Context, clusters: Sequence[int]) -> Iterator[Check]:
     try:
-        names = left_behind(
-            map(parse, stream.pool(context.oned.source, "hostpool.info", tag="HOST")), clusters
-        )
+        names = left_behind(context.cloud().hosts.values(), clusters)
     except OnedError:
         return  # doctor has a separate line for that
     if names:
@@ -289,14 +283,9 @@ def _left_behind(context: Context, clusters: Sequence[int]) -> Iterator[Check]:
         )
 
 
-def left_behind(hosts: Iterable[Element], clusters: Sequence[int]) -> list[str]:
+def left_behind(hosts: Iterable[Host], clusters: Sequence[int]) -> list[str]:
     """Return the names of hosts with a claim of power in a cluster that the settings do not name."""
-    return [
-        host.findtext("NAME", "?")
-        for host in hosts
-        if host.find(f"TEMPLATE/{STATE_KEY}") is not None
-        and int(host.findtext("CLUSTER_ID", "-1")) not in clusters
-    ]
+    return [host.name for host in hosts if STATE_KEY in host.template and host.cluster_id not in clusters]
 
 
 PART = Part(NAME, reconcile, sweep, checks, whole_pool=True)

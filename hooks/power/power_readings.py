@@ -53,12 +53,11 @@ def _readings(context: Context, book: BmcConfig, seen: Snapshot) -> Iterator[Rea
     _count_implausible(draws)
     found = {host: ("bmc", draw.watts) for host, draw in draws.items() if draw.watts is not None}
     found = {**exported(context.settings.exporter), **found}
-    for element in seen.hosts:
-        host = int(element.findtext("ID", "-1"))
-        if host in found:
-            source, watts = found[host]
-            model, load = curve(element, context.settings.power), seen.loads.get(host, 0.0)
-            yield Reading(host, source, watts, model, load, seen.bmcs.get(host) is Bmc.OFF)
+    for host in seen.cloud.hosts.values():
+        if host.id in found:
+            source, watts = found[host.id]
+            model, load = curve(host, context.settings.power), seen.loads.get(host.id, 0.0)
+            yield Reading(host.id, source, watts, model, load, seen.bmcs.get(host.id) is Bmc.OFF)
 
 
 def _count_implausible(draws: Mapping[int, Draw]) -> None:

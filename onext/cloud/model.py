@@ -64,7 +64,11 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A VM. One with a `problem` could not be read whole: nothing may be concluded from its other values."""
+    """A VM; one with a `problem` could not be read whole.
+
+    Then it has its id and, where they can be found, `name` and `named_host`, the host of its last history
+    record; nothing may be concluded from its other values.
+    """
 
     id: int
     name: str = ""
@@ -87,7 +91,9 @@ class Vm:
     actions: tuple[str, ...] = ()  # SCHED_ACTION/TIME as written: absolute, or "+seconds" after `began`
     template: Template = field(default_factory=dict)  # without CONTEXT, DISK, NIC, SECURITY_GROUP_RULE
     user_template: Template = field(default_factory=dict)
+    passes_device: bool = False  # a RAW of one of its templates names a hostdev
     stay: Stay | None = None
+    named_host: int = -1
     problem: str = ""
 
     @property
@@ -115,7 +121,10 @@ class Vm:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A hypervisor node. One with a `problem` could not be read whole."""
+    """A hypervisor node; one with a `problem` could not be read whole.
+
+    Then it has its id and, where they can be found, `name` and `cluster_id`.
+    """
 
     id: int
     name: str = ""
@@ -123,6 +132,7 @@ class Host:
     previous_state: int = UNKNOWN
     cluster_id: int = -1
     cluster: str = ""
+    im_mad: str = ""
     vm_mad: str = ""
     total_cpu: int = 0
     max_cpu: int = 0

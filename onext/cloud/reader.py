@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from onext.cloud import model, parse
-from onext.cloud.snapshot import Cloud
+from onext.cloud.snapshot import Cloud, clock
 from onext.oned import stream
 from onext.oned.client import Oned
 from onext.oned.errors import NotFound, OnedError
@@ -51,7 +51,7 @@ _POOLS: Mapping[str, _Pool] = {
 class _Round:
     """What was read since the round began; a mapping is replaced, never changed."""
 
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=clock)
     taken: float = field(default_factory=time.time)
     pools: dict[str, Mapping[int, Any]] = field(default_factory=dict)
     documents: dict[tuple[object, ...], Element] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class _Round:
     @property
     def age(self) -> float:
         """Seconds since the round began."""
-        return time.monotonic() - self.began
+        return clock() - self.began
 
 
 class Reader:

@@ -14,9 +14,14 @@ from onext.xml import Element
 Object = TypeVar("Object", Cluster, Datastore, Host, Network, Vm)
 
 
+def clock() -> float:
+    """Return seconds that only grow, and grow while this machine is suspended too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @dataclass(frozen=True)
 class Cloud:
-    """The pools of one round, by id. `began` (monotonic) and `taken` (Unix time) are when the round began.
+    """The pools of one round, by id. `began` (by `clock`) and `taken` (Unix time) are when the round began.
 
     Every attribute raises an OnedError where its pool could not be read. An object that could not be read is
     there with a `problem`; VMs that are DONE are not there.
@@ -24,7 +29,7 @@ class Cloud:
 
     pool: Callable[[str], Mapping[int, Any]] = field(repr=False)
     read: Callable[..., Element] = field(repr=False)
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=clock)
     taken: float = field(default_factory=time.time)
 
     @classmethod

@@ -18,8 +18,7 @@ from onext.hosts.actions.actuator import Actuator, Leases, Limits
 from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.fence import NotFenced, fence
 from onext.hosts.actions.world import Failed, Stopped
-from onext.hosts.inventory.cluster import chosen
-from onext.hosts.inventory.snapshot import Snapshot
+from onext.hosts.inventory.cluster import ClusterUnreadable, chosen
 from onext.hosts.notify import teller
 from onext.part import Context
 from onext.xml import MalformedXML, parse
@@ -43,9 +42,12 @@ def run_round(context: Context) -> None:
 @front_end
 def set_policy(context: Context, cluster: str, changes: Sequence[str]) -> None:
     """Change the policy of CLUSTER (id or name), such as MODE=auto PACK=yes; KEY= removes a key."""
-    clusters = tuple(context.oned.document("clusterpool.info"))
-    number = cluster_id(clusters, cluster)
-    before = chosen(Snapshot((), (), clusters), number, TEMPLATE_KEY)
+    cloud = context.cloud()
+    number = cluster_id(cloud.clusters.values(), cluster)
+    try:
+        before = chosen(cloud, number, TEMPLATE_KEY)
+    except ClusterUnreadable as error:
+        raise click.ClickException(str(error)) from error
     after = {**before, **dict(_pair(change) for change in changes)}
     after = {key: value for key, value in after.items() if value}
     if complaints := check(after, context.settings.power):

@@ -7,28 +7,26 @@ from pathlib import Path
 
 import click
 
-from onext.oned import stream
+from onext.cloud.model import Cluster, Host
 from onext.part import Context
-from onext.xml import Element, parse
 
 
-def cluster_id(clusters: Iterable[Element], word: str | int) -> int:
+def cluster_id(clusters: Iterable[Cluster], word: str | int) -> int:
     """Return the id of the cluster with this id or name; raise UsageError when it does not exist."""
     return _id(clusters, word, "cluster", "onecluster list")
 
 
 def host_id(context: Context, word: str) -> int:
     """Return the id of the host with this id or name; raise UsageError when it does not exist."""
-    hosts = map(parse, stream.pool(context.oned.source, "hostpool.info", tag="HOST"))
-    return _id(hosts, word, "host", "onehost list")
+    return _id(context.cloud().hosts.values(), word, "host", "onehost list")
 
 
-def _id(elements: Iterable[Element], word: str | int, kind: str, remedy: str) -> int:
-    found = list(elements)
-    for tag in ("ID", "NAME"):  # an id before a name that looks like one
-        for element in found:
-            if element.findtext(tag) == str(word):
-                return int(element.findtext("ID", "-1"))
+def _id(objects: Iterable[Cluster | Host], word: str | int, kind: str, remedy: str) -> int:
+    found = list(objects)
+    by_id = (one.id for one in found if str(one.id) == str(word))
+    by_name = (one.id for one in found if one.name == word)
+    for number in (*by_id, *by_name):  # an id before a name that looks like one
+        return number
     raise click.UsageError(f"{kind} {word} not found; see `{remedy}`")
 
 

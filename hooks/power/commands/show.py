@@ -11,9 +11,11 @@ from hooks.power.commands.resolve import cluster_id
 from hooks.power.commands.scheduler_policy import placement
 from hooks.power.decide import Action, Memory, PowerOff
 from hooks.power.policy import Mode
+from hooks.power.round_snapshot import snapshot
 from hooks.power.round_state import RoundState
 from onext.command import front_end, json_option
 from onext.hosts.energy import JOULES_PER_KWH, sources
+from onext.hosts.inventory.cluster import ClusterUnreadable
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Cluster, Host, Kind
 from onext.part import Context
@@ -49,16 +51,17 @@ def assessments(context: Context, clusters: Sequence[str | int]) -> Iterator[par
     chosen = clusters or context.settings.power.clusters
     if not chosen:
         raise click.UsageError(f"no cluster is named in `power: clusters:` of {context.paths.settings}")
-    seen = part.snapshot(context, part.book(context))
-    for cluster in [cluster_id(seen.clusters, word) for word in chosen]:
+    seen = snapshot(context, part.book(context))
+    for cluster in [cluster_id(seen.cloud.clusters.values(), word) for word in chosen]:
         state = RoundState({cluster: Memory(dict.fromkeys(_ids(seen, cluster), RIPE))})
-        yield part.assess(context, seen, cluster, state)
+        try:
+            yield part.assess(context, seen, cluster, state)
+        except ClusterUnreadable as error:
+            raise click.ClickException(str(error)) from error
 
 
 def _ids(seen: Snapshot, cluster: int) -> Iterator[int]:
-    for host in seen.hosts:
-        if host.findtext("CLUSTER_ID") == str(cluster):
-            yield int(host.findtext("ID", "-1"))
+    return (host.id for host in seen.cloud.hosts.values() if host.cluster_id == cluster)
 
 
 def next_step(assessment: part.Assessment, context: Context) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from onext import bounds, process, ssh
+from onext.cloud.snapshot import clock
 from onext.hosts.actions.world import Answer, Failed, MoveRefused, Sight
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import BmcError
@@ -25,8 +25,8 @@ from onext.hosts.claims import (
     expects,
     record_vector,
 )
-from onext.hosts.inventory.cluster import OPEN, exclusion, wild
-from onext.hosts.inventory.vms import BOUND, last_host
+from onext.hosts.inventory.cluster import OPEN, exclusion
+from onext.hosts.inventory.vms import BOUND
 from onext.hosts.model import NOT_OURS, Bmc, Claim, Record
 from onext.oned import stream
 from onext.oned.documents import Documents, Stored
@@ -39,11 +39,6 @@ ENABLED, DISABLED, OFFLINE = 0, 1, 2  # the argument of one.host.status
 NO_DATASTORE, LIVE, COLD = -1, True, False
 SSH_TIMEOUT, SYNC_TIMEOUT = 10.0, 120.0
 T = TypeVar("T")
-
-
-def clock() -> float:
-    """Return seconds that only grow, and grow while this machine is suspended too."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)
@@ -100,13 +95,13 @@ class Effects:
             name,
             HostState(int(element.findtext("STATE", "0"))),
             frozenset(listed | (self._bound(host) if whole else set())),
-            wild(element),
+            _wild(element),
             claim,
             record,
             _capacity(element),
             float(element.findtext("MONITORING/TIMESTAMP", "0") or 0),
             int(element.findtext("CLUSTER_ID", "-1")),
-            exclusion(element, self.access.front_end_hosts),
+            exclusion(lambda key: element.findtext(f"TEMPLATE/{key}", ""), name, self.access.front_end_hosts),
         )
 
     def _bound(self, host: int) -> set[int]:
@@ -120,7 +115,7 @@ class Effects:
             return {
                 int(vm.findtext("ID", "-1"))
                 for vm in elements
-                if last_host(vm) == host and VmState(int(vm.findtext("STATE", "0"))) in BOUND
+                if _last_host(vm) == host and VmState(int(vm.findtext("STATE", "0"))) in BOUND
             }
 
         return _tried(read)
@@ -255,6 +250,19 @@ def _vector(element: Element, key: str) -> dict[str, str] | str | None:
     found = element.find(f"TEMPLATE/{key}")
     value = attribute(found) if found is not None else None
     return dict(value) if value is not None and not isinstance(value, str) else value
+
+
+def _wild(element: Element) -> int:
+    """Count the VMs on a host that OpenNebula does not know."""
+    found = bounds.whole(element.findtext("TEMPLATE/TOTAL_WILDS", "0"), 0, 10**6)
+    return len(element.findall("TEMPLATE/VM")) if found is None else found
+
+
+def _last_host(vm: Element) -> int:
+    """Return the host of the last history record, -1 without one."""
+    records = vm.findall("HISTORY_RECORDS/HISTORY")
+    found = bounds.whole(records[-1].findtext("HID"), -1, 2**31) if records else None
+    return -1 if found is None else found
 
 
 def _capacity(element: Element) -> dict[str, str]:

@@ -7,74 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from onext.xml import Element
+from onext.cloud.model import Vm, scalar, vector
 
 LOCAL = ("ssh", "local", "fs_lvm_ssh")
 YES = ("YES", "TRUE", "1")
 
 
-def reason(vm: Element) -> str:
+def reason(vm: Vm) -> str:
     """Return why a VM cannot move; empty where nothing speaks against it."""
     return next((text for rule in RULES if (text := rule(vm))), "")
 
 
-def _locked(vm: Element) -> str:
+def _locked(vm: Vm) -> str:
     """Any lock, also one of the owner, refuses a migration, also to oneadmin."""
-    return "it is locked: `onevm unlock`" if vm.findtext("LOCK/LOCKED", "0") != "0" else ""
+    return "it is locked: `onevm unlock`" if vm.locked else ""
 
 
-def _driver(vm: Element) -> str:
-    records = vm.findall("HISTORY_RECORDS/HISTORY")
-    driver = records[-1].findtext("VM_MAD", "") if records else ""
+def _driver(vm: Vm) -> str:
+    driver = vm.stay.vm_mad if vm.stay else ""
     return f"{driver} does not migrate live" if driver.lower().startswith("lxc") else ""
 
 
-def _disks(vm: Element) -> str:
-    records = vm.findall("HISTORY_RECORDS/HISTORY")
-    if records and records[-1].findtext("TM_MAD", "") in LOCAL:
+def _disks(vm: Vm) -> str:
+    if vm.stay and vm.stay.tm_mad in LOCAL:
         return "its disks are on the host's own datastore"
-    for disk in vm.iterfind("TEMPLATE/DISK"):
-        if "FILESYSTEM" in (disk.findtext("DISK_TYPE", "").upper(), disk.findtext("TYPE", "").upper()):
-            return "a FILESYSTEM disk (virtiofs) does not migrate"
+    if any("FILESYSTEM" in (disk.disk_type, disk.type) for disk in vm.disks):
+        return "a FILESYSTEM disk (virtiofs) does not migrate"
     return ""
 
 
-def _devices(vm: Element) -> str:
-    if vm.find("TEMPLATE/PCI") is not None:
+def _devices(vm: Vm) -> str:
+    if "PCI" in vm.template:
         return "it has a PCI device"
-    for raw in (*vm.iterfind("TEMPLATE/RAW"), *vm.iterfind("USER_TEMPLATE/RAW")):
-        data = f"{raw.text or ''}{raw.findtext('DATA', '')}{raw.findtext('DATA_VMX', '')}"
-        if "hostdev" in data.lower():
-            return "RAW passes a device of the host through"
-    return ""
+    return "RAW passes a device of the host through" if vm.passes_device else ""
 
 
-def _topology(vm: Element) -> str:
+def _topology(vm: Vm) -> str:
     """Pinned CPUs and huge pages tie a VM to its host; cores and sockets alone do not."""
-    topology = vm.find("TEMPLATE/TOPOLOGY")
-    if topology is None:
-        return ""
-    pinned = topology.findtext("PIN_POLICY", "NONE").upper() not in ("", "NONE")
-    return "it has a NUMA topology" if pinned or topology.findtext("HUGEPAGE_SIZE") else ""
+    topology = vector(vm.template, "TOPOLOGY")
+    pinned = topology.get("PIN_POLICY", "NONE").upper() not in ("", "NONE")
+    return "it has a NUMA topology" if pinned or topology.get("HUGEPAGE_SIZE") else ""
 
 
-def _encrypted(vm: Element) -> str:
+def _encrypted(vm: Vm) -> str:
     """MEMORY_ENCRYPTION (OpenNebula 7.2) keeps the memory's key on the host."""
-    for parent in ("TEMPLATE", "TEMPLATE/OS", "TEMPLATE/FEATURES"):
-        found = vm.find(f"{parent}/MEMORY_ENCRYPTION")
-        if found is not None and (len(found) or (found.text or "").upper() not in ("", "NO", "NONE")):
+    for part in (vm.template, vector(vm.template, "OS"), vector(vm.template, "FEATURES")):
+        found = part.get("MEMORY_ENCRYPTION", "")
+        if not isinstance(found, str) or found.upper() not in ("", "NO", "NONE"):
             return "its memory is encrypted by the host (MEMORY_ENCRYPTION)"
     return ""
 
 
-def _blocked(vm: Element) -> str:
-    for part in ("USER_TEMPLATE", "TEMPLATE"):
-        if vm.findtext(f"{part}/ONEDRS_BLOCKED", "").upper() in YES:
-            return "ONEDRS_BLOCKED is set"
-    return ""
+def _blocked(vm: Vm) -> str:
+    parts = (vm.user_template, vm.template)
+    blocked = any(scalar(part, "ONEDRS_BLOCKED").upper() in YES for part in parts)
+    return "ONEDRS_BLOCKED is set" if blocked else ""
 
 
-RULES: tuple[Callable[[Element], str], ...] = (
+RULES: tuple[Callable[[Vm], str], ...] = (
     _locked,
     _devices,
     _topology,

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import SubElement
 
 from onext import bounds
+from onext.cloud.snapshot import Cloud
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.protocol import Power, Reading
 from onext.hosts.bmc.query import query_all
-from onext.hosts.claims import HOST_RECORDS, HostRecord
+from onext.hosts.claims import HostRecord
 from onext.hosts.model import Bmc
 from onext.hosts.watt_model import Metered
-from onext.oned import stream
 from onext.oned.client import Oned
-from onext.oned.documents import Documents, Stored
-from onext.xml import Element, MalformedXML, parse
+from onext.oned.documents import Stored
+from onext.xml import Element
 from onext.zone import servers
 
 PIN = "ONEXT_POWER_PIN"
-PROBLEM = "ONEXT_PROBLEM"  # a child of an element that could not be parsed: why
+ALL = (-2, -1, -1)  # every object of a pool, whoever owns it
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Elements as oned sends them; `monitored` are times by host id, `bmcs` what each BMC reports.
+    """The pools that all parts share, and what they do not hold.
 
-    `taken` is when the gathering began, by a clock that only grows.
-    `loads` are shares of each host's CPU that are in use, `metered` what hosts were measured to draw,
-    `front_ends` where the zone's servers run.
-
-    `readings` are what the BMCs answered, with the reasons of those that are silent.
-
+    `monitored` are times by host id, `bmcs` what each BMC reports, `readings` the same with the reasons of
+    those that are silent. `loads` are shares of each host's CPU that are in use, `metered` what hosts were
+    measured to draw, `front_ends` where the zone's servers run, `records` the documents of hosts by host id.
     `sleepers` are hosts without a BMC, which are suspended. `pins_count`: a tenant cannot write
-    ONEXT_POWER_PIN.
+    ONEXT_POWER_PIN. `taken` is when the pools were read, by onext.cloud.snapshot.clock.
     """
 
-    hosts: tuple[Element, ...]
-    vms: tuple[Element, ...]
-    clusters: tuple[Element, ...]
-    datastores: tuple[Element, ...] = ()
+    cloud: Cloud
     templates: tuple[Element, ...] = ()
     groups: Element = field(default_factory=lambda: Element("VM_GROUP_POOL"))
     monitored: Mapping[int, float] = field(default_factory=dict)
@@ -53,48 +45,45 @@ class Snapshot:
     front_ends: frozenset[str] = frozenset()
     taken: float | None = None
     readings: Mapping[int, Reading] = field(default_factory=dict)
-    records: Mapping[int, Stored[HostRecord]] = field(default_factory=dict)  # the documents by host id
+    records: Mapping[int, Stored[HostRecord]] = field(default_factory=dict)
 
 
-def gather(oned: Oned, book: BmcConfig, deadline: float) -> Snapshot:
-    """Ask oned and all BMCs; raise an OnedError. BMCs get `deadline` seconds together."""
+def gather(
+    oned: Oned,
+    cloud: Cloud,
+    records: Mapping[int, Stored[HostRecord]],
+    book: BmcConfig,
+    deadline: float,
+) -> Snapshot:
+    """Ask all BMCs, and oned for what the shared pools do not hold; raise an OnedError.
+
+    BMCs get `deadline` seconds together.
+    """
     readings = query_all(book, deadline)
     states = {Power.ON: Bmc.ON, Power.OFF: Bmc.OFF, Power.UNKNOWN: Bmc.SILENT}
     monitoring = oned.document("hostpool.monitoring", 0)
-    configuration = oned.document("system.config")
+    configuration = cloud.document("system.config")
     restricted = configuration.iterfind(".//VM_RESTRICTED_ATTR")
     return Snapshot(
-        tuple(map(tolerant, stream.pool(oned.source, "hostpool.info", tag="HOST"))),
-        tuple(map(tolerant, stream.pool(oned.source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM"))),
-        tuple(oned.document("clusterpool.info")),
-        tuple(oned.document("datastorepool.info")),
-        tuple(oned.document("templatepool.info", -2, -1, -1)),
-        oned.document("vmgrouppool.info", -2, -1, -1),
+        read_now(cloud),
+        tuple(cloud.document("templatepool.info", *ALL)),
+        cloud.document("vmgrouppool.info", *ALL),
         monitored(monitoring),
         {host: states[reading.power] for host, reading in readings.items()},
         frozenset(host for host in book.entries if not book.bmc(host).proves_off),
         any((item.text or "").upper() == PIN for item in restricted),
         loads(monitoring),
-        records=Documents(oned, HOST_RECORDS).all(),
         front_ends=frozenset(server.host for server in servers(oned, configuration)),
         readings=readings,
+        records=records,
     )
 
 
-def tolerant(data: bytes) -> Element:
-    """Parse an object of a pool; of an invalid one keep what tells where it is, and the problem."""
-    try:
-        return parse(data)
-    except MalformedXML as error:
-        element = Element("INVALID")
-        for tag in ("ID", "NAME", "CLUSTER_ID", "STATE"):
-            if found := re.search(rb"<%b>(?:<!\[CDATA\[)?([^<\]]{1,128})" % tag.encode(), data):
-                SubElement(element, tag).text = found[1].decode("utf-8", "replace")
-        if hosts := re.findall(rb"<HID>(\d{1,9})</HID>", data):
-            history = SubElement(SubElement(element, "HISTORY_RECORDS"), "HISTORY")
-            SubElement(history, "HID").text = hosts[-1].decode()
-        SubElement(element, PROBLEM).text = bounds.words(str(error), 120)
-        return element
+def read_now(cloud: Cloud) -> Cloud:
+    """Return a cloud whose pools are there: what cannot be read fails here, not in the middle of a round."""
+    for pool in (cloud.hosts, cloud.vms, cloud.clusters, cloud.datastores):
+        assert pool is not None
+    return cloud
 
 
 def monitored(data: Element) -> dict[int, float]:

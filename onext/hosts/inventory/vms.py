@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from onext import bounds
+from onext.cloud import model
+from onext.cloud.model import scalar
 from onext.hosts.inventory import immovable
 from onext.hosts.inventory.groups import Ties
 from onext.hosts.inventory.requirements import Attributes, Matcher, Unreadable, parse
-from onext.hosts.inventory.snapshot import PIN, PROBLEM
+from onext.hosts.inventory.snapshot import PIN
 from onext.hosts.model import Kind, Vm
 from onext.hosts.placement.problem import ZERO, Size
 from onext.oned.objects import RUNNING, VmState
@@ -67,58 +69,46 @@ class Judge:
     listed: Mapping[int, int] = field(default_factory=dict)  # VM id -> the host in whose list it is
 
 
-def vm_of(element: Element, judge: Judge) -> Vm | None:
-    """Read a VM; None when it is neither on a host nor waiting for one."""
-    number = bounds.whole(element.findtext("ID"), 0, 2**31)
-    if number is None:
-        return None
-    problem = next(_problems(element), "")
-    state = bounds.whole(element.findtext("STATE"), 0, 10**6)
-    host = last_host(element)
+def vm_of(vm: model.Vm, judge: Judge) -> Vm | None:
+    """Return a VM as the planner sees it; None when it is neither on a host nor waiting for one."""
+    problem = next(_problems(vm), "")
+    host = last_host(vm)
     if problem and host < 0:
-        host = judge.listed.get(number, -1)
-    if not problem and state == VmState.PENDING:
+        host = judge.listed.get(vm.id, -1)
+    if not problem and vm.state == VmState.PENDING:
         host = -1
-    elif (not problem and state in NOWHERE) or host < 0:
+    elif (not problem and vm.state in NOWHERE) or host < 0:
         return None
-    hosts, unreadable = _hosts(element, number, judge)
+    hosts, unreadable = _hosts(vm, judge)
     return Vm(
-        number,
-        bounds.words(element.findtext("NAME"), 128),
-        size(element.find("TEMPLATE")) or ZERO,
-        Kind.BUSY if problem else _kind(state, bounds.whole(element.findtext("LCM_STATE"), -1, 10**6)),
+        vm.id,
+        bounds.words(vm.name, 128),
+        ZERO if problem else Size(round(100 * vm.cpu), vm.memory),
+        Kind.BUSY if problem else _kind(vm.state, vm.lcm_state),
         host,
-        problem or unreadable or _fixed(element, judge),
+        problem or unreadable or _fixed(vm, judge),
         hosts,
-        frozenset(judge.ties.apart.get(number, ())),
-        judge.ties.together.get(number, ""),
-        bounds.whole(element.findtext("GID"), 0, 2**31) or 0,
-        bounds.number(element.findtext("STIME"), 0, 1e11) or 0.0,
+        frozenset(judge.ties.apart.get(vm.id, ())),
+        judge.ties.together.get(vm.id, ""),
+        max(0, vm.gid),
+        vm.began,
         bool(problem or unreadable),
     )
 
 
-def _problems(element: Element) -> Iterator[str]:
+def _problems(vm: model.Vm) -> Iterator[str]:
     """Yield what of a VM cannot be read: it is kept where it is."""
-    if problem := element.findtext(PROBLEM):
-        yield f"it cannot be read: {problem}"
-    state = bounds.whole(element.findtext("STATE"), 0, 10**6)
-    if state not in KNOWN:
-        yield f"its state {bounds.words(element.findtext('STATE'), 20)!r} is unknown to this version"
-    if bounds.whole(element.findtext("LCM_STATE"), -1, 10**6) is None:
-        yield "its LCM_STATE cannot be read"
-    if size(element.find("TEMPLATE")) is None:
-        yield "its CPU or MEMORY cannot be read"
-    records = element.findall("HISTORY_RECORDS/HISTORY")
-    if records and bounds.whole(records[-1].findtext("HID"), -1, 2**31) is None:
-        yield "the host of its history cannot be read"
+    if vm.problem:
+        yield f"it cannot be read: {vm.problem}"
+    if vm.state not in KNOWN:
+        yield f"its state {vm.state} is unknown to this version"
+    if vm.cpu > LARGEST_CPU or vm.memory > LARGEST_MEMORY:
+        yield f"no host has {vm.cpu:g} cores and {vm.memory} MiB"
 
 
-def last_host(vm: Element) -> int:
-    """Return the host of the last history record, -1 without one."""
-    records = vm.findall("HISTORY_RECORDS/HISTORY")
-    found = bounds.whole(records[-1].findtext("HID"), -1, 2**31) if records else None
-    return -1 if found is None else found
+def last_host(vm: model.Vm) -> int:
+    """Return the host of the last history record, -1 without one; of an invalid VM the host that it names."""
+    return vm.named_host if vm.problem else vm.host_id
 
 
 def size(template: Element | None) -> Size | None:
@@ -133,7 +123,7 @@ def size(template: Element | None) -> Size | None:
     return None if cpu is None or memory is None else Size(round(100 * cpu), round(memory))
 
 
-def _kind(state: int | None, lcm: int | None) -> Kind:
+def _kind(state: int, lcm: int) -> Kind:
     if state == VmState.PENDING:
         return Kind.PENDING
     if state == VmState.ACTIVE:
@@ -141,27 +131,26 @@ def _kind(state: int | None, lcm: int | None) -> Kind:
     return Kind.PARKED if state in (VmState.SUSPENDED, VmState.POWEROFF) else Kind.BUSY
 
 
-def _fixed(vm: Element, judge: Judge) -> str:
+def _fixed(vm: model.Vm, judge: Judge) -> str:
     """Return why a VM cannot move; empty where it can."""
     if found := immovable.reason(vm):
         return found
-    trusted = judge.pins_count or vm.findtext("GID") == "0"
-    if trusted and vm.findtext(f"USER_TEMPLATE/{PIN}", "").upper() in immovable.YES:
+    trusted = judge.pins_count or vm.gid == 0
+    if trusted and scalar(vm.user_template, PIN).upper() in immovable.YES:
         return f"{PIN} was set"
     return ""
 
 
-def _hosts(vm: Element, number: int, judge: Judge) -> tuple[frozenset[int] | None, str]:
+def _hosts(vm: model.Vm, judge: Judge) -> tuple[frozenset[int] | None, str]:
     """Return where a VM may be placed, and why it may not move at all where that cannot be read."""
-    user = bounds.whole(vm.findtext("UID"), 0, 2**31) or 0
     allowed: frozenset[int] | None = None
-    for path in ("TEMPLATE/AUTOMATIC_REQUIREMENTS", "USER_TEMPLATE/SCHED_REQUIREMENTS"):
+    for expression in vm.requirements:
         try:
-            found = judge.places.allowed(vm.findtext(path, ""), user)
+            found = judge.places.allowed(expression, vm.uid)
         except Unreadable as error:
             return frozenset(), f"its requirements cannot be read: {bounds.words(str(error), 160)}"
         allowed = found if allowed is None else allowed if found is None else allowed & found
-    affined, averse = judge.ties.hosts.get(number), judge.ties.not_hosts.get(number)
+    affined, averse = judge.ties.hosts.get(vm.id), judge.ties.not_hosts.get(vm.id)
     if affined or averse:
         allowed = frozenset(judge.places.hosts) if allowed is None else allowed
         allowed = (allowed & affined if affined else allowed) - (averse or set())

@@ -16,6 +16,8 @@ from hooks.power.part import Assessment
 from hooks.power.policy import Policy
 from hooks.power.round_state import RoundState
 from onext import atomic
+from onext.cloud.model import Host
+from onext.cloud.snapshot import Cloud
 from onext.hosts.actions.actuator import Event
 from onext.hosts.bmc import client
 from onext.hosts.bmc.config import BmcConfig
@@ -27,7 +29,6 @@ from onext.part import Busy, Context, Key
 from onext.paths import Paths
 from onext.settings import Settings
 from onext.settings.power import Power
-from onext.xml import Element, parse
 
 NOW = 1_800_000_000.0
 POLICY = Policy(vm_wait_timeout=60.0)
@@ -70,16 +71,13 @@ def test_each_cluster_takes_back_its_own_reasons_only(
 
 def test_hosts_that_were_left_behind() -> None:
     """A cluster taken out of the settings keeps its hosts off for ever, and nobody sees why."""
-
-    def host(name: str, cluster: int, claim: str) -> Element:
-        state = f"<ONEXT_POWER_STATE>{claim}</ONEXT_POWER_STATE>" if claim else ""
-        text = (
-            f"<HOST><NAME>{name}</NAME><CLUSTER_ID>{cluster}</CLUSTER_ID><TEMPLATE>{state}</TEMPLATE></HOST>"
-        )
-        return parse(text)
-
-    phase = "<PHASE><![CDATA[OFF]]></PHASE>"
-    hosts = [host("a", 100, phase), host("b", 101, phase), host("c", 101, ""), host("d", 102, phase)]
+    claim = {"ONEXT_POWER_STATE": {"PHASE": "OFF"}}
+    hosts = [
+        Host(1, "a", cluster_id=100, template=claim),
+        Host(2, "b", cluster_id=101, template=claim),
+        Host(3, "c", cluster_id=101),
+        Host(4, "d", cluster_id=102, template=claim),
+    ]
     assert part.left_behind(hosts, [100]) == ["b", "d"]
     assert part.left_behind(hosts, []) == ["a", "b", "d"]
     assert part.left_behind(hosts, [100, 101, 102]) == []
@@ -146,7 +144,7 @@ class Rounds:
         self.paths = Paths.self_contained(folder)
         monkeypatch.setattr(part, "_state", self.state)
         monkeypatch.setattr(part, "book", lambda _: BmcConfig(folder / "bmc.yaml"))
-        monkeypatch.setattr(part, "snapshot", lambda *_: Snapshot((), (), ()))
+        monkeypatch.setattr(part, "snapshot", lambda *_: Snapshot(Cloud.of()))
         monkeypatch.setattr(part, "run", self.run)
         monkeypatch.setattr(power_readings, "read", lambda *_: None)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from hooks.power import power_readings
+from onext.cloud.model import Host
+from onext.cloud.snapshot import Cloud
 from onext.hosts import watt_model
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.watts import Draw
@@ -21,12 +23,11 @@ from onext.paths import Paths
 from onext.settings import Settings
 from onext.settings.exporter import Client, Exporter
 from onext.settings.exporter import Power as Sources
-from onext.xml import parse
 from tests.fixtures_tls import certify
 
 NOW = 1_800_000_000.0
-HOSTS = tuple(parse(f"<HOST><ID>{number}</ID><TEMPLATE/></HOST>") for number in range(4))
-SEEN = Snapshot(HOSTS, (), (), bmcs={0: Bmc.ON, 1: Bmc.OFF, 2: Bmc.SILENT}, loads={0: 0.5, 3: 0.0})
+CLOUD = Cloud.of(Host(number) for number in range(4))
+SEEN = Snapshot(CLOUD, bmcs={0: Bmc.ON, 1: Bmc.OFF, 2: Bmc.SILENT}, loads={0: 0.5, 3: 0.0})
 
 
 @pytest.fixture

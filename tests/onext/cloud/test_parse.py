@@ -65,6 +65,38 @@ def test_a_lock_that_cannot_be_read_is_a_lock() -> None:
     assert one(lock=b"<LOCK><LOCKED>?</LOCKED></LOCK>").locked == 4
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"<RAW><DATA><![CDATA[&lt;hostdev]]></DATA></RAW><RAW><DATA>x</DATA></RAW>", True),
+        (b"<RAW><DATA>HostDev</DATA><DATA>x</DATA></RAW>", True),
+        (b"<RAW>hostdev</RAW>", True),
+        (b"<RAW><TYPE>kvm</TYPE><DATA>x</DATA></RAW>", False),
+        (b"<NOTE>hostdev</NOTE>", False),
+    ],
+)
+def test_a_device_of_the_host_is_seen_in_any_raw(raw: bytes, expected: bool) -> None:
+    """The last RAW of a template would hide the others, and a migration fail or take the device away."""
+    element = (VM % (b"3", b"", b"1", b"3")).replace(b"<STATE>6</STATE></USER", raw + b"</USER")
+    assert parse.vm(element).passes_device is expected
+
+
+@pytest.mark.parametrize(("share", "cpu"), [(b"<MAX_CPU>-50</MAX_CPU>", -50), (b"", 0), (b"<MAX_CPU/>", 0)])
+def test_the_capacity_of_a_host_is_what_oned_writes(share: bytes, cpu: int) -> None:
+    """A host with more reserved than it has would count as one of unknown size."""
+    element = b"<HOST><ID>1</ID><NAME>a</NAME><STATE>2</STATE><HOST_SHARE>%b</HOST_SHARE></HOST>" % share
+    assert parse.host(element).max_cpu == cpu
+
+
+def test_C7_a_host_whose_capacity_cannot_be_read_is_unknown() -> None:
+    """It would count as a host without room, and be emptied."""
+    element = b"<HOST><ID>1</ID><NAME>a</NAME><STATE>2</STATE><CLUSTER_ID>100</CLUSTER_ID><HOST_SHARE><MAX_MEM>nan</MAX_MEM></HOST_SHARE></HOST>"
+    found = parse.safely(parse.host, model.Host, element)
+    assert found is not None
+    assert (found.name, found.cluster_id) == ("a", 100)
+    assert "MAX_MEM is 'nan'" in found.problem
+
+
 def test_a_host_of_vms_that_cannot_be_read_is_not_empty() -> None:
     """The planner would power off a host because its VM was unreadable, or missing from the VM pool."""
     from onext.cloud.snapshot import Cloud

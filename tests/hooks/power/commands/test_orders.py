@@ -10,10 +10,10 @@ import pytest
 
 from hooks.power import part
 from hooks.power.commands import orders, resolve
+from onext.cloud.model import Cluster
 from onext.oned import stream
 from onext.part import Context, Retry
 from onext.paths import Paths
-from onext.xml import parse
 from tests.onext.hosts.actions.scene import Scene
 
 
@@ -55,7 +55,8 @@ def test_no_host_is_no_fencing(data: bytes) -> None:
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Context:
     """Give a front-end with host 12, named 7, and host 7."""
-    hosts = [b"<HOST><ID>12</ID><NAME>7</NAME></HOST>", b"<HOST><ID>7</ID><NAME>node</NAME></HOST>"]
+    form = b"<HOST><ID>%d</ID><NAME>%s</NAME><STATE>2</STATE></HOST>"
+    hosts = [form % (12, b"7"), form % (7, b"node")]
     monkeypatch.setattr(stream, "pool", lambda *_, **__: iter(hosts))
     context = Context(Paths.self_contained(tmp_path))
     context.__dict__["oned"] = SimpleNamespace(source=None)
@@ -67,7 +68,7 @@ def test_E5_hosts_and_clusters_are_named_by_id_or_name(named: Context) -> None:
     assert [resolve.host_id(named, word) for word in ("12", "7", "node")] == [12, 7, 7]
     with pytest.raises(click.UsageError, match="host gone not found; see `onehost list`"):
         resolve.host_id(named, "gone")
-    clusters = [parse("<CLUSTER><ID>100</ID><NAME>alpha</NAME></CLUSTER>")]
+    clusters = [Cluster(100, "alpha")]
     assert [resolve.cluster_id(clusters, word) for word in ("alpha", "100", 100)] == [100, 100, 100]
     with pytest.raises(click.UsageError, match="cluster beta not found"):
         resolve.cluster_id(clusters, "beta")

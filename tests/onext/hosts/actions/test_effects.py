@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from onext.hosts.actions.effects import Effects, clock
+from onext.cloud.snapshot import clock
+from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.world import Failed
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.claims import STATE_KEY, HostRecord, claim_vector

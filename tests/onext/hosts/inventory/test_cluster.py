@@ -1,5 +1,6 @@
 """From the answers of a real OpenNebula to the values that decide() takes."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from onext.hosts.bmc.protocol import Reading
 from onext.hosts.claims import HOST_RECORDS, HostRecord, claim_of, claim_vector
 from onext.hosts.inventory.cluster import chosen, held, observe
 from onext.hosts.inventory.groups import ties
-from onext.hosts.inventory.snapshot import Snapshot, loads, monitored
+from onext.hosts.inventory.snapshot import loads
 from onext.hosts.model import Bmc, Claim, Cluster, Kind, Phase, Record
 from onext.hosts.placement.problem import Size
 from onext.hosts.watt_model import Metered
@@ -20,6 +21,7 @@ from onext.oned.documents import Stored
 from onext.oned.objects import HostState
 from onext.settings.power import Power
 from onext.xml import Element, parse
+from tests.onext.hosts.inventory.recorded import Recorded, objects
 
 NOW = 1_795_236_700.0
 
@@ -29,27 +31,18 @@ def document(recordings: Path, name: str) -> Element:
 
 
 @pytest.fixture
-def snapshot(recordings: Path) -> Snapshot:
-    """Give what the recorded front-end said at one moment."""
-    return Snapshot(
-        tuple(document(recordings, "hostpool.xml")),
-        tuple(document(recordings, "vmpool.infoextended.xml")),
-        tuple(document(recordings, "clusterpool.xml")),
-        tuple(document(recordings, "datastorepool.xml")),
-        tuple(document(recordings, "templatepool.xml")),
-        document(recordings, "vmgrouppool.xml"),
-        monitored(document(recordings, "hostpool.monitoring.xml")),
-        {0: Bmc.ON},
-    )
+def answers(recordings: Path) -> Recorded:
+    """Give what the recorded front-end answered at one moment."""
+    return Recorded.of(recordings)
 
 
-def alpha(snapshot: Snapshot, **settings: Any) -> Cluster:
-    return observe(snapshot, 100, Power(**settings), NOW)
+def alpha(answers: Recorded, beside: Mapping[str, Any] | None = None, **settings: Any) -> Cluster:
+    return observe(answers.snapshot(**{"bmcs": {0: Bmc.ON}, **(beside or {})}), 100, Power(**settings), NOW)
 
 
-def test_hosts_have_capacity_state_and_monitoring(snapshot: Snapshot) -> None:
+def test_hosts_have_capacity_state_and_monitoring(answers: Recorded) -> None:
     """Everything is decided by these."""
-    hosts = {host.name: host for host in alpha(snapshot).hosts}
+    hosts = {host.name: host for host in alpha(answers).hosts}
     assert set(hosts) == {"node-a1", "node-a2", "node-a3", "node-a4", "node-a5"}
     first = hosts["node-a1"]
     assert first.size == Size(800, 16_384)
@@ -59,17 +52,17 @@ def test_hosts_have_capacity_state_and_monitoring(snapshot: Snapshot) -> None:
     assert 0 < NOW - first.monitored < 60
 
 
-def test_E1_a_silent_bmc_comes_with_its_reason(snapshot: Snapshot) -> None:
+def test_E1_a_silent_bmc_comes_with_its_reason(answers: Recorded) -> None:
     """A wrong password, another certificate and a broken cable all read "silent"."""
     reading = Reading(PowerState.UNKNOWN, WrongPassword("it rejects this user and password"))
-    seen = replace(snapshot, bmcs={0: Bmc.SILENT}, readings={0: reading})
-    host = next(host for host in alpha(seen).hosts if host.id == 0)
+    seen = {"bmcs": {0: Bmc.SILENT}, "readings": {0: reading}}
+    host = next(host for host in alpha(answers, seen).hosts if host.id == 0)
     assert (host.bmc, host.bmc_error) == (Bmc.SILENT, "it rejects this user and password")
 
 
-def test_vms_of_every_state_are_seen(snapshot: Snapshot) -> None:
+def test_vms_of_every_state_are_seen(answers: Recorded) -> None:
     """A powered-off VM that nobody saw would lose its host; a stopped one holds none."""
-    vms = {vm.name: vm for vm in alpha(snapshot).vms}
+    vms = {vm.name: vm for vm in alpha(answers).vms}
     assert vms["web-0"].kind is Kind.RUNNING
     assert vms["web-0"].size == Size(50, 512)
     assert vms["off-0"].kind is Kind.PARKED
@@ -79,9 +72,9 @@ def test_vms_of_every_state_are_seen(snapshot: Snapshot) -> None:
     assert not {"edge-0", "sched-0"} & set(vms), "they stand in another cluster"
 
 
-def test_groups_tie_vms(snapshot: Snapshot) -> None:
+def test_groups_tie_vms(answers: Recorded) -> None:
     """Anti-affine VMs on one host fall together; affine ones apart break their service."""
-    vms = {vm.name: vm for vm in alpha(snapshot).vms}
+    vms = {vm.name: vm for vm in alpha(answers).vms}
     assert vms["web-0"].apart & vms["web-1"].apart
     assert not vms["db-0"].apart
     assert vms["db-0"].together == vms["cache-0"].together != ""
@@ -100,9 +93,9 @@ def test_roles_that_keep_apart_from_each_other() -> None:
     assert not found.apart[1] & found.apart[2]
 
 
-def test_an_offline_host_keeps_the_capacity_that_we_wrote_down(snapshot: Snapshot) -> None:
+def test_an_offline_host_keeps_the_capacity_that_we_wrote_down(answers: Recorded) -> None:
     """Oned forgets it: nobody could say which sleeping host a waiting VM fits on."""
-    host = next(h for h in snapshot.hosts if h.findtext("NAME") == "node-b3")
+    host = answers.host("node-b3")
     claim = Claim(Phase.OFF, NOW, capacity={"MAX_CPU": "1600", "MAX_MEM": "33554432"})
     template = host.find("TEMPLATE")
     assert template is not None
@@ -112,45 +105,45 @@ def test_an_offline_host_keeps_the_capacity_that_we_wrote_down(snapshot: Snapsho
         child.text = value
         vector.append(child)
     template.append(vector)
-    beta = {h.name: h for h in observe(snapshot, 101, Power(), NOW).hosts}
+    beta = {h.name: h for h in observe(answers.snapshot(), 101, Power(), NOW).hosts}
     assert beta["node-b3"].size == Size(1600, 32_768)
     assert beta["node-b3"].phase is Phase.WAKING, "no document verifies it: it may only be woken"
     stored = Stored(int(host.findtext("ID", "")), 1, 1, HostRecord("node-b3", claim))
-    verified = replace(snapshot, records={stored.number: stored})
+    verified = answers.snapshot(records={stored.number: stored})
     beta = {h.name: h for h in observe(verified, 101, Power(), NOW).hosts}
     assert (beta["node-b3"].phase, beta["node-b3"].size) == (Phase.OFF, Size(1600, 32_768))
 
 
-def test_hosts_with_a_role_are_excluded(snapshot: Snapshot) -> None:
+def test_hosts_with_a_role_are_excluded(answers: Recorded) -> None:
     """Storage, front-ends and whoever holds a datastore's only bridge must stay on."""
-    store = next(d for d in snapshot.datastores if d.findtext("NAME") == "default")
+    store = next(d for d in answers.datastores if d.findtext("NAME") == "default")
     template = store.find("TEMPLATE")
     assert template is not None
     for tag, text in (("BRIDGE_LIST", "node-gone node-a2 node-a3"), ("REPLICA_HOST", "node-a4")):
         child = Element(tag)
         child.text = text
         template.append(child)
-    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("node-a5",)).hosts}
+    hosts = {host.name: host for host in alpha(answers, front_end_hosts=("node-a5",)).hosts}
     assert "BRIDGE_LIST" in hosts["node-a2"].excluded
     assert not hosts["node-a3"].excluded
     assert "REPLICA_HOST" in hosts["node-a4"].excluded
     assert "front-end" in hosts["node-a5"].excluded
-    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("NODE-A5.example.org",)).hosts}
+    hosts = {host.name: host for host in alpha(answers, front_end_hosts=("NODE-A5.example.org",)).hosts}
     assert "front-end" in hosts["node-a5"].excluded, "people write names with and without the domain"
-    hosts = {host.name: host for host in alpha(snapshot, front_end_hosts=("10.0.0.5",)).hosts}
+    hosts = {host.name: host for host in alpha(answers, front_end_hosts=("10.0.0.5",)).hosts}
     assert not hosts["node-a5"].excluded
 
 
-def test_the_other_servers_of_the_zone_are_left_on(snapshot: Snapshot) -> None:
+def test_the_other_servers_of_the_zone_are_left_on(answers: Recorded) -> None:
     """The next leader would be switched off by this one."""
-    zone = replace(snapshot, front_ends=frozenset({"node-a3.example.org", "192.0.2.7"}))
-    assert [host.name for host in alpha(zone).hosts if "front-end" in host.excluded] == ["node-a3"]
+    zone = {"front_ends": frozenset({"node-a3.example.org", "192.0.2.7"})}
+    assert [host.name for host in alpha(answers, zone).hosts if "front-end" in host.excluded] == ["node-a3"]
 
 
-def test_what_was_measured_beats_the_model(snapshot: Snapshot) -> None:
+def test_what_was_measured_beats_the_model(answers: Recorded) -> None:
     """Savings by a guess, where a meter is there, are believed by nobody."""
     known = {0: Metered("bmc", 140.0, 11.0, NOW)}
-    hosts = {host.id: host for host in alpha(replace(snapshot, metered=known)).hosts}
+    hosts = {host.id: host for host in alpha(answers, {"metered": known}).hosts}
     assert (hosts[0].curve.idle, hosts[0].curve.off, hosts[0].curve.source) == (140.0, 11.0, "bmc")
     assert hosts[1].curve.source == "model"
 
@@ -160,40 +153,36 @@ def test_the_load_of_a_host_is_what_monitoring_found(recordings: Path) -> None:
     assert loads(document(recordings, "hostpool.monitoring.xml"))[0] == pytest.approx(70 / 800)
 
 
-def vm(snapshot: Snapshot, name: str) -> Element:
-    return next(item for item in snapshot.vms if item.findtext("NAME") == name)
-
-
-def test_a_pin_counts_only_when_an_administrator_set_it(snapshot: Snapshot) -> None:
+def test_a_pin_counts_only_when_an_administrator_set_it(answers: Recorded) -> None:
     """Any tenant could keep hosts awake with one line in a template."""
-    element = vm(snapshot, "web-1")
+    element = answers.vm("web-1")
     pin = Element("ONEXT_POWER_PIN")
     pin.text = "yes"
     template, group = element.find("USER_TEMPLATE"), element.find("GID")
     assert template is not None
     assert group is not None
     template.append(pin)
-    assert fixed(alpha(snapshot), "web-1"), "oneadmin's own VM"
+    assert fixed(alpha(answers), "web-1"), "oneadmin's own VM"
     group.text = "105"
-    assert not fixed(alpha(snapshot), "web-1")
-    assert fixed(alpha(replace(snapshot, pins_count=True)), "web-1"), "restricted by oned"
+    assert not fixed(alpha(answers), "web-1")
+    assert fixed(alpha(answers, {"pins_count": True}), "web-1"), "restricted by oned"
 
 
 def fixed(cluster: Cluster, name: str) -> str:
     return next(vm.fixed for vm in cluster.vms if vm.name == name)
 
 
-def test_devices_and_local_disks_fix_a_vm(snapshot: Snapshot) -> None:
+def test_devices_and_local_disks_fix_a_vm(answers: Recorded) -> None:
     """Such a VM cannot move live: its host stays."""
-    template = vm(snapshot, "web-1").find("TEMPLATE")
+    template = answers.vm("web-1").find("TEMPLATE")
     assert template is not None
     template.append(Element("PCI"))
-    assert "PCI" in fixed(alpha(snapshot), "web-1")
-    records = vm(snapshot, "web-0").findall("HISTORY_RECORDS/HISTORY")
+    assert "PCI" in fixed(alpha(answers), "web-1")
+    records = answers.vm("web-0").findall("HISTORY_RECORDS/HISTORY")
     driver = records[-1].find("TM_MAD")
     assert driver is not None
     driver.text = "ssh"
-    assert "own datastore" in fixed(alpha(snapshot), "web-0")
+    assert "own datastore" in fixed(alpha(answers), "web-0")
 
 
 @pytest.mark.parametrize(
@@ -204,24 +193,24 @@ def test_devices_and_local_disks_fix_a_vm(snapshot: Snapshot) -> None:
         ("<PIN_POLICY>NONE</PIN_POLICY><CORES>1</CORES>", ""),
     ],
 )
-def test_pinned_cpus_and_huge_pages_fix_a_vm(snapshot: Snapshot, topology: str, said: str) -> None:
+def test_pinned_cpus_and_huge_pages_fix_a_vm(answers: Recorded, topology: str, said: str) -> None:
     """Another host may not have such CPUs or pages free; cores and sockets alone are no tie."""
-    template = vm(snapshot, "web-1").find("TEMPLATE")
+    template = answers.vm("web-1").find("TEMPLATE")
     assert template is not None
     for old in template.findall("TOPOLOGY"):
         template.remove(old)
     template.append(parse(f"<TOPOLOGY>{topology}</TOPOLOGY>"))
-    found = fixed(alpha(snapshot), "web-1")
+    found = fixed(alpha(answers), "web-1")
     assert said in found
     assert bool(found) is bool(said)
 
 
-def test_a_host_for_pinned_cpus_is_known(snapshot: Snapshot) -> None:
+def test_a_host_for_pinned_cpus_is_known(answers: Recorded) -> None:
     """Its room would count as buffer for VMs that may not go there."""
-    template = next(h for h in snapshot.hosts if h.findtext("NAME") == "node-a1").find("TEMPLATE")
+    template = answers.host("node-a1").find("TEMPLATE")
     assert template is not None
     template.append(parse("<PIN_POLICY>PINNED</PIN_POLICY>"))
-    assert {host.name: host.pinned for host in alpha(snapshot).hosts if host.pinned} == {"node-a1": True}
+    assert {host.name: host.pinned for host in alpha(answers).hosts if host.pinned} == {"node-a1": True}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +225,8 @@ def test_a_host_for_pinned_cpus_is_known(snapshot: Snapshot) -> None:
 )
 def test_we_hold_back_where_onedrs_acts(inner: str, said: str) -> None:
     """Two planners in one cluster move the same VMs."""
-    found = held(parse(f"<CLUSTER>{inner}</CLUSTER>"))
+    (cluster,) = objects([f"<CLUSTER><ID>1</ID><NAME>a</NAME>{inner}</CLUSTER>".encode()])
+    found = held(cluster)
     assert said in found
     assert bool(found) is bool(said)
 
@@ -258,11 +248,11 @@ def test_claims_and_records_survive_a_document() -> None:
         HOST_RECORDS.decode({"HOST": "node", "PAST_PROVEN": "nan"})
 
 
-def test_a_clusters_policy_is_read(snapshot: Snapshot) -> None:
+def test_a_clusters_policy_is_read(answers: Recorded) -> None:
     """The cluster would run with defaults."""
-    cluster = next(c for c in snapshot.clusters if c.findtext("ID") == "100")
+    cluster = next(c for c in answers.clusters if c.findtext("ID") == "100")
     template = cluster.find("TEMPLATE")
     assert template is not None
     template.append(parse("<ONEXT_POWER><MODE>auto</MODE></ONEXT_POWER>"))
-    assert chosen(snapshot, 100, "ONEXT_POWER") == {"MODE": "auto"}
-    assert chosen(snapshot, 101, "ONEXT_POWER") == {}
+    assert chosen(answers.snapshot().cloud, 100, "ONEXT_POWER") == {"MODE": "auto"}
+    assert chosen(answers.snapshot().cloud, 101, "ONEXT_POWER") == {}
