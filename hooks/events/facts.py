@@ -5,13 +5,13 @@ Facts are flat, small and made of text and numbers. What owners write (names) is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from onext import bounds
-from onext.cloud.model import Cluster, Host, Network, Vm
+from onext.cloud.model import Cluster, Host, Image, Network, Vm
 from onext.cloud.snapshot import Cloud
-from onext.oned.objects import HostState, VmState
+from onext.oned.objects import HostState, ImageState, VmState
 
 Value = str | int | float
 Facts = Mapping[str, Value]
@@ -25,7 +25,7 @@ _POWER_PHASES = frozenset(
 class Object(NamedTuple):
     """What an event is about."""
 
-    kind: str  # vm, host, cluster, network
+    kind: str  # vm, host, cluster, network, image
     id: int
 
     def __str__(self) -> str:
@@ -39,26 +39,26 @@ def facts(cloud: Cloud) -> dict[Object, Facts]:
 
 def unknown(cloud: Cloud) -> frozenset[Object]:
     """Return the objects that are there and could not be read."""
-    found = [Object("vm", one.id) for one in cloud.vms.values() if one.problem]
-    found += [Object("host", one.id) for one in cloud.hosts.values() if one.problem]
-    found += [Object("cluster", one.id) for one in cloud.clusters.values() if one.problem]
-    found += [Object("network", one.id) for one in cloud.networks.values() if one.problem]
+    found = (
+        Object(kind, one.id) for kind, objects, _ in _kinds(cloud) for one in objects.values() if one.problem
+    )
     return frozenset(found)
 
 
 def _all(cloud: Cloud) -> Iterator[tuple[Object, Facts]]:
-    for vm in cloud.vms.values():
-        if not vm.problem:
-            yield Object("vm", vm.id), of_vm(vm)
-    for host in cloud.hosts.values():
-        if not host.problem:
-            yield Object("host", host.id), of_host(host)
-    for cluster in cloud.clusters.values():
-        if not cluster.problem:
-            yield Object("cluster", cluster.id), of_cluster(cluster)
-    for network in cloud.networks.values():
-        if not network.problem:
-            yield Object("network", network.id), of_network(network)
+    for kind, objects, read in _kinds(cloud):
+        for one in objects.values():
+            if not one.problem:
+                yield Object(kind, one.id), read(one)
+
+
+def _kinds(cloud: Cloud) -> Iterator[tuple[str, Mapping[int, Any], Callable[[Any], Facts]]]:
+    """Yield each kind of object with its pool and the function that returns the facts of one."""
+    yield "vm", cloud.vms, of_vm
+    yield "host", cloud.hosts, of_host
+    yield "cluster", cloud.clusters, of_cluster
+    yield "network", cloud.networks, of_network
+    yield "image", cloud.images, of_image
 
 
 def of_vm(vm: Vm) -> Facts:
@@ -113,7 +113,21 @@ def of_network(network: Network) -> Facts:
     }
 
 
-def _name(states: type[HostState | VmState], number: int) -> str:
+def of_image(image: Image) -> Facts:
+    """Return the facts about an image: state, owner, size, datastore, use."""
+    return {
+        "name": bounds.words(image.name, LONGEST_NAME),
+        "state": _name(ImageState, image.state),
+        "uid": image.uid,
+        "gid": image.gid,
+        "size_mib": image.size,
+        "datastore": image.datastore_id,
+        "running_vms": image.running_vms,
+        "persistent": int(image.persistent),
+    }
+
+
+def _name(states: type[HostState | VmState | ImageState], number: int) -> str:
     try:
         return states(number).name
     except ValueError:

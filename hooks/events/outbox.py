@@ -16,6 +16,7 @@ from hooks.events.database import Database
 from hooks.events.facts import Facts, Object
 
 BATCH = 20_000  # events that one pruning deletes at most
+AUDITED = "user"  # the kind of object that audit events are about, and no others
 _EVENT = "d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
 
 
@@ -70,27 +71,50 @@ class Outbox(Database):
         """Commit changes, the state that they lead to, and a number for each sink that accepts them."""
         found = list(changes)
         with self._transaction():
-            lasts = {name: self._last(name) for name in sinks}
+            self._publish(found, sinks, now)
             for change in found:
-                event = self._insert(change, now)
                 self._keep(change, now)
-                for name, accepts in sinks.items():
-                    if accepts(change):
-                        lasts[name] += 1
-                        row = (name, lasts[name], event)
-                        self._db.execute("INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)", row)
-            for name, last in lasts.items():
-                self._db.execute("UPDATE sinks SET last = ? WHERE name = ?", (last, name))
         return len(found)
+
+    def record(self, happened: Sequence[Change], sinks: Mapping[str, Accepts], now: float, mark: str) -> None:
+        """Commit what happened without being a state of any object, and how far its source was read."""
+        with self._transaction():
+            self._publish(happened, sinks, now)
+            self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('audit', ?)", (mark,))
+
+    def mark(self) -> str:
+        """Return how far the source of `record` was read, empty at first."""
+        with self._reported():
+            row = self._db.execute("SELECT value FROM meta WHERE key = 'audit'").fetchone()
+        return str(row[0]) if row else ""
+
+    def _publish(self, changes: Sequence[Change], sinks: Mapping[str, Accepts], now: float) -> None:
+        """Store events, and give each its number for every sink that accepts it."""
+        lasts = {name: self._last(name) for name in sinks}
+        for change in changes:
+            event = self._insert(change, now)
+            for name, accepts in sinks.items():
+                if accepts(change):
+                    lasts[name] += 1
+                    row = (name, lasts[name], event)
+                    self._db.execute("INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)", row)
+        for name, last in lasts.items():
+            self._db.execute("UPDATE sinks SET last = ? WHERE name = ?", (last, name))
 
     def snapshot(self, name: str, accepts: Accepts, source: str, now: float) -> int:
         """Queue the whole state for one sink: begin with a watermark, each object, end; return how many.
 
-        What waited for the sink before is superseded and removed. A receiver deletes every object that the
-        snapshot did not hold; events behind it count as usual.
+        What waited for the sink before is superseded and removed, except audit events: these follow. A receiver
+        deletes every object that the snapshot did not hold; events behind it count as usual.
         """
         with self._transaction():
             last = self._last(name)
+            lasting = self._db.execute(
+                "SELECT d.event FROM deliveries d, sinks s, events e WHERE d.sink = ? AND s.name = d.sink"
+                " AND d.number > s.acknowledged AND d.dead = '' AND e.number = d.event AND e.kind = ?"
+                " ORDER BY d.number",
+                (name, AUDITED),
+            ).fetchall()
             self._db.execute("DELETE FROM deliveries WHERE sink = ? AND dead = ''", (name,))
             known = [
                 Change(f"{source}.{one.event}", f"{PREFIX}.{thing.kind}.snapshot", thing, one.facts)
@@ -102,12 +126,14 @@ class Outbox(Database):
             whole = Object("zone", self._number("zone"))
             begin = Change(f"{source}.begin", f"{PREFIX}.snapshot.begin", whole, mark)
             end = Change(f"{source}.end", f"{PREFIX}.snapshot.end", whole, mark)
-            for number, change in enumerate([begin, *items, end], last + 1):
-                row = (name, number, self._insert(change, now))
+            events = [self._insert(change, now) for change in (begin, *items, end)]
+            events += [event for (event,) in lasting]
+            for number, event in enumerate(events, last + 1):
+                row = (name, number, event)
                 self._db.execute("INSERT INTO deliveries (sink, number, event) VALUES (?, ?, ?)", row)
             self._db.execute(
                 "UPDATE sinks SET last = ?, acknowledged = ?, failures = 0, next = 0 WHERE name = ?",
-                (last + len(items) + 2, last, name),
+                (last + len(events), last, name),
             )
             return len(items) + 2
 

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from hooks.events import facts, filters, journal
+from hooks.events.audit import AuditError, CallLog, Position
 from hooks.events.changes import difference
 from hooks.events.database import Corrupt, OutboxError
 from hooks.events.epoch import KIND, Epoch
-from hooks.events.outbox import Outbox, SinkState
+from hooks.events.outbox import Accepts, Outbox, SinkState
 from hooks.events.senders import Sender, Senders
 from hooks.events.sinks.configured import Misconfigured, build
 from onext import bounds, log, metrics
@@ -38,6 +39,8 @@ class _State:
     committed: float = float("-inf")
     pruned: float = float("-inf")
     lost: int = 0
+    calls: CallLog | None = None
+    audit_problem: str = ""
 
 
 _state = _State()
@@ -110,6 +113,7 @@ def _commit(context: Context, cloud: Cloud) -> str:
         )
         receiving = {name: accept for name, accept in accepting.items() if name not in owed}
         count = outbox.append(changes, receiving, context.now())
+        _record_calls(context, outbox, receiving)
         for name in [*owed, *_prune(context, outbox)]:
             source = f"e{_state.epoch.number}.{int(context.now())}"
             outbox.snapshot(name, accepting[name], source, context.now())
@@ -123,6 +127,24 @@ def _commit(context: Context, cloud: Cloud) -> str:
         return f"{count} changes, {sum(state.lag for state in states)} events wait to be sent"
     finally:
         outbox.close()
+
+
+def _record_calls(context: Context, outbox: Outbox, receiving: Mapping[str, Accepts]) -> None:
+    """Commit the API calls that oned logged since the last pass; a failure is reported once."""
+    path = context.settings.events.audit_log
+    if path is None:
+        return
+    if _state.calls is None or _state.calls.path != path:
+        _state.calls = CallLog(path)
+    problem = ""
+    try:
+        calls, position = _state.calls.read(Position.parse(outbox.mark()))
+        outbox.record(calls, receiving, context.now(), str(position))
+    except AuditError as error:
+        problem = str(error)
+    if problem and problem != _state.audit_problem:
+        _log.warning("no API calls are recorded: %s", problem)
+    _state.audit_problem = problem
 
 
 def _prune(context: Context, outbox: Outbox) -> Iterable[str]:
@@ -184,6 +206,18 @@ def checks(context: Context) -> Iterable[Check]:
             yield Check(f"sink {sink.name}", "fail", str(error), "correct `events: sinks:`")
             continue
         yield _state_check(context, sink.name)
+    if (log_file := context.settings.events.audit_log) is not None:
+        yield _audit_check(log_file)
+
+
+def _audit_check(path: Path) -> Check:
+    try:
+        with path.open("rb") as log_file:
+            log_file.read(1)
+    except OSError as error:
+        reason = f"{path} cannot be read: {error.strerror}"
+        return Check("audit", "fail", reason, "correct `events: audit_log`")
+    return Check("audit", "ok", f"API calls in {path} become events")
 
 
 def _state_check(context: Context, name: str) -> Check:

@@ -223,6 +223,23 @@ class Network:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image; `size` in MiB, `state` and `type` as in oned's Image.h."""
+
+    id: int
+    name: str = ""
+    uid: int = -1
+    gid: int = -1
+    state: int = -1
+    type: int = -1
+    size: int = 0
+    datastore_id: int = -1
+    running_vms: int = 0
+    persistent: bool = False
+    problem: str = ""
+
+
 def scalar(template: Template, key: str) -> str:
     """Return a scalar of a template, empty when it is missing or a vector."""
     value = template.get(key, "")

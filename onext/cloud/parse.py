@@ -35,6 +35,7 @@ from onext.cloud.model import (
     Datastore,
     Disk,
     Host,
+    Image,
     Network,
     Nic,
     Stay,
@@ -183,6 +184,23 @@ def network(element: bytes) -> Network:
         cluster_ids=ids(fields, b"CLUSTERS"),
         ranges=tuple(_range(content) for tag, content in ranges if tag == b"AR"),
         template=read_template(fields.get(b"TEMPLATE", b"")),
+    )
+
+
+def image(element: bytes) -> Image:
+    """Read `<IMAGE>`; raise Unreadable or Malformed."""
+    fields = _fields(element)
+    return Image(
+        id=_whole(fields, b"ID"),
+        name=text(fields[b"NAME"]),
+        uid=_whole(fields, b"UID"),
+        gid=_whole(fields, b"GID"),
+        state=_or(fields, b"STATE", -1),
+        type=_or(fields, b"TYPE", -1),
+        size=_or(fields, b"SIZE", 0),
+        datastore_id=_or(fields, b"DATASTORE_ID", -1),
+        running_vms=_or(fields, b"RUNNING_VMS", 0),
+        persistent=_or(fields, b"PERSISTENT", 0) == 1,
     )
 
 

@@ -44,6 +44,7 @@ _POOLS: Mapping[str, _Pool] = {
     "clusters": _Pool("clusterpool.info", (), "CLUSTER", parse.cluster, model.Cluster),
     "datastores": _Pool("datastorepool.info", (), "DATASTORE", parse.datastore, model.Datastore),
     "networks": _Pool("vnpool.info", (-2, -1, -1), "VNET", parse.network, model.Network),
+    "images": _Pool("imagepool.info", (-2, -1, -1), "IMAGE", parse.image, model.Image),
 }
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from onext.cloud.model import Cluster, Datastore, Host, Network, Vm
+from onext.cloud.model import Cluster, Datastore, Host, Image, Network, Vm
 from onext.xml import Element
 
-Object = TypeVar("Object", Cluster, Datastore, Host, Network, Vm)
+Object = TypeVar("Object", Cluster, Datastore, Host, Image, Network, Vm)
 
 
 def clock() -> float:
@@ -40,6 +40,7 @@ class Cloud:
         clusters: Iterable[Cluster] = (),
         datastores: Iterable[Datastore] = (),
         networks: Iterable[Network] = (),
+        images: Iterable[Image] = (),
         documents: Mapping[str, Element] | None = None,
     ) -> Cloud:
         """Return a cloud of given objects, for tests and simulations; `documents` by method."""
@@ -49,6 +50,7 @@ class Cloud:
             "clusters": by_id(clusters),
             "datastores": by_id(datastores),
             "networks": by_id(networks),
+            "images": by_id(images),
         }
         return cls(pools.__getitem__, lambda method, *_: (documents or {})[method])
 
@@ -76,6 +78,11 @@ class Cloud:
     def networks(self) -> Mapping[int, Network]:
         """Every virtual network, with its leases."""
         return self.pool("networks")
+
+    @cached_property
+    def images(self) -> Mapping[int, Image]:
+        """Every image."""
+        return self.pool("images")
 
     @cached_property
     def vms_by_host(self) -> Mapping[int, tuple[Vm, ...]]:

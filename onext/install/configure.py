@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from onext import settings as all_settings
 from onext.install import apply_changes, promtool, service, versions
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import ORIGINALS, Manifest, Placed
@@ -67,6 +68,7 @@ def editors(front_end: FrontEnd) -> list[Editor]:
     known = [
         Editor("oned_conf", oned, "drivers/auth/biscuit/authenticate", restart),
         Editor("restricted_attr", oned, "hooks/power/part.py", restart),
+        *([Editor("call_log", oned, "hooks/events/part.py", restart)] if _audits(front_end) else []),
         Editor(PROMETHEUS, prometheus, "hooks/targets/part.py", "reload Prometheus"),
     ]
     home = versions.resolve(front_end.paths.lib, versions.CURRENT)
@@ -76,6 +78,14 @@ def editors(front_end: FrontEnd) -> list[Editor]:
         if home is not None and (home / "parts" / e.part).is_file() and _is_file(e.path, front_end)
     ]
     return [editor for editor in present if _there(editor.module)]
+
+
+def _audits(front_end: FrontEnd) -> bool:
+    """Return whether events are made of the calls that oned logs; False for settings that cannot be read."""
+    try:
+        return all_settings.load(front_end.paths.settings).events.audit_log is not None
+    except SettingsError:
+        return False
 
 
 def left(front_end: FrontEnd) -> list[str]:

@@ -38,6 +38,22 @@ class HostState(State):
     OFFLINE = 8
 
 
+class ImageState(State):
+    """STATE of an image, as in oned's Image.h."""
+
+    INIT = 0
+    READY = 1
+    USED = 2
+    DISABLED = 3
+    LOCKED = 4
+    ERROR = 5
+    CLONE = 6
+    DELETE = 7
+    USED_PERS = 8
+    LOCKED_USED = 9
+    LOCKED_USED_PERS = 10
+
+
 class VmState(State):
     """STATE of a VM, as in oned's VirtualMachine.h."""
 

@@ -41,6 +41,9 @@ class Events(Section):
 
     sinks: tuple[EventSink, ...] = Field((), description="receivers; none: the part does nothing")
     keep_days: float = Field(3.5, gt=0, le=90, description="days for which delivered events can be replayed")
+    audit_log: Path | None = Field(
+        None, description="oned's log, /var/log/one/oned.log: API calls that change something become events"
+    )
     most: int = Field(
         1_000_000, ge=1000, le=100_000_000, description="events that are kept at most, sent or not"
     )

@@ -1,0 +1,40 @@
+"""The line of oned.conf by which oned logs API calls without their parameters: text in, text out.
+
+oned's own default logs the first characters of each parameter (`%l`), passwords of users among them.
+"""
+
+from __future__ import annotations
+
+import re
+
+NAME = "LOG_CALL_FORMAT"
+FORMAT = "Req:%i UID:%u IP:%A %m invoked"
+_BEGIN = "# onext: install.sh --uninstall takes the next line out\n"
+_OURS = f'{_BEGIN}{NAME} = "{FORMAT}"\n'
+_LINE = re.compile(rf'(?mi)^[ \t]*{NAME}[ \t]*=[ \t]*"([^"\n]*)"[^\n]*\n?')
+_OFF = "#onext-call-log# "
+_SECRET = {"%a": "tokens", "%p": "passwords", "%l": "parameters"}
+
+
+def problems(text: str) -> list[str]:
+    """Return what is wrong, in words; nothing when all is well."""
+    match = _LINE.search(text)
+    if match is None:
+        return [f"{NAME} is not set: oned logs parameters of calls, passwords among them"]
+    found = [f"{NAME} logs {what}" for sign, what in _SECRET.items() if sign in match.group(1)]
+    if not match.group(1).startswith(FORMAT):
+        found.append(f"{NAME} is not of the form that audit events are read from: {FORMAT}")
+    return found
+
+
+def add(text: str) -> str:
+    """Return the text with the format; another one is switched off, and kept as a comment."""
+    if not problems(text):
+        return text
+    text = _LINE.sub(lambda match: _OFF + match.group(0).rstrip("\n") + "\n", text)
+    return text + ("" if text.endswith("\n") or not text else "\n") + _OURS
+
+
+def remove(text: str) -> str:
+    """Return the text as `add` got it; but for an end of line that its last line lacked."""
+    return text.replace(_OURS, "", 1).replace(_OFF, "")
