@@ -104,8 +104,8 @@ class Outbox(Database):
     def snapshot(self, name: str, accepts: Accepts, source: str, now: float) -> int:
         """Queue the whole state for one sink: begin with a watermark, each object, end; return how many.
 
-        What waited for the sink before is superseded and removed, except audit events: these follow. A receiver
-        deletes every object that the snapshot did not hold; events behind it count as usual.
+        What waited for the sink before is superseded and removed, except audit events: these follow. A
+        receiver deletes every object that the snapshot did not hold; events behind it count as usual.
         """
         with self._transaction():
             last = self._last(name)
