@@ -189,18 +189,18 @@ def network(element: bytes) -> Network:
 
 def image(element: bytes) -> Image:
     """Read `<IMAGE>`; raise Unreadable or Malformed."""
-    fields = _fields(element)
+    fields = read_fields(element)
     return Image(
-        id=_whole(fields, b"ID"),
+        id=required(fields, b"ID"),
         name=text(fields[b"NAME"]),
-        uid=_whole(fields, b"UID"),
-        gid=_whole(fields, b"GID"),
-        state=_or(fields, b"STATE", -1),
-        type=_or(fields, b"TYPE", -1),
-        size=_or(fields, b"SIZE", 0),
-        datastore_id=_or(fields, b"DATASTORE_ID", -1),
-        running_vms=_or(fields, b"RUNNING_VMS", 0),
-        persistent=_or(fields, b"PERSISTENT", 0) == 1,
+        uid=required(fields, b"UID"),
+        gid=required(fields, b"GID"),
+        state=optional(fields, b"STATE", -1),
+        type=optional(fields, b"TYPE", -1),
+        size=optional(fields, b"SIZE", 0),
+        datastore_id=optional(fields, b"DATASTORE_ID", -1),
+        running_vms=optional(fields, b"RUNNING_VMS", 0),
+        persistent=optional(fields, b"PERSISTENT", 0) == 1,
     )
 
 

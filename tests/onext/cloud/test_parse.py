@@ -166,3 +166,15 @@ def test_recorded_pools_are_read(folder: Path, file: str, tag: str, read: object
     names = [element.findtext("NAME") for element in xml(document).iterfind(tag)]
     assert [item.name for item in found] == names
     assert found
+
+
+def test_recorded_images_are_read() -> None:
+    """A portal would show no image, or the wrong state and size."""
+    pool = (FIXTURES.parent / "opennebula-7.4.0/imagepool.xml").read_bytes()
+    found = [parse.safely(parse.image, model.Image, element) for element in split([pool], "IMAGE")]
+    assert found
+    assert [(str(image.id), image.name, str(image.size), str(image.state)) for image in found if image] == [
+        tuple(one.findtext(tag) for tag in ("ID", "NAME", "SIZE", "STATE"))
+        for one in xml(pool).findall("IMAGE")
+    ]
+    assert not any(image.problem for image in found if image)
