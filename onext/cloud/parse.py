@@ -46,7 +46,7 @@ from onext.cloud.model import (
 from onext.oned.elements import children, text
 from onext.oned.errors import Malformed
 
-Item = TypeVar("Item", Vm, Host, Cluster, Datastore, Network)
+Item = TypeVar("Item", Vm, Host, Cluster, Datastore, Network, Image)
 
 _ID = re.compile(rb"<[A-Z]+>\s*<ID>(\d{1,10})</ID>")
 _NAME = re.compile(rb"<NAME>([^<]{1,256}|<!\[CDATA\[[^<]{1,256})</NAME>")
