@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from hooks.power.cron import Window
+from hooks.power.window import Window
 from onext.hosts.placement.problem import ZERO, Size
 from onext.settings.power import Power
 

@@ -11,7 +11,7 @@ INVENTORY = ("tests/onext/hosts/inventory",)
 MODULES: Mapping[str, tuple[str, ...]] = {
     "hooks/geolocation/decide.py": ("tests/hooks/geolocation",),
     "hooks/power/reasons_to_stay.py": (*DECIDE, "tests/hooks/power/test_guard.py"),
-    "hooks/power/cron.py": ("tests/hooks/power/test_policy.py",),
+    "hooks/power/window.py": ("tests/hooks/power/test_window.py",),
     "hooks/power/decide.py": DECIDE,
     "hooks/power/needed_hosts.py": DECIDE,
     "hooks/power/guard.py": ("tests/hooks/power/test_guard.py",),

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.power import buffer
-from hooks.power.cron import Window
 from hooks.power.decide import Action, Decision, Drop, Leave, Memory, PowerOff, Return, Wake, decide
 from hooks.power.needed_hosts import Wakes, short
 from hooks.power.policy import Mode, Parked, Policy
+from hooks.power.window import Window
 from onext.hosts.energy import Curve
 from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import ZERO, Size

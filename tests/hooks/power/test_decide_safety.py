@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hooks.power.cron import Window
 from hooks.power.decide import Leave, Memory, PowerOff, Wake, decide
 from hooks.power.policy import Mode, Policy
+from hooks.power.window import Window
 from onext.hosts.model import Bmc, Claim, Phase, Record
 from tests.hooks.power.test_decide import AUTO, NOW, RIPE, cluster, host, of, vm
 
