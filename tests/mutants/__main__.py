@@ -1,7 +1,8 @@
 """`make mutants`: change one thing in a module that decides, guards, acts or parses; a test must notice.
 
-A seeded sample of mutants (cosmic-ray makes them), each run against the tests of its module in a copy of this
-checkout. ONEXT_SEED: the date by default; ONEXT_MUTANTS: how many; ONEXT_ONLY: modules whose path contains it.
+A seeded sample of mutants (cosmic-ray makes them), each run against the tests that reach it in a copy of this
+checkout. ONEXT_SEED: the date by default; ONEXT_MUTANTS: how many; ONEXT_ONLY: of these, the modules whose path contains
+one of its words (comma-separated); ONEXT_JOBS: processes, one for each core by default.
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ import ast
 import datetime as dt
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
-from queue import Queue
 from random import Random
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
+from tests.mutants.judge import Judge
 from tests.mutants.modules import MODULES
 
 ROOT = Path(__file__).parents[2]
 MINUTES = 55.0
-PATIENCE = 150.0  # seconds for the tests of one mutant; one that hangs is noticed
 ENOUGH = 0.85
+_judges: list[Judge] = []  # the one of this process: what a pool calls is given only what can be sent
 COMPARISONS = (
     "Lt_LtE",
     "LtE_Lt",
@@ -72,21 +74,25 @@ class Mutant:
         text = (ROOT / self.module).read_text(encoding="utf-8")
         return str(mutate_code(text, get_operator(self.operator)(), self.occurrence))
 
+    def line(self) -> int:
+        """Return the number of the first line that differs."""
+        before = (ROOT / self.module).read_text(encoding="utf-8").splitlines()
+        pairs = enumerate(zip(before, self.code().splitlines(), strict=False), 1)
+        return next((number for number, (old, new) in pairs if old != new), len(before))
+
     def change(self) -> str:
         """Return the line that the change is on, before and after."""
-        before = (ROOT / self.module).read_text(encoding="utf-8").splitlines()
-        for number, (old, new) in enumerate(zip(before, self.code().splitlines(), strict=False), 1):
-            if old != new:
-                return f"{self.module}:{number}: {old.strip()}  ->  {new.strip()}"
-        return f"{self.module}: {self.operator} {self.occurrence}"
+        old, new = (
+            text.splitlines()[self.line() - 1].strip()
+            for text in ((ROOT / self.module).read_text(encoding="utf-8"), self.code())
+        )
+        return f"{self.module}:{self.line()}: {old}  ->  {new}"
 
 
-def mutants(only: str) -> Iterator[Mutant]:
+def mutants() -> Iterator[Mutant]:
     """Return every mutant of the listed modules that changes what is executed."""
     operators = {name: get_operator(name)() for name in OPERATORS}
     for module in MODULES:
-        if only not in module or not (ROOT / module).is_file():
-            continue
         tree = get_ast((ROOT / module).read_text(encoding="utf-8"))
         nodes = list(ast_nodes(tree))
         for name, operator in operators.items():
@@ -112,35 +118,16 @@ def _executed(text: str) -> str:
     return ast.dump(tree)
 
 
-def survives(mutant: Mutant, copy: Path) -> bool:
-    """Run the tests of a mutant's module in a copy; return whether none of them failed."""
-    target = copy / mutant.module
-    before = target.read_text(encoding="utf-8")
-    tests = [path for path in MODULES[mutant.module] if (copy / path).exists()]
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:randomly", *tests]
-    target.write_text(mutant.code(), encoding="utf-8")
-    try:
-        env = {**os.environ, "PYTHONPATH": str(copy), "CI": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, timeout=PATIENCE, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        target.write_text(before, encoding="utf-8")
-    return done.returncode == 0
-
-
 def main() -> None:
     """Draw a sample, run it, print the survivors and the score; exit 1 where too many survive."""
     seed = int(os.environ.get("ONEXT_SEED", dt.datetime.now(dt.timezone.utc).strftime("%Y%m%d")))
-    wanted = int(os.environ.get("ONEXT_MUTANTS", "600"))
-    everything = list(mutants(os.environ.get("ONEXT_ONLY", "")))
-    Random(seed).shuffle(everything)
-    sample: list[Mutant] = []
-    for mutant in everything:
-        if len(sample) >= wanted:
-            break
-        if matters(mutant):
-            sample.append(mutant)
+    only = tuple(os.environ.get("ONEXT_ONLY", "").split(","))
+    everything = list(mutants())
+    sample = [
+        mutant
+        for mutant in drawn(everything, seed, int(os.environ.get("ONEXT_MUTANTS", "600")))
+        if any(word in mutant.module for word in only)
+    ]
     print(f"seed {seed}: {len(sample)} of {len(everything)} mutants", flush=True)
     ran, alive = _run(sample)
     for mutant in alive:
@@ -150,36 +137,40 @@ def main() -> None:
     sys.exit(score < ENOUGH)
 
 
-def _run(sample: list[Mutant]) -> tuple[int, list[Mutant]]:
-    """Run mutants on each core in a copy of its own, until all are done or the time is up."""
-    ends = time.monotonic() + 60 * MINUTES
+def drawn(everything: Sequence[Mutant], seed: int, wanted: int) -> list[Mutant]:
+    """Return the first `wanted` mutants that matter, in an order that only the seed decides."""
+    shuffled = Random(seed).sample(everything, len(everything))
+    return list(islice((mutant for mutant in shuffled if matters(mutant)), wanted))
+
+
+def _run(sample: Sequence[Mutant]) -> tuple[int, list[Mutant]]:
+    """Run the mutants, on ONEXT_JOBS cores, until all are done or the time is up; each core has its copy."""
     ran, alive = 0, list[Mutant]()
+    jobs = int(os.environ.get("ONEXT_JOBS", os.cpu_count() or 1))
     with tempfile.TemporaryDirectory() as folder:
-        copies: Queue[Path] = Queue()
-        cores = os.cpu_count() or 1
-        for number in range(cores):
-            copy = Path(folder) / str(number)
-            shutil.copytree(
-                ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".cache", "__pycache__")
-            )
-            copies.put(copy)
-
-        def judged(mutant: Mutant) -> bool | None:
-            if time.monotonic() > ends:
-                return None
-            copy = copies.get()
-            try:
-                return survives(mutant, copy)
-            finally:
-                copies.put(copy)
-
-        with ThreadPoolExecutor(cores) as pool:
-            for mutant, survived in zip(sample, pool.map(judged, sample), strict=True):
+        work = partial(_judged, time.monotonic() + 60 * MINUTES)
+        with get_context("fork").Pool(jobs, _prepare, (Path(folder),)) as pool:
+            for mutant, survived in zip(sample, pool.imap(work, sample), strict=True):
                 ran += survived is not None
                 if survived:
                     alive.append(mutant)
-                    print(f"  {mutant.change()}", flush=True)
+                if survived or ran % 25 == 0:
+                    print(f"  {ran}: {mutant.change() if survived else ''}", flush=True)
     return ran, alive
+
+
+def _prepare(folder: Path) -> None:
+    """Make this process's copy of the checkout."""
+    copy = folder / str(os.getpid())
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".cache", "__pycache__"))
+    _judges.append(Judge(copy))
+
+
+def _judged(ends: float, mutant: Mutant) -> bool | None:
+    """Return whether a mutant survives; None where the time is up."""
+    if time.monotonic() > ends:
+        return None
+    return _judges[0].survives(mutant.module, mutant.code(), mutant.line())
 
 
 if __name__ == "__main__":

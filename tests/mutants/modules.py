@@ -1,44 +1,117 @@
-"""The modules that decide, guard, act or parse, each with the tests that must notice a change in it."""
+"""The modules that decide, guard, act or parse, each with the tests that must notice a change in it.
+
+The first file is the module's mirror; the others are those that state its rules by way of a caller.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-ACTIONS = ("tests/onext/hosts/actions/test_rules.py", "tests/onext/hosts/actions/test_doubt.py")
-DECIDE = ("tests/hooks/power/test_decide.py", "tests/hooks/power/test_decide_safety.py")
-INVENTORY = ("tests/onext/hosts/inventory",)
+_GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    # A folder, modules in it, test files of the folder's mirror ({}: the module's name) or below tests (/...).
+    ("drivers/auth/biscuit", ("decision",), ("policy", "revocation", "guards", "input")),
+    (
+        "drivers/vmm/migrate/onext_migrate",
+        (
+            *("action", "identity", "json_lines", "location", "orphan_guard", "outcome", "path_probe"),
+            *("policy", "refcount", "settings", "ssh", "traffic_check", "tunnel", "underlay"),
+            *("virsh_options", "virsh_wrapper", "watchdog"),
+        ),
+        ("{}",),
+    ),
+    ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "shared_bytes")),
+    (
+        "exporter",
+        (
+            *("access", "backup_jobs", "connections", "hosts", "login", "networks", "oneflow", "quotas"),
+            *("part_metrics", "push", "vms", "zones"),
+        ),
+        ("{}",),
+    ),
+    ("exporter", ("webconfig",), ("access",)),
+    ("exporter", ("collection", "pools", "releases"), ("collection",)),
+    ("exporter/power", ("readings", "samples"), ("/exporter/test_power",)),
+    ("exporter/scaphandre", ("node",), ("{}",)),
+    (
+        "hooks/availability",
+        (
+            *("act", "brakes", "decide", "evacuation", "evidence", "forecast", "memory", "placement"),
+            *("policy", "protection", "steps", "vm_states"),
+        ),
+        (
+            "policy",
+            "brakes",
+            "vm_states",
+            "evidence",
+            "guards",
+            "decide",
+            "every_rule_is_needed",
+            "scenarios",
+        ),
+    ),
+    ("hooks/availability", ("probe", "records"), ("{}",)),
+    ("hooks/events", ("changes", "facts", "filters"), ("snapshot", "outbox", "delivery", "commands")),
+    ("hooks/events", ("signature",), ("delivery",)),
+    ("hooks/geolocation", ("addresses", "discovery", "decide"), ("{}", "decide")),
+    ("hooks/geolocation", ("database", "place"), ("database", "decide", "web_service")),
+    ("hooks/power", ("buffer", "candidates", "decide", "demand", "shrink"), ("decide", "decide_safety")),
+    ("hooks/power", ("cron", "policy"), ("policy", "decide")),
+    ("hooks/power", ("guard", "ledger", "manual_orders", "power_readings", "round_state"), ("{}",)),
+    ("hooks/power", ("move_failures", "round"), ("move_failures", "/onext/hosts/actions/test_rules")),
+    (
+        "hooks/targets",
+        (
+            *("answering", "decide", "files", "inventory", "leases", "look", "new_lines"),
+            *("protected_addresses", "user_template"),
+        ),
+        ("{}", "decide"),
+    ),
+    ("hooks/targets", ("networks", "policy"), ("leases", "decide", "inventory")),
+    ("onext", ("atomic", "backup_state", "bounds", "http", "payload", "process", "spool"), ("{}",)),
+    ("onext", ("results", "yaml_text"), ("{}",)),
+    ("onext/biscuit", ("keys", "revocation", "sessions"), ("{}",)),
+    ("onext/biscuit", ("pem",), ("keys",)),
+    ("onext/cloud", ("parse", "reader"), ("{}",)),
+    ("onext/hosts", ("claims", "deciders", "energy", "holding", "notify", "watt_model"), ("{}",)),
+    (
+        "onext/hosts/actions",
+        ("actuator", "fence", "power_off", "recover", "return_to_service", "wake"),
+        ("rules", "doubt", "recover", "/onext/hosts/test_deciders"),
+    ),
+    (
+        "onext/hosts/bmc",
+        (
+            *("check", "config", "failure_log", "fence_agent", "identity", "ipmi", "redfish_http"),
+            *("redfish_watts", "ssh_shutdown", "verified_off", "wake_on_lan", "watts"),
+        ),
+        ("{}",),
+    ),
+    ("onext/hosts/bmc", ("entry",), ("config", "wake_on_lan")),
+    ("onext/hosts/bmc", ("redfish", "redfish_json"), ("redfish_orders", "redfish_watts", "redfish_http")),
+    ("onext/hosts/bmc", ("reachability",), ("check", "redfish_http")),
+    (
+        "onext/hosts/inventory",
+        ("cluster", "groups", "immovable", "requirements", "vms"),
+        ("requirements", "cluster", "isolation"),
+    ),
+    ("onext/install", ("oned_conf", "prometheus_yml"), ("{}",)),
+    ("onext/oned", ("documents", "elements", "stream", "template"), ("{}",)),
+    ("onext/tunnel", ("validation",), ("{}",)),
+    ("onext/worker", ("inbox",), ("/onext/test_spool",)),
+    ("onext/worker", ("queue", "renewal"), ("{}",)),
+)
 
-MODULES: Mapping[str, tuple[str, ...]] = {
-    "hooks/geolocation/decide.py": ("tests/hooks/geolocation",),
-    "hooks/power/reasons_to_stay.py": (*DECIDE, "tests/hooks/power/test_guard.py"),
-    "hooks/power/window.py": ("tests/hooks/power/test_window.py",),
-    "hooks/power/decide.py": DECIDE,
-    "hooks/power/needed_hosts.py": DECIDE,
-    "hooks/power/guard.py": ("tests/hooks/power/test_guard.py",),
-    "hooks/power/move_failures.py": ("tests/hooks/power/test_move_failures.py",),
-    "hooks/power/policy.py": ("tests/hooks/power/test_policy.py",),
-    "hooks/power/round.py": (*ACTIONS, "tests/hooks/power/test_move_failures.py"),
-    "hooks/power/placement_problem.py": DECIDE,
-    "hooks/targets/decide.py": ("tests/hooks/targets",),
-    "hooks/targets/policy.py": ("tests/hooks/targets",),
-    "onext/biscuit/revocation.py": ("tests/onext/biscuit/test_revocation.py",),
-    "onext/bounds.py": ("tests/onext/test_bounds.py",),
-    "onext/hosts/actions/actuator.py": (*ACTIONS, "tests/onext/hosts/test_deciders.py"),
-    "onext/hosts/actions/fence.py": ACTIONS,
-    "onext/hosts/actions/power_off.py": (*ACTIONS, "tests/hooks/power/test_move_failures.py"),
-    "onext/hosts/actions/recover.py": ("tests/onext/hosts/actions/test_recover.py",),
-    "onext/hosts/actions/return_to_service.py": ACTIONS,
-    "onext/hosts/actions/wake.py": ACTIONS,
-    "onext/hosts/claims.py": ("tests/onext/hosts/test_claims.py",),
-    "onext/hosts/deciders.py": ("tests/onext/hosts/test_deciders.py",),
-    "onext/hosts/holding.py": ("tests/onext/hosts/test_holding.py",),
-    "onext/hosts/inventory/groups.py": INVENTORY,
-    "onext/hosts/inventory/immovable.py": INVENTORY,
-    "onext/hosts/inventory/requirements.py": ("tests/onext/hosts/inventory/test_requirements.py",),
-    "onext/hosts/inventory/vms.py": INVENTORY,
-    "onext/oned/documents.py": ("tests/onext/oned/test_documents.py",),
-    "onext/oned/elements.py": ("tests/onext/oned/test_elements.py",),
-    "onext/oned/template.py": ("tests/onext/oned/test_template.py",),
-    "onext/spool.py": ("tests/onext/test_spool.py",),
-    "onext/worker/queue.py": ("tests/onext/worker/test_queue.py",),
-}
+
+def _listed() -> Iterator[tuple[str, tuple[str, ...]]]:
+    for folder, modules, files in _GROUPS:
+        for module in modules:
+            yield f"{folder}/{module}.py", tuple(dict.fromkeys(_test(folder, module, f) for f in files))
+
+
+def _test(folder: str, module: str, file: str) -> str:
+    if file.startswith("/"):
+        return f"tests{file}.py"
+    return f"tests/{folder.removesuffix('/onext_migrate')}/test_{file.format(module)}.py"
+
+
+MODULES: Mapping[str, tuple[str, ...]] = dict(_listed())
