@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.modules import MODULES
+
 ROOT = Path(__file__).parent.parent
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 
@@ -74,3 +76,9 @@ def test_subprocesses_go_through_their_doors() -> None:
         if isinstance(node, ast.Import) and any(alias.name == "subprocess" for alias in node.names)
     }
     assert importers <= doors
+
+
+def test_every_module_for_mutation_testing_is_there_with_its_tests() -> None:
+    """A module that was renamed would no longer be mutated, and its tests could lose what they check."""
+    named = {file for module, files in MODULES.items() for file in (module, *files)}
+    assert not sorted(file for file in named if not (ROOT / file).is_file())

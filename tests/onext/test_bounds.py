@@ -47,7 +47,26 @@ def test_words_are_short_and_on_one_line(text: str, longest: int) -> None:
     assert found.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("text", "longest", "shown"),
+    [
+        (None, 5, ""),
+        ("abcde", 5, "abcde"),
+        ("abcdef", 5, "abcd…"),
+        ("a\nb", 5, "a?b"),
+        ("\x1b" * 9, 3, "??…"),
+    ],
+)
+def test_a_text_is_shown_as_far_as_it_fits(text: str | None, longest: int, shown: str) -> None:
+    """A name would be missing from a message, or end without a sign that it goes on."""
+    assert bounds.words(text, longest) == shown
+
+
 def test_depth_ends_at_the_limit() -> None:
     """400 nested brackets in a requirement would otherwise end the round with RecursionError."""
     assert bounds.depth("((a))", 2)
+    assert not bounds.depth("((a))", 1)
+    assert bounds.depth("(a)" * 30, 1)
+    assert bounds.depth("[{", 2, "[{", "]}")
+    assert not bounds.depth("[{", 1, "[{", "]}")
     assert not bounds.depth("(" * 400, 20)
