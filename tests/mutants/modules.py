@@ -59,7 +59,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("buffer", "decide", "needed_hosts", "placement_problem", "reasons_to_stay"),
         ("decide", "decide_safety"),
     ),
-    ("hooks/power", ("cron", "policy"), ("policy", "decide")),
+    ("hooks/power", ("policy", "window"), ("{}", "decide")),
     ("hooks/power", ("guard", "ledger", "manual_orders", "power_readings", "round_state"), ("{}",)),
     ("hooks/power", ("move_failures", "round"), ("move_failures", "/onext/hosts/actions/test_rules")),
     (
