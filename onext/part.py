@@ -121,6 +121,8 @@ class Part:
     short sentence for `onext status`, empty where there was nothing to do, and Underway where it has
     more to do soon. It may be called at any time, again, and for objects that are gone; it raises Retry or
     an OnedError to be called again later.
+    `background` keeps something going that no round may delay, such as a thread; it returns at once. It is
+    called once a minute on every server, also where the part is stopped.
     `sweep` names the keys that need a look though nothing happened; it is called once a minute and after
     a change of leader.
     """
@@ -129,6 +131,7 @@ class Part:
     reconcile: Callable[[Context, Sequence[Key]], str]
     sweep: Callable[[Context], Iterable[Key]] = no_sweep
     checks: Callable[[Context], Iterable[Check]] = no_checks
+    background: Callable[[Context], None] | None = None
     whole_pool: bool = False  # it reads whole pools: events of all objects are one key, PART.pool.0
     threads: int = 1  # calls at once
     leader_only: bool = True  # what changes OpenNebula, hosts or BMCs; files are written on every server

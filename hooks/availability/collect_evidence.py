@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hooks.availability import probe
 from hooks.availability.evidence import Evidence, Finding, Source
+from hooks.availability.lease.ledger import Status
 from hooks.availability.records import Order
 from onext import process, ssh
 from onext.hosts.bmc.config import BmcConfig
@@ -36,6 +37,7 @@ class Subject:
     peers: Sequence[str] = ()
     confirmed: Order | None = None
     address: probe.Address | None = None  # of its sshd, None: its name and port 22
+    lease: Status | None = None  # None where it has none
 
 
 def collect(subject: Subject, config: BmcConfig, settings: Settings) -> list[Evidence]:
@@ -47,7 +49,7 @@ def collect(subject: Subject, config: BmcConfig, settings: Settings) -> list[Evi
             pool.submit(_bmc, subject, config, settings),
         ]
         found = [item for future in asked for item in future.result()]
-    return [_monitoring(subject), *found, *_person(subject)]
+    return [_monitoring(subject), *found, *_lease(subject), *_person(subject)]
 
 
 def _monitoring(subject: Subject) -> Evidence:
@@ -117,6 +119,14 @@ def _bmc(subject: Subject, config: BmcConfig, settings: Settings) -> list[Eviden
 def identified(entry: Entry) -> bool:
     """Return whether an entry of bmc.yaml names the machine, so that its BMC is surely this host's."""
     return bool(getattr(entry, "uuid", None) or getattr(entry, "serial", None))
+
+
+def _lease(subject: Subject) -> list[Evidence]:
+    if subject.lease is None:
+        return []
+    status = subject.lease
+    finding = Finding.ALIVE if status.answers else Finding.DEAD if status.expired else Finding.UNKNOWN
+    return [Evidence(Source.LEASE, finding, detail=status.detail)]
 
 
 def _person(subject: Subject) -> list[Evidence]:

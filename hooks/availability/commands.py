@@ -12,6 +12,7 @@ import click
 from hooks.availability import cluster_view, collect_evidence, evidence
 from hooks.availability.evidence import Verdict
 from hooks.availability.forecast import forecast
+from hooks.availability.lease.commands import arm, disarm
 from hooks.availability.model import Incident
 from hooks.availability.part import bmc_config, restricted, subject, timeline_folder, vm_groups
 from hooks.availability.placement import without_a_place
@@ -33,6 +34,10 @@ HOOK = "host_error.rb"
 @click.group("ha")
 def ha() -> None:
     """Fence failed hosts and restart their VMs elsewhere."""
+
+
+ha.add_command(arm)
+ha.add_command(disarm)
 
 
 @ha.command("status")

@@ -23,7 +23,7 @@ class Source(str, Enum):
     STORAGE = "storage"  # the counter that it writes to shared storage changes
     BMC = "bmc"  # power state read from its BMC
     AGENT = "fence agent"  # power state read by a fence agent
-    LEASE = "lease"  # the time for which the front-end granted it to run VMs
+    LEASE = "lease"  # its daemon answers, or the time for which the front-end let it run VMs is over
     PERSON = "person"  # `onext ha confirm`
     BOOT = "boot id"  # it runs, but is not the instance that failed
 
@@ -78,7 +78,7 @@ class Judgement:
     powered: bool = False
 
 
-_NETWORK = (Source.SSH, Source.PEER, Source.LIBVIRT)
+_NETWORK = (Source.SSH, Source.PEER, Source.LIBVIRT, Source.LEASE)
 _POWER = (Source.BMC, Source.AGENT)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hooks.availability import probe
+from hooks.availability.lease.service import Service
 from hooks.availability.model import Incident, Phase
 from onext.hosts.deciders import Watch
 
@@ -23,6 +24,7 @@ class Memory:
     fenced: dict[int, float] = field(default_factory=dict)  # by cluster
     invalid: set[int] = field(default_factory=set)
     watch: Watch = field(default_factory=Watch)
+    leases: Service = field(default_factory=Service)
     examined: dict[int, float] = field(default_factory=dict)  # when a suspect was last examined
     failed: dict[int, str] = field(default_factory=dict)  # by cluster: what was reported
     pruned: float = float("-inf")

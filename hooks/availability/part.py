@@ -20,6 +20,7 @@ from hooks.availability import (
 from hooks.availability.act import Executor
 from hooks.availability.cluster_view import Situation
 from hooks.availability.collect_evidence import Subject
+from hooks.availability.configuration_checks import checks
 from hooks.availability.decide import Round, decide, suspicious
 from hooks.availability.effects import Effects
 from hooks.availability.evidence import Judgement
@@ -43,7 +44,7 @@ from onext.oned.client import Raft
 from onext.oned.documents import Documents
 from onext.oned.errors import Unreachable
 from onext.oned.objects import HostState
-from onext.part import Check, Context, Key, Part, Retry, Underway
+from onext.part import Context, Key, Part, Retry, Underway
 from onext.payload import valid_host_name
 
 NAME = "availability"
@@ -206,6 +207,7 @@ def assess(
         silent={host: _memory.heard.silent(host) for host in probed},
         answering=frozenset(host for host, answered in probed.items() if answered),
         fence=frozenset(config.entries),
+        armed=_memory.leases.granter.armed(),
         maintenance=frozenset(kept.maintenance) | frozenset(kept.invalid),
         claimed=frozenset(host for host, holder in holders.items() if holder != NAME),
         held=frozenset(host for host, holder in holders.items() if holder == NAME),
@@ -262,17 +264,24 @@ def subject(context: Context, cloud: Cloud, kept: Records, number: int) -> Subje
     order, incident = kept.confirmed.get(number), kept.incidents.get(number)
     valid = order is not None and incident is not None and abs(order.incident - incident.first) < 1.0
     address = _memory.ports.where(host.name, context.settings.geolocation.ssh_config)
-    return Subject(number, host.name, _monitored(context, host), peers, order if valid else None, address)
+    last = _last_monitored(context, host)
+    silent = min(_memory.heard.answered(number), float("inf") if last is None else last)
+    return Subject(
+        number, host.name, last if _is_monitored(host) else None, peers, order if valid else None, address,
+        _memory.leases.status(context, number, silent),
+    )  # fmt: skip
 
 
 def _serves(host: Host, kept: Records) -> bool:
     return host.state in _OPEN and host.id not in kept.incidents and valid_host_name(host.name)
 
 
-def _monitored(context: Context, host: Host) -> float | None:
-    """Return the seconds since the last monitoring, None where the host is not monitored or never was."""
-    if host.state in (HostState.OFFLINE, HostState.ERROR, HostState.MONITORING_ERROR):
-        return None
+def _is_monitored(host: Host) -> bool:
+    return host.state not in (HostState.OFFLINE, HostState.ERROR, HostState.MONITORING_ERROR)
+
+
+def _last_monitored(context: Context, host: Host) -> float | None:
+    """Return the seconds since the last monitoring, None where there is none."""
     records_ = context.oned.document("host.monitoring", host.id).iterfind("MONITORING")
     times = [bounds.number(one.findtext("TIMESTAMP"), 0, 1e12) for one in records_]
     last = max((when for when in times if when is not None), default=None)
@@ -327,24 +336,9 @@ def sweep(context: Context) -> Iterable[Key]:
     return [Key(NAME, "pool", 0)] if context.settings.availability.clusters else []
 
 
-def checks(context: Context) -> Iterable[Check]:
-    """Check that fencing is possible, that invalid records are noticed, and that no other hook competes."""
-    settings = context.settings.availability
-    if not settings.clusters:
-        yield Check(
-            "clusters", "ok", "none: availability does nothing", "name them in `availability: clusters:`"
-        )
-        return
-    try:
-        config = BmcConfig.load(context.paths.own_etc / "bmc.yaml")
-    except ConfigError as error:
-        yield Check("bmc.yaml", "fail", str(error), "no host can be fenced until it can be read")
-        return
-    unproven = [number for number, entry in config.entries.items() if not collect_evidence.identified(entry)]
-    if unproven:
-        text = f"{len(unproven)} entries name no uuid or serial: their BMC proves no death"
-        yield Check("identity", "warn", text, "onext power bmc check shows what each BMC reports")
-    yield Check("fencing", "ok", f"{len(config.entries)} hosts have a BMC or fence agent")
+def background(context: Context) -> None:
+    """Keep granting leases."""
+    _memory.leases.ensure(context)
 
 
-PART = Part(NAME, reconcile, sweep, checks, whole_pool=True)
+PART = Part(NAME, reconcile, sweep, checks, whole_pool=True, background=background)

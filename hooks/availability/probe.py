@@ -90,6 +90,7 @@ class Heard:
 
     monotonic: Callable[[], float] = time.monotonic
     _last: dict[int, float] = field(default_factory=dict)
+    _answered: dict[int, float] = field(default_factory=dict)
 
     def note(self, answers: Mapping[int, bool]) -> None:
         """Take the answers of a probe; a host that was never heard of counts from its first probe."""
@@ -97,9 +98,16 @@ class Heard:
         for host, answered in answers.items():
             if answered or host not in self._last:
                 self._last[host] = now
+            if answered:
+                self._answered[host] = now
         for host in self._last.keys() - answers.keys():
             del self._last[host]
+            self._answered.pop(host, None)
 
     def silent(self, host: int) -> float:
         """Return the seconds since a host was last heard of, 0 for one that was never probed."""
         return self.monotonic() - self._last[host] if host in self._last else 0.0
+
+    def answered(self, host: int) -> float:
+        """Return the seconds since a host really answered, infinity where it never did in this process."""
+        return self.monotonic() - self._answered.get(host, float("-inf"))

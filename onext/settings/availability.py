@@ -31,6 +31,7 @@ class Availability(Section):
     lease_seconds: int = Field(
         60, ge=20, le=3600, description="seconds for which an armed host may run VMs without an answer"
     )
+    lease_port: int = Field(4129, ge=1, le=65_535, description="UDP port of the lease daemon on armed hosts")
     probe_seconds: int = Field(10, ge=2, le=300, description="seconds between two probes of a host's sshd")
     history_days: int = Field(90, ge=1, le=3650, description="days for which incidents are kept")
     services: bool = Field(

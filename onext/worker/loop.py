@@ -125,6 +125,7 @@ class Worker:
         ]
         if self._swept is None or now - self._swept >= ROUND or self._leadership.changed:
             self._reader.expire()
+            self._keep_going(context)
             self._sweep(context, may)
             self._swept, self._leadership.changed = now, False
         for crew in may:
@@ -146,6 +147,13 @@ class Worker:
 
     def _in_work(self, key: Key) -> bool:
         return self._crews[key.part].queue.in_work(key)
+
+    def _keep_going(self, context: Context) -> None:
+        for part in (crew.part for crew in self._crews.values() if crew.part.background is not None):
+            try:
+                part.background(context)  # type: ignore[misc]  # chosen above
+            except Exception:  # noqa: BLE001 - the outermost edge of a part: the others continue
+                self._warnings.failure(part.name, "its work in the background did not start")
 
     def _sweep(self, context: Context, crews: Sequence[_Crew]) -> None:
         for crew in crews:

@@ -147,7 +147,7 @@ class Cloud:
     def _lease(self, machine: Machine) -> None:
         if not machine.armed or not machine.on:
             return
-        if machine.serves and machine.network and self.oned_up and not self.halted:
+        if machine.serves and machine.network and self.oned_up:  # also while the part is stopped
             machine.lease_until = self.clock + 60.0
         elif self.clock >= machine.lease_until - 15.0 and machine.running:
             machine.power_off()  # the watchdog resets it before the lease ends
@@ -273,11 +273,16 @@ class Cloud:
         ]
         if machine.has_bmc:
             found.append(_bmc(machine))
-        if machine.armed and self.clock > machine.lease_until + 15.0:
-            found.append(Evidence(Source.LEASE, Finding.DEAD))
+        if machine.armed:
+            found.append(Evidence(Source.LEASE, self._lease_shows(machine)))
         if number in self.confirmed:
             found.append(Evidence(Source.PERSON, Finding.DEAD))
         return found
+
+    def _lease_shows(self, machine: Machine) -> Finding:
+        if machine.serves and machine.network and self.oned_up:
+            return Finding.ALIVE
+        return Finding.DEAD if self.clock > machine.lease_until + 15.0 else Finding.UNKNOWN
 
 
 def _alive(answers: bool) -> Finding:

@@ -1,0 +1,168 @@
+"""Each rule of the lease alone, on a virtual clock: what it prevents happens without it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooks.availability.lease import challenges
+from hooks.availability.lease.grants import ARMED, Armed, Arming
+from hooks.availability.lease.onext_lease import daemon as node_daemon
+from onext.oned.documents import Documents
+from tests.hooks.availability.lease.played_node import HOST, KEY, SECRET, WATCHDOG, Played
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> Played:
+    """Return a host that is armed and granted by server 0."""
+    monkeypatch.setattr(node_daemon, "now", node_daemon.now)  # restored afterwards
+    made = Played.begin()
+    made.work(4)
+    assert made.leading.granter.armed() == {HOST}
+    return made
+
+
+def test_a_host_that_is_cut_off_resets_and_only_then_counts_as_dead(played: Played) -> None:
+    """VMs of an edge host would start twice, or never."""
+    played.world.connected = set()
+    assert played.work(12)
+    assert not played.world.on
+
+
+@pytest.mark.parametrize("stops", ["stopped", "killed"])
+def test_a_daemon_that_stops_resets_its_node(played: Played, stops: str) -> None:
+    """A daemon that hangs must not keep its node running past the lease."""
+    if stops == "stopped":
+        played.world.stopped = True
+    else:
+        played.world.daemon = None
+    played.world.advance(WATCHDOG)
+    assert not played.world.on
+    assert played.work(12)
+
+
+def test_a_pause_between_the_check_and_the_feeding_is_covered(played: Played) -> None:
+    """A daemon that is descheduled at the worst moment feeds once too late."""
+    played.world.connected = set()
+    while played.world.daemon is not None and played.world.daemon.lease.feeds(
+        played.world.node_clock() + 1000
+    ):
+        played.world.advance(0.5)
+    played.world.pause_before_feeding = WATCHDOG - 0.5
+    assert played.work(15)
+
+
+def test_a_healthy_host_is_granted_for_an_hour(played: Played) -> None:
+    """A lease that ends although all is well resets hosts with running VMs."""
+    assert not played.work(360)
+    assert played.world.boot == 0
+
+
+def test_an_old_leader_whose_write_fails_grants_nothing(played: Played) -> None:
+    """It would keep a host running that the new leader takes for dead."""
+    played.world.connected = {0}
+    played.world.leader = 1
+    for _ in range(20):
+        played.fronts[0].round()
+        played.work(1)
+    assert not played.world.on
+
+
+def test_a_new_leader_waits_for_what_the_old_one_may_have_granted_last(played: Played) -> None:
+    """A grant of the last second counts for a whole lease."""
+    played.world.connected = {0}
+    played.fronts[0].round()
+    played.world.leader = 1
+    assert played.work(14)
+    assert not played.world.on
+
+
+def test_a_late_or_replayed_grant_extends_nothing(played: Played) -> None:
+    """Whoever records the traffic could keep a host alive that was taken for dead."""
+    played.world.connected = set()
+    recorded = played.world.sent[-1]
+    for _ in range(60):
+        played.world.advance(1.0)
+        played.world.tell(recorded)
+    assert not played.world.on
+
+
+def test_a_grant_for_an_earlier_start_of_the_daemon_counts_for_nothing(played: Played) -> None:
+    """After a restart the times of the former challenge tell nothing."""
+    recorded = played.world.sent[-1]
+    played.world.start_daemon()
+    played.world.tell(recorded)
+    assert played.world.daemon is not None
+    assert played.world.daemon.lease.until is None
+
+
+def test_a_lower_epoch_is_refused(played: Played) -> None:
+    """A front-end that no longer leads must not prolong anything."""
+    daemon, clock = played.world.daemon, played.world.node_clock
+    assert daemon is not None
+    reply = daemon.step(challenges.hello(KEY, HOST, "n"))
+    assert reply is not None
+    answered = challenges.read(KEY, HOST, "n", reply)
+    assert answered is not None
+    before = daemon.lease.until
+    played.world.tell(challenges.grant(KEY, HOST, answered, daemon.lease.epoch - 1, 600.0))
+    assert daemon.lease.until == before
+    played.world.tell(challenges.grant(KEY, HOST, answered, daemon.lease.epoch, 600.0))
+    assert daemon.lease.until == clock() + 600_000
+
+
+def test_messages_that_are_not_sealed_with_the_hosts_key_are_ignored(played: Played) -> None:
+    """Anybody in the network could otherwise reset hosts, or keep them running."""
+    daemon = played.world.daemon
+    assert daemon is not None
+    for data in (
+        b"",
+        b"onext-lease 1 0 {}",
+        challenges.hello(b"other", HOST, "n"),
+        challenges.hello(KEY, 8, "n"),
+        b"x" * 5000,
+    ):
+        assert daemon.step(data) is None
+
+
+def test_a_host_whose_watchdog_is_not_held_proves_nothing(played: Played) -> None:
+    """It was started again without a watchdog: it does not reset when its grants end."""
+    played.world.start_daemon()
+    assert played.world.daemon is not None
+    played.world.daemon.node.unfit = lambda: "softdog does not count"  # type: ignore[method-assign]
+    played.world.fed = None
+    played.work(2)
+    played.world.connected = set()
+    assert not played.work(15)
+    status = played.leading.granter.status(HOST, silent=float("inf"))
+    assert status is not None
+    assert "softdog" in status.detail
+
+
+def test_a_host_that_answered_others_after_its_daemon_proves_nothing(played: Played) -> None:
+    """It may have booted without the daemon and run VMs since."""
+    played.world.connected = set()
+    played.work(12)
+    status = played.leading.granter.status(HOST, silent=40.0)
+    assert status is not None
+    assert not status.expired
+
+
+def test_a_front_end_that_cannot_write_takes_nothing_for_a_proof(played: Played) -> None:
+    """Another front-end may grant meanwhile."""
+    played.world.connected = set()
+    played.world.leader = 1
+    played.world.advance(200.0)
+    assert not played.fronts[0].expired()
+
+
+def test_disarming_ends_the_proof_before_the_daemon_is_told(played: Played) -> None:
+    """A disarmed host runs on without grants: its lease must never be taken for expired."""
+    documents: Documents[Armed] = Documents(played.pool, ARMED)  # type: ignore[arg-type]
+    stored = documents.get(HOST)
+    assert stored is not None
+    documents.put(HOST, Armed(Arming.DISARMING, "node", "salt", SECRET.name, 1, 0.0), stored.version)
+    played.work(2)
+    assert documents.get(HOST) is None
+    played.world.connected = set()
+    assert not played.work(15)
+    assert played.world.vms
