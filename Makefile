@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_RETRIES ?= 10
 export PIP_DEFAULT_TIMEOUT ?= 60
-CODE := onext hooks exporter gateway sandbox drivers tests
+CODE := onext hooks exporter gateway sandbox drivers edge tests
 
 .PHONY: test check bench fuzz lab live clean
 test: $(STAMP) packages

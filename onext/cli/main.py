@@ -16,6 +16,7 @@ from onext.paths import Paths
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "biscuit": ("onext.biscuit.commands:biscuit", "Tokens instead of passwords."),
     "doctor": ("onext.cli.doctor:doctor", "Is all installed, registered and reachable?"),
+    "edge": ("hooks.edge.commands:edge", "Nodes that join, leave and rejoin by themselves."),
     "events": ("hooks.events.commands:events", "State changes of the cloud as durable events."),
     "geo": ("hooks.geolocation.commands:geo", "Where hosts are."),
     "ha": ("hooks.availability.commands:ha", "Fence failed hosts, restart their VMs elsewhere."),

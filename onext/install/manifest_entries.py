@@ -217,7 +217,9 @@ def _units(front_end: FrontEnd, folder: Path, parts: Path) -> Iterator[File]:
     """Place the units; they state where the exporter listens unless the settings do."""
     prometheus = front_end.paths.etc / "prometheus/prometheus.yml"
     listen = else_listens(prometheus, front_end).replace("%", "%%")  # systemd's own specifiers begin so
-    found = sorted((*parts.glob("exporter/*.service"), *parts.glob("gateway/*.service")))
+    found = sorted(
+        unit for part in ("exporter", "gateway", "hooks/edge") for unit in parts.glob(f"{part}/*.service")
+    )
     units = {unit.name: unit.read_text() for unit in found}
     for name, text in {"onext-worker.service": render.own("onext-worker.service"), **units}.items():
         content = render.fill(text.replace("@LISTEN@", listen), front_end.paths)

@@ -17,7 +17,12 @@ from onext.install import versions
 from onext.install.front_end import FrontEnd, InstallError
 
 UNIT = "onext-worker.service"
-OTHERS = ("onext-exporter.service", "onext-gateway.service")  # switched on by a person
+OTHERS = (  # switched on by a person
+    "onext-exporter.service",
+    "onext-gateway.service",
+    "onext-edge-endpoint.service",
+    "onext-edge-hub.service",
+)
 _TIMEOUT = 90.0
 _PATIENCE = 30.0  # seconds for a worker to finish what it has in work
 

@@ -12,7 +12,7 @@ from onext.install.errors import InstallError
 from onext.install.parts import available, left_out
 
 PACKAGE = "onext"  # goes into the venv, as a wheel
-PARTS = ("hooks", "exporter", "gateway", "drivers")  # go into the version's own folder
+PARTS = ("hooks", "exporter", "gateway", "drivers", "edge")  # go into the version's own folder
 _FILES = ("pyproject.toml", "README.md", "LICENSE")
 _VERSION = re.compile(r'^version = "([^"]+)"', re.MULTILINE)
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from onext import bounds, yaml_text
 from onext.settings.availability import Availability
 from onext.settings.complaint import complaints
+from onext.settings.edge import Edge
 from onext.settings.events import Events
 from onext.settings.exporter import Exporter
 from onext.settings.gateway import Gateway
@@ -39,6 +40,7 @@ class Settings(Section):
     availability: Availability = Availability()
     events: Events = Events()
     gateway: Gateway = Gateway()
+    edge: Edge = Edge()
 
 
 class SettingsError(Exception):

@@ -14,6 +14,7 @@ PARTS = {
     "availability": "hooks.availability.part",
     "events": "hooks.events.part",
     "gateway": "gateway.part",
+    "edge": "hooks.edge.part",
 }
 
 

@@ -97,7 +97,7 @@ def test_an_address_that_changes_is_seen_and_followed(machine: Machine) -> None:
     assert "LISTEN=127.0.0.3:9925\n" in machine.unit.read_text()
     assert machine.log.read_text().splitlines() == [
         "daemon-reload",
-        "try-restart onext-worker.service onext-exporter.service onext-gateway.service",
+        "try-restart onext-worker.service onext-exporter.service onext-gateway.service onext-edge-endpoint.service onext-edge-hub.service",
     ]
     assert machine.complaints() == []
 

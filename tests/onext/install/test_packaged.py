@@ -73,7 +73,7 @@ def test_the_worker_is_a_unit(root: Path, home: Path, calls: Path) -> None:
         "daemon-reload",
         "enable --quiet onext-worker.service",
         "restart onext-worker.service",
-        "try-restart onext-exporter.service onext-gateway.service",
+        "try-restart onext-exporter.service onext-gateway.service onext-edge-endpoint.service onext-edge-hub.service",
     ]
     unit = (root / "etc/systemd/system/onext-worker.service").read_text()
     assert f"ExecStart={root}/usr/bin/onext worker" in unit
@@ -117,7 +117,7 @@ def test_everything_is_taken_back(root: Path, home: Path, calls: Path, tmp_path:
     left = without_dpkg(root)
     assert left == {name: what for name, what in before.items() if "one/onext" not in name}
     assert (
-        "disable --quiet --now onext-worker.service onext-exporter.service onext-gateway.service"
+        "disable --quiet --now onext-worker.service onext-exporter.service onext-gateway.service onext-edge-endpoint.service onext-edge-hub.service"
         in calls.read_text()
     )
     assert calls.read_text().endswith("daemon-reload\n")

@@ -1,0 +1,70 @@
+"""An answer's values, checked before they become files and commands of root."""
+
+import re
+from ipaddress import IPv6Address, IPv6Network
+from typing import Any, Dict, List
+
+from edge import word
+from edge.errors import WrongServer
+
+_KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
+_CA = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}\Z")
+_CERTIFICATE = re.compile(r"ssh-ed25519-cert-v01@openssh\.com [A-Za-z0-9+/=]{100,4000}\Z")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?\Z")
+_SESSION = re.compile(r"[0-9a-f]{32}\Z")
+_MOST = 5000
+TEXTS = (("user_ca", _CA), ("host_ca", _CA), ("name", _NAME), ("session", _SESSION))
+
+
+def checked(answer: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the part of an answer that is kept; raise WrongServer."""
+    try:
+        return _checked(answer)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WrongServer(f"the front-end's answer is invalid: {error}") from None
+
+
+def _checked(answer: Dict[str, Any]) -> Dict[str, Any]:
+    kept: Dict[str, Any] = {name: word.checked(form, answer[name]) for name, form in TEXTS}
+    pool = IPv6Network(answer["pool"])
+    kept["pool"], kept["address"] = str(pool), _within(answer["address"], pool)
+    kept["mtu"] = _number(answer["mtu"], 1280, 9000)
+    kept["hubs"] = [_hub(item, pool) for item in _list(answer["hubs"], 32)]
+    word.servers(answer["servers"])
+    kept["servers"] = [[str(where), str(digest)] for where, digest in answer["servers"]]
+    kept["hosts"] = [
+        [_within(address, pool), word.checked(_NAME, name)] for address, name in _list(answer["hosts"], _MOST)
+    ]
+    kept["revoked"] = [word.checked(_CA, key) for key in _list(answer["revoked"], _MOST)]
+    if "certificate" in answer:
+        kept["certificate"] = word.checked(_CERTIFICATE, answer["certificate"])
+        kept["days"] = _number(answer["days"], 1, 4000)
+    return kept
+
+
+def _hub(item: Dict[str, Any], pool: IPv6Network) -> Dict[str, str]:
+    word.split(item["endpoint"])
+    return {
+        "key": word.checked(_KEY, item["key"]),
+        "endpoint": str(item["endpoint"]),
+        "address": _within(item["address"], pool),
+    }
+
+
+def _within(text: object, pool: IPv6Network) -> str:
+    address = IPv6Address(str(text))
+    if address not in pool:
+        raise ValueError(f"{address} is not in the pool")
+    return str(address)
+
+
+def _number(value: object, low: int, high: int) -> int:
+    if not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"a number is not from {low} to {high}")
+    return value
+
+
+def _list(value: object, most: int) -> List[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise ValueError("a list is missing or too long")
+    return value

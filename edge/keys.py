@@ -1,0 +1,46 @@
+"""This node's private keys: made here, kept here."""
+
+import os
+import re
+
+from edge import ed25519, programs
+from edge.errors import EdgeError
+from edge.places import Places, read, write
+
+_SSH = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}")
+
+
+def identity(places: Places) -> bytes:
+    """Return the key that signs this node's requests, made where it is missing."""
+    text = read(places.identity).strip()
+    if not text:
+        _folder(places)
+        text = ed25519.generate().hex()
+        write(places.identity, text, 0o600)
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise EdgeError(f"{places.identity} is damaged: remove it and join anew") from None
+
+
+def wireguard(places: Places) -> str:
+    """Return the public key of the tunnel, whose private key is made where it is missing."""
+    if not read(places.wireguard).strip():
+        _folder(places)
+        write(places.wireguard, programs.run(["wg", "genkey"]), 0o600)
+    return programs.run(["wg", "pubkey"], read(places.wireguard)).strip()
+
+
+def ssh(places: Places) -> str:
+    """Return the public host key of sshd, made where there is none."""
+    if not os.path.exists(places.host_key):
+        programs.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", places.host_key])
+    found = _SSH.match(read(places.host_key + ".pub"))
+    if found is None:
+        raise EdgeError(f"{places.host_key}.pub is no Ed25519 key")
+    return found.group()
+
+
+def _folder(places: Places) -> None:
+    if not os.path.isdir(places.folder):
+        os.makedirs(places.folder, 0o755)

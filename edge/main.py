@@ -1,0 +1,161 @@
+"""`onext-edge.pyz check|join|leave|rejoin|status|doctor|run`."""
+
+import argparse
+import json
+import os
+import socket
+import sys
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+from edge import membership, requirements, tunnel
+from edge.errors import EdgeError
+from edge.places import Places
+
+STDIN = "-"
+_Command = Callable[[Places, argparse.Namespace], Optional[int]]
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run a command and return its exit code; what is expected to fail is one line."""
+    given = _parser().parse_args(arguments)
+    places = Places(given.root, given.account)
+    try:
+        return int(given.command(places, given) or 0)
+    except EdgeError as error:
+        sys.stderr.write(f"onext-edge: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"onext-edge: {error}\n")
+        return 1
+
+
+def say(text: str) -> None:
+    """Tell a person what happens."""
+    print(text, flush=True)
+
+
+def _check(places: Places, _given: argparse.Namespace) -> int:
+    found = requirements.findings(places)
+    for line in found:
+        say("{:4} {}: {}".format("ok" if line.good else "FAIL", line.name, line.message))
+    return 0 if all(line.good for line in found) else 1
+
+
+def _join(places: Places, given: argparse.Namespace) -> None:
+    began = time.monotonic()
+    if given.install:
+        wanted = requirements.packages(places)
+        if given.node_package:
+            wanted.append(requirements.NODE_PACKAGES[requirements.red_hat(places)])
+        requirements.install(places, wanted)
+        say(f"packages: {time.monotonic() - began:.0f} s")
+        began = time.monotonic()
+    lacking = requirements.packages(places)
+    if lacking:
+        names = " ".join(lacking)
+        raise EdgeError(f"install {names} first, or join with --install")
+    text = sys.stdin.readline() if given.token == STDIN else given.token
+    membership.join(places, text, (given.name or socket.gethostname()).lower(), given.wait, say)
+    say(f"joined in {time.monotonic() - began:.1f} s")
+
+
+def _rejoin(places: Places, given: argparse.Namespace) -> None:
+    state = membership.joined(places)
+    membership.ready(places, state, given.wait, say)
+
+
+def _leave(places: Places, given: argparse.Namespace) -> None:
+    membership.leave(places, given.force, given.wait, say)
+    say("left")
+
+
+def _status(places: Places, given: argparse.Namespace) -> int:
+    status = describe(places)
+    if given.json:
+        say(json.dumps(status, indent=2, sort_keys=True))
+    else:
+        for key in sorted(status):
+            say(f"{key:12} {status[key]}")
+    return 0 if status["joined"] else 1
+
+
+def describe(places: Places) -> Dict[str, Any]:
+    """Return what `status` shows."""
+    state = places.state()
+    if state is None:
+        return {"joined": False}
+    ages = tunnel.handshakes() if tunnel.present() else {}
+    hubs = [
+        {"address": hub["address"], "endpoint": hub["endpoint"], "handshake": _age(ages.get(hub["key"], 1e9))}
+        for hub in state["hubs"]
+    ]
+    return {
+        "joined": True,
+        "name": state["name"],
+        "address": state["address"],
+        "interface": tunnel.present(),
+        "hubs": hubs,
+        "certified": state.get("certified"),
+        "days": state.get("days"),
+    }
+
+
+def _age(seconds: float) -> Optional[int]:
+    return None if seconds > 1e8 else int(seconds)
+
+
+def _doctor(places: Places, given: argparse.Namespace) -> int:
+    failed = _check(places, given)
+    status = describe(places)
+    if not status["joined"]:
+        say("--   not joined")
+        return failed
+    fresh = any(hub["handshake"] is not None and hub["handshake"] < tunnel.STALE for hub in status["hubs"])
+    say("{:4} tunnel: {}".format("ok" if fresh else "FAIL", status["hubs"]))
+    left = status["certified"] + status["days"] * 86400 - time.time()
+    say("{:4} host certificate: {:.0f} days left".format("ok" if left > 0 else "FAIL", left / 86400))
+    return 0 if fresh and left > 0 and not failed else 1
+
+
+def _run(places: Places, _given: argparse.Namespace) -> None:
+    membership.run(places, say)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="onext-edge.pyz", description="Join an OpenNebula zone over WireGuard."
+    )
+    parser.add_argument("--root", default="/", help="files below another root, for images")
+    parser.add_argument("--account", default="oneadmin", help="OpenNebula's account on this node")
+    commands = parser.add_subparsers(dest="name_of_command")
+    commands.required = True
+
+    def add(
+        name: str, function: Callable[[Places, argparse.Namespace], Optional[int]], text: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=function)
+        return command
+
+    add("check", _check, "report what is missing, and change nothing")
+    joining = add("join", _join, "join with a token of `onext edge token`")
+    joining.add_argument("token", help="the token, or - to read it from standard input")
+    joining.add_argument("--name", help="name of the host (default: this machine's)")
+    joining.add_argument("--install", action="store_true", help="install missing packages first")
+    joining.add_argument("--node-package", action="store_true", help="with --install: OpenNebula's, too")
+    rejoining = add("rejoin", _rejoin, "bring everything up again: after a new network or address")
+    leaving = add("leave", _leave, "move the VMs away, remove the host, and undo the join")
+    leaving.add_argument("--force", action="store_true", help="undo what is here though no front-end answers")
+    for command, seconds in ((joining, 180.0), (rejoining, 180.0), (leaving, 3600.0)):
+        command.add_argument("--wait", type=float, default=seconds, help="seconds to wait for OpenNebula")
+    status = add("status", _status, "show the tunnel and the certificate")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    add("doctor", _doctor, "check the machine and the tunnel")
+    add("run", _run, "keep the tunnel up; systemd runs it")
+    return parser
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Join, stay, leave: each step can be repeated, and the next attempt completes what was interrupted."""
+
+import os
+import time
+from typing import Any, Callable, Dict, List
+
+from edge import answer, ed25519, keys, messages, narrowing, server, system_files, tunnel, word
+from edge.errors import EdgeError, Refused, Unreachable
+from edge.places import Places
+from edge.word import Server
+
+CLOCK = 300  # seconds of difference that certificates tolerate
+SYNC = 120.0  # seconds between two questions
+LOOK = 15.0  # seconds between two looks at the tunnel
+TUNNEL = 30.0  # seconds in which the tunnel must carry the first answer
+PATIENCE = 120.0  # seconds in which a front-end may become ready
+_Say = Callable[[str], None]
+
+
+def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[str, Any]:
+    """Join with a token and return the state; raise an EdgeError."""
+    token = word.read(text)
+    secret = keys.identity(places)
+    bound = narrowing.bind(token.biscuit, "node_key", ed25519.public(secret).hex())
+    values = {"token": bound, "name": name, "wireguard": keys.wireguard(places), "ssh_key": keys.ssh(places)}
+    got = server.ask(token.servers, messages.Asked(secret, "join", values), token.key, PATIENCE)
+    say_clock(got, say)
+    state = dict(answer.checked(got), key=token.key, certified=int(time.time()))
+    places.keep(state)
+    say("{} is admitted with address {}".format(state["name"], state["address"]))
+    return ready(places, state, wait, say)
+
+
+def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> Dict[str, Any]:
+    """Bring everything up, and let the front-end add the host; wait until it is monitored."""
+    tunnel.up(places, state)
+    system_files.apply(places, state)
+    got = through_tunnel(places, state, "ready")
+    say("the tunnel is up; OpenNebula's host is {}".format(got.get("host")))
+    state = adopt(places, state, got)
+    system_files.apply(places, state)
+    system_files.install_service(places)
+    ends = time.monotonic() + wait
+    while got.get("host_state") not in ("MONITORED", "MONITORING_MONITORED") and time.monotonic() < ends:
+        time.sleep(2)
+        got = through_tunnel(places, state, "sync")
+    say("the host is {}".format(messages.printable(got.get("host_state") or "not there yet")))
+    return state
+
+
+def say_clock(got: Dict[str, Any], say: _Say) -> None:
+    """Report a wrong clock: certificates would be refused without a plain reason."""
+    moment = got.get("time")
+    if isinstance(moment, int) and abs(moment - time.time()) > CLOCK:
+        say(f"warning: this machine's clock is off by {time.time() - moment:.0f} s: set it")
+
+
+def adopt(places: Places, state: Dict[str, Any], got: Dict[str, Any]) -> Dict[str, Any]:
+    """Keep an answer's values; a certificate only where there is a new one."""
+    fresh = answer.checked(got)
+    merged = dict(state, **fresh)
+    if "certificate" in fresh:
+        merged["certified"] = int(time.time())
+    if merged != state:
+        places.keep(merged)
+    return merged
+
+
+def overlay_servers(state: Dict[str, Any]) -> List[Server]:
+    """Return the endpoints by their addresses in the tunnel."""
+    found = []
+    for hub, (where, digest) in zip(state["hubs"], state["servers"]):
+        found.append(Server(hub["address"], word.split(where)[1], digest))
+    return found
+
+
+def public_servers(state: Dict[str, Any]) -> List[Server]:
+    """Return the endpoints by their public names."""
+    return list(word.servers(state["servers"]))
+
+
+def through_tunnel(
+    places: Places, state: Dict[str, Any], action: str, patience: float = TUNNEL
+) -> Dict[str, Any]:
+    """Ask within the tunnel, which may need some seconds to come up; raise an EdgeError."""
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            return ask(places, state, action, overlay_servers(state))
+        except Unreachable as error:
+            if time.monotonic() > ends:
+                raise Unreachable(f"the tunnel carries nothing (is UDP blocked?): {error}") from None
+            time.sleep(0.5)
+
+
+def ask(
+    places: Places, state: Dict[str, Any], action: str, servers: List[Server], certificate: bool = False
+) -> Dict[str, Any]:
+    """Send one request of a node that has joined."""
+    asked = messages.Asked(
+        keys.identity(places), action, {"session": state["session"], "certificate": certificate}
+    )
+    return server.ask(servers, asked, state["key"])
+
+
+def run(places: Places, say: _Say) -> None:
+    """Keep the tunnel up until the process is ended; what fails is tried again."""
+    state, primary, last, said = joined(places), 0, 0.0, ""
+    while True:
+        try:
+            if not tunnel.present():
+                tunnel.up(places, state, primary)
+                system_files.apply(places, state)
+            primary = tunnel.follow(places, state, primary)
+            if time.monotonic() - last > SYNC or not last:
+                last = (
+                    time.monotonic() + os.getpid() % 100 * SYNC / 1000
+                )  # nodes that started together spread
+                state = refresh(places, state, primary)
+            said = ""
+        except (EdgeError, OSError) as error:
+            if str(error) != said:
+                said = str(error)
+                say(said)
+        time.sleep(LOOK)
+
+
+def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str, Any]:
+    """Ask for changes and apply them; renew the certificate when a third of its time has passed."""
+    old = time.time() - state.get("certified", 0) > state.get("days", 0) * 86400 / 3
+    fresh = adopt(places, state, ask(places, state, "sync", overlay_servers(state), certificate=old))
+    if fresh != state:
+        tunnel.up(places, fresh, primary)
+        system_files.apply(places, fresh)
+    return fresh
+
+
+def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
+    """Let the front-end drain and remove the host, then undo what joining did here; raise an EdgeError."""
+    state = joined(places)
+    try:
+        _leave(places, state, patience, say)
+    except (Unreachable, Refused) as error:
+        if not force:
+            raise type(error)(f"{error}; `leave --force` undoes what is on this machine") from None
+        say(
+            "left without the front-end: {}. Revoke this node there: onext edge revoke {}".format(
+                error, state["name"]
+            )
+        )
+    tunnel.down()
+    system_files.undo(places)
+
+
+def _leave(places: Places, state: Dict[str, Any], patience: float, say: _Say) -> None:
+    ends = time.monotonic() + patience
+    while True:
+        got = ask(places, state, "leave", public_servers(state) + overlay_servers(state))
+        if got.get("left") is True:
+            return
+        say("{} VMs are on this host".format(got.get("vms")))
+        if time.monotonic() > ends:
+            raise Refused("VMs are still on this host: migrate or stop them, then leave again")
+        time.sleep(5)
+
+
+def joined(places: Places) -> Dict[str, Any]:
+    """Return the state of a node that joined; raise EdgeError."""
+    state = places.state()
+    if state is None:
+        raise EdgeError("this machine has not joined: onext-edge.pyz join TOKEN")
+    return state

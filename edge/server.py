@@ -1,0 +1,90 @@
+"""One request to a front-end's endpoint: the certificate is compared before anything is sent."""
+
+import hashlib
+import hmac
+import http.client
+import json
+import socket
+import ssl
+import time
+from typing import Any, Dict, Iterable, Tuple
+
+from edge import messages
+from edge.errors import EdgeError, NotReady, Unreachable, WrongServer
+from edge.word import Server
+
+TIMEOUT = 90.0  # seconds; many nodes may join at once
+CONNECT = 5.0
+AGAIN = 2.0  # seconds between two attempts
+
+
+def ask(servers: Iterable[Server], asked: messages.Asked, key: str, patience: float = 0.0) -> Dict[str, Any]:
+    """Return the answer of the first server that gives one; raise Unreachable, WrongServer or Refused.
+
+    Servers that are not ready (no leader yet, a worker that restarts) are asked again for `patience` seconds.
+    """
+    known, ends = list(servers), time.monotonic() + patience
+    while True:
+        try:
+            return _ask(known, asked, key)
+        except NotReady:
+            if time.monotonic() > ends:
+                raise
+        time.sleep(AGAIN)
+
+
+def _ask(servers: Iterable[Server], asked: messages.Asked, key: str) -> Dict[str, Any]:
+    problems, waiting = [], False
+    for server in servers:
+        try:
+            status, data = _post(server, asked.data)
+        except (OSError, http.client.HTTPException) as error:
+            problems.append(f"{server.host}:{server.port}: {error}")
+            continue
+        except WrongServer as error:
+            problems.append(str(error))
+            continue
+        if status == 200:
+            return messages.opened(asked, key, data)
+        waiting = waiting or status == 503
+        problems.append(f"{server.host}:{server.port}: {_reason(status, data)}")
+    if problems and all("certificate" in problem for problem in problems):
+        raise WrongServer("; ".join(problems))
+    kind = NotReady if waiting else Unreachable
+    raise kind("no front-end answered: " + "; ".join(problems))
+
+
+def _post(server: Server, data: bytes) -> Tuple[int, bytes]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the hash below decides, before a byte of the request is sent
+    with socket.create_connection((server.host, server.port), CONNECT) as plain:
+        plain.settimeout(TIMEOUT)
+        with context.wrap_socket(plain, server_hostname=server.host) as stream:
+            _compare(server, stream.getpeercert(binary_form=True) or b"")
+            return _exchange(server, stream, data)
+
+
+def _compare(server: Server, certificate: bytes) -> None:
+    if not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), server.digest):
+        raise WrongServer(
+            f"{server.host}:{server.port} has a certificate that the token does not name: nothing was sent"
+        )
+
+
+def _exchange(server: Server, stream: ssl.SSLSocket, data: bytes) -> Tuple[int, bytes]:
+    connection = http.client.HTTPConnection(server.host, server.port)
+    connection.sock = stream
+    connection.request("POST", "/edge", data, {"Content-Type": "application/json", "Connection": "close"})
+    answer = connection.getresponse()
+    body = answer.read(messages.LARGEST + 1)
+    if len(body) > messages.LARGEST:
+        raise EdgeError(f"{server.host}:{server.port}: the answer is too large")
+    return answer.status, body
+
+
+def _reason(status: int, data: bytes) -> str:
+    try:
+        return messages.printable(json.loads(data.decode())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {status}"

@@ -1,0 +1,93 @@
+"""The node's WireGuard interface: made from the state, followed while hubs move."""
+
+import socket
+import time
+from typing import Any, Dict, Optional
+
+from edge import programs, word
+from edge.errors import CommandFailed
+from edge.places import INTERFACE, Places, read
+
+KEEPALIVE = 25  # seconds: keeps the way through NAT open
+STALE = 150.0  # seconds without a handshake after which a hub is asked for anew; WireGuard makes one in 120
+
+
+def up(places: Places, state: Dict[str, Any], primary: int = 0) -> None:
+    """Bring the interface up as the state has it; raise CommandFailed."""
+    if not present():
+        _create()
+    programs.run(["wg", "syncconf", INTERFACE, "/dev/stdin"], configuration(places, state, primary))
+    programs.run(["ip", "link", "set", INTERFACE, "mtu", str(state["mtu"]), "up"])
+    length = state["pool"].partition("/")[2]
+    programs.run(["ip", "-6", "addr", "replace", state["address"] + "/" + length, "dev", INTERFACE])
+
+
+def down() -> None:
+    """Remove the interface; wireguard-go ends with it."""
+    if present():
+        programs.run(["ip", "link", "del", INTERFACE])
+
+
+def present() -> bool:
+    """Whether the interface is there."""
+    try:
+        socket.if_nametoindex(INTERFACE)
+    except OSError:
+        return False
+    return True
+
+
+def configuration(places: Places, state: Dict[str, Any], primary: int) -> str:
+    """Return what `wg syncconf` is given: each hub with its address, one of them with the whole pool."""
+    lines = ["[Interface]", "PrivateKey = " + read(places.wireguard).strip()]
+    for number, hub in enumerate(state["hubs"]):
+        allowed = hub["address"] + "/128" + (", " + state["pool"] if number == primary else "")
+        lines += ["[Peer]", "PublicKey = " + hub["key"], "AllowedIPs = " + allowed]
+        lines += [f"PersistentKeepalive = {KEEPALIVE}"]
+        endpoint = resolved(hub["endpoint"])
+        lines += ["Endpoint = " + endpoint] if endpoint else []
+    return "\n".join(lines) + "\n"
+
+
+def resolved(where: str) -> Optional[str]:
+    """Return a hub's endpoint with its address as it is now, None while its name does not resolve."""
+    host, port = word.split(where)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    address = str(found[0][4][0])
+    return ("[{}]:{}" if ":" in address else "{}:{}").format(address, port)
+
+
+def _create() -> None:
+    try:
+        programs.run(["ip", "link", "add", INTERFACE, "type", "wireguard"])
+    except CommandFailed:
+        if not programs.there("wireguard-go"):
+            raise
+        programs.run(["wireguard-go", INTERFACE])
+
+
+def handshakes() -> Dict[str, float]:
+    """Return the seconds since the last handshake by peer key; none yet is a large number."""
+    now, found = time.time(), {}
+    for line in programs.run(["wg", "show", INTERFACE, "latest-handshakes"]).splitlines():
+        key, _, stamp = line.partition("\t")
+        found[key] = now - float(stamp) if stamp.strip() not in ("", "0") else 1e9
+    return found
+
+
+def follow(places: Places, state: Dict[str, Any], primary: int) -> int:
+    """Look for hubs that moved; return the hub that carries the pool now."""
+    ages = handshakes()
+    silent = [hub for hub in state["hubs"] if ages.get(hub["key"], 1e9) > STALE]
+    for hub in silent:
+        endpoint = resolved(hub["endpoint"])
+        if endpoint:
+            programs.run(["wg", "set", INTERFACE, "peer", hub["key"], "endpoint", endpoint])
+    alive = [number for number, hub in enumerate(state["hubs"]) if hub not in silent]
+    if primary in alive or not alive:
+        return primary
+    up(places, state, alive[0])
+    return int(alive[0])

@@ -1,0 +1,111 @@
+"""Whether a node may join, decided without any effect: what is to be recorded, or why it is refused."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from hooks.edge.records import MOST_NODES, Node, State, Token
+from hooks.edge.requests import Join
+
+NO_HOST, ALLOCATING = -1, -2  # Node.host: none yet; its allocation was begun
+
+
+class Refused(Exception):
+    """A request is refused; the node is told the reason."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a join records: the token first, then the node."""
+
+    number: int
+    token: Token
+    node: Node
+    repeated: bool  # nothing is to be written
+    replaces: str = ""  # the ssh key of the installation before
+
+
+def admit(
+    join: Join,
+    identity: str,
+    token: tuple[int, Token],
+    nodes: Mapping[int, Node],
+    taken: Collection[str],
+    hosts: Mapping[str, int],
+    *,
+    now: float,
+    session: str,
+) -> Admission:
+    """Decide on a join whose token has been verified; raise Refused.
+
+    `taken` are numbers of unreadable records and keys that no node may have; `hosts` are OpenNebula's hosts,
+    name to id.
+    """
+    number, allowed = token
+    _check_token(allowed, join, identity, now)
+    own = next(((n, node) for n, node in nodes.items() if node.identity == identity), None)
+    if own is not None:
+        return _again(join, allowed, *own)
+    _check_keys(join, identity, nodes.values(), taken)
+    namesake = next(
+        ((n, node) for n, node in nodes.items() if node.name == join.name and node.state.peer), None
+    )
+    used = replace(allowed, used=(*allowed.used, identity)) if identity not in allowed.used else allowed
+    made = Node(
+        join.name,
+        allowed.cluster,
+        State.JOINING,
+        identity,
+        join.wireguard,
+        join.ssh_key,
+        session,
+        number,
+        now,
+    )
+    if namesake is None:
+        if join.name in hosts:
+            raise Refused(f"OpenNebula has a host {join.name} already, which did not join by a token")
+        free = max(nodes, default=-1) + 1
+        if free >= MOST_NODES:
+            raise Refused("the address pool is used up")
+        return Admission(free, used, made, repeated=False)
+    place, before = namesake
+    if allowed.pattern != join.name or allowed.cluster != before.cluster or allowed.created <= before.joined:
+        raise Refused(
+            f"a node {join.name} is there already: to replace it, use a token made for it now"
+            f" (--name {join.name} --cluster {before.cluster}), or revoke it first"
+        )
+    kept = replace(made, host=before.host, revoked_keys=(*before.revoked_keys, before.ssh_key))
+    return Admission(place, used, kept, repeated=False, replaces=before.ssh_key)
+
+
+def _check_token(token: Token, join: Join, identity: str, now: float) -> None:
+    if token.revoked:
+        raise Refused("the token was revoked")
+    if now > token.expires:
+        raise Refused("the token has expired")
+    if not fnmatch.fnmatchcase(join.name, token.pattern):
+        raise Refused(f"the token is for hosts named {token.pattern}")
+    if identity not in token.used and len(token.used) >= token.uses:
+        raise Refused(f"the token was used {len(token.used)} of {token.uses} times: ask for another one")
+
+
+def _again(join: Join, token: Token, number: int, node: Node) -> Admission:
+    """Let the next attempt complete a join that was interrupted."""
+    if not node.state.peer:
+        raise Refused(f"this node's key was given up ({node.state.value}): join with new keys")
+    same = (node.name, node.wireguard, node.ssh_key) == (join.name, join.wireguard, join.ssh_key)
+    if not same:
+        raise Refused("this node joined with another name or other keys: leave first")
+    return Admission(number, token, node, repeated=True)
+
+
+def _check_keys(join: Join, identity: str, nodes: Collection[Node], taken: Collection[str]) -> None:
+    """Refuse keys that another node has or had: a peer of WireGuard is its key."""
+    known = {*taken}
+    for node in nodes:
+        known |= {node.identity, node.wireguard, node.ssh_key, *node.revoked_keys}
+    if not known.isdisjoint({identity, join.wireguard, join.ssh_key}):
+        raise Refused("a key of this node belongs to another node, or was revoked: join with new keys")

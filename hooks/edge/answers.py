@@ -1,0 +1,75 @@
+"""What a node is told after a join and whenever it asks: public values only, signed by the answer key."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+
+from hooks.edge import certificates, secrets
+from hooks.edge.records import Node, Server, Zone, node_address, server_address
+from hooks.edge.requests import ANSWER, Request
+from hooks.edge.secrets import Secrets
+from onext.settings.edge import Edge
+
+MOST_REVOKED = 4000  # keys that a node is given, the newest
+MOST_HOSTS = 4000
+
+
+def signed(kept: Secrets, request: Request, values: Mapping[str, object]) -> bytes:
+    """Return the answer to a request as it is sent."""
+    body = json.dumps({**values, "to": request.digest}, sort_keys=True).encode()
+    signature = kept.signing(secrets.ANSWER).sign(ANSWER + body).hex()
+    return json.dumps({"body": base64.b64encode(body).decode(), "signature": signature}).encode()
+
+
+def revoked(nodes: Iterable[Node]) -> list[str]:
+    """Return the ssh host keys of nodes that left, were revoked or were installed anew."""
+    found: list[str] = []
+    for node in nodes:
+        found += node.revoked_keys
+        if not node.state.peer:
+            found.append(node.ssh_key)
+    return found[-MOST_REVOKED:]
+
+
+def state(
+    zone: Zone, servers: Mapping[int, Server], nodes: Mapping[int, Node], number: int, settings: Edge
+) -> dict[str, object]:
+    """Return what a node needs to know of the zone and of itself, without its certificate."""
+    node = nodes[number]
+    neighbours = [
+        [str(node_address(zone.pool, other)), one.name]
+        for other, one in sorted(nodes.items())
+        if one.cluster == node.cluster and one.state.peer
+    ]
+    return {
+        "session": node.session,
+        "name": node.name,
+        "cluster": node.cluster,
+        "address": str(node_address(zone.pool, number)),
+        "pool": str(zone.pool),
+        "mtu": settings.mtu,
+        "hubs": [
+            {
+                "key": s.hub_key,
+                "endpoint": s.hub,
+                "address": str(server_address(zone.pool, n)),
+                "name": s.name,
+            }
+            for n, s in sorted(servers.items())
+        ],
+        "servers": [[s.endpoint, s.digest] for _, s in sorted(servers.items())],
+        "user_ca": zone.user_ca,
+        "host_ca": zone.host_ca,
+        "revoked": revoked(nodes.values()),
+        "hosts": neighbours[:MOST_HOSTS],
+    }
+
+
+def certificate(kept: Secrets, zone: Zone, number: int, node: Node, *, now: float, days: int) -> str:
+    """Return a node's host certificate, for its name and overlay address."""
+    names = [node.name, str(node_address(zone.pool, number))]
+    serial = number << 32 | int(now) & 0xFFFFFFFF
+    authority = kept.read(secrets.HOST_CA)
+    return certificates.host(authority, node.ssh_key, names, serial=serial, now=now, days=days)

@@ -1,0 +1,185 @@
+"""The HTTPS endpoint: a process without rights, which hands requests to the worker and answers to nodes.
+
+It makes its own key and certificate at the first start and publishes the certificate, whose hash is in join
+tokens. It can read what passes, but requests are signed by nodes and answers by the worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+LARGEST, LARGEST_ANSWER = 65_536, 4 << 20  # bytes
+_Connection = socket.socket | tuple[bytes, socket.socket]  # of the base classes; here always the first
+IDLE, WORKER = 10.0, 80.0  # seconds for a node to send, for the worker to answer
+MOST = 256  # connections at the same time
+_YEARS = 20
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Return key and certificate (PEM) in `folder`, made where they are missing."""
+    key_file, certificate_file = folder / "endpoint.key", folder / "endpoint.pem"
+    if key_file.exists() and certificate_file.exists():
+        return key_file, certificate_file
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "onext edge endpoint")])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365 * _YEARS))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    _write(key_file, private, 0o600)
+    _write(certificate_file, made.public_bytes(serialization.Encoding.PEM), 0o644)
+    return key_file, certificate_file
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    draft = file.with_name(f".{file.name}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(file)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "onext-edge", ""
+    timeout = IDLE
+    server: Endpoint
+
+    def do_POST(self) -> None:
+        """Hand one request to the worker."""
+        length = self.headers.get("Content-Length", "")
+        if self.path != "/edge" or not (length.isascii() and length.isdigit() and len(length) < 8):
+            return self._send(404, b'{"error": "POST /edge with a Content-Length"}')
+        if int(length) > LARGEST:
+            return self._send(413, b'{"error": "too large"}')
+        data = self.rfile.read(int(length))
+        try:
+            status, body = forward(self.server.worker, data)
+        except (OSError, ValueError):
+            status, body = 503, b'{"error": "the worker of this server does not answer"}'
+        return self._send(status, body)
+
+    def do_GET(self) -> None:
+        """Answer that there is nothing to read."""
+        self._send(404, json.dumps({"error": "nodes join here: onext-edge.pyz join TOKEN"}).encode())
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.close_connection = True
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        """Log nothing: the worker logs what it is asked."""
+
+
+def forward(worker: Path, data: bytes) -> tuple[int, bytes]:
+    """Return the worker's status and answer; raise OSError or ValueError."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(WORKER)
+        stream.connect(str(worker))
+        stream.sendall(data)
+        stream.shutdown(socket.SHUT_WR)
+        answer = bytearray()
+        while len(answer) <= LARGEST_ANSWER and (chunk := stream.recv(65_536)):
+            answer += chunk
+    status, _, body = bytes(answer).partition(b"\n")
+    return int(status), body
+
+
+class Endpoint(ThreadingHTTPServer):
+    """The server: a bounded number of threads, TLS within each."""
+
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, worker: Path) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.worker, self._context = worker, context
+        self._room = threading.BoundedSemaphore(MOST)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Listen for IPv4 too, where the address is [::]."""
+        if self.address_family == socket.AF_INET6:
+            with contextlib.suppress(OSError):
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+    def process_request(self, request: _Connection, client_address: object) -> None:
+        """Serve a connection in a thread, or wait for one that ends."""
+        self._room.acquire()
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread can be started
+            self._room.release()
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: _Connection, client_address: object) -> None:
+        """Serve a connection; its handshake has a deadline too."""
+        try:
+            assert isinstance(request, socket.socket)
+            request.settimeout(IDLE)
+            with self._context.wrap_socket(request, server_side=True) as stream:
+                self.finish_request(stream, client_address)
+        except (OSError, ValueError):
+            pass
+        finally:
+            self.shutdown_request(request)
+            self._room.release()
+
+    def handle_error(self, request: _Connection, client_address: object) -> None:
+        """Log nothing for what a stranger sends."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--listen", default="[::]:8443", metavar="[ADDRESS]:PORT")
+    parser.add_argument("--state", type=Path, required=True, help="folder of the key and certificate")
+    parser.add_argument("--publish", type=Path, required=True, help="file for a copy of the certificate")
+    parser.add_argument("--worker", type=Path, required=True, help="the worker's Unix socket")
+    given = parser.parse_args(arguments)
+    key, certificate = make_certificate(given.state)
+    _write(given.publish, certificate.read_bytes(), 0o644)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    host, _, port = given.listen.rpartition(":")
+    with Endpoint((host.strip("[]"), int(port)), context, given.worker) as server:
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Forms of the values that nodes, documents and the hub's list hold. Standard library only."""
+
+from __future__ import annotations
+
+import re
+
+WIREGUARD_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+HEX_KEY = re.compile(r"[0-9a-f]{64}")
+SSH_KEY = re.compile(r"(?:ssh-ed25519) [A-Za-z0-9+/]{68}")
+PATTERN = re.compile(r"[A-Za-z0-9*?._-]{1,128}")
+WHERE = re.compile(r"(?:\[[0-9a-fA-F:]{2,39}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252}):[0-9]{1,5}")
+
+
+def matching(form: re.Pattern[str], text: object, what: str) -> str:
+    """Return a text that has a form as a whole; raise ValueError."""
+    if not isinstance(text, str) or not form.fullmatch(text):
+        raise ValueError(f"{what} has not the expected form")
+    return text

@@ -1,0 +1,74 @@
+"""What edge nodes are to OpenNebula: hosts, allocated when the tunnel is up, drained before they leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onext import log
+from onext.oned.client import Oned
+from onext.oned.errors import NotFound, OnedError, Refused
+from onext.oned.objects import HostState
+
+DISABLED = 1  # the argument of one.host.status
+MARK = "ONEXT_EDGE"  # for people: the node's number
+_log = log.get("edge")
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Calls to oned for one node's host; each can be repeated."""
+
+    oned: Oned
+
+    def names(self) -> dict[str, int]:
+        """Return the id of every host by name."""
+        return {host.name.lower(): host.id for host in self.oned.hosts()}
+
+    def allocate(self, name: str, im_mad: str, vm_mad: str, cluster: int) -> int:
+        """Add a host to a cluster, and return its id."""
+        return int(self.oned.call("host.allocate", name, im_mad, vm_mad, cluster))
+
+    def state(self, host: int) -> str:
+        """Return the name of a host's state, `gone` where it does not exist."""
+        try:
+            return self.oned.host(host).state.name
+        except NotFound:
+            return "gone"
+
+    def usable(self, host: int) -> bool:
+        """Whether monitoring reached a host."""
+        return self.state(host) in (HostState.MONITORED.name, HostState.MONITORING_MONITORED.name)
+
+    def drain(self, host: int) -> int:
+        """Disable a host and let the scheduler move its VMs; return how many are left on it.
+
+        These are the calls of `onehost flush`: VMs that do not run stay, and a person moves them.
+        """
+        try:
+            found = self.oned.host(host)
+        except NotFound:
+            return 0
+        if found.state is not HostState.DISABLED:
+            self.oned.call("host.status", host, DISABLED)
+        for vm in found.vm_ids:
+            try:
+                self.oned.call("vm.action", "resched", vm)
+            except (NotFound, Refused) as error:
+                _log.info("VM %d is not moved: %s", vm, error)
+        return len(found.vm_ids)
+
+    def disable(self, host: int) -> None:
+        """Let the scheduler place nothing more on a host, where it exists."""
+        try:
+            self.oned.call("host.status", host, DISABLED)
+        except NotFound:
+            return
+
+    def remove(self, host: int) -> None:
+        """Delete a host that has no VMs; one that is gone is no failure."""
+        try:
+            self.oned.call("host.delete", host)
+        except NotFound:
+            return
+        except OnedError as error:
+            raise Refused(f"host {host} is not removed: {error}") from error

@@ -1,0 +1,143 @@
+"""The hub: a process with CAP_NET_ADMIN and nothing else, which owns one WireGuard interface and one table.
+
+It applies the worker's list whenever the file changes. Without the kernel's WireGuard it starts wireguard-go.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hooks.edge import hub_plan
+from hooks.edge.forms import WIREGUARD_KEY, matching
+from hooks.edge.hub_plan import Hub, InvalidList
+from onext import process
+from onext.process import CommandError
+
+POLL = 0.25  # seconds between two looks at the list
+AGAIN = 10.0  # seconds until a failed attempt is repeated
+_LARGEST = 32 << 20  # bytes of the list
+_TIMEOUT = 15.0
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def read_file(file: Path, largest: int) -> bytes:
+    """Return a regular file's content; raise InvalidList."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InvalidList(f"{file} is not a regular file")
+            return stream.read(largest)
+    except OSError as error:
+        raise InvalidList(f"{file}: {error.strerror}") from None
+
+
+@dataclass
+class Device:
+    """The interface and the rules as they were applied last."""
+
+    key_file: Path
+    applied: Hub | None = None
+
+    def apply(self, hub: Hub) -> None:
+        """Make interface, peers and rules what the list states; raise CommandError or InvalidList."""
+        key = matching(
+            WIREGUARD_KEY, read_file(self.key_file, 64).decode("ascii", "replace").strip(), "hub.key"
+        )
+        if not self._present(hub.interface):
+            _create(hub.interface)
+            self.applied = None
+        before = self.applied
+        self.applied = None
+        _run("nft", "-f", "-", text=hub_plan.firewall(hub))  # before the peers: nothing passes unfiltered
+        _configure(hub, key)
+        if before is None or (before.address, before.mtu) != (hub.address, hub.mtu):
+            _run("ip", "-6", "addr", "replace", f"{hub.address}/{hub.pool.prefixlen}", "dev", hub.interface)
+            _run("ip", "link", "set", hub.interface, "mtu", str(hub.mtu), "up")
+            _forward(hub.interface)
+        self.applied = hub
+
+    @staticmethod
+    def _present(name: str) -> bool:
+        return name in {found for _, found in socket.if_nameindex()}
+
+
+def _create(name: str) -> None:
+    try:
+        _run("ip", "link", "add", name, "type", "wireguard")
+    except CommandError:
+        program = shutil.which("wireguard-go", path=_PATH)
+        if program is None:
+            raise
+        process.run([program, name], timeout=_TIMEOUT, env={"PATH": _PATH})  # it keeps no pipe open
+
+
+def _configure(hub: Hub, key: str) -> None:
+    """Give wg its configuration on standard input: arguments are visible to all users."""
+    _run("wg", "syncconf", hub.interface, "/dev/stdin", text=hub_plan.wireguard(hub, key))
+
+
+def _forward(name: str) -> None:
+    """Let the hub's own interface pass packets on; older kernels need net.ipv6.conf.all.forwarding too."""
+    folder = Path("/proc/sys/net/ipv6/conf") / name
+    for switch in ("force_forwarding", "forwarding"):
+        with contextlib.suppress(OSError):
+            (folder / switch).write_text("1")
+            return
+
+
+def _run(*words: str, text: str | None = None) -> bytes:
+    return process.run(
+        words, timeout=_TIMEOUT, input=None if text is None else text.encode(), env={"PATH": _PATH}
+    ).stdout
+
+
+def _changed(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
+
+
+def run(list_file: Path, key_file: Path, ended: Sequence[int]) -> None:
+    """Follow the list until `ended` has an entry."""
+    device, seen, failed = Device(key_file), (0, 0), 0.0
+    while not ended:
+        now = _changed(list_file)
+        if (now != seen or (failed and time.monotonic() - failed > AGAIN)) and now != (0, 0):
+            seen, failed = now, 0.0
+            try:
+                device.apply(hub_plan.read(json.loads(read_file(list_file, _LARGEST))))
+            except (InvalidList, CommandError, ValueError, RecursionError) as error:
+                failed = time.monotonic()
+                sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
+        time.sleep(POLL)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM; the interface stays, so that a restart interrupts no tunnel."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--list", type=Path, required=True, help="the worker's list of peers")
+    parser.add_argument("--key", type=Path, required=True, help="file of the private key")
+    given = parser.parse_args(arguments)
+    ended: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: ended.append(received))
+    run(given.list, given.key, ended)
+
+
+if __name__ == "__main__":
+    main()

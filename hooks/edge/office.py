@@ -1,0 +1,268 @@
+"""The worker's answer to each request: verify, record, then act; every step can be repeated.
+
+One request changes something at a time; a second server of the zone is kept out by Raft and by the versions
+of the documents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hooks.edge import admission, answers, hub_list, ssh_client, verify_token
+from hooks.edge.admission import ALLOCATING, NO_HOST, Admission, Refused
+from hooks.edge.hosts import MARK, Hosts
+from hooks.edge.records import ZONE, Book, Node, State, Token, Zone
+from hooks.edge.requests import JOIN, LEAVE, READY, Join, Request
+from hooks.edge.secrets import HUB, Secrets
+from onext import log, process
+from onext.oned.documents import Conflict, Stored
+from onext.part import Context
+from onext.process import CommandError
+
+CLOCK = 300.0  # seconds by which a node's clock may differ without a remark
+_VERIFY = 20.0  # seconds, waiting for a processor included
+_log = log.get("edge")
+Values = dict[str, object]
+
+
+class NotReady(Exception):
+    """This server cannot answer now: it does not lead, or `onext edge init` was not run here."""
+
+
+@dataclass
+class View:
+    """The records as they are now."""
+
+    zone: Zone
+    nodes: dict[int, Stored[Node]]
+    server: int
+
+    @property
+    def valid(self) -> dict[int, Node]:
+        """Every node that can be read, by number."""
+        return {number: stored.value for number, stored in self.nodes.items() if stored.value}
+
+
+@dataclass
+class Office:
+    """Processes requests for one front-end."""
+
+    context: Callable[[], Context]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    verifying: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
+
+    def handle(self, request: Request) -> bytes:
+        """Return the signed answer; raise NotReady, or an OnedError."""
+        context = self.context()
+        kept = Secrets.of(context.paths)
+        try:
+            values = self._values(context, request)
+        except Refused as error:
+            _log.warning("audit: %s of %s… refused: %s", request.action, request.identity[:16], error)
+            values = {"result": "refused", "message": str(error)}
+        except Conflict as error:
+            raise NotReady(f"try again: {error}") from error
+        return answers.signed(kept, request, {**values, "time": int(context.now())})
+
+    def _values(self, context: Context, request: Request) -> Values:
+        if not context.settings.edge.enabled or context.stopped("edge"):
+            raise NotReady("edge is not enabled on this server")
+        if not context.oned.raft().acts:
+            raise NotReady("this server does not lead its zone")
+        book = Book.of(context.oned)
+        if request.action == JOIN:
+            assert request.join is not None
+            token = self._verified(book, request)
+            with self.lock:
+                return self._join(context, book, request, request.join, token)
+        with self.lock:
+            return self._known(context, book, request)
+
+    def _verified(self, book: Book, request: Request) -> int:
+        """Return the number of the token's record; raise Refused."""
+        assert request.join is not None
+        zone = _zone(book)
+        given = {"token": request.join.token, "key": zone.token_key, "name": request.join.name}
+        given["node_key"] = request.identity
+        with self.verifying:
+            return verified(given)
+
+    def _join(self, context: Context, book: Book, request: Request, join: Join, number: int) -> Values:
+        view = look(context, book)
+        stored = book.tokens.get(number)
+        if stored is None or stored.value is None:
+            raise Refused("the token's record is gone" if stored is None else stored.problem)
+        decided = admission.admit(
+            join,
+            request.identity,
+            (number, stored.value),
+            view.valid,
+            [view.zone.user_ca, view.zone.host_ca, *_hub_keys(book)],
+            Hosts(context.oned).names(),
+            now=context.now(),
+            session=os.urandom(16).hex(),
+        )
+        free = max(view.nodes, default=-1) + 1  # records that cannot be read keep their numbers
+        if decided.number not in view.valid:
+            decided = replace(decided, number=free)
+        self._record(book, view, (number, stored), decided)
+        skew = request.time - context.now()
+        _log.info(
+            "audit: join of node %s (%d, cluster %d) by token %d%s%s",
+            join.name,
+            decided.number,
+            decided.node.cluster,
+            number,
+            ", again" if decided.repeated else "",
+            f", its clock is off by {skew:.0f} s" if abs(skew) > CLOCK else "",
+        )
+        return self._told(context, book, decided.number, certify=True)
+
+    def _record(self, book: Book, view: View, token: tuple[int, Stored[Token]], decided: Admission) -> None:
+        """Write the use of the token, then the node."""
+        number, stored = token
+        if stored.value != decided.token:
+            book.tokens.put(number, decided.token, stored.version)
+        if not decided.repeated:
+            before = view.nodes.get(decided.number)
+            book.nodes.put(decided.number, decided.node, before.version if before else None)
+
+    def _known(self, context: Context, book: Book, request: Request) -> Values:
+        """Answer a node that joined before."""
+        nodes = book.nodes.all()
+        number = next((n for n, s in nodes.items() if s.value and s.value.identity == request.identity), None)
+        if number is None:
+            raise Refused("this node is not known: join with a token")
+        node = nodes[number].value
+        assert node is not None
+        if request.action == LEAVE and node.state is State.LEFT and node.session == request.session:
+            return {"result": "ok", "left": True}
+        if not node.state.peer:
+            raise Refused(f"this node is {node.state.value}")
+        if node.session != request.session:
+            raise Refused("this request is of an earlier join")
+        if request.action == LEAVE:
+            return self._leave(context, book, number, nodes[number])
+        if request.action == READY:
+            self._ready(context, book, number, nodes[number])
+        return self._told(context, book, number, certify=request.certificate)
+
+    def _ready(self, context: Context, book: Book, number: int, stored: Stored[Node]) -> None:
+        """Allocate the node's host once: the intent is recorded before, the id after."""
+        node, hosts = stored.value, Hosts(context.oned)
+        assert node is not None
+        known = hosts.names()
+        if node.host >= 0 and node.host in known.values():
+            if node.state is State.JOINING:
+                book.nodes.put(number, replace(node, state=State.ACTIVE), stored.version)
+            return
+        if node.host != ALLOCATING:
+            if node.name in known:
+                raise Refused(f"OpenNebula has a host {node.name} already, which did not join by a token")
+            stored = book.nodes.put(number, replace(node, host=ALLOCATING), stored.version)
+        settings, host = context.settings.edge, known.get(node.name)
+        if host is None:
+            host = hosts.allocate(node.name, settings.im_mad, settings.vm_mad, node.cluster)
+        context.oned.update_host(host, {MARK: number})
+        book.nodes.put(number, replace(node, host=host, state=State.ACTIVE), stored.version)
+        _log.info("audit: host %d is node %s", host, node.name)
+
+    def _leave(self, context: Context, book: Book, number: int, stored: Stored[Node]) -> Values:
+        node, hosts = stored.value, Hosts(context.oned)
+        assert node is not None
+        if node.state is not State.LEAVING:
+            stored = book.nodes.put(number, replace(node, state=State.LEAVING), stored.version)
+            _log.info("audit: node %s leaves", node.name)
+        if node.host >= 0:
+            left = hosts.drain(node.host)
+            if left:
+                return {"result": "ok", "left": False, "vms": left}
+            hosts.remove(node.host)
+        book.nodes.put(number, replace(node, state=State.LEFT, host=NO_HOST), stored.version)
+        _log.info("audit: node %s has left", node.name)
+        publish(context, book)
+        return {"result": "ok", "left": True}
+
+    def _told(self, context: Context, book: Book, number: int, *, certify: bool) -> Values:
+        """Return what a node is told, after hub and ssh know the same."""
+        view = publish(context, book)
+        node, settings = view.valid[number], context.settings.edge
+        servers = {n: s.value for n, s in book.servers.all().items() if s.value}
+        told = answers.state(view.zone, servers, view.valid, number, settings)
+        told["result"] = "ok"
+        told["host"] = node.host
+        told["host_state"] = Hosts(context.oned).state(node.host) if node.host >= 0 else ""
+        if certify:
+            kept = Secrets.of(context.paths)
+            days = settings.certificate_days
+            told["days"] = days
+            told["certificate"] = answers.certificate(
+                kept, view.zone, number, node, now=context.now(), days=days
+            )
+            _log.info("audit: host certificate of %s for %d days", node.name, days)
+        return told
+
+
+def look(context: Context, book: Book) -> View:
+    """Read the records; raise NotReady without a zone."""
+    return View(_zone(book), book.nodes.all(), context.oned.raft().server_id)
+
+
+def publish(context: Context, book: Book) -> View:
+    """Write the hub's list and oneadmin's ssh files from the records, and return these."""
+    view = look(context, book)
+    kept = Secrets.of(context.paths)
+    if kept.file(HUB).exists():
+        hub_list.write(
+            context.paths, hub_list.document(view.zone, view.valid, view.server, context.settings.edge)
+        )
+    ssh_client.write(context.paths, view.zone, view.valid, now=context.now())
+    return view
+
+
+def revoke(context: Context, book: Book, number: int) -> None:
+    """Cut a node off: its record first, then the hub and ssh, then its host; raise an OnedError."""
+    stored = book.nodes.get(number)
+    if stored is None or stored.value is None:
+        raise Refused(f"no node {number}" if stored is None else stored.problem)
+    if stored.value.state is not State.REVOKED:
+        book.nodes.put(number, replace(stored.value, state=State.REVOKED), stored.version)
+    publish(context, book)
+    _log.info("audit: node %s was revoked", stored.value.name)
+    if stored.value.host >= 0:
+        Hosts(context.oned).disable(stored.value.host)
+
+
+def verified(given: Mapping[str, object]) -> int:
+    """Return the number of a token's record, by a process that may be killed; raise Refused."""
+    program = str(Path(verify_token.__file__))
+    try:
+        done = process.run(
+            [sys.executable, "-I", program],
+            timeout=_VERIFY,
+            input=json.dumps(given).encode(),
+            max_output=4096,
+        )
+        answer = json.loads(done.stdout)
+    except (CommandError, ValueError):
+        raise Refused("the token takes too long to evaluate, or cannot be evaluated") from None
+    if "id" not in answer:
+        raise Refused(str(answer.get("refused")))
+    return int(answer["id"])
+
+
+def _zone(book: Book) -> Zone:
+    stored = book.zones.get(ZONE)
+    if stored is None or stored.value is None:
+        raise NotReady("run `onext edge init` first" if stored is None else stored.problem)
+    return stored.value
+
+
+def _hub_keys(book: Book) -> list[str]:
+    return [stored.value.hub_key for stored in book.servers.all().values() if stored.value]

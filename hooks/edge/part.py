@@ -1,0 +1,175 @@
+"""The edge part of the worker: requests of nodes at any time; hub and ssh files each round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hooks.edge import counter, hub_list, office, secrets
+from hooks.edge.counter import Counter
+from hooks.edge.office import NotReady, Office
+from hooks.edge.records import Book
+from hooks.edge.secrets import Secrets, SecretsError
+from onext import log, metrics
+from onext.oned.errors import OnedError
+from onext.part import Check, Context, Key, Part, Retry
+from onext.paths import Paths
+
+NAME = "edge"
+INTERFACES = Path("/sys/class/net")
+_FORWARDING = Path("/proc/sys/net/ipv6/conf")
+_log = log.get(NAME)
+
+
+@dataclass
+class _State:
+    """What this process keeps: the context of the last round, for requests, and the socket."""
+
+    context: Context | None = None
+    counter: Counter | None = None
+
+
+_state = _State()
+
+
+def endpoint_certificate(paths: Paths) -> Path:
+    """Return where the endpoint publishes its certificate: its own runtime folder."""
+    if paths.location is None:
+        return paths.run.parent / "onext-edge-endpoint/certificate.pem"
+    return paths.run / "edge-endpoint/certificate.pem"
+
+
+def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - there is one key
+    """Listen for requests, and let hub and ssh follow the documents."""
+    settings = context.settings.edge
+    if not settings.enabled:
+        _close()
+        return ""
+    _state.context = context
+    _listen(context, settings.parallel)
+    try:
+        view = office.publish(context, Book.of(context.oned))
+    except (NotReady, SecretsError, OSError) as error:
+        raise Retry(f"hub and ssh are not up to date: {error}") from error
+    peers = sum(node.state.peer for node in view.valid.values())
+    invalid = [stored.problem for stored in view.nodes.values() if stored.problem]
+    metrics.write(
+        context.paths.metrics,
+        NAME,
+        [
+            metrics.Family(
+                "onext_edge_nodes", "gauge", "Nodes that may use the tunnel.", [({}, float(peers))]
+            ),
+            metrics.Family(
+                "onext_edge_invalid_records",
+                "gauge",
+                "Records that cannot be read.",
+                [({}, float(len(invalid)))],
+            ),
+        ],
+    )
+    return f"{peers} nodes" + (f", {len(invalid)} invalid records: {invalid[0]}" if invalid else "")
+
+
+def _listen(context: Context, threads: int) -> None:
+    if _state.counter is not None and _state.counter.alive:
+        return
+    office_of_all = Office(_current)
+    try:
+        _state.counter = Counter(office_of_all, counter.place(context.paths), threads)
+    except OSError as error:
+        raise Retry(f"{counter.place(context.paths)}: {error}") from error
+
+
+def _current() -> Context:
+    if _state.context is None:
+        raise NotReady("the worker has just started")
+    return _state.context
+
+
+def _close() -> None:
+    if _state.counter is not None:
+        _state.counter.close()
+        _state.counter = None
+
+
+def sweep(context: Context) -> Iterable[Key]:
+    """Look once a minute; while it is off, only to stop listening."""
+    return [Key(NAME, "pool", 0)] if context.settings.edge.enabled or _state.counter else []
+
+
+def checks(context: Context) -> Iterable[Check]:
+    """Check the keys, the records, the endpoint and the hub of this server."""
+    settings = context.settings.edge
+    if not settings.enabled:
+        return
+    kept = Secrets.of(context.paths)
+    missing = [name for name in (*secrets.ZONE, secrets.HUB) if not kept.file(name).exists()]
+    if missing:
+        yield Check("keys", "fail", f"missing in {kept.folder}: {', '.join(missing)}", "onext edge init")
+        return
+    yield from _keys(context, kept)
+    yield _listening(context)
+    yield _hub(context)
+    yield _forwarding(settings.interface)
+
+
+def _keys(context: Context, kept: Secrets) -> Iterable[Check]:
+    try:
+        view = office.look(context, Book.of(context.oned))
+        here = (kept.public(secrets.TOKEN), kept.public(secrets.ANSWER), kept.public(secrets.HOST_CA))
+    except (SecretsError, NotReady, OnedError) as error:
+        yield Check("keys", "fail", str(error), "onext edge init")
+        return
+    zone = view.zone
+    if here == (zone.token_key, zone.answer_key, zone.host_ca):
+        yield Check("keys", "ok", f"{kept.folder}: the zone's keys, and this hub's")
+    else:
+        yield Check(
+            "keys", "fail", f"{kept.folder}: not the keys of the zone's record", "onext edge init --from"
+        )
+    for stored in view.nodes.values():
+        if stored.problem:
+            yield Check("records", "warn", stored.problem, "onedocument show")
+
+
+def _listening(context: Context) -> Check:
+    certificate = endpoint_certificate(context.paths)
+    if not certificate.exists():
+        return Check(
+            "endpoint", "fail", f"{certificate} is missing", "systemctl enable --now onext-edge-endpoint"
+        )
+    if not counter.place(context.paths).exists():
+        return Check("endpoint", "warn", "the worker does not listen yet", "it begins with its next round")
+    return Check("endpoint", "ok", f"{context.settings.edge.endpoint}, {counter.place(context.paths)}")
+
+
+def _hub(context: Context) -> Check:
+    name, file = context.settings.edge.interface, hub_list.place(context.paths)
+    if not (INTERFACES / name).exists():
+        return Check("hub", "fail", f"no interface {name}", "systemctl enable --now onext-edge-hub")
+    age = time.time() - file.stat().st_mtime if file.exists() else None
+    if age is None:
+        return Check("hub", "warn", f"{file} is missing", "the worker writes it in its next round")
+    return Check("hub", "ok", f"interface {name} at {context.settings.edge.hub}")
+
+
+def _forwarding(interface: str) -> Check:
+    """Find out whether nodes reach each other through the hub."""
+    for file in (_FORWARDING / interface / "force_forwarding", _FORWARDING / "all/forwarding"):
+        try:
+            if file.read_text().strip() == "1":
+                return Check("forwarding", "ok", str(file))
+        except OSError:
+            continue
+    return Check(
+        "forwarding",
+        "warn",
+        "nodes do not reach each other through this hub: IPv6 forwarding is off",
+        "sysctl net.ipv6.conf.all.forwarding=1, in /etc/sysctl.d too",
+    )
+
+
+PART = Part(NAME, reconcile, sweep, checks, whole_pool=True, leader_only=False)

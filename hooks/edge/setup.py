@@ -1,0 +1,161 @@
+"""`onext edge init`: the zone's keys and record once, each server's hub key and record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets as random
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from pathlib import Path
+
+from hooks.edge import secrets
+from hooks.edge.forms import WHERE
+from hooks.edge.part import endpoint_certificate
+from hooks.edge.records import ZONE, Book, Server, Zone
+from hooks.edge.secrets import Secrets, SecretsError
+from onext import zone as servers
+from onext.oned.documents import Stored
+from onext.part import Context
+from onext.settings.edge import Edge
+
+_LARGEST = 65_536  # bytes of a certificate
+
+
+class SetupError(SecretsError):
+    """The zone cannot be initialised; the message states why and what to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `init` does: keys to create, and the records as they will be."""
+
+    keys: tuple[str, ...]
+    pool: IPv6Network
+    record: Stored[Zone] | None
+    server: int
+    entry: Server
+    before: Stored[Server] | None
+
+    def lines(self) -> list[str]:
+        """Return the plan for a person."""
+        made = [f"create key {name}" for name in self.keys]
+        zone = [] if self.record else [f"record the zone: pool {self.pool}"]
+        same = self.before is not None and self.before.value == self.entry
+        return [*made, *zone, *([] if same else [f"record server {self.server}: {self.entry.endpoint}"])]
+
+
+def random_pool() -> IPv6Network:
+    """Return a unique local network (RFC 4193) of our own."""
+    return IPv6Network(((0xFD << 120) | random.randbits(40) << 80, 64))
+
+
+def plan(context: Context, pool: IPv6Network | None) -> Plan:
+    """Return what is to be done; raise SetupError."""
+    settings, kept, book = context.settings.edge, Secrets.of(context.paths), Book.of(context.oned)
+    _check(settings)
+    record = book.zones.get(ZONE)
+    if record is not None and record.value is None:
+        raise SetupError(record.problem)
+    missing = tuple(name for name in (*secrets.ZONE, secrets.HUB) if not kept.file(name).exists())
+    if record is not None and record.value is not None:
+        if set(missing) & set(secrets.ZONE):
+            raise SetupError(
+                f"the zone has its keys already, and {kept.folder} lacks {', '.join(missing)}:"
+                " `onext edge init --from SERVER` brings them here, or restore the backup"
+            )
+        if pool is not None and pool != record.value.pool:
+            raise SetupError(f"the zone's pool is {record.value.pool}: it cannot be changed")
+        _same(kept, record.value)
+    number = context.oned.raft().server_id
+    entry = Server(_name(context), settings.endpoint, certificate_hash(context), settings.hub, "A" * 43 + "=")
+    chosen = record.value.pool if record and record.value else pool or random_pool()
+    stored = book.servers.get(_place(number))
+    if secrets.HUB not in missing:
+        entry = _with_key(entry, kept.public(secrets.HUB))
+    return Plan(missing, chosen, record, number, entry, stored)
+
+
+def carry_out(context: Context, planned: Plan) -> None:
+    """Create what is missing; may be repeated after an interruption."""
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    for name in planned.keys:
+        kept.create(name)
+    if planned.record is None:
+        made = Zone(
+            planned.pool,
+            kept.public(secrets.TOKEN),
+            kept.public(secrets.ANSWER),
+            kept.public(secrets.USER_CA),
+            kept.public(secrets.HOST_CA),
+        )
+        book.zones.put(ZONE, made, None)
+    entry = _with_key(planned.entry, kept.public(secrets.HUB))
+    if planned.before is None or planned.before.value != entry:
+        version = planned.before.version if planned.before else None
+        book.servers.put(_place(planned.server), entry, version)
+
+
+def bring(context: Context, name: str) -> None:
+    """Copy the zone's keys from another of its servers, over ssh; raise SetupError."""
+    kept = Secrets.of(context.paths)
+    others = servers.others(context.oned, context.oned.document("system.config"))
+    server = next((one for one in others if name in (one.name, one.host, str(one.id))), None)
+    if server is None:
+        names = ", ".join(one.name for one in others) or "none"
+        raise SetupError(f"no other server {name} in this zone; there are: {names}")
+    answer = servers.ask(server, context.paths, ["edge", "keys"])
+    try:
+        found = json.loads(answer.text) if answer.done else None
+    except ValueError:
+        found = None
+    if not isinstance(found, Mapping) or set(found) != set(secrets.ZONE):
+        raise SetupError(f"server {server.name} sent no keys: {answer.text[:200]}")
+    for key, content in found.items():
+        if not kept.file(key).exists():
+            kept.write(key, str(content)[:4096].encode())
+
+
+def certificate_hash(context: Context) -> str:
+    """Return the SHA-256 of this server's endpoint certificate; raise SetupError."""
+    return hash_of(endpoint_certificate(context.paths))
+
+
+def hash_of(file: Path) -> str:
+    """Return the SHA-256 of a certificate in PEM; raise SetupError."""
+    try:
+        with file.open() as stream:
+            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(stream.read(_LARGEST))).hexdigest()
+    except (OSError, ValueError) as error:
+        raise SetupError(
+            f"{file}: {error}; start the endpoint, which makes its certificate:"
+            " systemctl enable --now onext-edge-endpoint"
+        ) from None
+
+
+def _check(settings: Edge) -> None:
+    for key, value in (("endpoint", settings.endpoint), ("hub", settings.hub)):
+        if not re.fullmatch(WHERE, value):
+            raise SetupError(f"set `edge: {key}:` in onext.yaml to HOST:PORT, as nodes reach this server")
+
+
+def _same(kept: Secrets, zone: Zone) -> None:
+    if (kept.public(secrets.TOKEN), kept.public(secrets.ANSWER)) != (zone.token_key, zone.answer_key):
+        raise SetupError(f"{kept.folder} holds other keys than the zone's record: nothing is overwritten")
+
+
+def _name(context: Context) -> str:
+    found = servers.servers(context.oned, context.oned.document("system.config"))
+    return next((one.name for one in found if one.here), "front-end")
+
+
+def _with_key(entry: Server, key: str) -> Server:
+    return Server(entry.name, entry.endpoint, entry.digest, entry.hub, key)
+
+
+def _place(server: int) -> int:
+    """Return the number of a server's record; a SOLO one has the id -1."""
+    return max(server, 0)

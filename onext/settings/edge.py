@@ -1,0 +1,36 @@
+"""Section `edge:` of the settings: this server's endpoint and hub for nodes that join by themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from onext.settings.section import Section
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Edge(Section):
+    """Nodes that join, leave and rejoin by themselves over WireGuard."""
+
+    enabled: bool = Field(False, description="process requests of nodes; `onext edge init` comes first")
+    endpoint: str = Field(
+        "", description="HOST:PORT at which nodes reach this server's HTTPS endpoint, as in join tokens"
+    )
+    hub: str = Field("", description="HOST:PORT (UDP) at which nodes reach this server's WireGuard hub")
+    interface: str = Field(
+        "onext-edge", description="name of the hub's interface", pattern=r"^[a-z][a-z0-9-]{0,14}$"
+    )
+    mtu: int = Field(1280, ge=1280, le=9000, description="MTU of hub and nodes; 1280 passes everywhere")
+    node_ports: tuple[tuple[Port, Port], ...] = Field(
+        ((22, 22), (16509, 16509), (16514, 16514), (49152, 49215)),
+        description="TCP ports (first, last) that nodes of a cluster reach of each other through the hub",
+    )
+    front_end_ports: tuple[Port, ...] = Field(
+        (4124,), description="TCP and UDP ports of this server that nodes reach, besides the endpoint's"
+    )
+    im_mad: str = Field("kvm", description="information driver of new hosts", pattern=r"^[a-z0-9_-]{1,32}$")
+    vm_mad: str = Field("kvm", description="hypervisor driver of new hosts", pattern=r"^[a-z0-9_-]{1,32}$")
+    certificate_days: int = Field(90, ge=1, le=730, description="days for which a host certificate is valid")
+    parallel: int = Field(8, ge=1, le=64, description="requests that are verified at the same time")

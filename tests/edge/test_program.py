@@ -1,0 +1,173 @@
+"""The node program: one file for every Python from 3.6 on, whose pieces agree with the real libraries."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, BiscuitBuilder, BlockBuilder, KeyPair
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge import answer, build, ed25519, messages, narrowing, places, system_files, tunnel, word
+from edge.errors import InvalidToken, Refused, WrongServer
+from tests.drivers.vmm.migrate.test_python36 import interpreters
+from tests.waiting import PATIENCE
+
+FOLDER = Path(build.__file__).parent
+KEY = "A" * 43 + "="
+CA = "ssh-ed25519 " + "A" * 68
+
+
+@settings(max_examples=15)
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200))
+def test_signatures_are_those_of_the_standard(secret: bytes, message: bytes) -> None:
+    """A signature that only this program accepts would lock every node out."""
+    real = Ed25519PrivateKey.from_private_bytes(secret)
+    signature = ed25519.sign(secret, message)
+    assert ed25519.public(secret) == real.public_key().public_bytes_raw()
+    assert signature == real.sign(message)
+    assert ed25519.verify(ed25519.public(secret), message, signature)
+
+
+@settings(max_examples=25)
+@given(st.binary(max_size=40), st.integers(0, 511), st.sampled_from(["signature", "key"]))
+def test_altered_signatures_are_refused_as_by_the_library(message: bytes, bit: int, what: str) -> None:
+    """Whoever forges an answer is root on the node."""
+    secret = ed25519.generate()
+    key, signature = bytearray(ed25519.public(secret)), bytearray(ed25519.sign(secret, message))
+    target = key if what == "key" else signature
+    target[bit // 8 % len(target)] ^= 1 << bit % 8
+    with pytest.raises((InvalidSignature, ValueError)):
+        Ed25519PublicKey.from_public_bytes(bytes(key)).verify(bytes(signature), message)
+    assert not ed25519.verify(bytes(key), message, bytes(signature))
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["", 'check if name("edge-1")', 'check if node_key("00") or name("edge-1")', 'check if name($n), $n.type() == "string"'],
+)  # fmt: skip
+def test_a_bound_token_is_valid_for_its_key_only(block: str) -> None:
+    """Every token that `onext biscuit attenuate` narrows must still be bound, in any version of the format."""
+    pair = KeyPair()
+    token = BiscuitBuilder("edge_token(7); check if time($t), $t <= 2100-01-01T00:00:00Z").build(
+        pair.private_key
+    )
+    given_token = token.append(BlockBuilder(block)) if block else token
+    bound = Biscuit.from_base64(narrowing.bind(given_token.to_base64(), "node_key", "ab"), pair.public_key)
+    assert bound.block_count() == given_token.block_count() + 1
+    for key, accepted in (("ab", True), ("ac", False)):
+        builder = AuthorizerBuilder('allow if edge_token(7); name("edge-1"); node_key({k})', {"k": key})
+        builder.set_time()  # type: ignore[attr-defined]
+        if accepted:
+            builder.build(bound).authorize()
+        else:
+            with pytest.raises(AuthorizationError):
+                builder.build(bound).authorize()
+
+
+@settings(max_examples=200)
+@given(st.one_of(st.text(max_size=80), st.binary(max_size=120).map(lambda data: data.hex())))
+def test_a_damaged_token_is_one_line(text: str) -> None:
+    """A token copied without its end must not print a traceback to an installer."""
+    with pytest.raises(InvalidToken):
+        word.read(text)
+    with pytest.raises(InvalidToken):
+        narrowing.bind(text, "node_key", "ab")
+
+
+def told(**changes: object) -> dict[str, Any]:
+    """Return an answer's values."""
+    values: dict[str, Any] = {
+        "name": "edge-1", "session": "0" * 32, "pool": "fd00::/64", "address": "fd00::1:0", "mtu": 1280,
+        "hubs": [{"key": KEY, "endpoint": "front.example:51820", "address": "fd00::1"}],
+        "servers": [["front.example:8443", "0" * 64]], "user_ca": CA, "host_ca": CA, "revoked": [CA],
+        "hosts": [["fd00::1:0", "edge-1"]],
+    }  # fmt: skip
+    return {**values, **changes}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "a\nb"}, {"address": "::1"}, {"pool": "x"}, {"mtu": 1}, {"mtu": "1280"}, {"user_ca": f"{CA}\n{CA}"},
+        {"hosts": [["fd00::1", "x y"]]}, {"hosts": [["10.0.0.1", "x"]]}, {"hosts": {}}, {"revoked": ["x"]},
+        {"hubs": [{"key": KEY + "\n", "endpoint": "a:1", "address": "fd00::1"}]},
+        {"hubs": [{"key": KEY, "endpoint": "a b:1", "address": "fd00::1"}]}, {"servers": []}, {"certificate": "x"},
+    ],
+)  # fmt: skip
+def test_values_that_would_become_lines_of_files(changes: dict[str, object]) -> None:
+    """A fault of the front-end must not write sshd's configuration."""
+    assert answer.checked(told())["name"] == "edge-1"
+    with pytest.raises(WrongServer):
+        answer.checked(told(**changes))
+
+
+def test_a_refusal_is_printed_on_one_line() -> None:
+    """A reason with control characters would rewrite an installer's terminal."""
+    assert messages.printable("a\x1b[2J\nb") == "a?[2J?b"
+    assert issubclass(Refused, Exception)
+
+
+@settings(max_examples=80)
+@given(
+    st.text(alphabet="ab\n#", max_size=40),
+    st.sampled_from(["", "x\n", "x\ny\n"]),
+    st.sampled_from(["", "z\n"]),
+)
+def test_managed_blocks_leave_the_rest_alone(text: str, first: str, second: str) -> None:
+    """/etc/hosts has an administrator's lines, which must survive joining and leaving."""
+    once = places.with_block(places.with_block(text, first), second)
+    assert once == places.with_block(text, second) or (text and not text.endswith("\n"))
+    assert places.with_block(once, "").rstrip("\n") == text.rstrip("\n")
+
+
+def test_the_configuration_of_wireguard_and_sshd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hub carries the pool; a hub whose name does not resolve keeps the address that it had."""
+    here = places.Places(str(tmp_path))
+    state = answer.checked(told(hubs=[
+        {"key": KEY, "endpoint": "one.example:1", "address": "fd00::1"},
+        {"key": "B" + KEY[1:], "endpoint": "two.example:2", "address": "fd00::2"},
+    ]))  # fmt: skip
+    monkeypatch.setattr(tunnel, "resolved", lambda where: "192.0.2.1:2" if where.startswith("two") else None)
+    text = tunnel.configuration(here, state, 1)
+    assert text.count("fd00::/64") == 1
+    assert text.index("fd00::/64") > text.index("fd00::2/128")
+    assert text.count("Endpoint") == 1
+    lines = system_files.sshd_lines(here, state).splitlines()
+    assert lines[1] == "Match User oneadmin Address fd00::/64"
+    assert lines[-1] == "Match all"
+    assert system_files.known_hosts(state).startswith("@cert-authority fd00::1:0,edge-1 ssh-ed25519 ")
+
+
+@pytest.mark.process
+def test_the_single_file_is_the_same_each_time_and_runs(tmp_path: Path) -> None:
+    """A node that cannot start it cannot join; a file that differs each time cannot be compared."""
+    program = tmp_path / "onext-edge.pyz"
+    build.write(str(program))
+    assert hashlib.sha256(program.read_bytes()).digest() == hashlib.sha256(build.content()).digest()
+    for python in {sys.executable, *interpreters()}:
+        words = [python, "-I", "-S", str(program), "--root", str(tmp_path)]
+        done = subprocess.run(
+            [*words, "status"], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert (done.returncode, done.stdout.split()) == (1, ["joined", "False"]), (python, done.stderr)
+        done = subprocess.run(
+            [*words, "check"], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert "account oneadmin" in done.stdout, (python, done.stderr)
+
+
+@pytest.mark.process
+def test_nothing_newer_than_36() -> None:
+    """AlmaLinux 8 has Python 3.6 and nothing else."""
+    tool = str(Path(sys.executable).parent / "vermin")
+    words = [tool, "-q", "-t=3.6-", "--no-tips", "--violations", "--eval-annotations", str(FOLDER)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,315 @@
+"""The worker's answers to nodes, honest and lying, in a sandbox; requests are those of the node program."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, KeyPair, PublicKey
+
+from edge import messages, narrowing, word
+from edge.errors import Refused, WrongServer
+from hooks.edge import requests
+from hooks.edge.minting import word as minted
+from hooks.edge.office import NotReady, Office
+from hooks.edge.records import Book, Server, Token, Zone
+from hooks.edge.secrets import Secrets
+from onext.oned import documents
+from onext.oned.client import Oned
+from onext.oned.errors import OnedError
+from tests.hooks.edge.front_end import FrontEnd, Machine, ssh_key, wireguard_key
+
+pytestmark = pytest.mark.process
+
+
+def test_a_node_joins_becomes_a_host_and_leaves(front_end: FrontEnd, key: str) -> None:
+    """The promise of the part: no person touches the front-end."""
+    machine = Machine("edge-1")
+    got = front_end.join(machine, front_end.token("--name", "edge-*"))
+    assert (got["name"], got["address"], got["host"]) == ("edge-1", "fd0e:d6e0:1::1:0", -1)
+    assert got["hosts"] == [["fd0e:d6e0:1::1:0", "edge-1"]]
+    assert front_end.hub()["peers"] == [
+        {"key": machine.wireguard, "address": "fd0e:d6e0:1::1:0", "cluster": front_end.clusters[0]}
+    ]
+    ready = front_end.answer(machine.ask("ready"), key)
+    assert front_end.answer(machine.ask("ready"), key)["host"] == ready["host"]
+    assert front_end.context.oned.host(ready["host"]).cluster_id == front_end.clusters[0]
+    front_end.sandbox.until(lambda: front_end.answer(machine.ask("sync"), key)["host_state"] == "MONITORED")
+    assert front_end.answer(machine.ask("leave"), key)["left"] is True
+    assert front_end.hub()["peers"] == []
+    assert "edge-1" not in {host.name for host in front_end.context.oned.hosts()}
+    assert front_end.answer(machine.ask("leave"), key)["left"] is True, "the answer may have been lost"
+    with pytest.raises(Refused, match="this node is left"):
+        front_end.answer(machine.ask("sync"), key)
+
+
+def test_a_host_with_vms_is_drained_before_it_goes(front_end: FrontEnd, key: str) -> None:
+    """A VM that runs on a machine which leaves would be lost with it."""
+    machine = Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    host = front_end.answer(machine.ask("ready"), key)["host"]
+    front_end.sandbox.until(lambda: front_end.answer(machine.ask("sync"), key)["host_state"] == "MONITORED")
+    vm = front_end.sandbox.call("vm.allocate", "CPU=0.1 MEMORY=16", True)
+    front_end.sandbox.call("vm.deploy", vm, host)
+    front_end.sandbox.until(lambda: front_end.context.oned.host(host).vm_ids == (vm,))
+    got = front_end.answer(machine.ask("leave"), key)
+    assert (got["left"], got["vms"]) == (False, 1)
+    assert front_end.context.oned.host(host).state.name == "DISABLED"
+    front_end.sandbox.until(lambda: front_end.context.oned.vm(vm).running)
+    front_end.sandbox.call("vm.action", "terminate-hard", vm)
+    front_end.sandbox.until(lambda: front_end.answer(machine.ask("leave"), key)["left"])
+
+
+def test_an_interrupted_join_is_completed_by_the_next_attempt(
+    front_end: FrontEnd, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is killed anywhere must leave neither two hosts nor a token that is used up."""
+    real, left = Oned.call, [10**9]
+
+    def call(self: Oned, method: str, *arguments: object) -> Any:
+        if left[0] <= 0:
+            raise OnedError("killed")
+        answered = real(self, method, *arguments)
+        left[0] -= method.endswith((".allocate", ".update", ".lock", ".unlock", ".chmod"))
+        if left[0] <= 0:
+            raise OnedError("killed")
+        return answered
+
+    monkeypatch.setattr(Oned, "call", call)
+    monkeypatch.setattr(documents, "STALE_LOCK", -1.0)  # a minute otherwise
+    for step in range(1, 40):
+        token, machine = front_end.token("--name", f"edge-{step}"), Machine(f"edge-{step}")
+        left[0] = step
+        with contextlib.suppress(OnedError, NotReady):
+            front_end.join(machine, token)
+            front_end.answer(machine.ask("ready"), key)
+        ended, left[0] = left[0] > 0, 10**9
+        front_end.join(machine, token)
+        ready = front_end.answer(machine.ask("ready"), key)
+        assert [h.id for h in front_end.context.oned.hosts() if h.name == machine.name] == [ready["host"]]
+        row = json.loads(front_end.onext("list", "--tokens", "--json"))[-1]
+        assert (row["used"], row["state"]) == (1, "used up")
+        assert len(front_end.listed()) == step
+        if ended:
+            break
+    assert 10 <= step < 39, "every write of a join was the last one once"
+
+
+class TestTokens:
+    """Tokens that must not let anybody in."""
+
+    def test_a_used_token_lets_no_second_machine_in(self, front_end: FrontEnd) -> None:
+        """A token in a mail or a log would be an open door."""
+        token = front_end.token()
+        front_end.join(Machine("edge-1"), token)
+        with pytest.raises(Refused, match="used 1 of 1"):
+            front_end.join(Machine("edge-2"), token)
+        assert set(front_end.listed()) == {"edge-1"}
+
+    def test_what_is_sent_is_worth_nothing_on_another_machine(self, front_end: FrontEnd) -> None:
+        """Whoever reads a request at the endpoint must not be able to join with its token."""
+        token = front_end.token("--uses", "5")
+        victim, thief = Machine("edge-1"), Machine("edge-2")
+        body = json.loads(base64.b64decode(json.loads(victim.join(token).data)["body"]))
+        with pytest.raises(Refused, match="restriction"):
+            front_end.join(thief, token, token=body["token"])
+        assert front_end.listed() == {}
+
+    def test_expired_and_revoked_tokens(self, front_end: FrontEnd) -> None:
+        """A token is for an hour, and for less when a person regrets it."""
+        token = front_end.token("--uses", "5")
+        number = json.loads(front_end.onext("list", "--tokens", "--json"))[-1]["id"]
+        assert "would revoke token" in front_end.onext("revoke", "--token", str(number), "--dry-run")
+        front_end.join(Machine("edge-1"), token)
+        front_end.onext("revoke", "--token", str(number))
+        with pytest.raises(Refused, match="revoked"):
+            front_end.join(Machine("edge-2"), token)
+        book = Book.of(front_end.context.oned)
+        zone, kept = book.zones.all()[0].value, Secrets.of(front_end.paths)
+        assert zone is not None
+        old = minted(kept, zone, [_server()], number, Token(100, "*", 0, 1000, 5))
+        with pytest.raises(Refused, match="expired"):
+            front_end.join(Machine("edge-3"), old)
+
+    def test_a_foreign_token(self, front_end: FrontEnd) -> None:
+        """Another zone's administrator must not add nodes to this one."""
+        built = BiscuitBuilder("edge_token(1); edge_cluster(100)").build(KeyPair().private_key)
+        text = narrowing.bind(built.to_base64(), "node_key", "x")
+        with pytest.raises(Refused, match="not signed by this zone"):
+            front_end.join(Machine("edge-1"), front_end.token(), token=text)
+
+    def test_a_narrowed_token_obeys_its_holder(self, front_end: FrontEnd) -> None:
+        """An installer who hands a token on for one name must be able to rely on it."""
+        token = front_end.token("--name", "edge-*", "--uses", "9")
+        prefix, _, biscuit = token.rpartition(":")
+        public = PublicKey(f"ed25519/{_zone(front_end).token_key}")
+        narrow = Biscuit.from_base64(biscuit, public).append(
+            BlockBuilder(f'check if name("edge-7"), cluster({front_end.clusters[0]})')
+        )
+        narrowed = f"{prefix}:{narrow.to_base64()}"
+        with pytest.raises(Refused, match="restriction"):
+            front_end.join(Machine("edge-1"), narrowed)
+        assert front_end.join(Machine("edge-7"), narrowed)["name"] == "edge-7"
+
+    def test_a_block_cannot_widen_a_token(self, front_end: FrontEnd) -> None:
+        """A holder could otherwise turn his token into any other."""
+        front_end.token("--name", "other")
+        token = front_end.token("--name", "edge-1")
+        prefix, _, biscuit = token.rpartition(":")
+        public = PublicKey(f"ed25519/{_zone(front_end).token_key}")
+        wide = Biscuit.from_base64(biscuit, public).append(
+            BlockBuilder('edge_token(1); name("edge-1"); node_key("x"); time(2020-01-01T00:00:00Z)')
+        )
+        with pytest.raises(Refused, match="edge-1"):
+            front_end.join(Machine("other"), f"{prefix}:{wide.to_base64()}")
+
+    def test_a_token_that_computes_for_minutes(self, front_end: FrontEnd) -> None:
+        """Any holder can append such a block: the worker would stand still."""
+        token = front_end.token()
+        prefix, _, biscuit = token.rpartition(":")
+        public = PublicKey(f"ed25519/{_zone(front_end).token_key}")
+        facts = ";".join(f"n({number})" for number in range(60))
+        slow = "check if n($a), n($b), n($c), n($d), n($e), n($f), $a + $b + $c + $d + $e + $f < 0"
+        heavy = Biscuit.from_base64(biscuit, public).append(BlockBuilder(f"{facts};{slow}"))
+        with pytest.raises(Refused, match=r"too long|restriction|cannot be evaluated"):
+            front_end.join(Machine("edge-1"), f"{prefix}:{heavy.to_base64()}")
+
+
+class TestLiars:
+    """A node that is allowed to join, and states what is not so."""
+
+    def test_two_nodes_with_one_name(self, front_end: FrontEnd, key: str) -> None:
+        """The second would receive the first one's migrations."""
+        token = front_end.token("--uses", "5", "--name", "edge-*")
+        first = Machine("edge-1")
+        front_end.join(first, token)
+        with pytest.raises(Refused, match="is there already"):
+            front_end.join(Machine("edge-1"), token)
+        with pytest.raises(Refused, match="is there already"):
+            front_end.join(Machine("EDGE-1"), token)
+        assert front_end.answer(first.ask("ready"), key)["host"] >= 0
+
+    def test_a_reinstalled_node_keeps_its_host_and_its_old_key_is_revoked(
+        self, front_end: FrontEnd, key: str
+    ) -> None:
+        """Its VMs and its history belong to the host's id."""
+        old, new = Machine("edge-1"), Machine("edge-1")
+        front_end.join(old, front_end.token("--name", "edge-1"))
+        host = front_end.answer(old.ask("ready"), key)["host"]
+        time.sleep(1.1)  # tokens are stamped with whole seconds
+        got = front_end.join(new, front_end.token("--name", "edge-1"))
+        assert got["host"] == host
+        assert front_end.answer(new.ask("ready"), key)["host"] == host
+        assert old.ssh in got["revoked"]
+        assert [peer["key"] for peer in front_end.hub()["peers"]] == [new.wireguard]
+        with pytest.raises(Refused, match="not known"):
+            front_end.answer(old.ask("sync"), key)
+
+    def test_a_name_that_is_a_host_of_another_kind(self, front_end: FrontEnd) -> None:
+        """A node must not take over a hypervisor of the data centre by its name."""
+        present = front_end.context.oned.hosts()[0].name
+        with pytest.raises(Refused, match="did not join by a token"):
+            front_end.join(Machine(present), front_end.token())
+
+    @pytest.mark.parametrize("field", ["wireguard", "ssh_key"])
+    def test_another_ones_keys(self, front_end: FrontEnd, field: str) -> None:
+        """A peer of WireGuard is its key: the first node would be cut off."""
+        token = front_end.token("--uses", "5")
+        first, second = Machine("edge-1"), Machine("edge-2")
+        front_end.join(first, token)
+        stolen = first.wireguard if field == "wireguard" else first.ssh
+        with pytest.raises(Refused, match="belongs to another node"):
+            front_end.join(second, token, **{field: stolen})
+
+    def test_addresses_are_given_and_not_taken(self, front_end: FrontEnd) -> None:
+        """A node that names its own address or cluster would be its neighbour's."""
+        got = front_end.join(
+            Machine("edge-1"), front_end.token(), address="fd0e:d6e0:1::1", cluster=101, allowed_ips="::/0"
+        )
+        assert (got["address"], got["cluster"]) == ("fd0e:d6e0:1::1:0", front_end.clusters[0])
+
+
+class TestEndpointUnderAnAttackersControl:
+    """It passes requests and answers on, and can forge neither."""
+
+    def test_an_altered_or_older_answer(self, front_end: FrontEnd, key: str) -> None:
+        """An authority of the attacker's in an answer would be root on the node."""
+        machine = Machine("edge-1")
+        first = machine.join(front_end.token())
+        genuine = front_end.office.handle(requests.read(first.data))
+        machine.session = messages.opened(first, key, genuine)["session"]
+        envelope = json.loads(genuine)
+        body = json.loads(base64.b64decode(envelope["body"]))
+        body["user_ca"] = ssh_key()
+        envelope["body"] = base64.b64encode(json.dumps(body).encode()).decode()
+        with pytest.raises(WrongServer):
+            messages.opened(first, key, json.dumps(envelope).encode())
+        with pytest.raises(WrongServer):
+            messages.opened(machine.ask("sync"), key, genuine)
+
+    def test_an_altered_request(self, front_end: FrontEnd) -> None:
+        """The endpoint would put its own keys into a node's join."""
+        envelope = json.loads(Machine("edge-1").join(front_end.token()).data)
+        body = json.loads(base64.b64decode(envelope["body"]))
+        body["wireguard"] = wireguard_key()
+        envelope["body"] = base64.b64encode(json.dumps(body).encode()).decode()
+        with pytest.raises(requests.Invalid, match="not signed"):
+            requests.read(json.dumps(envelope).encode())
+
+    def test_a_leave_of_an_earlier_membership(self, front_end: FrontEnd, key: str) -> None:
+        """Replayed months later, it would remove the node."""
+        machine = Machine("edge-1")
+        front_end.join(machine, front_end.token())
+        with pytest.raises(Refused, match="earlier join"):
+            front_end.answer(machine.ask("leave", "0" * 32), key)
+
+
+def test_a_revoked_node_is_cut_off_everywhere(front_end: FrontEnd, key: str) -> None:
+    """A stolen machine must lose tunnel, certificate and answers at once."""
+    machine = Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    host = front_end.answer(machine.ask("ready"), key)["host"]
+    assert "would revoke node edge-1" in front_end.onext("revoke", "edge-1", "--dry-run")
+    assert front_end.listed()["edge-1"]["state"] == "active"
+    front_end.onext("revoke", "edge-1")
+    assert front_end.hub()["peers"] == []
+    assert machine.ssh in (front_end.bundle.var / "edge/revoked_keys").read_text()
+    assert "edge-1" not in (front_end.bundle.var / "edge/ssh_config").read_text()
+    assert front_end.context.oned.host(host).state.name == "DISABLED"
+    with pytest.raises(Refused, match="revoked"):
+        front_end.answer(machine.ask("sync"), key)
+    with pytest.raises(Refused, match="given up"):
+        front_end.join(machine, front_end.token())
+
+
+def test_200_nodes_join_at_once(front_end: FrontEnd) -> None:
+    """A rack that is switched on joins in one minute, and no address is given twice."""
+    token = front_end.token("--uses", "200")
+    offices = Office(lambda: front_end.context)
+    key = word.read(token).key
+
+    def join(number: int) -> str:
+        asked = Machine(f"edge-{number}").join(token)
+        return str(messages.opened(asked, key, offices.handle(requests.read(asked.data)))["address"])
+
+    with ThreadPoolExecutor(8) as pool:
+        addresses = list(pool.map(join, range(200)))
+    assert len(set(addresses)) == 200
+    assert len(front_end.hub()["peers"]) == 200
+    with pytest.raises(Refused, match="used 200 of 200"):
+        front_end.join(Machine("edge-200"), token)
+
+
+def _zone(front_end: FrontEnd) -> Zone:
+    zone = Book.of(front_end.context.oned).zones.all()[0].value
+    assert zone is not None
+    return zone
+
+
+def _server() -> Server:
+    return Server("front", "front.example:8443", "0" * 64, "front.example:51820", "A" * 43 + "=")

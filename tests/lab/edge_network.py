@@ -1,0 +1,306 @@
+"""A front-end's hub, an internet, two NATs and nodes behind them, as namespaces of this machine.
+
+    front (203.0.113.2) -- internet -- nat-a (203.0.113.130) -- node a1, a2 (192.168.1.x)
+                              |------- nat-b (203.0.113.194) -- node b1 (192.168.1.x, the same network)
+
+Worker and oned (the sandbox) run outside, as the endpoint reaches the worker by a Unix socket only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge import build
+from tests.fixtures_bundle import Bundle
+from tests.fixtures_sandbox import ROOT, Sandbox
+from tests.waiting import PATIENCE, until
+
+PROGRAMS = ("wireguard-go", "wg", "nft", "iptables", "sshd", "ssh-keygen", "ssh", "ip", "unshare", "nsenter")
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+HUB, ENDPOINT = "203.0.113.2:51820", "203.0.113.2:8443"
+SETTINGS = f"""edge:
+  enabled: true
+  endpoint: {ENDPOINT}
+  hub: {HUB}
+  im_mad: dummy
+  vm_mad: dummy
+  node_ports: [[22, 22], [49152, 49215]]
+oned:
+  timeout: 20
+"""
+
+
+def why_not() -> str:
+    """Return why the network cannot be made here, empty when it can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    missing = [name for name in PROGRAMS if not shutil.which(name, path=PATH)]
+    return f"not installed (sh tests/packages.sh): {', '.join(missing)}" if missing else ""
+
+
+class Space:
+    """A machine: a namespace of networks, mounts and names, held by a process that sleeps."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = "mount -t tmpfs tmpfs /run && mkdir -p /run/sshd /run/wireguard && ip link set lo up && echo ready && exec sleep infinity"
+        command = ["unshare", "--net", "--mount", "--uts", "sh", "-c", script]
+        self.holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.holder.stdout is not None
+        assert self.holder.stdout.readline().strip() == "ready"
+        self.children: list[subprocess.Popen[bytes]] = []
+
+    def argv(self, *words: str) -> list[str]:
+        """Return the command that runs `words` inside."""
+        return ["nsenter", "-t", str(self.holder.pid), "-n", "-m", "-u", "--", *words]
+
+    def run(
+        self, *words: str, check: bool = True, seconds: float = PATIENCE
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside."""
+        done = subprocess.run(
+            self.argv(*words),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, (words, done.stdout, done.stderr)
+        return done
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a program inside; it ends with the space."""
+        log = (self.folder / f"{len(self.children)}.log").open("wb")
+        child = subprocess.Popen(
+            self.argv(*words),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **variables},
+        )
+        log.close()
+        self.children.append(child)
+        return child
+
+    def sysctl(self, *settings: str) -> None:
+        """Set values below /proc/sys."""
+        for setting in settings:
+            self.run("sysctl", "-qw", setting)
+
+    def end(self) -> None:
+        """End what runs inside, and the namespaces."""
+        found = subprocess.run(
+            ["ls", "-1", "/proc"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        own = Path(f"/proc/{self.holder.pid}/ns/net").readlink()
+        for pid in filter(str.isdigit, found):
+            try:
+                if Path(f"/proc/{pid}/ns/net").readlink() == own and int(pid) != self.holder.pid:
+                    os.kill(int(pid), 9)
+            except OSError:
+                continue
+        self.holder.kill()
+        self.holder.wait()
+        for child in self.children:
+            child.kill()
+            child.wait()
+        assert self.holder.stdout is not None
+        self.holder.stdout.close()
+
+
+def link(one: Space, name: str, address: str, other: Space, other_name: str, other_address: str) -> None:
+    """Connect two machines."""
+    own, far = f"v{one.holder.pid}"[:14], f"w{other.holder.pid}"[:14]
+    subprocess.run(["ip", "link", "add", own, "type", "veth", "peer", "name", far], check=True)
+    for space, given, wanted, where in ((one, own, name, address), (other, far, other_name, other_address)):
+        subprocess.run(["ip", "link", "set", given, "netns", str(space.holder.pid)], check=True)
+        space.run("ip", "link", "set", given, "name", wanted)
+        if where:
+            space.run("ip", "addr", "add", where, "dev", wanted)
+        space.run("ip", "link", "set", wanted, "up")
+
+
+class Node(Space):
+    """A machine with sshd and the node program."""
+
+    def __init__(self, folder: Path, name: str, program: Path) -> None:
+        folder.mkdir()
+        super().__init__(folder)
+        self.name, self.program, self.root = name, program, folder / "root"
+        for place in ("etc/ssh/sshd_config.d", "run", "etc/systemd"):
+            (self.root / place).mkdir(parents=True)
+        self.install()
+
+    def install(self) -> None:
+        """Write sshd's configuration and a host key, and start sshd."""
+        ssh = self.root / "etc/ssh"
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(ssh / "ssh_host_ed25519_key")],
+            check=True,
+        )
+        (ssh / "sshd_config").write_text(
+            f"Include {ssh}/sshd_config.d/*.conf\nHostKey {ssh}/ssh_host_ed25519_key\n"
+            f"PidFile {self.root}/run/sshd.pid\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
+            "AuthorizedKeysFile none\nPasswordAuthentication no\n"
+        )
+        self.start("/usr/sbin/sshd", "-D", "-f", str(ssh / "sshd_config"))
+
+    def edge(self, *words: str, check: bool = True, seconds: float = 150) -> subprocess.CompletedProcess[str]:
+        """Run the node program."""
+        given = ["--root", str(self.root), "--account", "root", *words]
+        return self.run(sys.executable, "-I", str(self.program), *given, check=check, seconds=seconds)
+
+    def join(self, token: str, *, check: bool = True, name: str = "") -> subprocess.CompletedProcess[str]:
+        """Join as this node's name, or another."""
+        return self.edge("join", "--name", name or self.name, "--wait", "60", token, check=check)
+
+    @property
+    def state(self) -> dict[str, object]:
+        """What the node program keeps."""
+        found = json.loads((self.root / "etc/onext-edge/state.json").read_text())
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def address(self) -> str:
+        """The overlay address."""
+        return str(self.state["address"])
+
+
+class Network:
+    """The front-end and the ways to it."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.folder, self.sandbox, self.bundle = folder, sandbox, Bundle(sandbox)
+        self.program = folder / "onext-edge.pyz"
+        build.write(str(self.program))
+        self.bundle.settings(SETTINGS)
+        self.spaces: list[Space] = []
+        self.internet, self.front = self._space("internet"), self._space("front")
+        self.internet.sysctl("net.ipv4.ip_forward=1")
+        link(self.front, "wan", "203.0.113.2/26", self.internet, "front", "203.0.113.1/26")
+        self.front.run("ip", "route", "add", "default", "via", "203.0.113.1")
+        self.front.sysctl("net.ipv6.conf.all.forwarding=1")
+        self.nats = {"a": self._nat("a", 128), "b": self._nat("b", 192)}
+        self.hub: subprocess.Popen[bytes] | None = None
+        self.worker: subprocess.Popen[bytes] | None = None
+
+    def _space(self, name: str) -> Space:
+        folder = self.folder / name
+        folder.mkdir()
+        self.spaces.append(Space(folder))
+        return self.spaces[-1]
+
+    def _nat(self, name: str, base: int) -> Space:
+        space = self._space(f"nat-{name}")
+        space.sysctl("net.ipv4.ip_forward=1")
+        link(
+            space, "wan", f"203.0.113.{base + 2}/26", self.internet, f"nat{name}", f"203.0.113.{base + 1}/26"
+        )
+        space.run("ip", "route", "add", "default", "via", f"203.0.113.{base + 1}")
+        space.run("ip", "link", "add", "lan", "type", "bridge")
+        space.run("ip", "addr", "add", "192.168.1.1/24", "dev", "lan")
+        space.run("ip", "link", "set", "lan", "up")
+        space.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "wan", "-j", "MASQUERADE")
+        space.run("iptables", "-A", "FORWARD", "-i", "wan", "-m", "state", "--state", "NEW", "-j", "DROP")
+        return space
+
+    def node(self, name: str, nat: str, number: int) -> Node:
+        """Return a new machine behind a NAT."""
+        made = Node(self.folder / f"node-{name}", name, self.program)
+        self.spaces.append(made)
+        self.plug(made, nat, number)
+        return made
+
+    def plug(self, node: Node, nat: str, number: int) -> None:
+        """Connect a node to a NAT's network."""
+        link(node, "eth0", f"192.168.1.{number}/24", self.nats[nat], f"port{number}", "")
+        self.nats[nat].run("ip", "link", "set", f"port{number}", "master", "lan")
+        node.run("ip", "route", "add", "default", "via", "192.168.1.1")
+
+    def start_endpoint(self) -> None:
+        """Start the endpoint, and wait until it has published its certificate."""
+        run = self.bundle.var / "run/edge-endpoint"
+        run.mkdir(parents=True, exist_ok=True)
+        state = self.folder / "endpoint"
+        state.mkdir(exist_ok=True)
+        words = ["--state", str(state), "--publish", str(run / "certificate.pem")]
+        words += ["--worker", str(self.bundle.var / "run/edge/join.sock"), "--listen", "[::]:8443"]
+        self.front.start(sys.executable, "-m", "hooks.edge.endpoint", *words, PYTHONPATH=str(ROOT))
+        until((run / "certificate.pem").exists, "the endpoint's certificate")
+
+    def start_hub(self) -> None:
+        """Start the hub's process."""
+        words = ["--list", str(self.bundle.var / "run/edge/hub.json")]
+        words += ["--key", str(self.bundle.var / "edge/hub.key")]
+        self.hub = self.front.start(sys.executable, "-m", "hooks.edge.hub", *words, PYTHONPATH=str(ROOT))
+
+    def start_worker(self) -> None:
+        """Start the worker and wait until it takes requests."""
+        command = "from onext.cli.main import main; main()"
+        self.worker = subprocess.Popen(
+            [sys.executable, "-c", command, "worker"],
+            cwd=ROOT,
+            env=self.sandbox.env,
+            stderr=subprocess.DEVNULL,
+        )
+        until((self.bundle.var / "run/edge/join.sock").exists, "the worker's socket")
+
+    def token(self, *options: str) -> str:
+        """Make a join token for cluster 100."""
+        cluster = () if "--cluster" in options else ("--cluster", "100")
+        return self.bundle.onext("edge", "token", *cluster, *options).stdout.strip()
+
+    def listed(self) -> dict[str, dict[str, object]]:
+        """Return the nodes by name; of several with one name the last."""
+        return {row["name"]: row for row in json.loads(self.bundle.onext("edge", "list", "--json").stdout)}
+
+    def ssh(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Log in from the front-end, with nothing but what onext configured."""
+        config = self.bundle.var / "edge/ssh_config"
+        return self.front.run(
+            "ssh",
+            "-F",
+            str(config),
+            "-o",
+            "BatchMode=yes",
+            "-l",
+            "root",
+            host,
+            *words,
+            check=False,
+            seconds=30,
+        )
+
+    def end(self) -> None:
+        """End everything."""
+        if self.worker is not None:
+            self.worker.kill()
+            self.worker.wait()
+        for space in reversed(self.spaces):
+            space.end()
+
+
+@contextmanager
+def network(folder: Path, sandboxes: Callable[..., Sandbox]) -> Iterator[Network]:
+    """Return a network whose front-end is initialised and runs."""
+    sandbox = sandboxes("--hosts", "0", "--step", "0.02", "--monitor", "1")
+    made = Network(folder, sandbox)
+    try:
+        for name in ("alpha", "beta"):
+            sandbox.call("cluster.allocate", name)
+        made.start_endpoint()
+        made.bundle.onext("edge", "init", "--pool", "fd0e:d6e0:1::/64")
+        made.start_worker()
+        made.start_hub()
+        yield made
+    finally:
+        made.end()

@@ -1,0 +1,220 @@
+"""Nodes behind two NATs join over real WireGuard, are logged in to by certificate, move, leave and are cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from onext.oned.client import Oned
+from onext.oned.objects import Host
+from tests.fixtures_sandbox import Sandbox
+from tests.lab.edge_network import Network, Node, network, why_not
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(why_not()) and not os.environ.get("CI"), reason=why_not() or "ready"),
+]
+_CONNECT = "import socket,sys; s=socket.create_connection((sys.argv[1], int(sys.argv[2])), 3); print('open')"
+_LISTEN = "import socket; s=socket.create_server(('::', {}), family=socket.AF_INET6); [s.accept() for _ in iter(int, 1)]"
+
+
+@pytest.fixture
+def net(tmp_path: Path, sandboxes: Callable[..., Sandbox]) -> Iterator[Network]:
+    """Return the network with a front-end that is ready."""
+    assert not why_not()
+    with network(tmp_path, sandboxes) as made:
+        yield made
+
+
+def reaches(node: Node, address: str, port: int) -> bool:
+    """Whether a node can open a connection."""
+    return "open" in node.run("python3", "-c", _CONNECT, address, str(port), check=False).stdout
+
+
+def listen(node: Node, port: int) -> None:
+    """Let a node listen at a port."""
+    node.start("python3", "-c", _LISTEN.format(port))
+
+
+def test_join_roam_restart_leave_and_revoke(net: Network) -> None:
+    """What an operator of edge sites does in a year, over real tunnels, NATs and sshd."""
+    token = net.token("--name", "a*", "--uses", "2")
+    a1, a2, b1 = net.node("a1", "a", 10), net.node("a2", "a", 11), net.node("b1", "b", 12)
+    for node in (a1, a2):
+        assert "the host is MONITORED" in node.join(token).stdout
+    assert "used 2 of 2" in b1.join(token, name="a3", check=False).stderr
+    b1.join(net.token("--name", "b1", "--cluster", "101"))
+    _logs_in(net, a1)
+    _clusters_are_apart(net, a1, a2, b1)
+    _one_name_twice(net, a1)
+    _roams(net, a1)
+    _hub_restarts(net, a1)
+    _is_revoked(net, a2)
+    _leaves(net, a1)
+
+
+def _logs_in(net: Network, node: Node) -> None:
+    """Log in by the certificate only: no question, no other authority, no other network."""
+    done = net.ssh(node.name, "echo", "in")
+    assert (done.stdout, done.stderr) == ("in\n", "")
+    assert net.ssh(node.address, "echo", "in").stdout == "in\n"
+    foreign = net.folder / "foreign"
+    for name in ("ca", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{foreign}-{name}"], check=True)
+    words = ["-s", f"{foreign}-ca", "-I", "x", "-n", "oneadmin,root", f"{foreign}-user.pub"]
+    subprocess.run(["ssh-keygen", "-q", *words], check=True)
+    options = [
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        f"CertificateFile={foreign}-user-cert.pub",
+        "-i",
+        f"{foreign}-user",
+    ]
+    denied = net.front.run("ssh", *options, "-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o",
+                           "UserKnownHostsFile=/dev/null", "-l", "root", node.address, "true", check=False)  # fmt: skip
+    assert "Permission denied" in denied.stderr
+    ours = ["-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-l", "root"]
+    ours += ["-o", "UserKnownHostsFile=/dev/null", "-i", str(net.bundle.var / "edge/user_key")]
+    outside = net.nats["a"].run("ssh", *ours, "192.168.1.10", "true", check=False)
+    assert "Permission denied" in outside.stderr, "the authority counts for overlay addresses only"
+
+
+def _clusters_are_apart(net: Network, a1: Node, a2: Node, b1: Node) -> None:
+    """Reach ssh and migration ports of one's own cluster through the hub, and nothing else."""
+    for node in (a1, b1):
+        listen(node, 49152)
+        listen(node, 8080)
+    until(lambda: reaches(a2, a1.address, 49152), "a migration port within the cluster")
+    assert reaches(a2, a1.address, 22)
+    assert not reaches(a2, a1.address, 8080)
+    assert not reaches(a2, b1.address, 22)
+    assert not reaches(b1, a1.address, 49152)
+    hub = "fd0e:d6e0:1::1"
+    net.front.start("python3", "-c", _LISTEN.format(2633))
+    assert reaches(a2, hub, 8443)
+    assert not reaches(a2, hub, 2633), "oned is not for nodes"
+    a2.run("ip", "-6", "addr", "add", b1.address + "/128", "dev", "onext-edge")
+    stolen = _CONNECT.replace(", 3)", f", 3, ('{b1.address}', 0))")
+    assert "open" not in a2.run("python3", "-c", stolen, hub, "8443", check=False).stdout
+    a2.run("ip", "-6", "addr", "del", b1.address + "/128", "dev", "onext-edge")
+
+
+def _one_name_twice(net: Network, a1: Node) -> None:
+    """Refuse a second machine with a name that is taken."""
+    twin = net.node("twin", "b", 20)
+    done = twin.join(net.token("--name", "a*"), name="a1", check=False)
+    assert done.returncode == 1
+    assert "is there already" in done.stderr
+    assert net.ssh("a1", "echo", "still").stdout == "still\n"
+
+
+def _roams(net: Network, a1: Node) -> None:
+    """Move a node to another network: another NAT, another public address, the same host."""
+    before = net.listed()["a1"]
+    a1.run("ip", "link", "del", "eth0")
+    net.plug(a1, "b", 30)
+    until(lambda: net.ssh("a1", "echo", "moved").stdout == "moved\n", "the tunnel from the other network")
+    endpoints = net.front.run("wg", "show", "onext-edge", "endpoints").stdout
+    assert "203.0.113.194" in endpoints
+    assert a1.edge("rejoin", "--wait", "30").returncode == 0
+    assert net.listed()["a1"] == before
+
+
+def _hub_restarts(net: Network, a1: Node) -> None:
+    """Restart the hub's process without a cut, then lose its interface as at a reboot."""
+    assert net.hub is not None
+    net.hub.kill()
+    net.hub.wait()
+    assert net.ssh("a1", "echo", "on").stdout == "on\n"
+    net.front.run("ip", "link", "del", "onext-edge")
+    net.start_hub()
+    until(lambda: net.ssh("a1", "echo", "again").stdout == "again\n", "the tunnel after the hub's start")
+
+
+def _is_revoked(net: Network, a2: Node) -> None:
+    """Cut a node off within two seconds of the command's end, ssh too."""
+    assert net.ssh("a2", "echo", "in").stdout == "in\n"
+    net.bundle.onext("edge", "revoke", "a2")
+    ended = time.monotonic()
+    until(
+        lambda: (
+            str(a2.state["address"]) not in net.front.run("wg", "show", "onext-edge", "allowed-ips").stdout
+        ),
+        "it",
+    )
+    assert time.monotonic() - ended < 2 or os.environ.get("CI")
+    assert not reaches(a2, "fd0e:d6e0:1::1", 8443)
+    assert net.ssh("a2", "true").returncode != 0
+    refused = a2.edge("rejoin", "--wait", "5", check=False)
+    assert refused.returncode == 1
+
+
+def _leaves(net: Network, a1: Node) -> None:
+    """Leave no host, no peer, no file."""
+    assert json.loads(a1.edge("status", "--json").stdout)["joined"] is True
+    assert a1.edge("leave").stdout.endswith("left\n")
+    assert net.listed()["a1"]["state"] == "left"
+    assert "a1" not in {found.name for found in _hosts(net)}
+    files = {str(path.relative_to(a1.root)) for path in a1.root.rglob("*") if path.is_file()}
+    assert not any("onext-edge" in name for name in files), files
+    assert "onext" not in (a1.root / "etc/hosts").read_text()
+    assert a1.run("ip", "link", "show", "onext-edge", check=False).returncode == 1
+
+
+def _hosts(net: Network) -> list[Host]:
+    return Oned(net.sandbox.endpoint, net.sandbox.session, 30).hosts()
+
+
+def test_a_man_in_the_middle_receives_nothing(net: Network) -> None:
+    """A token that is sent to an impostor would be his."""
+    a1 = net.node("a1", "a", 10)
+    token = net.token()
+    net.nats["a"].run(
+        "iptables", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "8443", "-j", "REDIRECT"
+    )
+    heard = net.folder / "heard"
+    keys = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x"]
+    pair = [str(net.folder / "mitm.key"), str(net.folder / "mitm.pem")]
+    subprocess.run(["openssl", *keys, "-keyout", pair[0], "-out", pair[1]], check=True, capture_output=True)
+    server = (
+        "import ssl,socket,sys\nc=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[2], sys.argv[1])\n"
+        "s=socket.create_server(('0.0.0.0', 8443))\nwhile True:\n a,_=s.accept()\n"
+        " try:\n  t=c.wrap_socket(a, server_side=True); open(sys.argv[3],'ab').write(b'['+t.recv(9999)+b']')\n"
+        " except OSError as e: open(sys.argv[3],'ab').write(b'[]')\n"
+    )
+    net.nats["a"].start("python3", "-c", server, *pair, str(heard))
+    until(lambda: reaches_plain(a1), "the impostor")
+    done = a1.join(token, check=False)
+    assert done.returncode == 1
+    assert "a certificate that the token does not name: nothing was sent" in done.stderr
+    until(heard.exists, "the impostor's record")
+    assert set(heard.read_bytes()) <= set(b"[]")
+    assert net.listed() == {}
+
+
+def reaches_plain(node: Node) -> bool:
+    """Whether the endpoint's address accepts connections."""
+    return reaches(node, "203.0.113.2", 8443)
+
+
+def test_a_node_that_is_killed_at_any_step_joins_again(net: Network) -> None:
+    """A join over a bad line ends anywhere; the next attempt must find its way."""
+    a1 = net.node("a1", "a", 10)
+    token = net.token("--name", "a1")
+    for delay in (0.1, 0.25, 0.5, 1.0, 2.0):
+        words = ["--root", str(a1.root), "--account", "root", "join", "--name", "a1", token]
+        child = a1.start("timeout", "-s", "KILL", str(delay), "python3", "-I", str(a1.program), *words)
+        child.wait(60)
+    assert "the host is MONITORED" in a1.join(token).stdout
+    assert [
+        row["used"] for row in json.loads(net.bundle.onext("edge", "list", "--tokens", "--json").stdout)
+    ] == [1]
+    assert len(net.listed()) == 1
