@@ -27,10 +27,12 @@ from gateway.journal import Journal
 from gateway.limits import Buckets
 from gateway.oned_calls import OnedCalls
 from gateway.own_data import OwnData
+from gateway.pages import Pages
 from gateway.pools import Pools
 from gateway.refusals import Missing, Refusal
 from gateway.sessions import Sessions
 from gateway.views import Views
+from gateway.watts_history import WattsHistory
 from onext import log
 from onext.settings.gateway import Gateway
 
@@ -63,12 +65,19 @@ def application(deployment: Deployment) -> Starlette:
     requests = Buckets(settings.requests, settings.requests * BURST)
     gate = Gate(callers, Sessions(settings.session_hours), requests, deployment.public)
     api = Api(gate, views, EventStream(events, views, callers), deployment.version)
-    routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes()]
+    history = WattsHistory(own.watts)
+    pages = Pages(gate, views, history, tls=deployment.tls)
+
+    def every_minute() -> None:
+        deployment.follow()
+        history.sample()
+
+    routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes(), *pages.routes()]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=1024)],
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _failed},
-        lifespan=_lifespan(events, deployment.follow),
+        lifespan=_lifespan(events, every_minute),
     )
 
 
@@ -89,8 +98,8 @@ def _lifespan(
 
 async def _every_minute(work: Callable[[], None]) -> None:
     while True:
-        await asyncio.sleep(60)
         work()
+        await asyncio.sleep(60)
 
 
 async def _healthy(_request: Request) -> Response:

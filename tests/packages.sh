@@ -5,7 +5,7 @@
 # at most. Never fails: tests without their packages skip and say so.
 packages="openvswitch-switch libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils
 ipxe-qemu seabios openssh-server openssh-client iproute2 tcpdump rsync ethtool gcc libc6-dev patch sudo openssl
-prometheus wireguard-go wireguard-tools nftables iptables openipmi ipmitool fence-agents libxml2-utils nats-server mosquitto rabbitmq-server"
+prometheus wireguard-go wireguard-tools nftables iptables openipmi ipmitool fence-agents libxml2-utils nats-server mosquitto rabbitmq-server chromium chromium-driver"
 left_out="the migration laboratory, promtool, IPMI and SSH tests may be left out"
 kernel=.cache/lab/vmlinuz
 policy=${POLICY:-/usr/sbin/policy-rc.d}

@@ -96,7 +96,9 @@ class Gateway:
             given = {**({} if session is None else basic(session or self.sandbox.session)), **(headers or {})}
             connection.request(method, path, body, given)
             answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
+            found: dict[str, str] = {}
+            for name, value in answer.getheaders():
+                found[name.lower()] = ", ".join(filter(None, (found.get(name.lower()), value)))
             return Answer(answer.status, found, answer.read())
 
     def items(self, name: str, session: str = "") -> list[dict[str, Any]]:

@@ -1,0 +1,176 @@
+"""The page for people: rendered here, usable without JavaScript; static/live.js replaces its content."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gateway import credentials, forms, page_data, plots, projection
+from gateway.callers import Caller
+from gateway.gate import Gate
+from gateway.refusals import Missing, Refusal, Unauthorised
+from gateway.sessions import COOKIE
+from gateway.views import Views
+from gateway.watts_history import WattsHistory
+
+HERE = Path(__file__).parent
+_LOGIN = "onext_login"  # cookie with the token of the login form
+_HTML = "text/html; charset=utf-8"
+Show = Callable[[Request, Caller], Awaitable[Response]]
+
+
+def environment() -> Environment:
+    """Return the templates; all text is escaped."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    made.filters.update(page_data.FILTERS)
+    return made
+
+
+class Pages:
+    """The page's parts for one caller each."""
+
+    def __init__(self, gate: Gate, views: Views, history: WattsHistory, *, tls: bool) -> None:
+        self._gate, self._views, self._history, self._tls = gate, views, history, tls
+        self._templates = environment()
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of the page."""
+        return [
+            Route("/", self._shown(self._map)),
+            Route("/hosts/{number:int}", self._shown(self._host)),
+            Route("/incidents", self._shown(self._incidents)),
+            Route("/power", self._shown(self._power)),
+            Route("/login", self._login_form),
+            Route("/login", self._log_in, methods=["POST"]),
+            Route("/logout", self._log_out, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=HERE / "static")),
+        ]
+
+    def _shown(self, show: Show) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                caller = await self._gate.caller(request)
+                return await show(request, caller)
+            except Unauthorised:
+                if "authorization" in request.headers:
+                    raise
+                self._gate.sessions.end(request.cookies.get(COOKIE))
+                return RedirectResponse("/login", 303)
+            except Refusal as refusal:
+                return self._problem(refusal)
+
+        return answer
+
+    async def _map(self, request: Request, caller: Caller) -> Response:
+        hosts, sites, tunnels, vms = await asyncio.gather(
+            self._views.hosts(caller),
+            self._views.sites(caller),
+            self._views.tunnels(caller),
+            self._views.vms(caller),
+        )
+        site = request.query_params.get("site", "")
+        chosen = next((one for one in sites if one.id == site), None)
+        listed = [host for host in hosts if chosen is None or host.id in chosen.host_ids]
+        return self._page(
+            request, caller, "map.html", "Sites", here="/",
+            counts=page_data.counts(hosts), marks=page_data.marks(sites), tunnels=tunnels,
+            lines=page_data.lines(tunnels, hosts), hosts=listed, vms=len(vms),
+            site=chosen.id if chosen else "", width=projection.WIDTH, height=projection.HEIGHT,
+        )  # fmt: skip
+
+    async def _host(self, request: Request, caller: Caller) -> Response:
+        number = request.path_params["number"]
+        hosts, vms = await asyncio.gather(self._views.hosts(caller), self._views.vms(caller))
+        host = next((one for one in hosts if one.id == number), None)
+        if host is None:
+            raise Missing("there is no such host, or you may not see it")
+        watts = plots.line(self._history.of(number)) if caller.administrator else None
+        here = [one for one in vms if one.host_id == number]
+        return self._page(request, caller, "host.html", host.name, here="", host=host, vms=here, watts=watts)
+
+    async def _incidents(self, request: Request, caller: Caller) -> Response:
+        incidents = await self._views.ha(caller)
+        return self._page(
+            request, caller, "incidents.html", "Incidents", here="/incidents", incidents=incidents
+        )
+
+    async def _power(self, request: Request, caller: Caller) -> Response:
+        energy, plans = await asyncio.gather(self._views.energy(caller), self._views.power(caller))
+        clusters = [(one, plots.line([(sample.at, sample.on) for sample in one.day])) for one in energy]
+        return self._page(
+            request, caller, "power.html", "Power", here="/power", clusters=clusters, plans=plans
+        )
+
+    async def _login_form(self, _request: Request) -> Response:
+        return self._login_page("", 200)
+
+    def _login_page(self, problem: str, status: int) -> Response:
+        token = secrets.token_urlsafe(24)
+        text = self._templates.get_template("login.html").render(
+            title="Log in", live=False, user="", csrf="", public=False, here="", token=token, problem=problem
+        )
+        answer = Response(text, status, {"Cache-Control": "no-store"}, _HTML)
+        answer.set_cookie(
+            _LOGIN, token, 3600, path="/login", secure=self._tls, httponly=True, samesite="strict"
+        )
+        return answer
+
+    async def _log_in(self, request: Request) -> Response:
+        try:
+            fields = await forms.read(request, request.cookies.get(_LOGIN, ""))
+            given = credentials.of_session(f"{fields.get('user', '')}:{fields.get('secret', '')}")
+            await self._gate.accept(given, request, 0.0)
+        except Refusal as refusal:
+            return self._login_page(str(refusal), refusal.status if refusal.status != 401 else 403)
+        self._gate.sessions.end(request.cookies.get(COOKIE))
+        answer = RedirectResponse("/", 303)
+        name = self._gate.sessions.begin(given)
+        answer.set_cookie(COOKIE, name, path="/", secure=self._tls, httponly=True, samesite="lax")
+        answer.delete_cookie(_LOGIN, path="/login")
+        return answer
+
+    async def _log_out(self, request: Request) -> Response:
+        session = self._gate.session(request)
+        try:
+            await forms.read(request, session.csrf if session else "")
+        except Refusal as refusal:
+            return self._problem(refusal)
+        self._gate.sessions.end(request.cookies.get(COOKIE))
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(COOKIE, path="/")
+        return answer
+
+    def _problem(self, refusal: Refusal) -> Response:
+        text = self._templates.get_template("problem.html").render(
+            title="Not served", problem=str(refusal), live=False, user="", csrf="", public=False, here=""
+        )
+        return Response(text, refusal.status, {"Cache-Control": "no-store"}, _HTML)
+
+    def _page(
+        self,
+        request: Request,
+        caller: Caller,
+        template: str,
+        title: str,
+        *,
+        here: str,
+        **values: Any,  # noqa: ANN401
+    ) -> Response:
+        session = self._gate.session(request) if "authorization" not in request.headers else None
+        text = self._templates.get_template(template).render(
+            title=title, here=here, live=True, user=caller.name, csrf=session.csrf if session else "",
+            public=session is None and caller.credential == self._gate.public, **values,
+        )  # fmt: skip
+        headers = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}
+        return Response(text, 200, headers, _HTML)
