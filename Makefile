@@ -51,6 +51,7 @@ fuzz: $(STAMP)
 .PHONY: soak
 soak: $(STAMP) packages
 	$(BIN)/python -m tests.hooks.events.kills
+	ONEXT_HEALTHY=600 $(BIN)/python -m pytest --timeout 1500 tests/lab/test_watchdog.py --lab=all -k healthy
 
 lab: $(STAMP) packages
 	$(BIN)/python -m pytest tests/lab --lab=all

@@ -8,6 +8,7 @@ ipxe-qemu seabios openssh-server openssh-client iproute2 tcpdump rsync ethtool g
 prometheus wireguard-go wireguard-tools nftables iptables openipmi ipmitool fence-agents libxml2-utils nats-server mosquitto rabbitmq-server chromium chromium-driver"
 left_out="the migration laboratory, promtool, IPMI and SSH tests may be left out"
 kernel=.cache/lab/vmlinuz
+watchdog=.cache/lab/watchdog
 policy=${POLICY:-/usr/sbin/policy-rc.d}
 patience="-o DPkg::Lock::Timeout=300 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20"
 
@@ -64,8 +65,29 @@ fetch_kernel() {
 }
 
 set_up_kernel() {
-    fetch_kernel && return
-    [ "$(id -u)" = 0 ] && apt 120 update && fetch_kernel
+    "$1" && return
+    [ "$(id -u)" = 0 ] && apt 120 update && "$1"
+}
+
+# A kernel with the driver of a hardware watchdog: the cloud kernel has none.
+fetch_watchdog_kernel() {
+    name=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[^ ]*\).*/\1/p' | head -n 1)
+    folder=$(mktemp -d) || return 1
+    log=$PWD/.cache/packages.log
+    # shellcheck disable=SC2086 # a list of words
+    (cd "$folder" && timeout 300 apt-get -q $patience download "${name:-linux-image-generic}") >>"$log" 2>&1
+    archive=$(find "$folder" -name '*.deb' | head -n 1)
+    if [ -n "$archive" ]; then
+        mkdir -p "$folder/files" "$watchdog"
+        dpkg-deb --fsys-tarfile "$archive" | tar -x -C "$folder/files" --wildcards './boot/vmlinuz-*' '*/i6300esb.ko' '*/e1000.ko' 2>>"$log"
+        find "$folder/files" -name '*.ko' -exec cp {} "$watchdog/" \;
+        if [ -e "$watchdog/i6300esb.ko" ] && [ -e "$watchdog/e1000.ko" ]; then
+            find "$folder/files" -name 'vmlinuz-*' -exec cp {} "$watchdog/vmlinuz.new" \;
+            mv "$watchdog/vmlinuz.new" "$watchdog/vmlinuz"
+        fi
+    fi
+    rm -rf "$folder"
+    [ -s "$watchdog/vmlinuz" ]
 }
 
 patiently() {
@@ -92,7 +114,11 @@ if [ -n "$wanted" ]; then
     patiently set_up || echo "could not be installed (.cache/packages.log): $(missing); $left_out"
 fi
 if [ ! -s "$kernel" ] && [ "$(uname -m)" = x86_64 ]; then
-    patiently set_up_kernel ||
+    patiently set_up_kernel fetch_kernel ||
         echo "no guest kernel could be fetched (.cache/packages.log): the migration laboratory is left out"
+fi
+if [ ! -s "$watchdog/vmlinuz" ] && [ "$(uname -m)" = x86_64 ]; then
+    patiently set_up_kernel fetch_watchdog_kernel ||
+        echo "no kernel with i6300esb could be fetched (.cache/packages.log): the test of the watchdog is left out"
 fi
 exit 0

@@ -130,6 +130,7 @@ class Leases(RuleBasedStateMachine):
     def disarm(self) -> None:
         documents: Documents[Armed] = Documents(self.pool, ARMED)  # type: ignore[arg-type]
         self.pool.server = self.world.leader
+        self.pool.before_write = lambda: None
         self.pool.locked.clear()
         stored = documents.get(HOST)
         if stored is not None and stored.value is not None:
