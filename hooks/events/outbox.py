@@ -262,6 +262,12 @@ class Outbox(Database):
         with self._reported():
             return int(self._db.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()[0])
 
+    def kept(self) -> int:
+        """Return how many events are kept, as the range of their numbers."""
+        with self._reported():
+            row = self._db.execute("SELECT coalesce(max(number) - min(number) + 1, 0) FROM events").fetchone()
+        return int(row[0])
+
     def epoch(self) -> int:
         """Return the epoch that this outbox began with a snapshot, 0 for none."""
         with self._reported():

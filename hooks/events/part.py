@@ -26,6 +26,7 @@ NAME = "events"
 FILE = "events.db"
 DAY = 86_400.0
 _PRUNE = 60.0  # seconds between two prunings
+_ALMOST_FULL = 0.8  # of `most`: time for a person to act before events are dropped
 _LATE = 180.0  # seconds without a commit after which changes are marked as found late
 _log = log.get(NAME)
 
@@ -41,6 +42,7 @@ class _State:
     lost: int = 0
     calls: CallLog | None = None
     audit_problem: str = ""
+    almost_full: bool = False
 
 
 _state = _State()
@@ -123,10 +125,25 @@ def _commit(context: Context, cloud: Cloud) -> str:
             journal.publish(context.paths, outbox, _state.epoch.number)
         _state.committed = time.monotonic()
         states = [outbox.sink(name) for name in accepting]
-        metrics.write(context.paths.metrics, NAME, figures(states, _state.lost))
+        fill = outbox.kept() / context.settings.events.most
+        _warn_before_loss(fill, states)
+        metrics.write(context.paths.metrics, NAME, figures(states, _state.lost, fill))
         return f"{count} changes, {sum(state.lag for state in states)} events wait to be sent"
     finally:
         outbox.close()
+
+
+def _warn_before_loss(fill: float, states: Sequence[SinkState]) -> None:
+    """Report once that the outbox is almost full, as long as a sink still needs what would be dropped."""
+    waiting = [state.name for state in states if state.lag]
+    almost = fill >= _ALMOST_FULL and bool(waiting)
+    if almost and not _state.almost_full:
+        _log.warning(
+            "the outbox is %.0f %% full: what %s do not have yet will be dropped; see onext events status",
+            fill * 100,
+            ", ".join(waiting),
+        )
+    _state.almost_full = almost
 
 
 def _record_calls(context: Context, outbox: Outbox, receiving: Mapping[str, Accepts]) -> None:
@@ -176,7 +193,7 @@ def _sender(context: Context, sink: EventSink, source: str) -> Sender:
     return Sender(build(sink, source), file(context), _state.epoch, lambda: context.stopped(NAME))
 
 
-def figures(states: Sequence[SinkState], lost: int) -> Sequence[metrics.Family]:
+def figures(states: Sequence[SinkState], lost: int, fill: float) -> Sequence[metrics.Family]:
     """Return the metrics of all sinks."""
     lag = [({"sink": state.name}, float(state.lag)) for state in states]
     failing = [({"sink": state.name}, float(bool(state.problem or state.stopped))) for state in states]
@@ -188,6 +205,9 @@ def figures(states: Sequence[SinkState], lost: int) -> Sequence[metrics.Family]:
             "counter",
             "Events dropped before a sink had them.",
             [({}, float(lost))],
+        ),
+        metrics.Family(
+            "onext_events_outbox_fill", "gauge", "Kept events, as a fraction of `events: most`.", [({}, fill)]
         ),
     ]
 

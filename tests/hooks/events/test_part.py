@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from hooks.events import part
+from hooks.events.changes import difference
 from hooks.events.database import OutboxError
-from hooks.events.outbox import BATCH, Outbox
+from hooks.events.facts import Object
+from hooks.events.outbox import BATCH, Outbox, SinkState
 from hooks.events.senders import Sender, Senders
 from hooks.events.sinks.file import FileSink
 from hooks.events.sinks.http import HttpSink
@@ -285,3 +287,26 @@ def test_a_replaced_sender_begins_after_its_predecessor_ended() -> None:
         time.sleep(0.05)
     senders.stop()
     assert order == ["begin old", "end old", "begin new", "end new"]
+
+
+def test_an_outbox_that_fills_is_reported_once_before_anything_is_dropped(
+    context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A portal that is down over a weekend would lose events without a person having been asked to act."""
+    behind = SinkState("portal", 900, 10)
+    for fill in (0.7, 0.85, 0.9):
+        part._warn_before_loss(fill, [behind])
+    assert [record.getMessage()[:26] for record in caplog.records] == ["the outbox is 85 % full: e"]
+    part._warn_before_loss(0.9, [SinkState("portal", 900, 900)])
+    assert len(caplog.records) == 1
+    part._warn_before_loss(0.9, [behind])
+    assert len(caplog.records) == 2
+
+
+def test_what_the_outbox_keeps_is_measured(tmp_path: Path) -> None:
+    """The alert before a loss follows this figure."""
+    outbox = Outbox(tmp_path / "events.db")
+    assert outbox.kept() == 0
+    outbox.append(difference({}, {Object("vm", n): {} for n in range(7)}), {}, 1.0)
+    assert outbox.kept() == 7
+    outbox.close()
