@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 
 from exporter.collected import Collected, label
@@ -10,6 +11,7 @@ from onext.oned.elements import children, text
 from onext.oned.errors import Malformed
 
 DOCUMENT_TYPE = 100
+_LONG = re.compile(rb"[0-9]{19}")
 _LARGEST = 4 << 20  # bytes of a body
 _STATES = 100  # oned's OneFlow has 16, from 0 on
 
@@ -37,7 +39,8 @@ def _state(template: bytes) -> int:
     body = dict(children(template))[b"BODY"]
     if len(body) > _LARGEST:
         raise ValueError(f"a service of more than {_LARGEST} bytes")
-    document = json.loads(text(body), parse_int=_small)
+    # Without the hook, which costs as much as all the rest, where no number is long.
+    document = json.loads(text(body), parse_int=_small if _LONG.search(body) else None)
     state = document["state"] if isinstance(document, dict) else None
     if isinstance(state, bool) or not isinstance(state, int) or not 0 <= state < _STATES:
         raise ValueError("a service without a state")

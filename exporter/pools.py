@@ -66,7 +66,7 @@ class Pools:
         return hosts.read(stream.pool(self._source, "hostpool.info", tag="HOST"), self._settings.clusters)
 
     def _vms(self) -> Collected:
-        pool = stream.pool(self._source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
+        pool = stream.escaped_pool(self._source, "vmpool.infoextended", *stream.ALL_VMS, tag="VM")
         return vms.read(pool, self._settings.clusters)
 
     def _datastores(self) -> Collected:

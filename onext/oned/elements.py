@@ -9,7 +9,8 @@ bytes for a tag finds tags, whatever people write into their templates.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from xml.sax.saxutils import escape, unescape
 
@@ -17,28 +18,46 @@ from onext.oned.errors import Malformed
 
 _CDATA, _CDATA_END = b"<![CDATA[", b"]]>"
 # A CDATA section that holds a `<` or is followed by text, or a declaration: DOCTYPE, ENTITY, a comment.
-_NOT_PLAIN = re.compile(rb"<!(?!\[CDATA\[[^<]*(?<=\]\]>)<)")
+# It begins with the rarest character, which is what a search is fast with.
+_NOT_PLAIN = re.compile(rb"!(?<=<!)(?!\[CDATA\[[^<]*(?<=\]\]>)<)")
 _LEAF = re.compile(rb"<([^<>/!]+)>((?:<!\[CDATA\[)?[^<]*)</[^<]*")  # up to the next tag
 _OPENING = re.compile(rb"<([^<>/!]+)(/?)>")
-_ROOT = re.compile(rb"\s*<([A-Z_]+)(/?)>")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
 _LARGEST = 64 << 20  # bytes of one element; oned's own limit for a whole message is below
 
 
-def split(chunks: Iterable[bytes], tag: str) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class Form:
+    """How a document's tags begin and end, and what brings whole elements into plain form.
+
+    `plain` returns None for bytes that end within a CDATA section, and raises Malformed for a declaration.
+    """
+
+    less: bytes
+    greater: bytes
+    plain: Callable[[bytes], bytes | None]
+
+    def tag(self, name: str) -> bytes:
+        """Return the tag `<name>` in this form."""
+        return self.less + name.encode() + self.greater
+
+
+def split(chunks: Iterable[bytes], tag: str, form: Form | None = None) -> Iterator[bytes]:
     """Yield each `<tag>…</tag>` of a pool's document in plain form, tags included.
 
-    `chunks` are the document's bytes in any pieces. Raises Malformed, after what came before was yielded,
-    when the document is cut, has a DOCTYPE or an element beyond 64 MiB.
+    `chunks` are the document's bytes in any pieces, in `form` (as XML where it is not given). Raises
+    Malformed, after what came before was yielded, when the document is cut, has a DOCTYPE or an element
+    beyond 64 MiB.
     """
-    opening, closing = f"<{tag}>".encode(), f"</{tag}>".encode()
+    form = form or XML
+    opening, closing = form.tag(tag), form.tag(f"/{tag}")
     source = iter(chunks)
-    root, first = _root(source)
+    root, first = _root(source, form)
     rest = pending = b""
     for chunk in chain([first], source):
         rest += chunk
         end = rest.rfind(closing) + len(closing)
-        block = plain(rest[:end]) if end >= len(closing) else None
+        block = form.plain(rest[:end]) if end >= len(closing) else None
         if block is None:  # no element ends here, or only inside a CDATA section
             _bounded(rest)
             continue
@@ -55,16 +74,17 @@ def split(chunks: Iterable[bytes], tag: str) -> Iterator[bytes]:
                 yield pending.lstrip()
                 pending = b""
         _bounded(pending)
-    if pending or not re.fullmatch(rb"\s*(</%b>)?\s*" % root, rest):
+    if pending or not re.fullmatch(rb"\s*(%b/%b%b)?\s*" % (form.less, root, form.greater), rest):
         raise Malformed(f"the pool's document is cut within or after an element {tag}")
 
 
-def _root(source: Iterator[bytes]) -> tuple[bytes, bytes]:
+def _root(source: Iterator[bytes], form: Form) -> tuple[bytes, bytes]:
     """Return the pool's name and what was read behind its tag."""
+    root = re.compile(rb"\s*%b([A-Z_]+)(/?)%b" % (form.less, form.greater))
     head = b""
     for chunk in source:
         head += chunk
-        if found := _ROOT.match(head):
+        if found := root.match(head):
             return found[1], head[found.end() :]
         if len(head) > len(chunk) + 256:
             break
@@ -84,7 +104,7 @@ def plain(block: bytes) -> bytes | None:
     parts = []
     at = 0
     while odd := _NOT_PLAIN.search(block, at):
-        start = odd.start()
+        start = odd.start() - 1
         if not block.startswith(_CDATA, start):
             raise Malformed(f"refused in a pool's document: {block[start : start + 20]!r}")
         end = block.find(_CDATA_END, start)
@@ -94,6 +114,9 @@ def plain(block: bytes) -> bytes | None:
         parts += [block[at:start], escape(text).encode("utf-8", "surrogateescape")]
         at = end + len(_CDATA_END)
     return b"".join(parts) + block[at:] if parts else block
+
+
+XML = Form(b"<", b">", plain)
 
 
 def children(content: bytes) -> Iterator[tuple[bytes, bytes]]:

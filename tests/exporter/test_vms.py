@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,15 @@ from exporter.collected import Collected
 from exporter.exposition import Samples, escape
 from exporter.metric_families import FAMILIES, VM
 from exporter.vms import flavours
-from exporter.vms import read as read_pool
+from exporter.vms import read as read_escaped
 from onext.oned.elements import split
+from onext.oned.escaped import escape as escaped
+
+
+def read_pool(elements: Iterable[bytes], clusters: Collection[int] = ()) -> Collected:
+    """Return what the elements give as an answer of XML-RPC has them."""
+    return read_escaped(map(escaped, elements), clusters)
+
 
 VM_XML = (
     "<VM><ID>7</ID><UID>1</UID><GID>1</GID><UNAME>u</UNAME><GNAME>g</GNAME><NAME>{name}</NAME>"

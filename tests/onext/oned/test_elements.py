@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from onext.oned.elements import children, section, split, text
 from onext.oned.errors import Malformed
+from onext.oned.escaped import ESCAPED, normal, unescape, whole_references
 
 TAGS = st.sampled_from(["VM", "VM_POOL", "STATE", "TEMPLATE", "A"])
 # What tenants may write: anything but control characters, which XML cannot hold, with tags and CDATA made likely.
@@ -70,6 +71,16 @@ def test_elements_are_those_of_a_parser(document: str, size: int) -> None:
     assert len(found) == len(expected)
     for mine, theirs in zip(found, expected, strict=True):
         assert same(mine.removeprefix(b"<VM>").removesuffix(b"</VM>"), theirs)
+
+
+@given(pools(), st.integers(1, 200), st.sampled_from([{}, {">": "&#62;"}, {"<": "&#x3C;", "'": "&apos;"}]))
+def test_escaped_elements_are_the_same(document: str, size: int, others: dict[str, str]) -> None:
+    """The exporter reads VMs without resolving references: nothing may hide or forge one there either."""
+    names = {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | others
+    wire = "".join(names.get(character, character) for character in document).encode()
+    pieces = map(normal, whole_references(chunked(wire, size)))
+    found = map(unescape, split(pieces, "VM", ESCAPED))
+    assert list(found) == list(split([document.encode()], "VM"))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from onext.oned.errors import (
     Unauthorised,
     Unreachable,
 )
-from onext.oned.stream import Source, _unescaped, document, pool
+from onext.oned.escaped import unescape, whole_references
+from onext.oned.stream import Source, document, pool
 
 pytestmark = pytest.mark.process
 
@@ -104,7 +105,8 @@ def test_an_untyped_value_is_a_string() -> None:
 def test_references_survive_any_chunking(text: str, size: int) -> None:
     """An escape that two reads share must not be lost."""
     wire = escape(text, {'"': "&quot;", "'": "&#39;", "é": "&#xE9;"}).encode()
-    assert b"".join(_unescaped(wire[at : at + size] for at in range(0, len(wire), size))) == text.encode()
+    pieces = whole_references(wire[at : at + size] for at in range(0, len(wire), size))
+    assert b"".join(map(unescape, pieces)) == text.encode()
 
 
 @pytest.mark.parametrize(
