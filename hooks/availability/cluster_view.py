@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from onext.oned.objects import HostState, VmState
 
 PRIORITY, ACTION, READY = "ONEXT_HA_PRIORITY", "ONEXT_HA_ACTION", "ONEXT_HA_READY"
 RESTRICTED = (PRIORITY, ACTION, READY)  # set by administrators only, where oned.conf restricts them
+BOOT_ID = "ONEXT_BOOT_ID"
+_BOOT_ID = re.compile(r"[0-9a-f-]{36}")
 _LOCAL = ("ssh", "local", "fs_lvm_ssh", "dev", "virtiofs")
 _MONITOR_ACTION = 44  # HISTORY/ACTION (VMActions.h): monitoring, not a person, found the VM off
 _SAME: Mapping[int, HostState] = {
@@ -85,7 +88,7 @@ def _host(host: Host, situation: Situation) -> model.Host:
         state,
         situation.silent.get(host.id, 0.0),
         bounds.words(host.text("ERROR"), 200) if state is HostState.ERROR else "",
-        "",
+        boot_id(host),
         host.id in situation.rebooted,
         host.id in situation.fence,
         host.id in situation.armed,
@@ -94,6 +97,12 @@ def _host(host: Host, situation: Situation) -> model.Host:
         situation.bmcs.get(host.id, ""),
         host.id in situation.held,
     )
+
+
+def boot_id(host: Host) -> str:
+    """Return the boot id that the host's probe reported, empty where there is none."""
+    text = scalar(host.template, BOOT_ID)
+    return text if _BOOT_ID.fullmatch(text) else ""
 
 
 def shared_datastores(cloud: Cloud) -> frozenset[int]:

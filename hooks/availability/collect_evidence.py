@@ -5,7 +5,7 @@ Everything asked here is bounded in time; what cannot be asked is UNKNOWN and pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -38,6 +38,7 @@ class Subject:
     confirmed: Order | None = None
     address: probe.Address | None = None  # of its sshd, None: its name and port 22
     lease: Status | None = None  # None where it has none
+    storage: Callable[[str], Evidence] | None = None  # asks a peer for its heartbeats
 
 
 def collect(subject: Subject, config: BmcConfig, settings: Settings) -> list[Evidence]:
@@ -47,6 +48,7 @@ def collect(subject: Subject, config: BmcConfig, settings: Settings) -> list[Evi
             pool.submit(_ssh, subject),
             pool.submit(_peers, subject, settings),
             pool.submit(_bmc, subject, config, settings),
+            pool.submit(_storage, subject),
         ]
         found = [item for future in asked for item in future.result()]
     return [_monitoring(subject), *found, *_lease(subject), *_person(subject)]
@@ -119,6 +121,18 @@ def _bmc(subject: Subject, config: BmcConfig, settings: Settings) -> list[Eviden
 def identified(entry: Entry) -> bool:
     """Return whether an entry of bmc.yaml names the machine, so that its BMC is surely this host's."""
     return bool(getattr(entry, "uuid", None) or getattr(entry, "serial", None))
+
+
+def _storage(subject: Subject) -> list[Evidence]:
+    """Return what the heartbeats show through the first peer that can be asked."""
+    if subject.storage is None:
+        return []
+    found = Evidence(Source.STORAGE, Finding.UNKNOWN, detail="no peer could be asked")
+    for peer in subject.peers[:PEERS]:
+        found = subject.storage(peer)
+        if found.finding is not Finding.UNKNOWN:
+            return [found]
+    return [found]
 
 
 def _lease(subject: Subject) -> list[Evidence]:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from hooks.availability import probe
+from hooks.availability.heartbeat import Heartbeats
 from hooks.availability.lease.service import Service
 from hooks.availability.model import Incident, Phase
 from onext.hosts.deciders import Watch
+
+
+@dataclass
+class Boots:
+    """The boot id of each host when its VMs were last known to be in order."""
+
+    known: dict[int, str] = field(default_factory=dict)
+
+    def rebooted(self, reported: Mapping[int, str], accepted: Collection[int]) -> frozenset[int]:
+        """Return the hosts that report another boot id than before; it is accepted from those named."""
+        for host in reported.keys() & set(accepted) | reported.keys() - self.known.keys():
+            self.known[host] = reported[host]
+        self.known = {host: boot for host, boot in self.known.items() if host in reported}
+        return frozenset(host for host, boot in reported.items() if boot != self.known[host])
 
 
 @dataclass
@@ -24,6 +40,8 @@ class Memory:
     fenced: dict[int, float] = field(default_factory=dict)  # by cluster
     invalid: set[int] = field(default_factory=set)
     watch: Watch = field(default_factory=Watch)
+    heartbeats: Heartbeats = field(default_factory=Heartbeats)
+    boots: defaultdict[int, Boots] = field(default_factory=lambda: defaultdict(Boots))  # by cluster
     leases: Service = field(default_factory=Service)
     examined: dict[int, float] = field(default_factory=dict)  # when a suspect was last examined
     failed: dict[int, str] = field(default_factory=dict)  # by cluster: what was reported

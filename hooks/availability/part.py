@@ -16,6 +16,7 @@ from hooks.availability import (
     evidence,
     probe,
     published_incidents,
+    subjects,
 )
 from hooks.availability.act import Executor
 from hooks.availability.cluster_view import Situation
@@ -31,8 +32,7 @@ from hooks.availability.policy import TEMPLATE_KEY, Mode, Policy, read
 from hooks.availability.round_records import Records, orphans, records, spares
 from hooks.availability.timeline import Timeline
 from hooks.availability.world import Failed
-from onext import bounds, log, metrics
-from onext.cloud.model import Host
+from onext import log, metrics
 from onext.cloud.snapshot import Cloud
 from onext.hosts.actions.actuator import Event
 from onext.hosts.bmc.config import BmcConfig
@@ -102,6 +102,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
         Timeline(timeline_folder(context)).prune(settings.history_days)
         _memory.pruned = time.monotonic()
     _memory.cleaned &= kept.incidents.keys()
+    _memory.heartbeats.forget(kept.incidents)
     if context.settings.gateway.enabled:
         published_incidents.publish(
             context.paths, kept.incidents.values(), Timeline(timeline_folder(context))
@@ -207,6 +208,7 @@ def assess(
         silent={host: _memory.heard.silent(host) for host in probed},
         answering=frozenset(host for host, answered in probed.items() if answered),
         fence=frozenset(config.entries),
+        rebooted=subjects.rebooted(_memory, cloud, kept, number, holders),
         armed=_memory.leases.granter.armed(),
         maintenance=frozenset(kept.maintenance) | frozenset(kept.invalid),
         claimed=frozenset(host for host, holder in holders.items() if holder != NAME),
@@ -254,38 +256,8 @@ def _quiet(context: Context, kept: Records, cluster: int) -> float:
 
 
 def subject(context: Context, cloud: Cloud, kept: Records, number: int) -> Subject:
-    """Return who can be asked about a host: two peers of its cluster that serve."""
-    host = cloud.hosts[number]
-    peers = [
-        other.name
-        for other in cloud.hosts.values()
-        if other.cluster_id == host.cluster_id and other.id != number and _serves(other, kept)
-    ]
-    order, incident = kept.confirmed.get(number), kept.incidents.get(number)
-    valid = order is not None and incident is not None and abs(order.incident - incident.first) < 1.0
-    address = _memory.ports.where(host.name, context.settings.geolocation.ssh_config)
-    last = _last_monitored(context, host)
-    silent = min(_memory.heard.answered(number), float("inf") if last is None else last)
-    return Subject(
-        number, host.name, last if _is_monitored(host) else None, peers, order if valid else None, address,
-        _memory.leases.status(context, number, silent),
-    )  # fmt: skip
-
-
-def _serves(host: Host, kept: Records) -> bool:
-    return host.state in _OPEN and host.id not in kept.incidents and valid_host_name(host.name)
-
-
-def _is_monitored(host: Host) -> bool:
-    return host.state not in (HostState.OFFLINE, HostState.ERROR, HostState.MONITORING_ERROR)
-
-
-def _last_monitored(context: Context, host: Host) -> float | None:
-    """Return the seconds since the last monitoring, None where there is none."""
-    records_ = context.oned.document("host.monitoring", host.id).iterfind("MONITORING")
-    times = [bounds.number(one.findtext("TIMESTAMP"), 0, 1e12) for one in records_]
-    last = max((when for when in times if when is not None), default=None)
-    return None if last is None else max(0.0, context.now() - last)
+    """Return who can be asked about a host."""
+    return subjects.subject(context, _memory, cloud, kept, number)
 
 
 def vm_groups(cloud: Cloud) -> Ties:

@@ -76,6 +76,7 @@ def _entries(front_end: FrontEnd, home: Path) -> list[Entry]:
         *_hooks(front_end, home, parts / "hooks"),
         *_biscuit(front_end, home, parts / "drivers/auth/biscuit/authenticate"),
         *_migrate(front_end, parts / "drivers/vmm/migrate"),
+        *_probes(front_end, parts / "hooks/availability/probes"),
         *_prometheus(front_end, parts),
         *_system(front_end, parts),
         *_manual(front_end, home / "manual"),
@@ -148,6 +149,14 @@ def _migrate(front_end: FrontEnd, driver: Path) -> Iterator[Entry]:
         yield File(place, PROGRAM, front_end.shared, probe.read_bytes())
     content = (driver / "migrate").read_bytes()
     yield File(stock, PROGRAM, front_end.shared, content, aside=aside)
+
+
+def _probes(front_end: FrontEnd, probes: Path) -> Iterator[Entry]:
+    """Place availability's monitoring probes; `onehost sync` brings them to the nodes."""
+    host = front_end.paths.remotes / "im/kvm-probes.d/host"
+    for name, folder in (("onext_heartbeat.sh", "beacon"), ("onext_boot_id.sh", "system")):
+        if (probes / name).is_file():
+            yield File(host / folder / name, PROGRAM, front_end.shared, (probes / name).read_bytes())
 
 
 def _prometheus(front_end: FrontEnd, parts: Path) -> Iterator[Entry]:
