@@ -1,6 +1,8 @@
 """What the live tests stand on: a front-end that the environment names, and a scene that is cleaned up."""
 
 import fcntl
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.live.installation import Installation
 from tests.live.scene import Scene
 from tests.live.ssh_node import node
 
+_SSH = '#!/bin/sh\nexec {ssh} -F {config} "$@"\n'
 ADDRESSES = ["127.0.0.1", "10.0.0.7", "193.0.6.139", "130.237.28.40", "fe80::1"]
 
 
@@ -87,5 +90,30 @@ def settings(installation: Installation) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def installed(installation: Installation, settings: None) -> Iterator[Installation]:
     """Install for the tests of one module, and take it back."""
+    with installation.for_a_while():
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def ssh_config(installation: Installation) -> Iterator[Path]:
+    """Let every ssh of this front-end's user read the ssh_config that is returned, `onehost sync`'s too.
+
+    The worker inherits this PATH, because the installation starts it.
+    """
+    with ExitStack() as stack:
+        folder = Scene(installation.front_end, stack).folder()
+        config, program = folder / "ssh_config", folder / "ssh"
+        program.write_text(_SSH.format(ssh=shutil.which("ssh"), config=config))
+        program.chmod(0o755)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+            yield config
+
+
+@pytest.fixture(scope="module")
+def powered(installation: Installation, ssh_config: Path) -> Iterator[Installation]:
+    """Install for the tests of this module, and take it back."""
+    if not shutil.which("ipmi_sim") or not shutil.which("ipmitool"):
+        pytest.skip("ipmi_sim and ipmitool are needed: Debian's openipmi and ipmitool")
     with installation.for_a_while():
         yield installation

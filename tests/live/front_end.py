@@ -13,6 +13,7 @@ import pytest
 
 from onext.oned import credentials
 from onext.oned.client import Oned
+from onext.oned.errors import Unreachable
 from onext.paths import Paths
 
 WANTED = "no real OpenNebula: set ONE_XMLRPC, ONE_AUTH and, where self-contained, ONE_LOCATION"
@@ -56,7 +57,7 @@ class FrontEnd:
         """Say why these tests cannot use what the environment names; empty when they can."""
         try:
             cls.find().require_dummy_drivers()
-        except NoFrontEnd as reason:
+        except (NoFrontEnd, Unreachable) as reason:
             return str(reason)
         return ""
 

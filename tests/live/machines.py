@@ -24,7 +24,7 @@ from tests.fixtures_bmc import IpmiPeer
 from tests.live.front_end import wait_until
 from tests.live.installation import Installation
 from tests.live.scene import Scene
-from tests.live.ssh_node import DRIVERS, node
+from tests.live.ssh_node import DOMAINS, DRIVERS, node
 
 SETTINGS = """\
 oned:
@@ -41,6 +41,7 @@ power:
   soft_off_timeout: 10
 """
 _DUMMY_ACTIONS = Path("/tmp/opennebula_dummy_actions")
+_HUNG = "hung"
 BY_HAND = 300.0  # seconds for an order by hand: a host is monitored again only after some time
 
 
@@ -59,6 +60,21 @@ class Machine:
         said = self.bmc.ipmitool("power", "status")
         assert said in ("Chassis Power is on", "Chassis Power is off"), said
         return said.endswith("on")
+
+    def hang(self) -> None:
+        """Let its kernel hang: it has power, and answers nothing."""
+        (self.folder / _HUNG).touch()
+
+    def reboot(self, *domains: str) -> None:
+        """Give it power again; its libvirt starts these VMs."""
+        (self.folder / _HUNG).unlink()
+        (self.folder / DOMAINS).write_text("\n".join(domains))
+        self.bmc.power = "on"
+
+    @property
+    def domains(self) -> list[str]:
+        """The VMs that its libvirt runs."""
+        return (self.folder / DOMAINS).read_text().split()
 
     @property
     def has_drivers(self) -> bool:
@@ -109,7 +125,10 @@ class Machines:
         peer = IpmiPeer(self.installation.folder / f"bmc-{uuid4().hex[:8]}", str(uuid4()))
         self._stack.callback(peer.stop)
         peer.wait_until_ready()
-        config = self._stack.enter_context(node(folder, [], names=name, powered=lambda: peer.power == "on"))
+        hung = folder / _HUNG
+        config = self._stack.enter_context(
+            node(folder, [], names=name, answers=lambda: peer.power == "on" and not hung.exists())
+        )
         self._configs.append(config.read_text())
         return Machine(host, name, peer, folder)
 

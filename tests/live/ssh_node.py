@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncssh
 
 EVERY_HOST_OF_OURS = "onext-live-*"
+DOMAINS = "domains"
 DRIVERS = "remotes"  # where `onehost sync` copies to, below the node's folder
 _PIPES = 0.1  # seconds in which the loop hears that closed pipes have ended
 _UNREACHABLE, _NO_SUCH_COMMAND = 255, 127
@@ -33,22 +34,29 @@ Host {names}
 
 @dataclass(frozen=True)
 class Node:
-    """What the node is, and whether it has power: without, every command ends as if nobody had answered."""
+    """What the node is, and whether it answers: when it does not, sshd closes connections without a greeting."""
 
     folder: Path
     addresses: list[str]
-    powered: Callable[[], bool]
+    answers: Callable[[], bool]
+
+    @property
+    def domains(self) -> Path:
+        """The names of the VMs that its libvirt runs, one a line."""
+        return self.folder / DOMAINS
 
     async def answer(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command, as far as the node knows it."""
         words = shlex.split(process.command or "")
-        if not self.powered():
+        if not self.answers():
             process.exit(_UNREACHABLE)
         elif words == ["ip", "--json", "address", "show"]:
             process.stdout.write(self._interfaces())
             process.exit(0)
         elif words in (["true"], ["exec"]):  # `exec` is what onehost's mkdir comes down to
             process.exit(0)
+        elif words[:1] == ["virsh"]:
+            self._virsh(words, process)
         elif words[:2] == ["rsync", "--server"]:
             await self._rsync(words, process)
         else:
@@ -59,6 +67,14 @@ class Node:
             {"family": "inet6" if ":" in address else "inet", "local": address} for address in self.addresses
         ]
         return json.dumps([{"ifname": "eth0", "addr_info": info}]).encode()
+
+    def _virsh(self, words: list[str], process: asyncssh.SSHServerProcess[bytes]) -> None:
+        names = self.domains.read_text().split() if self.domains.exists() else []
+        if "destroy" in words:
+            self.domains.write_text("\n".join(name for name in names if name != words[-1]))
+        else:
+            process.stdout.write("\n".join(names).encode())
+        process.exit(0)
 
     async def _rsync(self, words: list[str], process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Take what is copied into the node's folder, whatever place the front-end named."""
@@ -77,12 +93,14 @@ class Node:
 class _Connections(asyncssh.SSHServer):
     """Remembers whom it let in: a client that has not gone must be sent away at the end."""
 
-    def __init__(self, clients: list[asyncssh.SSHServerConnection]) -> None:
-        self._clients = clients
+    def __init__(self, clients: list[asyncssh.SSHServerConnection], answers: Callable[[], bool]) -> None:
+        self._clients, self._answers = clients, answers
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Remember a client."""
+        """Remember a client, or send it away."""
         self._clients.append(conn)
+        if not self._answers():
+            conn.abort()
 
 
 @contextmanager
@@ -91,7 +109,7 @@ def node(
     addresses: list[str],
     *,
     names: str = EVERY_HOST_OF_OURS,
-    powered: Callable[[], bool] = lambda: True,
+    answers: Callable[[], bool] = lambda: True,
 ) -> Iterator[Path]:
     """Be a node with these addresses; give the ssh_config that leads hosts of these names to it."""
     key = asyncssh.generate_private_key("ssh-ed25519")
@@ -99,7 +117,7 @@ def node(
     (folder / "key").write_bytes(key.export_private_key())
     (folder / "known_hosts").write_bytes(b"onext-live-node " + host_key.export_public_key())
     clients: list[asyncssh.SSHServerConnection] = []
-    played = Node(folder, addresses, powered)
+    played = Node(folder, addresses, answers)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -110,7 +128,7 @@ def node(
             0,
             server_host_keys=[host_key],
             authorized_client_keys=asyncssh.import_authorized_keys(key.export_public_key().decode()),
-            server_factory=lambda: _Connections(clients),
+            server_factory=lambda: _Connections(clients, answers),
             process_factory=played.answer,
             encoding=None,
         )

@@ -5,8 +5,6 @@ The worker acts by itself, as it does for an administrator; what came of it is l
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,32 +22,6 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
 CORES = 8  # of a pretended host
 ROUNDS = 420.0  # seconds for a few of the worker's rounds, one a minute, and what they wait for
-_SSH = '#!/bin/sh\nexec {ssh} -F {config} "$@"\n'
-
-
-@pytest.fixture(scope="module")
-def ssh_config(installation: Installation) -> Iterator[Path]:
-    """Let every ssh of this front-end's user read the ssh_config that is returned, `onehost sync`'s too.
-
-    The worker inherits this PATH, because the installation starts it.
-    """
-    with ExitStack() as stack:
-        folder = Scene(installation.front_end, stack).folder()
-        config, program = folder / "ssh_config", folder / "ssh"
-        program.write_text(_SSH.format(ssh=shutil.which("ssh"), config=config))
-        program.chmod(0o755)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-            yield config
-
-
-@pytest.fixture(scope="module")
-def powered(installation: Installation, ssh_config: Path) -> Iterator[Installation]:
-    """Install for the tests of this module, and take it back."""
-    if not shutil.which("ipmi_sim") or not shutil.which("ipmitool"):
-        pytest.skip("ipmi_sim and ipmitool are needed: Debian's openipmi and ipmitool")
-    with installation.for_a_while():
-        yield installation
 
 
 @pytest.fixture
