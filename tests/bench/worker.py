@@ -1,4 +1,4 @@
-"""What the worker costs at 1,250 hosts and 10,000 VMs: idle, with events, and in memory over 1,000 rounds.
+"""What the worker costs at 1,250 hosts and 10,000 VMs: idle, and with events.
 
 The floor is one reading of both pools from the same sandbox, cut into elements and thrown away. Geolocation is
 stopped, because its cost is ssh; power has no cluster. Times are CPU of the worker's process, threads included.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,52 +15,23 @@ from pathlib import Path
 from onext import spool
 from onext.oned import stream
 from tests.fixtures_bundle import Bundle
-from tests.fixtures_sandbox import ROOT, Sandbox
+from tests.fixtures_sandbox import Sandbox
 from tests.waiting import until
 
 HOSTS, VMS = 1250, 10_000
 MINUTE = 60.0
 BURST = 1000
-ROUNDS = 1000
 _TICKS = os.sysconf("SC_CLK_TCK")
-_MEMORY = """
-import sys
-from pathlib import Path
-from onext.part import Context
-from onext.worker import loop
-from onext.worker.registry import installed
-loop.ROUND = 0.0
-context = Context()
-rounds = 0
-expire = context.reader.expire
-def counted():
-    global rounds
-    rounds += 1
-    expire()
-context.reader.expire = counted
-worker, shown = loop.Worker(context, list(installed())), 0
-while rounds < int(sys.argv[1]):
-    worker.turn()
-    if rounds >= shown:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        print(rounds, pages * 4096 >> 20, flush=True)
-        shown += int(sys.argv[1]) // 5
-import os; os._exit(0)
-"""
 
 
-def main() -> None:
-    """Print one line for each figure."""
+def main(settings: str = "") -> None:
+    """Print one line for each figure; `settings` are those of onext.yaml."""
     with tempfile.TemporaryDirectory() as folder:
         sandbox = Sandbox(Path(folder) / "one", "--hosts", str(HOSTS), "--vms", str(VMS), "--monitor", "3600")
         try:
-            costs(Bundle(sandbox))
-        finally:
-            sandbox.stop()
-    with tempfile.TemporaryDirectory() as folder:
-        sandbox = Sandbox(Path(folder) / "one", "--hosts", "125", "--vms", "1000", "--monitor", "3600")
-        try:
-            memory(Bundle(sandbox))
+            bundle = Bundle(sandbox)
+            bundle.settings(settings)
+            costs(bundle)
         finally:
             sandbox.stop()
 
@@ -122,13 +92,6 @@ def cpu(pid: int) -> float:
     """Return the CPU seconds of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def memory(bundle: Bundle) -> None:
-    """Print resident memory while one worker makes round after round."""
-    (bundle.var / "stopped/geolocation").touch()
-    print(f"{ROUNDS} rounds at 125 hosts and 1,000 VMs: rounds, MiB resident")
-    subprocess.run([sys.executable, "-c", _MEMORY, str(ROUNDS)], cwd=ROOT, env=bundle.sandbox.env, check=True)
 
 
 if __name__ == "__main__":
