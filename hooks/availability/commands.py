@@ -15,7 +15,7 @@ from hooks.availability.forecast import forecast
 from hooks.availability.lease.commands import arm, disarm
 from hooks.availability.model import Incident
 from hooks.availability.part import bmc_config, restricted, subject, timeline_folder, vm_groups
-from hooks.availability.placement import without_a_place
+from hooks.availability.placement import losses
 from hooks.availability.policy import TEMPLATE_KEY, read
 from hooks.availability.records import CONFIRMATION, PAUSE, Order
 from hooks.availability.round_records import records
@@ -119,10 +119,7 @@ def check(context: Context, *, as_json: bool) -> None:
 def _losses(context: Context, cloud: Cloud) -> Iterator[Row]:
     groups, trusted = vm_groups(cloud), restricted(cloud)
     for number in context.settings.availability.clusters:
-        for host in cloud.hosts.values():
-            if host.cluster_id != number or not cloud.vms_by_host.get(host.id):
-                continue
-            lost = without_a_place(cloud, number, [host.id], groups, lambda vm: _priority(vm, trusted))
+        for host, lost in losses(cloud, number, groups, lambda vm: _priority(vm, trusted)):
             yield {
                 "cluster": number,
                 "host": host.name,

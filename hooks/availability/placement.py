@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onext.cloud.model import Host, Vm
@@ -23,13 +24,17 @@ def room(host: Host) -> Size:
 
 @dataclass
 class Places:
-    """The hosts of one cluster that may take VMs, with the room that is left on each."""
+    """The hosts of one cluster that may take VMs, with the room that is left on each.
+
+    `_order` has them by free memory, most first, so that the best host is nearly always among the first.
+    """
 
     cloud: Cloud
     cluster: int
     closed: Collection[int] = ()  # hosts that take nothing: failed, claimed, in maintenance
     ties: Ties = field(default_factory=Ties)
     _room: dict[int, Size] = field(default_factory=dict)
+    _order: list[tuple[int, int]] = field(default_factory=list)
     _apart: dict[int, set[str]] = field(default_factory=dict)
     _allowed: dict[str, frozenset[int]] = field(default_factory=dict)
 
@@ -40,39 +45,54 @@ class Places:
                 self._room[host.id] = room(host)
                 placed = self.cloud.vms_by_host.get(host.id, ())
                 self._apart[host.id] = {key for vm in placed for key in self.ties.apart.get(vm.id, ())}
+        self._order = sorted((-size.memory, host) for host, size in self._room.items())
 
-    def place(self, vms: Sequence[int], tried: Mapping[int, frozenset[int]]) -> Mapping[int, int]:
-        """Return a host for each VM that fits somewhere, those first that come first."""
+    def place(
+        self, vms: Sequence[int], tried: Mapping[int, frozenset[int]], *, lost: Collection[int] = ()
+    ) -> Mapping[int, int]:
+        """Return a host for each VM that fits somewhere, the first VM first, and none on `lost` hosts."""
         found: dict[int, int] = {}
         for number in vms:
             vm = self.cloud.vms.get(number)
-            host = self._best(vm, tried.get(number, frozenset())) if vm is not None else None
+            without = tried.get(number, frozenset()).union(lost) if vm is not None else frozenset()
+            host = self._best(vm, without) if vm is not None else None
             if vm is not None and host is not None:
                 found[number] = host
                 self._take(vm, host)
         return found
 
-    def _best(self, vm: Vm, without: frozenset[int]) -> int | None:
-        """Return the host with the most room left afterwards."""
-        size = size_of(vm)
-        fits = [
-            host
-            for host in self._hosts(vm)
-            if host not in without
-            and host != vm.host_id
-            and size.fits(self._room[host])
-            and not self._apart[host].intersection(self.ties.apart.get(vm.id, ()))
-        ]
-        return max(fits, key=lambda host: (self._room[host].memory - size.memory, -host), default=None)
+    def missing(self, vms: Sequence[int], lost: Collection[int]) -> list[int]:
+        """Return which of these VMs find no host when these hosts are lost; the room stays as it was."""
+        found = self.place(vms, {}, lost=lost)
+        for number, host in found.items():
+            self._resize(host, self._room[host] + size_of(self.cloud.vms[number]))
+        for host in set(found.values()):
+            placed = self.cloud.vms_by_host.get(host, ())
+            self._apart[host] = {key for vm in placed for key in self.ties.apart.get(vm.id, ())}
+        return [number for number in vms if number not in found]
 
-    def _hosts(self, vm: Vm) -> Iterable[int]:
+    def _best(self, vm: Vm, without: Collection[int]) -> int | None:
+        """Return the host with the most room left afterwards."""
+        size, allowed = size_of(vm), self._hosts(vm)
+        apart = self.ties.apart.get(vm.id, ())
+        for free, host in self._order:
+            if size.memory > -free:
+                return None
+            if host not in allowed or host in without or host == vm.host_id:
+                continue
+            if size.fits(self._room[host]) and not self._apart[host].intersection(apart):
+                return host
+        return None
+
+    def _hosts(self, vm: Vm) -> frozenset[int]:
         expression = " & ".join(f"({text})" for text in vm.requirements)
         if expression not in self._allowed:
             self._allowed[expression] = self._matching(expression)
         allowed = self._allowed[expression]
         if affined := self.ties.hosts.get(vm.id):
             allowed = allowed & affined
-        return allowed - frozenset(self.ties.not_hosts.get(vm.id) or ())
+        refused = self.ties.not_hosts.get(vm.id)
+        return allowed - frozenset(refused) if refused else allowed
 
     def _matching(self, expression: str) -> frozenset[int]:
         if not expression:
@@ -84,8 +104,14 @@ class Places:
         return frozenset(host for host in self._room if test(_attributes(self.cloud.hosts[host])))
 
     def _take(self, vm: Vm, host: int) -> None:
-        self._room[host] = self._room[host] - size_of(vm)
+        self._resize(host, self._room[host] - size_of(vm))
         self._apart[host].update(self.ties.apart.get(vm.id, ()))
+
+    def _resize(self, host: int, size: Size) -> None:
+        before = (-self._room[host].memory, host)
+        del self._order[bisect_left(self._order, before)]
+        insort(self._order, (-size.memory, host))
+        self._room[host] = size
 
 
 def size_of(vm: Vm) -> Size:
@@ -104,12 +130,12 @@ def _attributes(host: Host) -> dict[str, str]:
 Priority = Callable[[Vm], int]
 
 
-def without_a_place(
-    cloud: Cloud, cluster: int, lost: Collection[int], ties: Ties, priority: Priority
-) -> list[int]:
-    """Return the VMs that would find no host if these hosts failed now (admission control)."""
-    places = Places(cloud, cluster, lost, ties)
-    vms = [vm for host in lost for vm in cloud.vms_by_host.get(host, ()) if vm.state == VmState.ACTIVE]
-    vms.sort(key=lambda vm: (-priority(vm), vm.id))
-    found = places.place([vm.id for vm in vms], {})
-    return [vm.id for vm in vms if vm.id not in found]
+def losses(cloud: Cloud, cluster: int, ties: Ties, priority: Priority) -> Iterator[tuple[Host, list[int]]]:
+    """Return, for each host with VMs, those that would find no host if it failed now (admission control)."""
+    places = Places(cloud, cluster, (), ties)
+    for host in cloud.hosts.values():
+        if host.cluster_id != cluster or not cloud.vms_by_host.get(host.id):
+            continue
+        vms = [vm for vm in cloud.vms_by_host[host.id] if vm.state == VmState.ACTIVE]
+        vms.sort(key=lambda vm: (-priority(vm), vm.id))
+        yield host, places.missing([vm.id for vm in vms], [host.id])

@@ -1,0 +1,76 @@
+"""Places for VMs of a dead host, against a search through all hosts."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooks.availability.placement import Places, losses
+from onext.cloud.model import Host, Stay, Vm
+from onext.cloud.snapshot import Cloud
+from onext.hosts.inventory.groups import Ties
+from onext.oned.objects import HostState, VmState
+
+GIB = 1024
+
+
+def vm(number: int, host: int, gib: int) -> Vm:
+    """Return a VM that runs on a host."""
+    stay = Stay(0, host, f"h{host}", 100, 0, "kvm", "shared", 0.0, 0.0, 0)
+    return Vm(
+        number, f"v{number}", state=int(VmState.ACTIVE), lcm_state=3, cpu=1.0, memory=gib * GIB, stay=stay
+    )
+
+
+def cloud(hosts: list[int], vms: list[tuple[int, int]]) -> Cloud:
+    """Return hosts with this memory in GiB and VMs by host and GiB."""
+    made = [vm(number, host % len(hosts), gib) for number, (host, gib) in enumerate(vms)]
+    used = [sum(one.memory for one in made if one.host_id == n) for n in range(len(hosts))]
+    found = [
+        Host(
+            n, f"h{n}", int(HostState.MONITORED), cluster_id=100, max_cpu=6400, cpu_usage=0,
+            max_memory=gib << 20, memory_usage=used[n] << 10,
+        )
+        for n, gib in enumerate(hosts)
+    ]  # fmt: skip
+    return Cloud.of(found, vms=made)
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=2, max_size=8),
+    st.lists(st.tuples(st.integers(0, 7), st.integers(1, 20)), min_size=1, max_size=20),
+    st.sets(st.integers(0, 19)),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_each_loss_is_judged_as_if_it_were_the_only_one(
+    hosts: list[int], vms: list[tuple[int, int]], apart: set[int]
+) -> None:
+    """A room that one question leaves occupied makes the next host's VMs look homeless, or the other way round."""
+    found = cloud(hosts, vms)
+    ties = Ties(apart={number: {"g"} for number in apart})
+    shared = {host.id: lost for host, lost in losses(found, 100, ties, lambda _: 5)}
+    for number, lost in shared.items():
+        alone = Places(found, 100, (number,), ties)
+        wanted = [one.id for one in found.vms_by_host[number]]
+        placed = alone.place(wanted, {})
+        assert lost == [one for one in wanted if one not in placed]
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    st.lists(st.integers(1, 20), min_size=1, max_size=12),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_the_host_with_most_free_memory_is_taken(hosts: list[int], sizes: list[int]) -> None:
+    """VMs that gather on one host fail together the next time."""
+    found = cloud([*hosts, 1000], [(len(hosts), gib) for gib in sizes])
+    places = Places(found, 100, (len(hosts),))
+    free = {n: gib * GIB for n, gib in enumerate(hosts)}
+    expected = {}
+    for number, gib in enumerate(sizes):
+        fits = [host for host in free if free[host] >= gib * GIB]
+        if fits:
+            best = max(fits, key=lambda host: (free[host], -host))
+            expected[number] = best
+            free[best] -= gib * GIB
+    assert places.place(range(len(sizes)), {}) == expected
