@@ -2,4 +2,5 @@
 
 from gateway.main import main
 
-main()
+if __name__ == "__main__":  # a process that it spawns imports this module
+    main()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +14,22 @@ from gateway import answers, describe, openapi
 from gateway.callers import Caller
 from gateway.event_stream import EventStream, wants_stream
 from gateway.gate import Gate
+from gateway.refusals import Missing
+from gateway.rpc import table
 from gateway.views import Views
 
+_POOLS = {
+    "vms": table.find("one.vmpool.info", (-2, -1, -1, -1)),
+    "hosts": table.find("one.hostpool.info", ()),
+    "clusters": table.find("one.clusterpool.info", ()),
+}
+# What a scoped token has to permit for a list; other lists are onext's own data, for which there is no call.
+_CALLS: Mapping[str, Sequence[table.Call]] = {
+    "vms": [_POOLS["vms"]],
+    "clusters": [_POOLS["clusters"]],
+    "hosts": list(_POOLS.values()),
+    "sites": list(_POOLS.values()),
+}
 List = Callable[[Caller], Awaitable[list[Any]]]
 
 
@@ -33,22 +47,34 @@ class Api:
             Route("/v1/openapi.json", self._openapi),
             Route("/v1/sites.geojson", self._geojson),
             Route("/v1/events", self._event_list),
+            Route("/v1/vms/{number:int}", self._vm),
+            Route("/v1/hosts/{number:int}", self._host),
             *(Route(f"/v1/{name}", self._list(name)) for name in self._lists),
         ]
 
     def _list(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            caller = await self._gate.caller(request)
+            caller = await self._gate.caller(request, _CALLS.get(name, ()))
             return answers.page(request, await self._lists[name](caller), openapi.LISTS[name])
 
         return answer
+
+    async def _vm(self, request: Request) -> Response:
+        number = _number(request)
+        caller = await self._gate.caller(request, [table.find("one.vm.info", (number,))])
+        return answers.tagged(request, msgspec.json.encode(await self._views.vm(caller, number)))
+
+    async def _host(self, request: Request) -> Response:
+        number = _number(request)
+        caller = await self._gate.caller(request, [table.find("one.host.info", (number,))])
+        return answers.tagged(request, msgspec.json.encode(await self._views.host(caller, number)))
 
     async def _openapi(self, request: Request) -> Response:
         return answers.tagged(request, self._document)
 
     async def _geojson(self, request: Request) -> Response:
         answers.only(request, ())
-        caller = await self._gate.caller(request)
+        caller = await self._gate.caller(request, _CALLS["sites"])
         body = msgspec.json.encode(describe.geojson(await self._views.sites(caller)))
         return answers.tagged(request, body, "application/geo+json")
 
@@ -57,3 +83,11 @@ class Api:
         if wants_stream(request):
             return self._events.stream(request, caller)
         return await self._events.page(request, caller)
+
+
+def _number(request: Request) -> int:
+    answers.only(request, ())
+    number = int(request.path_params["number"])
+    if number >= 2**31:
+        raise Missing("not found")
+    return number

@@ -30,6 +30,8 @@ from gateway.own_data import OwnData
 from gateway.pages import Pages
 from gateway.pools import Pools
 from gateway.refusals import Missing, Refusal
+from gateway.rpc.endpoint import Endpoint
+from gateway.scoped import Scopes
 from gateway.sessions import Sessions
 from gateway.views import Views
 from gateway.watts_history import WattsHistory
@@ -52,6 +54,7 @@ class Deployment:
     version: str
     public: Credential | None = None
     tls: bool = False
+    scoped_key: str = field(default="", repr=False)  # a private key; empty: no scoped tokens
     follow: Callable[[], None] = field(default=lambda: None)  # called every minute
 
 
@@ -63,7 +66,8 @@ def application(deployment: Deployment) -> Starlette:
     callers = Callers(calls, own.servers)
     views = Views(Pools(calls), own)
     requests = Buckets(settings.requests, settings.requests * BURST)
-    gate = Gate(callers, Sessions(settings.session_hours), requests, deployment.public)
+    scopes = Scopes.of(deployment.scoped_key, own.keys) if deployment.scoped_key else None
+    gate = Gate(callers, Sessions(settings.session_hours), requests, deployment.public, scopes)
     api = Api(gate, views, EventStream(events, views, callers), deployment.version)
     history = WattsHistory(own.watts)
     pages = Pages(gate, views, history, tls=deployment.tls)
@@ -73,6 +77,8 @@ def application(deployment: Deployment) -> Starlette:
         history.sample()
 
     routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes(), *pages.routes()]
+    if settings.rpc:
+        routes += Endpoint(gate, calls, scopes).routes()
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=1024)],

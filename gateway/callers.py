@@ -31,12 +31,12 @@ class Caller:
     id: int
     name: str
     group_ids: frozenset[int]
-    public_key: str = ""  # of a user of the biscuit driver
+    scoped: bool = False  # by a token that may do single things only
 
     @property
     def administrator(self) -> bool:
         """Whether oned hides nothing from this user: oneadmin, and members of its group."""
-        return self.id == 0 or ADMINISTRATORS in self.group_ids
+        return not self.scoped and (self.id == 0 or ADMINISTRATORS in self.group_ids)
 
 
 class Callers:
@@ -71,10 +71,7 @@ def accepted(element: bytes, credential: Credential) -> Caller:
         raise Unauthorised(_NO_SERVERS)
     groups = {bounds.whole(one.text, 0, 2**31) for one in user.iterfind("GROUPS/ID")}
     groups.add(_id(user, "GID"))
-    key = user.findtext("PASSWORD", "") if driver == "biscuit" else ""
-    return Caller(
-        credential, number, credential.user, frozenset(one for one in groups if one is not None), key
-    )
+    return Caller(credential, number, credential.user, frozenset(one for one in groups if one is not None))
 
 
 def _id(user: Element, tag: str) -> int | None:

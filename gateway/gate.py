@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import Request
 
@@ -10,7 +11,9 @@ from gateway import credentials
 from gateway.callers import Caller, Callers
 from gateway.credentials import Credential
 from gateway.limits import FAILED_BURST, FAILED_PER_SECOND, Buckets, network
-from gateway.refusals import Refusal, Unauthorised
+from gateway.refusals import Forbidden, Refusal, Unauthorised
+from gateway.rpc.table import Call
+from gateway.scoped import Scopes
 from gateway.sessions import COOKIE, Session, Sessions
 
 
@@ -22,6 +25,7 @@ class Gate:
     sessions: Sessions
     requests: Buckets
     public: Credential | None = None
+    scopes: Scopes | None = None
     failed: Buckets = field(default_factory=lambda: Buckets(FAILED_PER_SECOND, FAILED_BURST))
 
     def session(self, request: Request) -> Session | None:
@@ -39,9 +43,17 @@ class Gate:
             return self.public
         raise Unauthorised("authenticate as an OpenNebula user: Basic, or Bearer with user:token")
 
-    async def caller(self, request: Request) -> Caller:
-        """Return who asks; raise a Refusal for strangers and for more than one user may ask."""
-        return await self.accept(self.credential(request), request)
+    async def caller(self, request: Request, calls: Sequence[Call] = ()) -> Caller:
+        """Return who asks; raise a Refusal for strangers and for more than one user may ask.
+
+        A scoped token is accepted only where it permits all of `calls`.
+        """
+        credential = self.credential(request)
+        if self.scopes is None or not self.scopes.scoped(credential):
+            return await self.accept(credential, request)
+        if not calls:
+            raise Forbidden("no scoped token is accepted here")
+        return replace(await self.accept(await self.scopes.compose(credential, calls), request), scoped=True)
 
     async def accept(self, credential: Credential, request: Request, max_age: float | None = None) -> Caller:
         """Return the user of a credential, asked of oned; count failures by address and requests by user."""

@@ -48,6 +48,7 @@ def main(
             version("onext"),
             _public(chosen),
             tls=certificates is not None,
+            scoped_key=_scoped_key(chosen),
             follow=certificates.renew if certificates else lambda: None,
         )
     except (all_settings.SettingsError, WebConfigError, OSError) as error:
@@ -66,6 +67,23 @@ def address(listen: str) -> tuple[str, int]:
     if not re.fullmatch(ADDRESS, listen) or int(port) > 65535:
         raise click.BadParameter(f"{listen!r}: address:port is expected", param_hint="--listen")
     return host.strip("[]"), int(port)
+
+
+def _scoped_key(chosen: Settings) -> str:
+    """Return the private key that vouches, empty for none; raise OSError or click.ClickException."""
+    file = chosen.gateway.scoped_key
+    if file is None:
+        return ""
+    try:
+        from gateway.vouching import public_of
+
+        key = file.read_text(encoding="ascii").strip()
+        public_of(key)
+    except ImportError as error:
+        raise click.ClickException("gateway.scoped_key needs the Python package biscuit-python") from error
+    except ValueError as error:
+        raise click.ClickException(f"{file}: an ed25519 key of `onext biscuit keygen` is expected") from error
+    return key
 
 
 def _public(chosen: Settings) -> Credential | None:

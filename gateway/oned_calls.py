@@ -59,9 +59,14 @@ class OnedCalls:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run a call to oned in a thread when one may be made; errors are the caller's."""
+        return await anyio.to_thread.run_sync(work, limiter=self.limiter)
+
+    @property
+    def limiter(self) -> anyio.CapacityLimiter:
+        """How many calls may be made at once; made inside the event loop."""
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._most)
-        return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        return self._limiter
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:

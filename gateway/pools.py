@@ -56,6 +56,10 @@ class Pools:
         """Return one VM with all its history records, in plain form."""
         return await self._calls.single(caller.credential, "vm.info", number, False)
 
+    async def host(self, caller: Caller, number: int) -> bytes:
+        """Return one host in plain form."""
+        return await self._calls.single(caller.credential, "host.info", number, False)
+
     async def _pool(self, kind: str, caller: Caller, max_age: float) -> Mapping[int, Any]:
         pool, credential = _POOLS[kind], caller.credential
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from gateway import describe
 from gateway.callers import Caller
 from gateway.own_data import OwnData
 from gateway.pools import SECONDS, Pools
 from gateway.records import Cluster, Energy, Host, Incident, PowerPlan, Site, Target, Tunnel, Vm
-from gateway.refusals import Refusal
+from gateway.refusals import Missing, Refusal
 from gateway.visible import Sight
 from onext import bounds
 from onext.cloud import model
+from onext.cloud.parse import host as host_of
+from onext.cloud.parse import safely as parse_safely
+from onext.cloud.parse import vm as vm_of
 from onext.xml import Element, MalformedXML, parse
 
 _MIGRATE = 4  # LCM_STATE of a VM that moves live
@@ -51,6 +54,20 @@ class Views:
     async def vms(self, caller: Caller) -> list[Vm]:
         """Return the VMs."""
         return [describe.vm(one) for one in (await self.pools.vms(caller)).values()]
+
+    async def vm(self, caller: Caller, number: int) -> Vm:
+        """Return one VM, also when it is DONE; raise Missing, Forbidden."""
+        found = parse_safely(vm_of, model.Vm, await self.pools.vm(caller, number))
+        if found is None:
+            raise Missing("not found")
+        return describe.vm(found)
+
+    async def host(self, caller: Caller, number: int) -> Host:
+        """Return one host as oned shows it, without onext's own data; raise Missing, Forbidden."""
+        found = parse_safely(host_of, model.Host, await self.pools.host(caller, number))
+        if found is None:
+            raise Missing("not found")
+        return describe.host(found, None, None, None)
 
     async def clusters(self, caller: Caller) -> list[Cluster]:
         """Return the clusters."""
@@ -120,8 +137,3 @@ def _migration(vm: model.Vm, records: list[Element]) -> Tunnel | None:
 def _number(record: Element, tag: str) -> int:
     found = bounds.whole(record.findtext(tag), 0, 2**40)
     return -1 if found is None else found
-
-
-def ordered(items: Iterable[object]) -> list[object]:
-    """Return records by their id."""
-    return sorted(items, key=lambda item: item.id)  # type: ignore[attr-defined]

@@ -7,14 +7,14 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import click
 from biscuit_auth import Biscuit, PrivateKey
 
-from onext.biscuit import keys, login, policy, revocation, token_description, tokens
+from onext.biscuit import keys, login, policy, revocation, scoped, token_description, tokens
 from onext.biscuit.errors import BiscuitError
 from onext.biscuit.front_end import check, revoke
 from onext.log import escape
@@ -109,15 +109,47 @@ def token(user: str, key_file: Path, ttl: timedelta, blocks: tuple[str, ...]) ->
 @click.option("--key", "public", required=True, help="The public key that signed it: hex, or a file.")
 @click.option("--ttl", type=_Ttl(), help="Let it expire earlier: in 30m, 8h, 2d.")
 @_block
-def attenuate(token: str | None, public: str, ttl: timedelta | None, blocks: tuple[str, ...]) -> None:
-    """Print a narrower token: added blocks can only restrict."""
+@click.option("--operation", "operations", multiple=True, help="Permit only this, such as vm:info.")
+@click.option("--vm", "vms", multiple=True, type=click.IntRange(0), help="… and only on this VM.")
+@click.option("--resource", "resources", multiple=True, help="… and on this: host:3, or vmpool for a pool.")
+@click.option("--gateway", help="The gateway's public key, hex or a file: needed with --operation.")
+def attenuate(
+    token: str | None,
+    public: str,
+    ttl: timedelta | None,
+    blocks: tuple[str, ...],
+    operations: tuple[str, ...],
+    vms: tuple[int, ...],
+    resources: tuple[str, ...],
+    gateway: str | None,
+) -> None:
+    """Print a narrower token: added blocks can only restrict.
+
+    With --operation the token is accepted by a gateway only, for these operations on these objects.
+    """
+    if operations or vms or resources:
+        blocks = (*blocks, _scope(operations, [*(f"vm:{vm}" for vm in vms), *resources], gateway))
     if ttl is None and not blocks:
-        raise click.UsageError("name a restriction: --ttl 10m, --block 'check if …'")
+        raise click.UsageError("name a restriction: --ttl 10m, --operation vm:info, --block 'check if …'")
     given = tokens.verified(tokens.read(token), keys.read_public(public))
     expires = None if ttl is None else _now() + ttl
     made = tokens.attenuate(given, expires, blocks)
-    _warn_of_refusal(made, next(iter(token_description.read(tokens.unverified(made.to_base64())).users), ""))
+    if operations:
+        click.echo(
+            "this token is accepted by the gateway of that key only, not by OpenNebula itself", err=True
+        )
+    else:
+        described = token_description.read(tokens.unverified(made.to_base64()))
+        _warn_of_refusal(made, next(iter(described.users), ""))
     click.echo(made.to_base64())
+
+
+def _scope(operations: Sequence[str], resources: Sequence[str], gateway: str | None) -> str:
+    """Return the block of a scoped token; raise UsageError or a BiscuitError."""
+    if gateway is None:
+        raise click.UsageError("--operation needs --gateway, the public key of the gateway that vouches")
+    (key,) = keys.read_public(gateway)
+    return scoped.check(operations, resources, key)
 
 
 @biscuit.command()
