@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from urllib.parse import quote
 
 from hooks.events.outbox import Event
 
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
+BATCHED = "application/cloudevents-batch+json; charset=utf-8"
 JSON = "application/json"
 
 
@@ -38,6 +39,11 @@ def structured(event: Event, source: str, epoch: int) -> bytes:
     """Return the event as one JSON document."""
     document = {**attributes(event, source, epoch), "data": data(event)}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def batched(events: Sequence[bytes]) -> bytes:
+    """Return documents of structured mode as one of batched mode (CloudEvents JSON format, 4)."""
+    return b"[" + b",".join(events) + b"]"
 
 
 def binary(event: Event, source: str, epoch: int) -> tuple[dict[str, str], bytes]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hooks.events.outbox import Event, Outbox
 
@@ -41,13 +42,26 @@ class Rejected(Exception):
 class Sink(Protocol):
     """Where events go."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return the name in the settings."""
 
     def send(self, event: Event, epoch: int) -> None:
         """Return when the sink has the event for good; raise Unavailable, Gone or Rejected."""
 
     def close(self) -> None:
         """Release connections; the next event makes new ones."""
+
+
+@runtime_checkable
+class Together(Protocol):
+    """A sink that takes several events in one request."""
+
+    def together(self, events: Sequence[Event]) -> int:
+        """Return how many of these events the next request takes."""
+
+    def send_together(self, events: Sequence[Event], epoch: int) -> None:
+        """Send several events as `send` does one; Rejected means that one of them is refused."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +78,56 @@ def deliver(outbox: Outbox, sink: Sink, epoch: int, now: float, most: int = MOST
     if state.stopped or now < state.next <= now + _LONGEST_WAIT:
         return Delivered(0, state.stopped or state.problem)
     sent, failures, reached = 0, state.failures, 0
-    problem = ""
-    for event in outbox.pending(sink.name, most):
+    waiting = list(outbox.pending(sink.name, most))
+    while waiting:
+        group, waiting = _group(sink, waiting)
         try:
-            sink.send(event, epoch)
+            _send(sink, group, epoch)
         except Rejected as error:
-            outbox.bury(sink.name, event.number, str(error))
+            if len(group) > 1:  # one of them: each goes alone
+                waiting, sink = [*group, *waiting], _OneByOne(sink)
+                continue
+            outbox.bury(sink.name, group[0].number, str(error))
         except (Gone, Unavailable) as error:
-            problem = str(error)
             _note(outbox, sink.name, reached, 0 if sent else failures, error, now)
-            break
+            return Delivered(sent, str(error))
         else:
-            sent, reached = sent + 1, event.number
+            sent, reached = sent + len(group), group[-1].number
+    _acknowledge(outbox, sink.name, reached)
+    return Delivered(sent)
+
+
+def _group(sink: Sink, waiting: Sequence[Event]) -> tuple[Sequence[Event], list[Event]]:
+    """Return the events of the next request, and the others."""
+    size = max(1, sink.together(waiting)) if isinstance(sink, Together) else 1
+    return waiting[:size], list(waiting[size:])
+
+
+def _send(sink: Sink, group: Sequence[Event], epoch: int) -> None:
+    if len(group) > 1 and isinstance(sink, Together):
+        sink.send_together(group, epoch)
     else:
-        _acknowledge(outbox, sink.name, reached)
-    return Delivered(sent, problem)
+        sink.send(group[0], epoch)
+
+
+@dataclass
+class _OneByOne:
+    """A sink that refused a group: for the rest of the turn each event is sent alone."""
+
+    sink: Sink
+
+    @property
+    def name(self) -> str:
+        """Return the sink's name."""
+        return self.sink.name
+
+    def send(self, event: Event, epoch: int) -> None:
+        """Send one event."""
+        self.sink.send(event, epoch)
+
+    def close(self) -> None:
+        """Release the sink's connections."""
+        self.sink.close()
 
 
 def _acknowledge(outbox: Outbox, name: str, reached: int) -> None:

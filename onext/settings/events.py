@@ -30,6 +30,9 @@ class EventSink(Section):
         (), description="http: files with signing keys (whsec_… or whsk_…), two while a key is rotated"
     )
     binary: bool = Field(False, description="http: CloudEvents in binary instead of structured mode")
+    batch: int = Field(
+        1, ge=1, le=100, description="http: most events of one request (CloudEvents' batched mode from 2 on)"
+    )
     private: bool = Field(False, description="allow private and loopback addresses")
     path: Path | None = Field(None, description="file: where one JSON document for each line is appended")
     types: tuple[str, ...] = Field((), description="types that are sent, `vm.*` or `host.state`; empty: all")

@@ -95,12 +95,13 @@ def run(folder: Path, url: str) -> None:
         f"the same through the outbox           {sent[0]:6.2f} s, {sent[1]:.2f} s CPU   {sent[0] / floor[0]:.2f}"
     )
     whole = measured(lambda: outbox.snapshot("web", lambda _: True, "e1", 3.0))
-    arrived = delivered(folder, outbox, url)
+    arrived = delivered(folder, outbox, url, batch=50)
     print(
-        f"snapshot of {VMS + HOSTS + 10} objects: queued in {whole[0]:.2f} s, delivered in"
+        f"snapshot of {VMS + HOSTS + 10} objects, batch 50: queued in {whole[0]:.2f} s, delivered in"
         f" {arrived[0]:.2f} s (bound 5 together)"
     )
-    stream(folder, outbox, url)
+    for batch in (1, 50):
+        stream(folder, outbox, url, batch)
     outbox.close()
 
 
@@ -111,17 +112,17 @@ def posted(outbox: Outbox, url: str) -> tuple[float, float]:
     return measured(lambda: [http.post(url, body, timeout=20.0) for body in bodies])
 
 
-def sender(folder: Path, url: str) -> Sender:
+def sender(folder: Path, url: str, batch: int) -> Sender:
     """Return a sender as the worker has it."""
     epoch = Epoch()
     epoch.number, epoch._until = 1, float("inf")
-    sink = HttpSink("web", url, "/", Http(connections=1))
+    sink = HttpSink("web", url, "/", Http(connections=1), batch=batch)
     return Sender(sink, folder / "events.db", epoch, lambda: False)
 
 
-def delivered(folder: Path, outbox: Outbox, url: str) -> tuple[float, float]:
+def delivered(folder: Path, outbox: Outbox, url: str, batch: int = 1) -> tuple[float, float]:
     """Let a sender deliver what waits."""
-    serving = sender(folder, url)
+    serving = sender(folder, url, batch)
 
     def serve() -> None:
         serving.start()
@@ -133,9 +134,9 @@ def delivered(folder: Path, outbox: Outbox, url: str) -> tuple[float, float]:
     return taken
 
 
-def stream(folder: Path, outbox: Outbox, url: str) -> None:
+def stream(folder: Path, outbox: Outbox, url: str, batch: int) -> None:
     """Commit 1,000 changes each second for ten seconds while a sender delivers; print what lags at the end."""
-    serving = sender(folder, url)
+    serving = sender(folder, url, batch)
     serving.start()
     clouds = [cloud(2 + step % 2, CHANGES) for step in range(SECONDS)]
     began, used = time.perf_counter(), os.times()
@@ -150,7 +151,7 @@ def stream(folder: Path, outbox: Outbox, url: str) -> None:
     cpu = spent.user + spent.system - used.user - used.system
     rest = time.perf_counter() - began - wall
     print(
-        f"{CHANGES} changes/s for {SECONDS} s: {wall:.1f} s to commit, {lag} events behind at the end, gone after"
+        f"{CHANGES} changes/s for {SECONDS} s, batch {batch}: {wall:.1f} s to commit, {lag} events behind at the end, gone after"
         f" {rest:.1f} s; {cpu:.1f} s CPU"
     )
     serving.stop()

@@ -80,8 +80,10 @@ def _http(sink: EventSink, url: str, source: str) -> HttpSink:
         keys = [signature.Key.parse(_line(sink, path)) for path in sink.key_files]
     except signature.InvalidKey as error:
         raise Misconfigured(f"sink {sink.name}: `key_files`: {error}") from error
+    if sink.binary and sink.batch > 1:
+        raise Misconfigured(f"sink {sink.name}: `binary` and `batch` exclude each other")
     http = Http(connections=1, public=not sink.private, trust=sink.ca_file)
-    return HttpSink(sink.name, url, source, http, keys, sink.binary)
+    return HttpSink(sink.name, url, source, http, keys, sink.binary, sink.batch)
 
 
 def _address(sink: EventSink) -> str:

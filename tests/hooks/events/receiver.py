@@ -16,6 +16,7 @@ class Receiver:
 
     url: str = ""
     status: int = 204
+    refuse: bytes = b""  # a body that holds this is answered with 400
     headers: dict[str, str] = field(default_factory=dict)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
@@ -38,9 +39,10 @@ def receiver() -> Iterator[Receiver]:
             if len(body) < length:  # the sender was killed in the middle
                 self.close_connection = True
                 return
-            if 200 <= state.status < 300:
+            status = 400 if state.refuse and state.refuse in body else state.status
+            if 200 <= status < 300:
                 state.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(state.status)
+            self.send_response(status)
             for name, value in state.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from pathlib import Path
 
@@ -127,3 +128,37 @@ def test_invalid_keys_are_refused(text: str) -> None:
     """A short or damaged key would sign nothing of worth."""
     with pytest.raises(signature.InvalidKey):
         signature.Key.parse(text)
+
+
+@pytest.mark.process
+def test_a_receiver_that_asks_for_batches_gets_them(tmp_path: Path) -> None:
+    """A snapshot of 10,000 VMs one by one would keep a portal behind for long."""
+    from standardwebhooks import Webhook  # the oracle
+
+    outbox = filled(tmp_path, 120)
+    made = HttpSink("web", "", "/zone/0", Http(), [signature.Key.parse(SECRET)], batch=50)
+    with receiver() as got:
+        made.url = got.url
+        assert deliver(outbox, made, 7, time.time(), 200).sent == 120
+        bodies = [json.loads(body) for _, body in got.got]
+    assert [one["sequence"] for body in bodies for one in body] == [f"{n:020d}" for n in range(1, 121)]
+    assert len(bodies) < 10
+    assert all(len(body) <= 20_000 for _, body in got.got)
+    headers, body = got.got[0]
+    assert headers["content-type"].startswith("application/cloudevents-batch+json")
+    assert Webhook(SECRET).verify(body, headers)
+    assert outbox.sink("web").lag == 0
+
+
+@pytest.mark.process
+def test_one_event_that_is_refused_takes_no_other_with_it(tmp_path: Path) -> None:
+    """A receiver that cannot read one event would otherwise lose all that were sent with it."""
+    outbox = filled(tmp_path, 5)
+    made = HttpSink("web", "", "/zone/0", Http(), batch=50)
+    with receiver() as got:
+        got.refuse = b'"sequence":"00000000000000000003"'
+        made.url = got.url
+        assert deliver(outbox, made, 7, time.time()).sent == 4
+        assert [document["sequence"] for document in got.documents()] == [f"{n:020d}" for n in (1, 2, 4, 5)]
+    assert [event.number for event, _ in outbox.dead("web")] == [3]
+    assert outbox.sink("web").lag == 0
