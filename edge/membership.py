@@ -106,13 +106,16 @@ def ask(
 def run(places: Places, say: _Say) -> None:
     """Keep the tunnel up until the process is ended; what fails is tried again."""
     state, primary, last, said = joined(places), 0, 0.0, ""
+    sources: Dict[str, str] = {}
     while True:
         try:
             if not tunnel.present():
                 tunnel.up(places, state, primary)
                 system_files.apply(places, state)
-            primary = tunnel.follow(places, state, primary)
-            if time.monotonic() - last > SYNC or not last:
+            before = dict(sources)
+            primary = tunnel.follow(places, state, primary, sources)
+            moved = bool(before) and before != sources
+            if time.monotonic() - last > SYNC or not last or moved:
                 last = (
                     time.monotonic() + os.getpid() % 100 * SYNC / 1000
                 )  # nodes that started together spread

@@ -78,14 +78,33 @@ def handshakes() -> Dict[str, float]:
     return found
 
 
-def follow(places: Places, state: Dict[str, Any], primary: int) -> int:
-    """Look for hubs that moved; return the hub that carries the pool now."""
-    ages = handshakes()
-    silent = [hub for hub in state["hubs"] if ages.get(hub["key"], 1e9) > STALE]
-    for hub in silent:
+def source(endpoint: str) -> str:
+    """Return this machine's address on the way to an endpoint, empty without a way; nothing is sent."""
+    host, port = word.split(endpoint)
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as way:
+            way.connect((host, port))
+            return str(way.getsockname()[0])
+    except OSError:
+        return ""
+
+
+def follow(places: Places, state: Dict[str, Any], primary: int, sources: Dict[str, str]) -> int:
+    """Look for hubs and networks that changed; return the hub that carries the pool now.
+
+    `sources` holds this machine's address towards each hub. An endpoint that is set again makes wireguard-go
+    give up the address that it had before.
+    """
+    ages, silent = handshakes(), []
+    for hub in state["hubs"]:
+        quiet = ages.get(hub["key"], 1e9) > STALE
+        silent += [hub] if quiet else []
         endpoint = resolved(hub["endpoint"])
-        if endpoint:
+        own = source(endpoint) if endpoint else ""
+        moved = own != sources.setdefault(hub["key"], own)
+        if endpoint and own and (quiet or moved):
             programs.run(["wg", "set", INTERFACE, "peer", hub["key"], "endpoint", endpoint])
+            sources[hub["key"]] = own
     alive = [number for number, hub in enumerate(state["hubs"]) if hub not in silent]
     if primary in alive or not alive:
         return primary

@@ -22,10 +22,12 @@ from pathlib import Path
 from hooks.edge import hub_plan
 from hooks.edge.forms import WIREGUARD_KEY, matching
 from hooks.edge.hub_plan import Hub, InvalidList
-from onext import process
+from onext import atomic, process
 from onext.process import CommandError
 
 POLL = 0.25  # seconds between two looks at the list
+TELL = 30.0  # seconds between two reports of where peers dial in from
+ENDPOINTS = "endpoints.json"
 AGAIN = 10.0  # seconds until a failed attempt is repeated
 _LARGEST = 32 << 20  # bytes of the list
 _TIMEOUT = 15.0
@@ -68,6 +70,11 @@ class Device:
             _run("ip", "link", "set", hub.interface, "mtu", str(hub.mtu), "up")
             _forward(hub.interface)
         self.applied = hub
+
+    @property
+    def lost(self) -> bool:
+        """Whether an interface that was made is gone."""
+        return self.applied is not None and not self._present(self.applied.interface)
 
     @staticmethod
     def _present(name: str) -> bool:
@@ -114,17 +121,30 @@ def _changed(file: Path) -> tuple[int, int]:
 
 def run(list_file: Path, key_file: Path, ended: Sequence[int]) -> None:
     """Follow the list until `ended` has an entry."""
-    device, seen, failed = Device(key_file), (0, 0), 0.0
+    device, seen, failed, told = Device(key_file), (0, 0), 0.0, 0.0
     while not ended:
-        now = _changed(list_file)
-        if (now != seen or (failed and time.monotonic() - failed > AGAIN)) and now != (0, 0):
+        now, moment = _changed(list_file), time.monotonic()
+        if now != (0, 0) and (now != seen or device.lost or (failed and moment - failed > AGAIN)):
             seen, failed = now, 0.0
             try:
                 device.apply(hub_plan.read(json.loads(read_file(list_file, _LARGEST))))
             except (InvalidList, CommandError, ValueError, RecursionError) as error:
-                failed = time.monotonic()
+                failed = moment
                 sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
+        if device.applied is not None and moment - told > TELL:
+            told = moment
+            _tell(device.applied.interface, list_file.with_name(ENDPOINTS))
         time.sleep(POLL)
+
+
+def _tell(interface: str, file: Path) -> None:
+    """Write from where each peer dials in; the worker, which has no rights, cannot ask."""
+    try:
+        lines = _run("wg", "show", interface, "endpoints").decode("ascii", "replace").splitlines()
+        found = dict(line.split("\t", 1) for line in lines if "\t" in line)
+        atomic.write(file, json.dumps(found).encode(), 0o644)
+    except (CommandError, OSError) as error:
+        sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooks.edge import counter, hub_list, office, secrets
+from hooks.edge import counter, hub_list, office, secrets, whereabouts
 from hooks.edge.counter import Counter
 from hooks.edge.office import NotReady, Office
 from hooks.edge.records import Book
@@ -53,6 +53,8 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - t
         view = office.publish(context, Book.of(context.oned))
     except (NotReady, SecretsError, OSError) as error:
         raise Retry(f"hub and ssh are not up to date: {error}") from error
+    if context.oned.raft().acts:
+        whereabouts.write(context.oned, view.valid, whereabouts.read(whereabouts.place(context.paths)))
     peers = sum(node.state.peer for node in view.valid.values())
     invalid = [stored.problem for stored in view.nodes.values() if stored.problem]
     metrics.write(

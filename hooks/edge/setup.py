@@ -143,7 +143,8 @@ def _check(settings: Edge) -> None:
 
 
 def _same(kept: Secrets, zone: Zone) -> None:
-    if (kept.public(secrets.TOKEN), kept.public(secrets.ANSWER)) != (zone.token_key, zone.answer_key):
+    ours = tuple(map(kept.public, (secrets.TOKEN, secrets.ANSWER, secrets.USER_CA, secrets.HOST_CA)))
+    if ours != (zone.token_key, zone.answer_key, zone.user_ca, zone.host_ca):
         raise SetupError(f"{kept.folder} holds other keys than the zone's record: nothing is overwritten")
 
 

@@ -162,6 +162,11 @@ class Node(Space):
         """Join as this node's name, or another."""
         return self.edge("join", "--name", name or self.name, "--wait", "60", token, check=check)
 
+    def serve(self) -> None:
+        """Start what systemd would run."""
+        given = ["--root", str(self.root), "--account", "root", "run"]
+        self.start(sys.executable, "-I", str(self.program), *given)
+
     @property
     def state(self) -> dict[str, object]:
         """What the node program keeps."""

@@ -119,6 +119,8 @@ def _one_name_twice(net: Network, a1: Node) -> None:
 def _roams(net: Network, a1: Node) -> None:
     """Move a node to another network: another NAT, another public address, the same host."""
     before = net.listed()["a1"]
+    a1.serve()
+    time.sleep(3)  # it looks at its addresses first
     a1.run("ip", "link", "del", "eth0")
     net.plug(a1, "b", 30)
     until(lambda: net.ssh("a1", "echo", "moved").stdout == "moved\n", "the tunnel from the other network")

@@ -1,0 +1,75 @@
+"""Where nodes dial in from: the hub's view of their public addresses, for geolocation of nodes behind NAT."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+from hooks.edge.records import Node, State
+from onext import log
+from onext.http import is_public
+from onext.oned.client import Oned
+from onext.oned.objects import Host
+from onext.paths import Paths
+
+FILE = "endpoints.json"  # beside the hub's list; the hub writes it: {WireGuard key: "ADDRESS:PORT"}
+LARGEST = 16 << 20  # bytes of it
+ATTRIBUTE, WRITTEN = "GEOLOCATION_IP", "ONEXT_EDGE_IP"  # the second holds what was written by this part
+_log = log.get("edge")
+
+
+def place(paths: Paths) -> Path:
+    """Return where the hub writes."""
+    return paths.run / "edge" / FILE
+
+
+def read(file: Path) -> Mapping[str, str]:
+    """Return the public address of each key; a file that is missing or invalid holds none."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return {}
+            found = json.loads(stream.read(LARGEST))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    pairs = found.items() if isinstance(found, dict) else ()
+    read_ = {str(key): _address(str(endpoint)[:64]) for key, endpoint in pairs}
+    return {key: address for key, address in read_.items() if address}
+
+
+def _address(endpoint: str) -> str:
+    """Return the address of HOST:PORT where it is a public one, else nothing."""
+    host = endpoint.rpartition(":")[0].strip("[]")
+    try:
+        return str(ip_address(host)) if is_public(host) else ""
+    except ValueError:
+        return ""
+
+
+def changes(nodes: Mapping[int, Node], hosts: Mapping[int, Host], seen: Mapping[str, str]) -> dict[int, str]:
+    """Return the address to write for each host: never over one that a person wrote."""
+    wanted = {}
+    for node in nodes.values():
+        host, address = hosts.get(node.host), seen.get(node.wireguard)
+        if node.state is not State.ACTIVE or host is None or not address:
+            continue
+        now = host.text(ATTRIBUTE)
+        if now != address and now == host.text(WRITTEN):
+            wanted[host.id] = address
+    return wanted
+
+
+def write(oned: Oned, nodes: Mapping[int, Node], seen: Mapping[str, str]) -> int:
+    """Write the addresses that changed; return how many. Raises an OnedError."""
+    if not seen:
+        return 0
+    found = changes(nodes, {host.id: host for host in oned.hosts()}, seen)
+    for host, address in found.items():
+        oned.update_host(host, {ATTRIBUTE: address, WRITTEN: address})
+        _log.info("host %d dials in from %s", host, address)
+    return len(found)

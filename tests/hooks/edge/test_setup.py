@@ -1,0 +1,155 @@
+"""`onext edge init` and the part around it: keys are made once, doctor reports what is missing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import subprocess
+
+import pytest
+
+from edge import word
+from hooks.edge import part, secrets, setup
+from hooks.edge.records import Book, Node, State, Zone
+from hooks.edge.secrets import Secrets, SecretsError
+from hooks.edge.whereabouts import changes, read
+from onext.oned.objects import Host, HostState
+from tests.hooks.edge.front_end import FrontEnd, Machine, ssh_key, wireguard_key
+
+pytestmark = pytest.mark.process
+
+
+def test_init_makes_keys_once_and_for_oneadmin_only(bare: FrontEnd) -> None:
+    """A key that is overwritten locks every node out; one that others read lets anybody in."""
+    kept = Secrets.of(bare.paths)
+    assert "would create key token.key" in bare.onext("init", "--dry-run")
+    assert kept.present() == []
+    bare.onext("init", "--pool", "fd0e:d6e0:1::/64")
+    before = {name: kept.read(name) for name in (*secrets.ZONE, secrets.HUB)}
+    assert all(stat.S_IMODE(kept.file(name).stat().st_mode) == 0o600 for name in before)
+    assert stat.S_IMODE(kept.folder.stat().st_mode) == 0o700
+    assert "nothing to do" in bare.onext("init")
+    assert {name: kept.read(name) for name in before} == before
+    with pytest.raises(SecretsError, match="never overwritten"):
+        kept.create(secrets.TOKEN)
+    assert "cannot be changed" in bare.onext("init", "--pool", "fd00::/64", check=False)
+    kept.file(secrets.USER_CA).unlink()
+    assert "restore the backup" in bare.onext("init", check=False), "other nodes trust the old one"
+    kept.write(secrets.USER_CA, before[secrets.USER_CA])
+    kept.file(secrets.TOKEN).unlink()
+    kept.create(secrets.TOKEN)
+    assert "other keys than the zone's record" in bare.onext("init", check=False)
+    text = (bare.paths.one_var / ".ssh/config").read_text()
+    assert text.count("Include ") == 1
+
+
+def test_an_interrupted_init_continues(bare: FrontEnd) -> None:
+    """Killed between two keys, it must neither stop nor make the first ones again."""
+    kept = Secrets.of(bare.paths)
+    kept.create(secrets.TOKEN)
+    kept.create(secrets.HOST_CA)
+    first = kept.read(secrets.TOKEN)
+    bare.onext("init")
+    zone = Book.of(bare.context.oned).zones.all()[0].value
+    assert isinstance(zone, Zone)
+    assert kept.read(secrets.TOKEN) == first
+    assert zone.token_key == kept.public(secrets.TOKEN)
+
+
+def test_a_token_names_the_endpoint_and_its_certificate(front_end: FrontEnd) -> None:
+    """Without the hash a node would talk to whoever answers."""
+    assert "would make a token" in front_end.onext("token", "--cluster", "default", "--dry-run")
+    given = word.read(front_end.token("--ttl", "10m"))
+    certificate = part.endpoint_certificate(front_end.paths)
+    assert given.servers == (word.Server("front.example", 8443, setup.hash_of(certificate)),)
+    assert "not found" in front_end.onext("token", "--cluster", "nowhere", check=False)
+    assert "--name" in front_end.onext("token", "--cluster", "0", "--name", "a;b", check=False)
+
+
+def test_doctor_reports_each_missing_piece(front_end: FrontEnd) -> None:
+    """A hub that does not run shows otherwise only when the first node cannot join."""
+    found = {check.name: check.level for check in part.checks(front_end.context)}
+    assert found == {"keys": "ok", "endpoint": "warn", "hub": "fail", "forwarding": found["forwarding"]}
+    part.endpoint_certificate(front_end.paths).unlink()
+    assert {c.name: c.level for c in part.checks(front_end.context)}["endpoint"] == "fail"
+    Secrets.of(front_end.paths).file(secrets.ANSWER).unlink()
+    assert [(c.name, c.level) for c in part.checks(front_end.context)] == [("keys", "fail")]
+
+
+def test_the_worker_takes_requests_at_its_socket(front_end: FrontEnd) -> None:
+    """The endpoint has no other way to the worker."""
+    key = front_end.token()
+    try:
+        assert part.reconcile(front_end.context, []) == "0 nodes"
+        answers = []
+        for data in (b"", b"x" * 70_000, Machine("edge-1").join(key).data):
+            with socket.socket(socket.AF_UNIX) as stream:
+                stream.connect(str(front_end.bundle.var / "run/edge/join.sock"))
+                stream.sendall(data)
+                stream.shutdown(socket.SHUT_WR)
+                answer = b""
+                while chunk := stream.recv(65_536):
+                    answer += chunk
+            answers.append(answer.split(b"\n")[0])
+        assert answers == [b"400", b"400", b"200"]
+    finally:
+        part._close()
+    assert not (front_end.bundle.var / "run/edge/join.sock").exists()
+
+
+def test_certificates_are_what_ssh_keygen_reads(front_end: FrontEnd) -> None:
+    """Sshd refuses a certificate without a plain reason: principals, times and options must be right."""
+    machine = Machine("edge-1")
+    got = front_end.join(machine, front_end.token())
+    file = front_end.bundle.var / "host-cert.pub"
+    file.write_text(got["certificate"] + "\n")
+    shown = subprocess.run(
+        ["ssh-keygen", "-L", "-f", str(file)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "host certificate" in shown
+    assert [line.strip() for line in shown.split("Principals:")[1].splitlines()[1:3]] == [
+        "edge-1",
+        "fd0e:d6e0:1::1:0",
+    ]
+    user = Secrets.of(front_end.paths).file(f"{secrets.USER}-cert.pub")
+    shown = subprocess.run(
+        ["ssh-keygen", "-L", "-f", str(user)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "source-address fd0e:d6e0:1::/64" in shown
+    assert "permit-agent-forwarding" in shown
+
+
+def test_a_node_behind_nat_is_located_by_where_it_dials_in() -> None:
+    """An address that a person wrote must survive, and a node cannot choose the one that is seen."""
+    made = {n: _node(n) for n in range(3)}
+    hosts = {
+        0: _host(0, {}),
+        1: _host(1, {"GEOLOCATION_IP": "192.0.2.9"}),
+        2: _host(2, {"GEOLOCATION_IP": "8.8.8.8", "ONEXT_EDGE_IP": "8.8.8.8"}),
+    }
+    seen = {node.wireguard: "9.9.9.9" for node in made.values()}
+    assert changes(made, hosts, seen) == {0: "9.9.9.9", 2: "9.9.9.9"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ({"k": "9.9.9.9:1"}, {"k": "9.9.9.9"}), ({"k": "[2001:6b0::1]:1"}, {"k": "2001:6b0::1"}),
+        ({"k": "10.0.0.1:5"}, {}), ({"k": "(none)"}, {}), ({"k": 7}, {}), ([], {}), ("x" * 99, {}),
+    ],
+)  # fmt: skip
+def test_only_public_addresses_count(front_end: FrontEnd, text: object, expected: dict[str, str]) -> None:
+    """A private address has no place on a map."""
+    file = front_end.bundle.var / "endpoints.json"
+    file.write_text(json.dumps(text))
+    assert read(file) == expected
+
+
+def _node(number: int) -> Node:
+    keys = ("0" * 64, wireguard_key(), ssh_key(), "s")
+    return Node(f"n{number}", 100, State.ACTIVE, *keys, token=1, joined=1.0, host=number)
+
+
+def _host(number: int, template: dict[str, str]) -> Host:
+    return Host(number, f"n{number}", HostState.MONITORED, 100, "edge", (), template)
