@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from onext.options import dry_run_option as dry_run_option  # noqa: PLC0414 - parts import it from here
 from onext.part import Context
 from onext.table import WIDE, dumps
 
@@ -83,6 +84,3 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _wide(context: click.Context, _parameter: click.Parameter, chosen: bool) -> None:  # noqa: FBT001
     context.meta[WIDE] = chosen
-
-
-dry_run_option = click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")

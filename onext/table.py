@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
@@ -19,13 +20,29 @@ _SPARE = 12  # characters that a column keeps when a table is fitted to a termin
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "failed": "red", "error": "red"}
 
 
-def show(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print `rows`: JSON with every key, or a table of `columns` in capitals."""
+def show(
+    rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, narrow: Sequence[str] | None = None
+) -> None:
+    """Print `rows`: JSON with every key, or a table of `columns` in capitals.
+
+    `narrow` are the columns for a terminal, where all of them do not fit; `--wide` shows all.
+    """
     if as_json:
         click.echo(dumps(list(rows)))
         return
-    for line in lines(rows, columns):
+    for line in lines(rows, narrow if narrow and fits() else columns):
         click.echo(line)
+
+
+def echo(text: str) -> None:
+    """Print lines; on a terminal, without `--wide`, they are wrapped between words."""
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        click.echo("\n".join(_wrapped(line, _width(), indent)) if fits() else line)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((80, 24)).columns
 
 
 def dumps(document: object) -> str:
@@ -47,42 +64,73 @@ def fits() -> bool:
 def lines(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
     """Return the lines of a table; numbers are right-aligned, and names from outside cannot break a line.
 
-    On a terminal, without `--wide`, cells wrap until the table fits.
+    On a terminal, without `--wide`, cells wrap between words until the table fits; where that does not
+    suffice, each row becomes several lines.
     """
     cells = [[_text(row.get(column)) for column in columns] for row in rows]
     widths = [max([len(column), *(len(row[i]) for row in cells)]) for i, column in enumerate(columns)]
     right = [bool(rows) and all(isinstance(row.get(c), int | float) for row in rows) for c in columns]
-    if fits():
-        _fit(widths, right, shutil.get_terminal_size((80, 24)).columns)
+    if fits() and not _fit(widths, _least(cells, columns, right), _width()):
+        return [line for row in cells for line in _stacked(row, columns, _width())]
     head = [column.upper() for column in columns]
     return [line for row in (head, *cells) for line in _layout(row, widths, right)]
 
 
-def _fit(widths: list[int], right: Sequence[bool], room: int) -> None:
-    """Narrow the widest columns until the table fits; ids and numbers stay whole."""
+def _least(cells: Sequence[Sequence[str]], columns: Sequence[str], right: Sequence[bool]) -> list[int]:
+    """Return the width below which a column would break a word; the last one may pass the edge with one."""
+    least = []
+    for i, column in enumerate(columns):
+        parts = [len(row[i]) if right[i] else _longest_word(row[i]) for row in cells]
+        least.append(max([len(column), *parts]))
+    if not right[-1]:
+        least[-1] = min(least[-1], max(_SPARE, len(columns[-1])))
+    return least
+
+
+def _longest_word(cell: str) -> int:
+    return max(map(len, cell.split()), default=0)
+
+
+def _fit(widths: list[int], least: Sequence[int], room: int) -> bool:
+    """Narrow the widest columns until the table fits; return whether it does."""
     while sum(widths) + 2 * (len(widths) - 1) > room:
-        free = [i for i, width in enumerate(widths) if not right[i] and width > _SPARE]
+        free = [i for i, width in enumerate(widths) if width > least[i]]
         if not free:
-            return
+            return False
         widths[max(free, key=lambda i: widths[i])] -= 1
+    return True
+
+
+def _stacked(cells: Sequence[str], columns: Sequence[str], room: int) -> list[str]:
+    """Return a row as pairs of column and value, several on a line; the further lines are indented."""
+    found = [""]
+    for column, cell in zip(columns, cells, strict=True):
+        pair = f"{column.upper()} {coloured(cell, cell)}"
+        if found[-1].strip() and len(found[-1]) + 2 + len(pair) > room:
+            found.append("   ")
+        found[-1] += f"{'  ' if found[-1].strip() else ''}{pair}"
+    return [line for one in found for line in _wrapped(one, room)]
+
+
+def _wrapped(line: str, room: int, indent: str = "      ") -> list[str]:
+    return textwrap.wrap(line, room, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _layout(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
     """Return the lines of one row: what does not fit its column continues below."""
-    last = len(cells) - 1
-    columns = [_wrap(cell, widths[i], whole=i == last) for i, cell in enumerate(cells)]
+    columns = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
     height = max(map(len, columns), default=1)
     padded = [column + [""] * (height - len(column)) for column in columns]
     return [_join([column[i] for column in padded], widths, right) for i in range(height)]
 
 
-def _wrap(cell: str, width: int, *, whole: bool) -> list[str]:
-    """Break a cell at spaces, and a longer word where the width ends unless words stay `whole`."""
+def _wrap(cell: str, width: int) -> list[str]:
+    """Break a cell at spaces; a word that is wider stays whole."""
     found: list[str] = []
     while len(cell) > width:
         at = cell.rfind(" ", 0, width + 1)
         if at <= 0:
-            at = cell.find(" ") if whole else width
+            at = cell.find(" ")
         if at <= 0:
             break
         found.append(cell[:at].rstrip())

@@ -25,13 +25,14 @@ from onext.cloud.model import Vm, scalar
 from onext.cloud.snapshot import Cloud
 from onext.command import dry_run_option, find, front_end, json_option
 from onext.oned.documents import Documents
+from onext.options import Group
 from onext.part import Context
-from onext.table import Row, show
+from onext.table import Row, echo, show
 
 HOOK = "host_error.rb"
 
 
-@click.group("ha")
+@click.group("ha", cls=Group)
 def ha() -> None:
     """Fence failed hosts and restart their VMs elsewhere."""
 
@@ -54,7 +55,7 @@ def status(context: Context, host: str | None, *, as_json: bool) -> None:
     rows += [{"id": n, "phase": "invalid", "reason": text} for n, text in sorted(kept.invalid.items())]
     show(rows, ("id", "name", "phase", "since", "vms", "reason"), as_json=as_json)
     if not rows and not as_json:
-        click.echo(
+        echo(
             "No incident. `onext ha check` reports for which hosts a failure would leave VMs without a host."
         )
 
@@ -206,10 +207,14 @@ def confirm(context: Context, host: str, name: str, *, dry_run: bool) -> None:
 
 @ha.command("pause")
 @click.argument("cluster")
+@dry_run_option
 @front_end
-def pause(context: Context, cluster: str) -> None:
+def pause(context: Context, cluster: str, *, dry_run: bool) -> None:
     """Do nothing in CLUSTER until `onext ha resume`; what was begun is held."""
     found = find(context.cloud().clusters.values(), cluster, "cluster")
+    if dry_run:
+        click.echo(f"{found.name}: would be paused")
+        return
     documents = Documents(context.oned, PAUSE, context.now)
     before = documents.get(found.id)
     documents.put(found.id, Order(getpass.getuser(), context.now()), before.version if before else None)
@@ -218,14 +223,18 @@ def pause(context: Context, cluster: str) -> None:
 
 @ha.command("resume")
 @click.argument("cluster")
+@dry_run_option
 @front_end
-def resume(context: Context, cluster: str) -> None:
+def resume(context: Context, cluster: str, *, dry_run: bool) -> None:
     """End a pause of CLUSTER."""
     found = find(context.cloud().clusters.values(), cluster, "cluster")
     documents = Documents(context.oned, PAUSE, context.now)
     before = documents.get(found.id)
     if before is None:
         click.echo(f"{found.name}: was not paused")
+        return
+    if dry_run:
+        click.echo(f"{found.name}: would be resumed")
         return
     documents.remove(found.id, before.version)
     click.echo(f"{found.name}: resumed")

@@ -21,6 +21,7 @@ from onext import zone as servers
 from onext.biscuit.tokens import duration
 from onext.command import dry_run_option, echo_json, find, front_end, json_option
 from onext.oned.documents import Conflict
+from onext.options import Group
 from onext.part import Context
 from onext.table import Row, show
 
@@ -28,7 +29,7 @@ _TRIES = 5
 MOST_USES = 200
 
 
-@click.group("edge")
+@click.group("edge", cls=Group)
 def edge() -> None:
     """Nodes that join, leave and rejoin by themselves over WireGuard."""
 

@@ -13,7 +13,8 @@ import click
 from hooks.events import filters, part
 from hooks.events.database import OutboxError
 from hooks.events.outbox import Event, Outbox
-from onext.command import front_end, json_option
+from onext.command import dry_run_option, front_end, json_option
+from onext.options import Group
 from onext.part import Context
 from onext.settings.events import EventSink
 from onext.table import Row, show
@@ -21,7 +22,7 @@ from onext.table import Row, show
 _EVERY = 1.0  # seconds between two looks of `tail --follow`
 
 
-@click.group("events")
+@click.group("events", cls=Group)
 def events() -> None:
     """State changes of the cloud as durable events."""
 
@@ -137,32 +138,49 @@ def dead_list(context: Context, sink: str, *, as_json: bool) -> None:
 
 @dead.command("retry")
 @click.argument("sink")
+@dry_run_option
 @front_end
-def dead_retry(context: Context, sink: str) -> None:
+def dead_retry(context: Context, sink: str, *, dry_run: bool) -> None:
     """Send the dead letters of SINK again, behind all other events."""
     _sink(context, sink)
     with _outbox(context) as outbox:
+        if dry_run:
+            click.echo(f"{sink}: would queue {len(outbox.dead(sink))} events again")
+            return
         click.echo(f"{sink}: {outbox.revive(sink)} events are queued again")
 
 
 @dead.command("drop")
 @click.argument("sink")
-@click.confirmation_option(prompt="Delete the dead letters of this sink?")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
 @front_end
-def dead_drop(context: Context, sink: str) -> None:
+def dead_drop(context: Context, sink: str, *, yes: bool, dry_run: bool) -> None:
     """Delete the dead letters of SINK."""
     _sink(context, sink)
     with _outbox(context) as outbox:
+        if dry_run:
+            click.echo(f"{sink}: would delete {len(outbox.dead(sink))} events")
+            return
+        if not yes:
+            click.confirm("Delete the dead letters of this sink?", abort=True)
         click.echo(f"{sink}: {outbox.discard(sink)} events deleted")
 
 
 @events.command("resume")
 @click.argument("sink")
+@dry_run_option
 @front_end
-def resume(context: Context, sink: str) -> None:
+def resume(context: Context, sink: str, *, dry_run: bool) -> None:
     """Serve SINK again after it stopped, or at once instead of at its next attempt."""
     _sink(context, sink)
     with _outbox(context) as outbox:
+        if dry_run:
+            state = outbox.sink(sink)
+            click.echo(
+                f"{sink}: would resume ({state.stopped or 'it is not stopped'}), {state.lag} events wait"
+            )
+            return
         outbox.resume(sink)
         click.echo(f"{sink}: resumed, {outbox.sink(sink).lag} events wait")
 
@@ -172,21 +190,30 @@ def resume(context: Context, sink: str) -> None:
 @click.option(
     "--from", "first", type=click.IntRange(min=1), required=True, help="First number to send again."
 )
+@dry_run_option
 @front_end
-def replay(context: Context, sink: str, first: int) -> None:
+def replay(context: Context, sink: str, first: int, *, dry_run: bool) -> None:
     """Send SINK its events again from a number on, as far as they are kept."""
     _sink(context, sink)
     with _outbox(context) as outbox:
+        if dry_run:
+            click.echo(f"{sink}: would send {outbox.replayable(sink, first)} events again")
+            return
         click.echo(f"{sink}: {outbox.replay(sink, first)} events are sent again")
 
 
 @events.command("snapshot")
 @click.argument("sinks", nargs=-1, required=True)
+@dry_run_option
 @front_end
-def snapshot(context: Context, sinks: Sequence[str]) -> None:
+def snapshot(context: Context, sinks: Sequence[str], *, dry_run: bool) -> None:
     """Send SINKS the whole state, so that a receiver with a wrong one converges."""
     chosen = [_sink(context, name) for name in sinks]
     with _outbox(context) as outbox:
         for sink in chosen:
+            if dry_run:
+                objects = sum(not one.gone for one in outbox.known().values())
+                click.echo(f"{sink.name}: would queue a snapshot of at most {objects} objects")
+                continue
             count = outbox.snapshot(sink.name, filters.accepts(sink), f"m{int(context.now())}", context.now())
             click.echo(f"{sink.name}: a snapshot of {count - 2} objects is queued")

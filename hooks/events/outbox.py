@@ -247,6 +247,14 @@ class Outbox(Database):
             ).fetchone()
             return int(found[0])
 
+    def replayable(self, name: str, first: int) -> int:
+        """Return how many events of a sink from number `first` on are kept; what `replay` would send."""
+        with self._reported():
+            found = self._db.execute(
+                "SELECT count(*) FROM deliveries WHERE sink = ? AND number >= ? AND dead = ''", (name, first)
+            ).fetchone()
+        return int(found[0])
+
     def since(self, number: int, most: int = 1000) -> Sequence[Event]:
         """Return committed events behind a number of the outbox itself, for `onext events tail`."""
         with self._reported():

@@ -18,8 +18,15 @@ _latest = Latest()
 _SHOWN = 3  # hosts that a check names
 
 
-def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: Ask = by_dns) -> Decision:
-    """Bring one host up to date and return what was decided; raise Retry or an OnedError."""
+def locate(
+    context: Context,
+    host_id: int,
+    by_ssh: Ask | None = None,
+    resolve: Ask = by_dns,
+    *,
+    write: bool = True,
+) -> Decision:
+    """Bring one host up to date, with `write`, and return what was decided; raise Retry or an OnedError."""
     settings = context.settings.geolocation
     host = context.oned.host(host_id)
     if idle := _not_due(host):
@@ -34,7 +41,7 @@ def locate(context: Context, host_id: int, by_ssh: Ask | None = None, resolve: A
         raise Retry(f"host {host.id} ({host.name}) is not located: {error}") from error
     # ssh may have been slow: a value that a person wrote meanwhile is respected.
     decision = decide(context.oned.host(host_id), found, places, context.now())
-    if decision.changes:
+    if decision.changes and write:
         context.oned.update_host(host_id, decision.changes)
         _log.info("host %d (%s): %s", host.id, host.name, decision.reason)
     return decision

@@ -34,8 +34,8 @@ class Order:
     host: Host
 
     @classmethod
-    def of(cls, context: Context, word: str, *, everywhere: bool = False) -> Order:
-        """Find a host by id or name in the clusters of the settings, or in all; raise Refused."""
+    def of(cls, context: Context, number: int, *, everywhere: bool = False) -> Order:
+        """Return an order for host `number` in the clusters of the settings, or in all; raise Refused."""
         entries = part.book(context)
         seen = snapshot(context, entries)
         clusters = context.settings.power.clusters
@@ -44,9 +44,9 @@ class Order:
         for cluster_id in clusters:
             assessment = part.assess(context, seen, cluster_id, RoundState())
             for host in assessment.cluster.hosts:
-                if word in (str(host.id), host.name):
+                if host.id == number:
                     return cls(part.actuator(context, entries, assessment, RoundState()), assessment, host)
-        raise Refused(f"{word}: host not found in the clusters of `power: clusters:`; see `onehost list`")
+        raise Refused(f"host {number} is in none of the clusters of `power: clusters:`")
 
 
 def evacuation(cluster: Cluster, policy: Policy, host: Host) -> tuple[Move, ...]:
@@ -78,6 +78,15 @@ def _why_it_stays(
 
 def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) -> Iterator[str]:
     """Empty and switch off a host; yield what is being waited for. Raise Refused."""
+    host, moves = order.host, emptying(order, evacuate=evacuate, unproven=unproven)
+    order.actuator.mark_by_hand, order.actuator.enrolling = True, unproven
+    yield from _follow(
+        order, lambda: power_off.power_off(order.actuator, host.id, moves, "by hand"), (Phase.OFF,)
+    )
+
+
+def emptying(order: Order, *, evacuate: bool = False, unproven: bool = False) -> tuple[Move, ...]:
+    """Return the migrations before a host is switched off; raise Refused where that is not permitted."""
     host, policy = order.host, replace(order.assessment.policy, min_on_seconds=0.0, cycles_per_day=10**6)
     if unproven:
         policy = replace(policy, proven_seconds=float("inf"))
@@ -86,18 +95,19 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
     vms = order.assessment.cluster.on(host.id)
     if reason := why_not(Case(host, vms, policy, order.actuator.world.now())):
         raise Refused(f"{host.name}: {reason}")
-    moves = evacuation(order.assessment.cluster, policy, host)
-    order.actuator.mark_by_hand, order.actuator.enrolling = True, unproven
-    yield from _follow(
-        order, lambda: power_off.power_off(order.actuator, host.id, moves, "by hand"), (Phase.OFF,)
-    )
+    return evacuation(order.assessment.cluster, policy, host)
 
 
 def switch_on(order: Order) -> Iterator[str]:
     """Wake a host that onext powered off, or stop emptying one; yield what is waited for."""
+    require_ours(order)
+    yield from _follow(order, lambda: _bring(order), (None,))
+
+
+def require_ours(order: Order) -> None:
+    """Raise Refused for a host that onext did not power off."""
     if order.host.phase in (None, Phase.LEFT):
         raise Refused(f"{order.host.name}: onext did not power it off: use its BMC and `onehost enable`")
-    yield from _follow(order, lambda: _bring(order), (None,))
 
 
 def _bring(order: Order) -> str:
@@ -151,7 +161,12 @@ def enroll(order: Order) -> Iterator[str]:
 
     The only exception to *wake proven*: on an empty host, by hand.
     """
-    if order.assessment.cluster.on(order.host.id):
-        raise Refused(f"{order.host.name}: only an empty host is enrolled; move its VMs first")
+    require_empty(order)
     yield from switch_off(order, unproven=True)
     yield from switch_on(replace(order, host=replace(order.host, claim=Claim(Phase.OFF, 0.0))))
+
+
+def require_empty(order: Order) -> None:
+    """Raise Refused for a host with VMs."""
+    if order.assessment.cluster.on(order.host.id):
+        raise Refused(f"{order.host.name}: only an empty host is enrolled; move its VMs first")

@@ -12,13 +12,14 @@ from hooks.targets.decide import Decision
 from hooks.targets.inventory import Inventory
 from hooks.targets.part import folder, plan, sync
 from onext import readable
-from onext.command import front_end, json_option
+from onext.command import dry_run_option, front_end, json_option
 from onext.oned.errors import OnedError
+from onext.options import Group
 from onext.part import Context
 from onext.table import Row, show
 
 
-@click.group("targets")
+@click.group("targets", cls=Group)
 def targets() -> None:
     """Show and update what Prometheus scrapes."""
 
@@ -32,9 +33,15 @@ def list_targets(context: Context, *, as_json: bool) -> None:
 
 
 @targets.command("sync")
+@dry_run_option
 @front_end
-def write(context: Context) -> None:
+def write(context: Context, *, dry_run: bool) -> None:
     """Write the files now."""
+    if dry_run:
+        _, decision = _ask(context)
+        stale = ", ".join(f"{job}.json" for job in _stale(decision, folder(context)))
+        click.echo(f"would write {stale or 'nothing: all files are up to date'} in {folder(context)}")
+        return
     try:
         decision, changed = sync(context)
     except (OnedError, OSError, files.Busy) as error:
@@ -52,7 +59,7 @@ def check(context: Context, user: str | None) -> None:
     """Report whether the files are up to date and readable for Prometheus's user; exit 1 if not."""
     _, decision = _ask(context)
     path = folder(context)
-    stale = [job for job in decision.jobs if _content(path / f"{job}.json") != files.text(decision, job)]
+    stale = _stale(decision, path)
     for job in stale:
         click.echo(f"{path}/{job}.json is not up to date: run `onext targets sync`")
     user = user or context.settings.targets.prometheus_user
@@ -62,6 +69,11 @@ def check(context: Context, user: str | None) -> None:
     if stale or hidden:
         sys.exit(1)
     click.echo(f"{path}: up to date, and {user} can read it")
+
+
+def _stale(decision: Decision, path: Path) -> list[str]:
+    """Return the jobs whose files are not up to date."""
+    return [job for job in decision.jobs if _content(path / f"{job}.json") != files.text(decision, job)]
 
 
 def rows(decision: Decision) -> list[Row]:

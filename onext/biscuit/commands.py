@@ -18,6 +18,7 @@ from onext.biscuit import keys, login, policy, revocation, scoped, token_descrip
 from onext.biscuit.errors import BiscuitError
 from onext.biscuit.front_end import check, revoke
 from onext.log import escape
+from onext.options import Group, dry_run_option
 
 _GIVEN = "The driver gives its checks the time and the user, but no operation or resource."
 
@@ -51,7 +52,7 @@ _public = click.option("--key", "public", help="The public key: hex, or a file w
 _token = click.argument("token", required=False, metavar="[FILE|-]")
 
 
-@click.group()
+@click.group(cls=Group)
 def biscuit() -> None:
     """Create, verify and revoke tokens that replace passwords.
 
@@ -82,8 +83,13 @@ biscuit.add_command(check)
     "--format", "form", type=click.Choice(keys.FORMS), default="hex", show_default=True,
     help="hex: the biscuit CLI 0.6; bare: hex for 0.4 and 0.5; pem: 0.6 and openssl.",
 )  # fmt: skip
-def keygen(out: Path, algorithm: str, form: str) -> None:
+@dry_run_option
+def keygen(out: Path, algorithm: str, form: str, *, dry_run: bool) -> None:
     """Create a private key (mode 600); print the public key for the administrator."""
+    if dry_run:
+        keys.require_free(out)
+        click.echo(f"would write a private key ({algorithm}, {form}) to {out}")
+        return
     private = keys.generate(algorithm)
     keys.write_private(out, keys.text(private, form))
     public = keys.stored(keys.public_of(private))
@@ -194,6 +200,7 @@ def verify(token: str | None, user: str, public: str, revoked: Path | None) -> N
 @click.option("--print", "separate", is_flag=True, help="Do not change one_auth; print `export ONE_AUTH=…`.")
 @click.option("--renew", is_flag=True, help="For timers: replace only a token of this key.")
 @click.option("--force", is_flag=True, help="Replace another login without a question (a copy is kept).")
+@dry_run_option
 def log_in(
     user: str | None,
     key_file: Path,
@@ -203,6 +210,7 @@ def log_in(
     separate: bool,
     renew: bool,
     force: bool,
+    dry_run: bool,
 ) -> None:
     """Write a new token to the file that oneuser, onevm and pyone read."""
     private = _private(key_file)
@@ -217,7 +225,11 @@ def log_in(
     text = made.to_base64()
     if separate:
         path = login.separate_file(user)
-    elif not renew:
+    if dry_run:
+        lost = None if separate or renew else login.needs_consent(path, user, public)
+        click.echo(f"would write a token for {escape(user)} to {path}{f'; {lost}' if lost else ''}")
+        return
+    if not separate and not renew:
         _consent(path, login.needs_consent(path, user, public), force=force)
     login.write(path, user, text)
     if separate:

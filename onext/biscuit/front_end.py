@@ -13,6 +13,7 @@ import click
 
 from onext.biscuit import revocation, token_description, tokens
 from onext.biscuit.errors import BiscuitError
+from onext.options import dry_run_option
 from onext.paths import Paths
 from onext.table import Row, show
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # a workstation has neither pyone nor pydantic
 @click.option("--now", is_flag=True, help="Also end the user's session in oned's cache.")
 @click.option("--user", help="The user of the session (default: the user in the token).")
 @click.option("--local", is_flag=True, help="Change only this server; read ids from standard input.")
+@dry_run_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def revoke(
     token: str | None,
@@ -43,6 +45,7 @@ def revoke(
     *,
     now: bool,
     local: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Refuse a token, and every token derived from it, on every server of the zone.
@@ -50,6 +53,9 @@ def revoke(
     As oneadmin on a front-end. A holder of the private key can make new tokens: replace the stored key.
     """
     paths = Paths.find()
+    if dry_run:
+        _preview(paths, sys.stdin.read().split() if local else _given(token, ids, block)[1])
+        return
     if local:
         new = revocation.add(
             paths.own_etc / revocation.FILE, map(revocation.identifier, sys.stdin.read().split())
@@ -61,6 +67,13 @@ def revoke(
     if now and not name:
         raise click.UsageError("--now ends a user's session: name the user with --user")
     _revoke(paths, given, name or "USER", now=now, as_json=as_json)
+
+
+def _preview(paths: Paths, ids: Sequence[str]) -> None:
+    """Print which ids the list of this server does not have yet."""
+    known = set(revocation.read(paths.own_etc / revocation.FILE))
+    for one in map(revocation.identifier, ids):
+        click.echo(f"{one}: {'already there' if one in known else 'would be added'}")
 
 
 @click.command()

@@ -61,15 +61,25 @@ def _pem(private: PrivateKey) -> str:
     return "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----", ""])
 
 
+_EXISTS = "{} already exists: a key is never overwritten; use --out FILE"
+
+
 def write_private(path: Path, content: str) -> None:
     """Write a private key that only its owner reads; raise KeyUnreadable rather than replace one."""
+    require_free(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise KeyUnreadable(f"{path} already exists: a key is never overwritten; use --out FILE") from None
+        raise KeyUnreadable(_EXISTS.format(path)) from None
     with os.fdopen(descriptor, "w") as file:
         file.write(content)
+
+
+def require_free(path: Path) -> None:
+    """Raise KeyUnreadable where there is a file already."""
+    if path.exists():
+        raise KeyUnreadable(_EXISTS.format(path))
 
 
 def read_private(path: Path) -> PrivateKey:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import click
+
 from onext.biscuit.errors import BiscuitError
 from onext.biscuit.token_description import stamp
+from onext.command import find
 from onext.install.oned_conf import DRIVER
 from onext.oned.client import Oned
 from onext.xml import Element
 
 SUNSTONE_MINUTES = {"session_expiration": 180, "session_remember_expiration": 3600}
 CACHE_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of OpenNebula."""
+
+    id: int
+    name: str
 
 
 def end(oned: Oned, name: str) -> None:
@@ -85,7 +97,13 @@ def sunstone_minutes(configuration: Path) -> dict[str, int]:
 
 
 def _user(oned: Oned, name: str) -> Element:
-    for user in oned.document("userpool.info"):
+    """Return a user by name, as a token states it, or by id."""
+    users = list(oned.document("userpool.info"))
+    for user in users:
         if user.findtext("NAME") == name:
             return user
-    raise BiscuitError(f"no user {name}; see `oneuser list`, and give --user")
+    items = {User(int(one.findtext("ID", "-1")), one.findtext("NAME", "")): one for one in users}
+    try:
+        return items[find(items, name, "user")]
+    except click.UsageError as error:
+        raise BiscuitError(f"{error.message}; give --user") from None

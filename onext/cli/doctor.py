@@ -14,7 +14,7 @@ import click
 
 from onext import spool, ssh
 from onext.cli import servers
-from onext.command import front_end, json_option
+from onext.command import find, front_end, json_option
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
 from onext.process import CommandError
@@ -31,7 +31,7 @@ Section = Callable[[], Iterable[Check]]
 
 
 @click.command()
-@click.option("--node", metavar="HOST", help="Check a node instead: can its power be measured?")
+@click.option("--node", metavar="HOST", help="Check a node (id or name): can its power be measured?")
 @click.option("--local", is_flag=True, help="This server only, not the others of the zone.")
 @json_option
 @front_end
@@ -41,7 +41,7 @@ def doctor(context: Context, *, node: str | None, local: bool, as_json: bool) ->
     What does not answer within 30 seconds (60 with the other servers) is reported as such.
     """
     if node is not None:
-        sys.exit(_node(node))
+        sys.exit(_node(_host_name(context, node)))
     found = findings(context, local=local, progress=sys.stderr.isatty() and not as_json)
     if as_json or not fits():
         rows: list[Row] = [
@@ -51,6 +51,11 @@ def doctor(context: Context, *, node: str | None, local: bool, as_json: bool) ->
     else:
         show([_short(check) for check in found], ("state", "check", "message"), as_json=False)
     sys.exit(any(check.level == "fail" for check in found))
+
+
+def _host_name(context: Context, word: str) -> str:
+    """Return the name to ssh to: of the host with an id, else the word, which need not be a host yet."""
+    return find(context.oned.hosts(), word, "host").name if word.isdecimal() else word
 
 
 def _short(check: Check) -> Row:

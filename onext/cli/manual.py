@@ -15,6 +15,7 @@ from click.shell_completion import BashComplete, FishComplete, ZshComplete
 from click_man.core import write_man_pages
 
 from onext.cli.main import COMMANDS, cli
+from onext.options import Group
 
 NAME = "onext"
 _VARIABLE = "_ONEXT_COMPLETE"
@@ -36,7 +37,7 @@ def complete() -> click.Group:
             continue
         if command is not None:
             commands[name] = command
-    return click.Group(NAME, commands, help=cli.help, params=cli.params)
+    return Group(NAME, commands, help=cli.help, params=cli.params)
 
 
 def write(folder: Path) -> list[Path]:

@@ -77,7 +77,9 @@ def _fields(model: type[BaseModel], where: Sequence[int | str]) -> list[str]:
     """Return the keys that the section at `where` knows."""
     for key in where:
         field = model.model_fields.get(str(key))
-        nested = list(_models(field.annotation)) if field else []
+        if field is None:
+            continue  # an item of a list or mapping, whose model is known already
+        nested = list(_models(field.annotation))
         if not nested:
             return []
         model = nested[0]

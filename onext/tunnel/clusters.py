@@ -21,6 +21,14 @@ def text(nodes: Sequence[Node]) -> str:
     return _HEAD + "".join(f"{node.name} {node.cluster}\n" for node in nodes)
 
 
+def current(remotes: Path, nodes: Sequence[Node]) -> bool:
+    """Return whether the file is up to date."""
+    try:
+        return path(remotes).read_text() == text(nodes)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def write(remotes: Path, nodes: Sequence[Node]) -> bool:
     """Bring the file up to date; return whether it changed."""
     target = path(remotes)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from onext.command import front_end, json_option
+from onext.command import dry_run_option, find, front_end, json_option
+from onext.options import Group
 from onext.part import Context
 from onext.table import Row, show
 from onext.tunnel import clusters, drivers, nodes, validation
@@ -17,7 +18,7 @@ from onext.tunnel.nodes import Node, Reply
 _CHECK_TIME = 90.0  # seconds: set-up, two seconds of traffic, tear-down, over a slow line
 
 
-@click.group("tunnel")
+@click.group("tunnel", cls=Group)
 def tunnel() -> None:
     """Tunnels of live migrations: the driver opens and closes them by itself."""
 
@@ -37,11 +38,14 @@ def list_tunnels(context: Context, hosts: Sequence[str], *, as_json: bool) -> No
 
 @tunnel.command("drivers")
 @click.option("--sync", "first_sync", is_flag=True, help="Run `onehost sync --force` before.")
+@dry_run_option
 @json_option
 @front_end
-def list_drivers(context: Context, *, first_sync: bool, as_json: bool) -> None:
+def list_drivers(context: Context, *, first_sync: bool, dry_run: bool, as_json: bool) -> None:
     """List which hosts have the driver of remotes/, and which an old one. Exit code 1 when one has."""
-    if first_sync:
+    if first_sync and dry_run:
+        click.echo(f"would run: {drivers.SYNC}", err=True)
+    elif first_sync:
         click.echo(drivers.sync(context), nl=False)
     found = list(drivers.checks(context))
     rows = [{"state": one.level, "message": one.message, "remedy": one.remedy} for one in found]
@@ -70,11 +74,15 @@ def check(context: Context, source: str, destination: str, *, as_json: bool) -> 
 
 
 @tunnel.command("sync")
+@dry_run_option
 @front_end
-def sync(context: Context) -> None:
+def sync(context: Context, *, dry_run: bool) -> None:
     """Write the map of hosts to clusters, for TUNNEL="between-clusters"."""
     known = nodes.current(context)
-    if clusters.write(context.paths.remotes, known):
+    if dry_run:
+        what = "is up to date" if clusters.current(context.paths.remotes, known) else "would be written"
+        click.echo(f"{clusters.path(context.paths.remotes)}: {what} ({len(known)} hosts)")
+    elif clusters.write(context.paths.remotes, known):
         click.echo(
             f"{clusters.path(context.paths.remotes)}: {len(known)} hosts; due now: onehost sync --force"
         )
@@ -93,9 +101,13 @@ def validate(context: Context) -> None:
 
 @tunnel.command("reap")
 @click.argument("hosts", nargs=-1)
+@dry_run_option
 @front_end
-def reap(context: Context, hosts: Sequence[str]) -> None:
+def reap(context: Context, hosts: Sequence[str], *, dry_run: bool) -> None:
     """Remove tunnels that are not in use (what a crash left) on all HOSTS, or on some."""
+    if dry_run:
+        _show_unused(nodes.ask_all(context, _online(_chosen(context, hosts)), ["list"]))
+        return
     replies = nodes.ask_all(context, _online(_chosen(context, hosts)), ["reap"])
     gone = [
         f"{reply.node.name}: {name}" for reply in replies for name in _strings(reply.answer.get("reaped"))
@@ -108,18 +120,20 @@ def reap(context: Context, hosts: Sequence[str]) -> None:
 
 @tunnel.command("off")
 @click.argument("hosts", nargs=-1)
+@dry_run_option
 @front_end
-def off(context: Context, hosts: Sequence[str] = ()) -> None:
+def off(context: Context, hosts: Sequence[str] = (), *, dry_run: bool = False) -> None:
     """Migrate without tunnels from the next migration on; running ones continue. Works with oned down."""
-    _switch(context, hosts, "off")
+    _switch(context, hosts, "off", dry_run=dry_run)
 
 
 @tunnel.command("on")
 @click.argument("hosts", nargs=-1)
+@dry_run_option
 @front_end
-def on(context: Context, hosts: Sequence[str] = ()) -> None:
+def on(context: Context, hosts: Sequence[str] = (), *, dry_run: bool = False) -> None:
     """Migrate through tunnels again."""
-    _switch(context, hosts, "on")
+    _switch(context, hosts, "on", dry_run=dry_run)
 
 
 def rows_of(reply: Reply, want: str) -> list[Row]:
@@ -158,8 +172,21 @@ def sentence(reply: Reply, destination: Node) -> str:
     ).format(pair=pair, **reply.answer)
 
 
-def _switch(context: Context, hosts: Sequence[str], direction: str) -> None:
-    replies = nodes.ask_all(context, _chosen(context, hosts), [direction])
+def _show_unused(replies: Sequence[Reply]) -> None:
+    found = [row for reply in replies for row in rows_of(reply, "") if row.get("used") == "no"]
+    for row in found:
+        click.echo(f"{row['host']}: {row['tunnel']}")
+    click.echo(f"would remove {len(found)} on {len(replies) - len(_failed(replies))} hosts")
+    _complain(replies)
+
+
+def _switch(context: Context, hosts: Sequence[str], direction: str, *, dry_run: bool) -> None:
+    chosen = _chosen(context, hosts)
+    if dry_run:
+        names = ", ".join(node.name for node in chosen) or "no host"
+        click.echo(f"would turn tunnels {direction} on {names}")
+        return
+    replies = nodes.ask_all(context, chosen, [direction])
     reached = len(replies) - len(_failed(replies))
     click.echo(f"tunnels are {direction} on {reached} of {len(replies)} hosts")
     _complain(replies)
@@ -169,10 +196,7 @@ def _chosen(context: Context, words: Sequence[str]) -> list[Node]:
     known, why = nodes.last_known(context)
     if why:
         click.echo(f"oned does not answer ({why}): nodes as last known", err=True)
-    by_name = {node.name: node for node in known}
-    if absent := [word for word in words if word not in by_name]:
-        raise click.UsageError(f"no such KVM host: {', '.join(absent)}; see `onehost list`")
-    return [by_name[word] for word in words] or known
+    return [find(known, word, "KVM host") for word in words] or known
 
 
 def _online(chosen: Sequence[Node]) -> list[Node]:

@@ -31,6 +31,7 @@ class Node:
     name: str
     cluster: int
     offline: bool = False
+    id: int = -1  # unknown where an earlier version remembered the node
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Reply:
 def of_hosts(hosts: Sequence[Host]) -> list[Node]:
     """Return the KVM hosts (those that never told their hypervisor included), by name."""
     kvm = [host for host in hosts if (host.text("HYPERVISOR") or "kvm") == "kvm"]
-    found = [Node(host.name, host.cluster_id, host.state is HostState.OFFLINE) for host in kvm]
+    found = [Node(host.name, host.cluster_id, host.state is HostState.OFFLINE, host.id) for host in kvm]
     return sorted(found, key=lambda node: node.name)
 
 
@@ -53,7 +54,7 @@ def current(context: Context) -> list[Node]:
     """Return the nodes as oned knows them, and remember them; raise OnedError."""
     nodes = of_hosts(context.oned.hosts())
     context.paths.state.mkdir(parents=True, exist_ok=True)
-    rows = [[node.name, node.cluster, node.offline] for node in nodes]
+    rows = [[node.name, node.cluster, node.offline, node.id] for node in nodes]
     atomic.write(context.paths.state / _KNOWN, json.dumps(rows).encode())
     return nodes
 
@@ -67,7 +68,11 @@ def last_known(context: Context) -> tuple[list[Node], str]:
             rows = json.loads((context.paths.state / _KNOWN).read_text())
         except (OSError, ValueError):
             raise error from None
-        return [Node(str(name), int(cluster), bool(offline)) for name, cluster, offline in rows], str(error)
+        return [_node(*row) for row in rows], str(error)
+
+
+def _node(name: object, cluster: int, offline: object, number: int = -1) -> Node:
+    return Node(str(name), int(cluster), bool(offline), int(number))
 
 
 def folder(context: Context) -> str:

@@ -32,6 +32,14 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
         ),
         ("\n\nlocation:\n  a: 1\n", r"onext.yaml:3: location: unknown key; did you mean 'geolocation'"),
         (
+            "events:\n  sinks:\n  - name: a\n    zzzz: 1\n",
+            r"onext.yaml:4: events.sinks.0.zzzz: unknown key; expected one of: name, kind",
+        ),
+        (
+            "targets:\n  jobs:\n    node_exporter:\n      port: 1\n      zzzz: 1\n",
+            r"targets.jobs.node_exporter.zzzz: unknown key; expected one of: \w+",
+        ),
+        (
             "geolocation:\n  # c\n  ssh_timeout: soon\n",
             r"onext.yaml:3: geolocation.ssh_timeout: .*number.*'soon'",
         ),

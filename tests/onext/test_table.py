@@ -76,6 +76,30 @@ def test_numbers_that_are_wide_stay_whole() -> None:
     assert "123456789" in table.lines([{"id": 123456789, "name": "x"}], ("id", "name"))[1]
 
 
+@pytest.mark.usefixtures("terminal")
+def test_a_row_that_does_not_fit_becomes_several_lines() -> None:
+    """A host's name that is broken in two cannot be typed into the next command."""
+    name = "node-stockholm-rack-12-unit-07.edge.example"
+    row = {"id": 7, "name": name, "state": "monitored", "reason": "its VMs find no place on the other hosts"}
+    found = table.lines([row, row], ("id", "name", "state", "reason"))
+    assert name in " ".join(found)
+    assert all(len(line) <= 50 or name in line for line in found)
+    assert {"ID 7", "STATE monitored"} <= {part.strip() for line in found for part in line.split("  ")}
+
+
+def test_a_sentence_is_wrapped_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terminal would break it anywhere."""
+    monkeypatch.setattr(table, "fits", lambda: True)
+    monkeypatch.setenv("COLUMNS", "50")
+    table.echo("  " + "summary " * 20)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1
+    assert {word for line in lines for word in line.split()} == {"summary"}
+    assert all(line.startswith("  ") for line in lines)
+
+
 class Host:
     """A named object."""
 

@@ -14,7 +14,7 @@ from hooks.availability.lease import keys
 from hooks.availability.lease.grants import ARMED, Armed, Arming
 from hooks.availability.lease.installer import script
 from onext import bounds
-from onext.command import find, front_end
+from onext.command import dry_run_option, find, front_end
 from onext.oned.documents import Documents
 from onext.part import Context
 
@@ -28,22 +28,26 @@ WAIT = 45.0  # seconds for the node's acknowledgement
     type=click.Path(path_type=Path, dir_okay=False),
     help="The script to write.  [default: ./onext-lease-HOST.sh]",
 )
+@dry_run_option
 @front_end
-def arm(context: Context, host: str, output: Path | None) -> None:
+def arm(context: Context, host: str, output: Path | None, *, dry_run: bool) -> None:
     """Write the script that root runs on HOST, so that its lease can prove its death.
 
     The host resets when this front-end does not grant for `availability: lease_seconds`.
     """
     found = find(context.cloud().hosts.values(), host, "host")
-    secret = _secret(context)
     documents = Documents(context.oned, ARMED, context.now)
     before = documents.get(found.id)
     if before is not None and before.value is not None and before.value.state is not Arming.ARMING:
         raise click.ClickException(f"{found.name} is {before.value.state.value}: `onext ha disarm` first")
+    file = output or Path(f"onext-lease-{found.id}.sh")
+    if dry_run:
+        click.echo(f"{found.name}: would be recorded as about to be armed, and {file} be written")
+        return
+    secret = _secret(context)
     port = context.settings.availability.lease_port
     salt = secrets.token_hex(16)
     one = Armed(Arming.ARMING, bounds.words(found.name, 128), salt, secret.name, port, context.now())
-    file = output or Path(f"onext-lease-{found.id}.sh")
     _write(file, script(found.id, secret.key(found.id, salt), port))
     documents.put(found.id, one, before.version if before else None)
     click.echo(f"{file}: copy it to {found.name} and run it there as root, then delete it in both places")
@@ -69,14 +73,18 @@ def _write(file: Path, text: str) -> None:
 @click.command("disarm")
 @click.argument("host")
 @click.option("--wait", default=WAIT, show_default=True, help="Seconds to wait for the host.")
+@dry_run_option
 @front_end
-def disarm(context: Context, host: str, wait: float) -> None:
+def disarm(context: Context, host: str, wait: float, *, dry_run: bool) -> None:
     """End the lease of HOST: it proves nothing from now on, and the host runs on without grants."""
     found = find(context.cloud().hosts.values(), host, "host")
     documents = Documents(context.oned, ARMED, context.now)
     stored = documents.get(found.id)
     if stored is None:
         click.echo(f"{found.name} is not armed")
+        return
+    if dry_run:
+        click.echo(f"{found.name}: its lease would end")
         return
     if stored.value is None or stored.value.state is Arming.ARMING:
         documents.remove(found.id, stored.version)

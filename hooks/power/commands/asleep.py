@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 import click
 
 from hooks.power import manual_orders, part
+from hooks.power.commands import resolve
 from hooks.power.commands.orders import PATIENCE, PAUSE
-from onext.command import front_end, json_option
+from onext.command import dry_run_option, front_end, json_option
 from onext.hosts.actions.world import Failed, Stopped
 from onext.hosts.claims import HOST_RECORDS, STATE_KEY, effective
 from onext.hosts.inventory.cluster import vector_of
@@ -64,16 +65,23 @@ def asleep(context: Context, *, as_json: bool) -> None:
 @click.argument("hosts", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Wake every host that `onext power asleep` lists.")
 @click.option("--within", default=900.0, show_default=True, help="Seconds to wait for them.")
+@dry_run_option
 @json_option
 @front_end
-def wake(context: Context, hosts: Sequence[str], within: float, *, every: bool, as_json: bool) -> None:
+def wake(
+    context: Context, hosts: Sequence[str], within: float, *, every: bool, dry_run: bool, as_json: bool
+) -> None:
     """Wake HOSTS (ids or names), all at once, wait until they are in service; exit 1 where one is not."""
     if bool(hosts) is every:
         raise click.UsageError("name HOSTS or give --all")
-    wanted = [row for row in away(context) if every or {str(row["id"]), str(row["name"])} & set(hosts)]
-    known = {text for row in wanted for text in (str(row["id"]), str(row["name"]))}
-    if missing := [host for host in hosts if host not in known]:
-        raise click.UsageError(f"not switched off by power: {', '.join(missing)}; see `onext power asleep`")
+    named = {resolve.host_id(context, host) for host in hosts}
+    wanted = [row for row in away(context) if every or row["id"] in named]
+    if missing := named - {row["id"] for row in wanted}:
+        some = ", ".join(map(str, sorted(missing)))
+        raise click.UsageError(f"not switched off by power: host {some}; see `onext power asleep`")
+    if dry_run:
+        show(wanted, COLUMNS, as_json=as_json)
+        return
     outcome = dict(_woken(context, [str(row["id"]) for row in wanted], within))
     rows: list[Row] = [
         {"id": row["id"], "name": row["name"], "awake": not why, "reason": why}
@@ -110,7 +118,7 @@ def _step(context: Context, host: str, steps: Steps) -> tuple[bool, str]:
     try:
         with part.alone(context, patience=PATIENCE):
             if host not in steps:
-                order = manual_orders.Order.of(context, host, everywhere=True)
+                order = manual_orders.Order.of(context, int(host), everywhere=True)
                 steps[host] = order, manual_orders.switch_on(order)
             order, turns = steps[host]
             try:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import click
 
 from hooks.power import part
 from onext import bounds
-from onext.command import front_end, json_option
+from onext.command import find, front_end, json_option
 from onext.hosts.bmc.check import DEADLINE, STEPS, Result, check_all
 from onext.oned.errors import OnedError
+from onext.options import Group
 from onext.part import Context
-from onext.table import Row, show
+from onext.table import Row, echo, show
 
 COLUMNS = ("id", "host", "reach", "cert", "login", "ident", "priv", "power", "watts", "secs")
 _SHORT = {"certificate": "cert", "identity": "ident", "privilege": "priv"}
 _WIDEST = 14  # characters of a host's name in the table
 
 
-@click.group("bmc")
+@click.group("bmc", cls=Group)
 def bmc() -> None:
     """Check the BMCs that bmc.yaml names."""
 
@@ -43,7 +45,7 @@ def check(context: Context, host: str | None, *, timeout: float, as_json: bool) 
     """
     config = part.book(context)
     names = _names(context)
-    chosen = None if host is None else {_number(host, names)}
+    chosen = None if host is None else {_number(host, names, config.entries)}
     if chosen and not chosen <= config.entries.keys():
         raise click.UsageError(f"host {host} has no entry in {config.file}")
     if not as_json and sys.stderr.isatty():
@@ -53,7 +55,7 @@ def check(context: Context, host: str | None, *, timeout: float, as_json: bool) 
     show(rows if as_json else [_shortened(row) for row in rows], COLUMNS, as_json=as_json)
     if not as_json:
         for line in _explained(results):
-            click.echo(line)
+            echo(line)
     sys.exit(any(result.failed for result in results))
 
 
@@ -66,14 +68,20 @@ def _names(context: Context) -> dict[int, str]:
     return {int(one.findtext("ID", "-1")): one.findtext("NAME", "") for one in pool.iterfind("HOST")}
 
 
-def _number(word: str, names: Mapping[int, str]) -> int:
-    for number, name in names.items():
-        if word == name:
-            return number
-    wanted = bounds.whole(word, 0, 1 << 31)
-    if wanted is None:
-        raise click.UsageError(f"host {word} not found; see `onehost list`")
-    return wanted
+@dataclass(frozen=True)
+class _Item:
+    """A host by id and name, for `find`."""
+
+    id: int
+    name: str
+
+
+def _number(word: str, names: Mapping[int, str], entries: Collection[int]) -> int:
+    """Return a host's id; the id of an entry counts even if oned does not answer, or lost that host."""
+    number = bounds.whole(word, 0, 1 << 31)
+    if number is not None and (number in entries or not names):
+        return number
+    return find((_Item(*one) for one in names.items()), word, "host").id
 
 
 def _row(result: Result, names: Mapping[int, str]) -> Row:

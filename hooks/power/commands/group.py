@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from hooks.power.commands import asleep, bmc, orders, report, show, simulation
+from onext.options import Group
 
 
-@click.group("power")
+@click.group("power", cls=Group)
 def power() -> None:
     """Pack VMs, switch off hosts that are not needed, and have them back before they are missed."""
 

@@ -13,13 +13,16 @@ import click
 from hooks.power import manual_orders, part
 from hooks.power.commands.resolve import cluster_id, host_id
 from hooks.power.policy import TEMPLATE_KEY, check
-from onext.command import front_end
+from hooks.power.round_snapshot import snapshot
+from hooks.power.round_state import RoundState
+from onext.command import dry_run_option, front_end
 from onext.hosts.actions.actuator import Actuator, Leases, Limits
 from onext.hosts.actions.effects import Effects
-from onext.hosts.actions.fence import NotFenced, fence
+from onext.hosts.actions.fence import NotFenced, fence, require_fenceable
 from onext.hosts.actions.world import Failed, Stopped
 from onext.hosts.inventory.cluster import ClusterUnreadable, chosen
 from onext.hosts.notify import teller
+from onext.hosts.placement.problem import Move
 from onext.part import Context
 from onext.xml import MalformedXML, parse
 
@@ -29,18 +32,47 @@ PATIENCE = 120.0  # seconds for a round of the worker to end
 
 
 @click.command("run")
+@dry_run_option
 @front_end
-def run_round(context: Context) -> None:
+def run_round(context: Context, *, dry_run: bool) -> None:
     """Do one round now, as the worker does each minute."""
+    if dry_run:
+        for line in _due(context):
+            click.echo(line)
+        return
     keys = list(part.sweep(context))
     click.echo(part.reconcile(context, keys) or "no cluster is named in `power: clusters:`")
+
+
+def _due(context: Context) -> Iterator[str]:
+    """Yield what a round would do now, by what the last one remembered."""
+    state = RoundState()
+    state.load(context.paths.state)
+    seen = snapshot(context, part.book(context))
+    for number in context.settings.power.clusters:
+        try:
+            found = part.assess(context, seen, number, state)
+        except (KeyError, ClusterUnreadable) as error:
+            yield f"cluster {number} not found" if isinstance(error, KeyError) else str(error)
+            continue
+        names = {host.id: host.name for host in found.cluster.hosts}
+        for action in found.decision.actions:
+            what = type(action).__name__.lower()
+            yield f"{found.cluster.name}: would {what} host {names[action.host]}: {action.reason}"
+        if not found.decision.actions:
+            yield f"{found.cluster.name}: would do nothing{_held(found.decision.held)}"
+
+
+def _held(reason: str) -> str:
+    return f" (held: {reason})" if reason else ""
 
 
 @click.command("set")
 @click.argument("cluster")
 @click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE...")
+@dry_run_option
 @front_end
-def set_policy(context: Context, cluster: str, changes: Sequence[str]) -> None:
+def set_policy(context: Context, cluster: str, changes: Sequence[str], *, dry_run: bool) -> None:
     """Change the policy of CLUSTER (id or name), such as MODE=auto PACK=yes; KEY= removes a key."""
     cloud = context.cloud()
     number = cluster_id(cloud.clusters.values(), cluster)
@@ -52,8 +84,10 @@ def set_policy(context: Context, cluster: str, changes: Sequence[str]) -> None:
     after = {key: value for key, value in after.items() if value}
     if complaints := check(after, context.settings.power):
         raise click.UsageError("; ".join(complaints))
-    context.oned.update_cluster(number, {TEMPLATE_KEY: after or None})
-    click.echo(f"cluster {number}: {' '.join(f'{k}={v}' for k, v in sorted(after.items())) or 'defaults'}")
+    if not dry_run:
+        context.oned.update_cluster(number, {TEMPLATE_KEY: after or None})
+    policy = " ".join(f"{key}={value}" for key, value in sorted(after.items())) or "defaults"
+    click.echo(f"cluster {number}: {'would be set to ' if dry_run else ''}{policy}")
     if number not in context.settings.power.clusters:
         where = f"`power: clusters:` of {context.paths.settings}"
         click.echo(f"onext: warning: this has no effect until {where} names cluster {number}", err=True)
@@ -69,33 +103,71 @@ def _pair(text: str) -> tuple[str, str]:
 @click.command("off")
 @click.argument("host")
 @click.option("--evacuate", is_flag=True, help="Migrate its VMs away first.")
+@dry_run_option
 @front_end
-def switch_off(context: Context, host: str, *, evacuate: bool) -> None:
+def switch_off(context: Context, host: str, *, evacuate: bool, dry_run: bool) -> None:
     """Empty HOST (id or name) and switch it off; it stays off until `onext power on`."""
+    if dry_run:
+        _would(context, host, lambda order: _emptied(order, manual_orders.emptying(order, evacuate=evacuate)))
+        return
     _followed(context, host, lambda order: manual_orders.switch_off(order, evacuate=evacuate))
 
 
 @click.command("on")
 @click.argument("host")
+@dry_run_option
 @front_end
-def switch_on(context: Context, host: str) -> None:
+def switch_on(context: Context, host: str, *, dry_run: bool) -> None:
     """Wake HOST (id or name) and enable it."""
+    if dry_run:
+        _would(context, host, _woken)
+        return
     _followed(context, host, manual_orders.switch_on)
 
 
 @click.command("enroll")
 @click.argument("host")
+@dry_run_option
 @front_end
-def enroll(context: Context, host: str) -> None:
+def enroll(context: Context, host: str, *, dry_run: bool) -> None:
     """Prove on the empty HOST that its BMC switches it off and on again; needed for MODE = auto."""
+    if dry_run:
+        _would(context, host, _enrolled)
+        return
     _followed(context, host, manual_orders.enroll)
+
+
+def _would(context: Context, host: str, describe: Callable[[manual_orders.Order], str]) -> None:
+    """Print what an order would do; exit 1 when it is refused."""
+    try:
+        order = manual_orders.Order.of(context, host_id(context, host))
+        click.echo(f"{order.host.name}: {describe(order)}")
+    except (manual_orders.Refused, Failed) as error:
+        sys.exit(f"onext: {error}")
+
+
+def _emptied(order: manual_orders.Order, moves: Sequence[Move]) -> str:
+    names = {host.id: host.name for host in order.assessment.cluster.hosts}
+    vms = "".join(f"migrate VM {vm} to {names[move.target]}, " for move in moves for vm in move.vms)
+    return f"would {vms}disable the host, and power it off"
+
+
+def _woken(order: manual_orders.Order) -> str:
+    manual_orders.require_ours(order)
+    return "would be powered on and enabled"
+
+
+def _enrolled(order: manual_orders.Order) -> str:
+    manual_orders.require_empty(order)
+    manual_orders.emptying(order, unproven=True)
+    return "would be powered off by its BMC, and on again"
 
 
 def _followed(context: Context, host: str, what: Callable[[manual_orders.Order], Iterator[str]]) -> None:
     """Carry an order out and tell its progress, each thing once; exit 1 when it is refused."""
     said = ""
     try:
-        order = manual_orders.Order.of(context, host)
+        order = manual_orders.Order.of(context, host_id(context, host))
         for line in _turns(context, what(order), order.actuator):
             if line != said:
                 click.echo(f"{host}: {line}")
@@ -126,8 +198,11 @@ def _turns(context: Context, steps: Iterator[str], actuator: Actuator) -> Iterat
     "--template", type=click.File("rb"), help="Take HOST from its template in base64; - is standard input."
 )
 @click.option("--within", default=60.0, show_default=True, help="Seconds until its BMC must report off.")
+@dry_run_option
 @front_end
-def fence_host(context: Context, host: str | None, template: IO[bytes] | None, within: float) -> None:
+def fence_host(
+    context: Context, host: str | None, template: IO[bytes] | None, within: float, *, dry_run: bool
+) -> None:
     """Switch off HOST (id or name), which oned has in ERROR; exit 0 only when its BMC has reported it off."""
     number = host_id(context, host) if host and not template else _template_id(template)
     raft = context.oned.raft()
@@ -137,6 +212,9 @@ def fence_host(context: Context, host: str | None, template: IO[bytes] | None, w
     settings = context.settings.power
     actuator = Actuator(world, Limits(lease=settings.lease), Leases(), teller(settings, ""))
     try:
+        if dry_run:
+            click.echo(f"{require_fenceable(actuator, number).name}: would be powered off hard")
+            return
         click.echo(fence(actuator, number, within))
     except (NotFenced, Failed) as error:
         sys.exit(f"onext: not fenced: {error}")

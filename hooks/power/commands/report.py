@@ -18,7 +18,7 @@ from hooks.power.simulate.plot import Line, Panel, svg
 from onext.command import front_end, json_option
 from onext.hosts.energy import JOULES_PER_GB, JOULES_PER_KWH, sources
 from onext.part import Context
-from onext.table import Row, show
+from onext.table import Row, echo, show
 
 COLUMNS = (
     "cluster",
@@ -33,6 +33,7 @@ COLUMNS = (
     "wakes",
     "failed",
 )
+NARROW = ("cluster", "since", "hosts", "saved_kwh", "net_kwh", "wakes", "failed")
 UNITS = (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0))
 NONE = Entry(*[0.0] * 9)
 
@@ -64,12 +65,10 @@ def report(context: Context, span: float | None, plot: Path | None, *, as_json: 
             several = len(context.settings.power.clusters) > 1
             file = plot.with_stem(f"{plot.stem}-{number}") if several else plot
             write_plot(file, drawn(assessment.cluster.name, period))
-    show(rows, COLUMNS, as_json=as_json)
+    show(rows, COLUMNS, as_json=as_json, narrow=NARROW)
     if not as_json:
         for found in rows:
-            click.echo(
-                f"{found['cluster']}: idle watts: {found['idle_watts']}; boots and migrations: by the model"
-            )
+            echo(f"{found['cluster']}: idle watts: {found['idle_watts']}; boots and migrations: by the model")
 
 
 def row(assessment: part.Assessment, start: Entry, now: Entry) -> Row:

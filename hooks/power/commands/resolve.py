@@ -7,27 +7,19 @@ from pathlib import Path
 
 import click
 
-from onext.cloud.model import Cluster, Host
+from onext.cloud.model import Cluster
+from onext.command import find
 from onext.part import Context
 
 
 def cluster_id(clusters: Iterable[Cluster], word: str | int) -> int:
     """Return the id of the cluster with this id or name; raise UsageError when it does not exist."""
-    return _id(clusters, word, "cluster", "onecluster list")
+    return find(clusters, str(word), "cluster").id
 
 
 def host_id(context: Context, word: str) -> int:
     """Return the id of the host with this id or name; raise UsageError when it does not exist."""
-    return _id(context.cloud().hosts.values(), word, "host", "onehost list")
-
-
-def _id(objects: Iterable[Cluster | Host], word: str | int, kind: str, remedy: str) -> int:
-    found = list(objects)
-    by_id = (one.id for one in found if str(one.id) == str(word))
-    by_name = (one.id for one in found if one.name == word)
-    for number in (*by_id, *by_name):  # an id before a name that looks like one
-        return number
-    raise click.UsageError(f"{kind} {word} not found; see `{remedy}`")
+    return find(context.cloud().hosts.values(), word, "host").id
 
 
 def plot_file(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:

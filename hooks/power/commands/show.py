@@ -19,9 +19,10 @@ from onext.hosts.inventory.cluster import ClusterUnreadable
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.model import Cluster, Host, Kind
 from onext.part import Context
-from onext.table import Row, show
+from onext.table import Row, echo, show
 from onext.xml import Element
 
+NARROW = ("id", "name", "state", "phase", "bmc", "proven", "wakes", "saved_kwh", "reason")
 SHOWN = 4  # hosts named for each reason
 RIPE = -1e12  # as if all hosts had been idle for long: `plan` shows the final state, not pauses
 
@@ -34,7 +35,7 @@ def plan(context: Context, clusters: Sequence[str], *, as_json: bool) -> None:
     """Show what would be switched and moved in CLUSTERS (ids or names), and for each host why, or why not."""
     for assessment in assessments(context, clusters):
         if not as_json:
-            click.echo("\n".join([*_headline(assessment, context), *stopped(context)]))
+            echo("\n".join([*_headline(assessment, context), *stopped(context)]))
         show(list(_rows(assessment)), ("id", "name", "state", "vms", "then", "reason"), as_json=as_json)
         if not as_json:
             _show_moves(assessment)
@@ -125,9 +126,9 @@ def _show_moves(assessment: part.Assessment) -> None:
     names = {host.id: host.name for host in assessment.cluster.hosts}
     for move in assessment.decision.plan.moves:
         vms = ", ".join(map(str, move.vms))
-        click.echo(f"  VM {vms}: {names[move.source]} -> {names[move.target]} ({move.cost:.1f} GB)")
+        echo(f"  VM {vms}: {names[move.source]} -> {names[move.target]} ({move.cost:.1f} GB)")
     for vm, reason in assessment.decision.stuck.items():
-        click.echo(f"  VM {vm} waits too long: {reason}")
+        echo(f"  VM {vm} waits too long: {reason}")
 
 
 @click.command("status")
@@ -136,7 +137,7 @@ def _show_moves(assessment: part.Assessment) -> None:
 def status(context: Context, *, as_json: bool) -> None:
     """List every host with what is being done with it, its BMC, and a summary of its history."""
     if not as_json:
-        click.echo("\n".join(line.strip() for line in stopped(context)), nl=any(stopped(context)))
+        echo("\n".join(line.strip() for line in stopped(context)))
     rows = [
         row for assessment in assessments(context, ()) for row in _state(assessment.cluster, context.now())
     ]
@@ -155,7 +156,7 @@ def status(context: Context, *, as_json: bool) -> None:
         "by",
         "reason",
     )
-    show(rows, columns, as_json=as_json)
+    show(rows, columns, as_json=as_json, narrow=NARROW)
 
 
 def _state(cluster: Cluster, now: float) -> Iterator[Row]:
@@ -185,18 +186,18 @@ def check(context: Context, clusters: Sequence[str]) -> None:
     config = context.oned.document("system.config")
     arguments = config.findtext(".//SCHED_MAD/ARGUMENTS", "")
     for line in placement(arguments, context.paths.etc, _sizes(context.oned.document("clusterpool.info"))):
-        click.echo(line)
+        echo(line)
     for assessment in assessments(context, clusters):
         name = f"cluster {assessment.cluster.id} ({assessment.cluster.name})"
         held = assessment.decision.held
-        click.echo(f"{name}: {'held: ' + held if held else 'may shrink'}")
+        echo(f"{name}: {'held: ' + held if held else 'may shrink'}")
         for complaint in (*assessment.policy.complaints, *assessment.cluster.problems):
-            click.echo(f"  {complaint}")
+            echo(f"  {complaint}")
         for reason, names in _staying(assessment).items():
-            click.echo(f"  {_some(names)}: {reason}")
+            echo(f"  {_some(names)}: {reason}")
         pending = sum(vm.kind is Kind.PENDING for vm in assessment.cluster.vms)
         missing = assessment.decision.missing_buffer
-        click.echo(f"  {pending} VMs wait, room for {missing} VMs of the buffer is missing")
+        echo(f"  {pending} VMs wait, room for {missing} VMs of the buffer is missing")
 
 
 def _staying(assessment: part.Assessment) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ from hooks.power.simulate.world import Node
 from onext.command import front_end, json_option
 from onext.hosts.placement.problem import ZERO
 from onext.part import Context
-from onext.table import Row, show
+from onext.table import Row, echo, show
 
 
 class Share(click.FloatRange):
@@ -200,7 +200,7 @@ def advise(context: Context, cluster: str, span: float, plot: Path | None, *, as
         write_plot(plot, _plot(name, outcomes))
     show(_table(name, nodes, arrivals, days, outcomes), COLUMNS, as_json=as_json)
     if not as_json:
-        click.echo(_verdict(assessment, context, outcomes, days))
+        echo(_verdict(assessment, context, outcomes, days))
 
 
 def _choices(assessment: part.Assessment) -> Iterator[tuple[str, Steering]]:

@@ -27,11 +27,7 @@ def fence(actuator: Actuator, host: int, within: float, pause: Callable[[float],
 
     Raises NotFenced when that was not so within `within` seconds, or when it may not be done at all.
     """
-    sight = actuator.world.see(host)
-    if sight.state not in IN_ERROR:
-        raise NotFenced(f"{sight.name} is {sight.state.name}: only a host in ERROR is fenced")
-    if not actuator.world.proves_off(host):
-        raise NotFenced(f"{sight.name} has no BMC: its power state cannot be verified")
+    sight = require_fenceable(actuator, host)
     began = actuator.world.monotonic()
     actuator.claim(
         sight, Phase.LEFT, until=actuator.world.now() + actuator.limits.left_alone, reason="fenced"
@@ -43,6 +39,16 @@ def fence(actuator: Actuator, host: int, within: float, pause: Callable[[float],
     actuator.raise_if_stopped()
     refused = actuator.world.switch_bmc(host, "off-hard")  # where it was off already, too: the state decides
     return _confirm(actuator, sight, began + within, refused, pause)
+
+
+def require_fenceable(actuator: Actuator, host: int) -> Sight:
+    """Return a host as it is now; raise NotFenced where it is not in ERROR, or has no BMC."""
+    sight = actuator.world.see(host)
+    if sight.state not in IN_ERROR:
+        raise NotFenced(f"{sight.name} is {sight.state.name}: only a host in ERROR is fenced")
+    if not actuator.world.proves_off(host):
+        raise NotFenced(f"{sight.name} has no BMC: its power state cannot be verified")
+    return sight
 
 
 def _confirm(

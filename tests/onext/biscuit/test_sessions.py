@@ -49,7 +49,7 @@ def test_users_of_other_drivers_are_left_alone() -> None:
 
 def test_an_unknown_user() -> None:
     """A slip of the pen disables nobody and says nothing."""
-    with pytest.raises(BiscuitError, match="no user dan"):
+    with pytest.raises(BiscuitError, match="user dan: not found; there are: 7 dann1"):
         sessions.end(played().oned, "dan")
 
 

@@ -83,7 +83,7 @@ def test_E1_one_host_by_name_or_id(tmp_path: Path, asked: list[int]) -> None:
     assert run(tmp_path / "a", "node-a").exit_code == 0
     assert run(tmp_path / "b", "7").exit_code == 0
     assert asked == [7, 7]
-    for word, message in (("9", "host 9 has no entry in"), ("nothing", "host nothing not found")):
+    for word, message in (("9", "host 9: not found"), ("nothing", "host nothing: not found")):
         done = run(tmp_path / word, word)
         assert done.exit_code == 2
         assert message in done.output
