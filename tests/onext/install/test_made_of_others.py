@@ -171,7 +171,11 @@ def test_an_upgrade_of_opennebula_below_an_installation_is_named_and_repaired(ma
     shutil.rmtree(remotes / "vmm/kvm/onext_migrate")
     (remotes / "vmm/kvm/migrate").write_text("#!/bin/sh\n# of 7.4.0\n")
     (remotes / "VERSION").write_text("7.4.0\n")
+    wanted = YAML(typ="safe").load(before)
     document = YAML(typ="safe").load(before)
+    stock = YAML(typ="safe").load(SCRAPED.format("127.0.0.2:9925"))["scrape_configs"]
+    kept = [job for job in document["scrape_configs"] if job["job_name"] != "opennebula_exporter"]
+    document |= {"scrape_configs": [*stock, *kept], "rule_files": ["rules.yml", *document["rule_files"]]}
     with machine.prometheus.open("w") as file:
         YAML().dump(document, file)  # as patch_datasources.rb: without comments
     found = {f"{check.name}: {check.message}" for check in everything(front_end, "") if check.level != "ok"}
@@ -187,4 +191,9 @@ def test_an_upgrade_of_opennebula_below_an_installation_is_named_and_repaired(ma
     assert machine.complaints() == []
     assert (remotes / "vmm/kvm/migrate_default").read_text() == "#!/bin/sh\n# of 7.4.0\n"
     assert "onext" in (remotes / "vmm/kvm/migrate").read_text()
-    assert YAML(typ="safe").load(machine.prometheus.read_text()) == document
+    repaired = YAML(typ="safe").load(machine.prometheus.read_text())
+    assert sorted(repaired.pop("scrape_configs"), key=str) == sorted(wanted.pop("scrape_configs"), key=str)
+    assert repaired == wanted
+    installation.uninstall(front_end, machine.root.parent / "backup.tar.gz")
+    assert (remotes / "vmm/kvm/migrate").read_text() == "#!/bin/sh\n# of 7.4.0\n"
+    assert "onext" not in machine.prometheus.read_text()

@@ -106,6 +106,47 @@ def test_dpkg_keeps_ours_and_renews_the_one_aside(root: Path, home: Path, calls:
     assert (kvm / "migrate_default").read_text() == STOCK
 
 
+def package(folder: Path, release: str) -> Path:
+    """Build a package of OpenNebula's remotes, as dpkg installs it."""
+    tree = folder / release
+    write(tree / "var/lib/one/remotes/vmm/kvm/migrate", f"#!/bin/sh\n# of {release}\n", 0o755)
+    write(tree / "var/lib/one/remotes/VERSION", f"{release}\n")
+    control = f"Package: opennebula\nVersion: {release}\nArchitecture: all\nMaintainer: x <x@example.org>\n"
+    write(tree / "DEBIAN/control", f"{control}Description: remotes\n")
+    subprocess.run(["dpkg-deb", "--build", tree, f"{tree}.deb"], capture_output=True, check=True)
+    return Path(f"{tree}.deb")
+
+
+@needs_venv
+@needs_dpkg
+def test_dpkg_upgrades_opennebula_below_an_installation(
+    root: Path, home: Path, calls: Path, tmp_path: Path
+) -> None:
+    """After 7.4.0's package live migrations would run without tunnels, or an uninstall bring 7.0.2's script back."""
+    kvm, front_end = root / "var/lib/one/remotes/vmm/kvm", found(root)
+
+    def upgrade(release: str) -> None:
+        dpkg = ["dpkg", "--root", str(root), "--force-not-root", "--install", str(package(tmp_path, release))]
+        done = subprocess.run(dpkg, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    upgrade("7.0.2")
+    installation.install(front_end, home)
+    ours = (kvm / "migrate").read_text()
+    assert "of 7.0.2" in (kvm / "migrate_default").read_text()
+    upgrade("7.4.0")
+    assert (kvm / "migrate").read_text() == ours
+    assert "of 7.4.0" in (kvm / "migrate_default").read_text()
+    wrong = [c.message for c in everything(front_end, "") if c.name in ("files", "rights", "diversion")]
+    assert len(wrong) == 1, wrong
+    assert "as they should be" in wrong[0]
+    installation.install(front_end, home)
+    assert (kvm / "migrate").read_text() == ours
+    installation.uninstall(front_end, tmp_path / "settings.tar.gz")
+    assert "of 7.4.0" in (kvm / "migrate").read_text()
+    assert not (kvm / "migrate_default").exists()
+
+
 @needs_venv
 def test_everything_is_taken_back(root: Path, home: Path, calls: Path, tmp_path: Path) -> None:
     """The machine is as before us: units, snippets, programs, the diversion; systemd is told."""
