@@ -296,7 +296,7 @@ def test_an_outbox_that_fills_is_reported_once_before_anything_is_dropped(
     behind = SinkState("portal", 900, 10)
     for fill in (0.7, 0.85, 0.9):
         part._warn_before_loss(fill, [behind])
-    assert [record.getMessage()[:26] for record in caplog.records] == ["the outbox is 85 % full: e"]
+    assert [record.getMessage()[:24] for record in caplog.records] == ["the outbox is 85 % full:"]
     part._warn_before_loss(0.9, [SinkState("portal", 900, 900)])
     assert len(caplog.records) == 1
     part._warn_before_loss(0.9, [behind])
