@@ -79,15 +79,15 @@ fetch_watchdog_kernel() {
     archive=$(find "$folder" -name '*.deb' | head -n 1)
     if [ -n "$archive" ]; then
         mkdir -p "$folder/files" "$watchdog"
-        dpkg-deb --fsys-tarfile "$archive" | tar -x -C "$folder/files" --wildcards './boot/vmlinuz-*' '*/i6300esb.ko' '*/e1000.ko' 2>>"$log"
+        dpkg-deb --fsys-tarfile "$archive" | tar -x -C "$folder/files" --wildcards './boot/vmlinuz-*' '*/i6300esb.ko' '*/watchdog/watchdog.ko' '*/e1000.ko' 2>>"$log"
         find "$folder/files" -name '*.ko' -exec cp {} "$watchdog/" \;
-        if [ -e "$watchdog/i6300esb.ko" ] && [ -e "$watchdog/e1000.ko" ]; then
+        if [ "$(find "$watchdog" -name '*.ko' | wc -l)" = 3 ]; then
             find "$folder/files" -name 'vmlinuz-*' -exec cp {} "$watchdog/vmlinuz.new" \;
             mv "$watchdog/vmlinuz.new" "$watchdog/vmlinuz"
         fi
     fi
     rm -rf "$folder"
-    [ -s "$watchdog/vmlinuz" ]
+    [ -s "$watchdog/vmlinuz" ] && [ -s "$watchdog/watchdog.ko" ]
 }
 
 patiently() {
@@ -117,7 +117,7 @@ if [ ! -s "$kernel" ] && [ "$(uname -m)" = x86_64 ]; then
     patiently set_up_kernel fetch_kernel ||
         echo "no guest kernel could be fetched (.cache/packages.log): the migration laboratory is left out"
 fi
-if [ ! -s "$watchdog/vmlinuz" ] && [ "$(uname -m)" = x86_64 ]; then
+if ! { [ -s "$watchdog/vmlinuz" ] && [ -s "$watchdog/watchdog.ko" ]; } && [ "$(uname -m)" = x86_64 ]; then
     patiently set_up_kernel fetch_watchdog_kernel ||
         echo "no kernel with i6300esb could be fetched (.cache/packages.log): the test of the watchdog is left out"
 fi

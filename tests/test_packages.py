@@ -32,7 +32,11 @@ def packages(folder: Path, *codes: int) -> tuple[str, list[str]]:
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
     (folder / "answers").write_text("".join(f"{code}\n" for code in codes))
-    for kernel in (folder / ".cache/lab/vmlinuz", folder / ".cache/lab/watchdog/vmlinuz"):
+    for kernel in (
+        folder / ".cache/lab/vmlinuz",
+        folder / ".cache/lab/watchdog/vmlinuz",
+        folder / ".cache/lab/watchdog/watchdog.ko",
+    ):
         kernel.parent.mkdir(parents=True, exist_ok=True)
         kernel.write_text("x")
     env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "POLICY": str(folder / "policy")}

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 import click
 
 from hooks.availability import cluster_view, collect_evidence, evidence
+from hooks.availability.drill import drill
 from hooks.availability.evidence import Verdict
 from hooks.availability.forecast import forecast
 from hooks.availability.lease.commands import arm, disarm
@@ -39,6 +40,7 @@ def ha() -> None:
 
 ha.add_command(arm)
 ha.add_command(disarm)
+ha.add_command(drill)
 
 
 @ha.command("status")
@@ -212,13 +214,18 @@ def confirm(context: Context, host: str, name: str, *, dry_run: bool) -> None:
 def pause(context: Context, cluster: str, *, dry_run: bool) -> None:
     """Do nothing in CLUSTER until `onext ha resume`; what was begun is held."""
     found = find(context.cloud().clusters.values(), cluster, "cluster")
-    if dry_run:
-        click.echo(f"{found.name}: would be paused")
-        return
     documents = Documents(context.oned, PAUSE, context.now)
     before = documents.get(found.id)
+    if dry_run:
+        click.echo(f"{found.name}: would be paused{_open_here(context, found.id)}")
+        return
     documents.put(found.id, Order(getpass.getuser(), context.now()), before.version if before else None)
     click.echo(f"{found.name}: paused")
+
+
+def _open_here(context: Context, cluster: int) -> str:
+    names = [one.name for one in records(context).incidents.values() if one.cluster == cluster]
+    return f"; incidents of {', '.join(sorted(names)[:10])}" if names else ""
 
 
 @ha.command("resume")
@@ -234,7 +241,7 @@ def resume(context: Context, cluster: str, *, dry_run: bool) -> None:
         click.echo(f"{found.name}: was not paused")
         return
     if dry_run:
-        click.echo(f"{found.name}: would be resumed")
+        click.echo(f"{found.name}: would be resumed{_open_here(context, found.id)}")
         return
     documents.remove(found.id, before.version)
     click.echo(f"{found.name}: resumed")

@@ -13,8 +13,10 @@ LEASE, PATIENCE = 60.0, 240.0
 
 
 @pytest.fixture(scope="module")
-def initrd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def initrd(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """Return the node's file system."""
+    if pytestconfig.getoption("lab") != "all":
+        pytest.skip("minutes of emulation: make lab")
     if (reason := why_not()) and os.environ.get("CI"):
         pytest.fail(reason)
     if reason:
@@ -31,12 +33,8 @@ def test_a_node_whose_daemon_is_frozen_resets_before_its_lease_ends(initrd: Path
         assert node.wait_for_reset(LEASE) - node.granted < LEASE
 
 
-def test_a_healthy_node_runs_on_and_resets_when_its_grants_end(
-    initrd: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_healthy_node_runs_on_and_resets_when_its_grants_end(initrd: Path, tmp_path: Path) -> None:
     """A reset without need ends every VM of the host; a missing one starts them twice."""
-    if request.config.getoption("lab") != "all":
-        pytest.skip("make lab")
     with WatchdogNode(tmp_path, initrd, LEASE) as node:
         node.arm(PATIENCE)
         assert node.grant_for(float(os.environ.get("ONEXT_HEALTHY", "45")), every=8.0), node.text()
@@ -45,11 +43,9 @@ def test_a_healthy_node_runs_on_and_resets_when_its_grants_end(
 
 
 def test_a_node_whose_daemon_is_killed_again_and_again_resets_when_its_grants_end(
-    initrd: Path, tmp_path: Path, request: pytest.FixtureRequest
+    initrd: Path, tmp_path: Path
 ) -> None:
     """A daemon that is started again must not feed the watchdog without a grant of its own."""
-    if request.config.getoption("lab") != "all":
-        pytest.skip("make lab")
     with WatchdogNode(tmp_path, initrd, LEASE, signal.SIGKILL, after=2) as node:
         node.arm(PATIENCE)
         end = time.monotonic() + 30

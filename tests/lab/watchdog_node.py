@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from tests.lab.vm import _entry as entry
 HERE = Path(__file__).parent
 DAEMON = HERE.parents[1] / "hooks/availability/lease/onext_lease"
 SOFTWARE = Path(".cache/lab/watchdog")  # kernel and modules (tests/packages.sh)
+MODULES = ("watchdog", "i6300esb", "e1000")  # in this order
+_SONAME = re.compile(r"(/.*\.so\.\d+)\.[\d.]+")  # by which the loader looks a library up
 HOST, KEY = 7, b"k" * 32
 PORT = 4129
 # What the daemon loads: its modules, and the libraries that are mapped then.
@@ -45,8 +48,10 @@ def build_initrd(folder: Path) -> Path:
     )
     names = {name for name in done.stdout.split("\n") if name.startswith("/") and Path(name).is_file()}
     files = {name: Path(name).read_bytes() for name in sorted(names)}
+    files |= {found[1]: files[name] for name in list(files) if (found := _SONAME.fullmatch(name))}
     files["/lib64/ld-linux-x86-64.so.2"] = Path("/lib64/ld-linux-x86-64.so.2").read_bytes()
-    files |= {f"/modules/{path.name}": path.read_bytes() for path in SOFTWARE.glob("*.ko")}
+    modules = [(SOFTWARE / f"{name}.ko").read_bytes() for name in MODULES]
+    files |= {f"/modules/{n}-{MODULES[n]}.ko": module for n, module in enumerate(modules)}
     files |= {str(python): python.read_bytes(), "/init": binary.read_bytes()}
     files["/etc/onext-lease.json"] = json.dumps({"host": HOST, "key": KEY.hex(), "port": PORT}).encode()
     start = (
