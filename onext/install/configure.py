@@ -9,10 +9,10 @@ import difflib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from onext import settings as all_settings
 from onext.install import apply_changes, promtool, service, versions
@@ -27,6 +27,7 @@ from onext.part import Check
 from onext.settings import SettingsError
 
 PROMETHEUS = "prometheus_yml"
+_Result = TypeVar("_Result")
 
 
 class Lines(Protocol):
@@ -118,7 +119,7 @@ def configure(front_end: FrontEnd, *, yes: bool, dry_run: bool = False) -> int:
     for path, found in _by_file(editors(front_end)):
         before = after = _read(path, front_end)
         for editor in found:
-            after = _added(editor, after)
+            after = _added(editor, after, front_end)
         if before == after:
             say(f"{path}: nothing to change")
             continue
@@ -176,7 +177,7 @@ def _without_us(front_end: FrontEnd, path: Path, placed: Placed) -> bytes:
         return (front_end.paths.lib / ORIGINALS / placed.original.saved).read_bytes()
     text = _text(content)
     for module in placed.edit.split(","):
-        text = Editor(module, path, "", "").lines.remove(text)
+        text = _by_settings(front_end, Editor(module, path, "", "").lines.remove, text)
     return _bytes(text)
 
 
@@ -214,16 +215,22 @@ def _is_file(path: Path, front_end: FrontEnd) -> bool:
     return found is not None and found.kind == "file"
 
 
-def _added(editor: Editor, text: str) -> str:
+def _by_settings(front_end: FrontEnd, work: Callable[[str], _Result], text: str) -> _Result:
+    """Do what reads the settings as who may change them: their name may lead to any file of root's."""
+    with front_end.files.at(front_end.paths.settings):
+        return work(text)
+
+
+def _added(editor: Editor, text: str, front_end: FrontEnd) -> str:
     try:
-        return editor.lines.add(text)
-    except OnedConfError as error:
+        return _by_settings(front_end, editor.lines.add, text)
+    except (OnedConfError, SettingsError) as error:
         raise InstallError(f"{editor.path}: {error}") from error
 
 
 def _problems(editor: Editor, front_end: FrontEnd) -> list[str]:
     try:
-        return editor.lines.problems(_read(editor.path, front_end))
+        return _by_settings(front_end, editor.lines.problems, _read(editor.path, front_end))
     except PermissionError:
         return []  # a user who may not read it gets no diff
     except (InstallError, OnedConfError, SettingsError) as error:

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from onext.install import apply_changes, manifest, removal
+from onext.install import apply_changes, configure, installation, manifest, removal
 from onext.install.front_end import FrontEnd, InstallError, Owner
 from onext.install.manifest import Manifest
 from onext.install.manifest_entries import wanted
 from onext.install.plan_changes import plan
 from onext.install.safe_files import SafeFiles
 from onext.install.terminal import say
+from onext.paths import Paths
 
 from .conftest import STOCK, write
 
@@ -360,3 +361,25 @@ def test_S1_what_is_printed_cannot_steer_a_terminal(capsys: pytest.CaptureFixtur
     """A line of oneadmin's in the diff that root is shown could hide another, or type commands."""
     say("+  - a\tb \x1b[2K\x1b]52;c;eA==\x07\n+\udcff")
     assert capsys.readouterr().out == "+  - a\tb \\x1b[2K\\x1b]52;c;eA==\\x07\n+\\udcff\n"
+
+
+@pytest.mark.parametrize("command", ["install", "configure"])
+def test_S1_settings_that_are_a_link_are_not_read_as_root(
+    scene: Scene, home: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where /etc/one is oneadmin's, a link would let root's message quote keys of a file of root's."""
+    monkeypatch.setattr(Paths, "find", lambda: scene.front_end.paths)
+    write(scene.victim / "secret", "secret_of_root: 1\n", 0o600)
+    settings = scene.front_end.paths.settings
+    settings.symlink_to(scene.victim / "secret")
+    os.chown(settings.parent, ONEADMIN.uid, ONEADMIN.gid)
+    os.chown(settings, ONEADMIN.uid, ONEADMIN.gid, follow_symlinks=False)
+    write(scene.root / "etc/one/prometheus/prometheus.yml", "scrape_configs: []\n")
+    editor = configure.Editor(configure.PROMETHEUS, settings.parent / "prometheus/prometheus.yml", "", "")
+    commands: dict[str, Callable[[], object]] = {
+        "install": lambda: installation.install(scene.front_end, home),
+        "configure": lambda: configure._added(editor, "", scene.front_end),
+    }
+    with pytest.raises(InstallError, match=r"onext\.yaml: cannot be read") as failed:
+        commands[command]()
+    assert "secret_of_root" not in str(failed.value)
