@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from hooks.availability import probe
 from hooks.availability.evidence import Evidence, Finding, Source
 from hooks.availability.lease.ledger import Status
-from hooks.availability.records import Order
 from onext import process, ssh
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.entry import Entry, Suspend
 from onext.hosts.bmc.errors import BmcError
 from onext.hosts.bmc.protocol import Power
+from onext.hosts.orders import Order
 from onext.payload import valid_host_name
 from onext.settings import Settings
 

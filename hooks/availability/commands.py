@@ -18,13 +18,14 @@ from hooks.availability.model import Incident
 from hooks.availability.part import bmc_config, restricted, subject, timeline_folder, vm_groups
 from hooks.availability.placement import losses
 from hooks.availability.policy import TEMPLATE_KEY, read
-from hooks.availability.records import CONFIRMATION, PAUSE, Order
+from hooks.availability.records import CONFIRMATION, PAUSE
 from hooks.availability.round_records import records
 from hooks.availability.timeline import Timeline
 from onext import bounds
 from onext.cloud.model import Vm, scalar
 from onext.cloud.snapshot import Cloud
 from onext.command import dry_run_option, find, front_end, json_option
+from onext.hosts.orders import Order
 from onext.oned.documents import Documents
 from onext.options import Group
 from onext.part import Context

@@ -12,7 +12,7 @@ from hooks.availability import cluster_view
 from hooks.availability.collect_evidence import Subject, collect
 from hooks.availability.evidence import Evidence
 from hooks.availability.model import Incident, Vm
-from hooks.availability.records import CONFIRMATION, INCIDENT, MAINTENANCE, PAUSE, Order
+from hooks.availability.records import CONFIRMATION, INCIDENT, PAUSE
 from hooks.availability.timeline import Timeline
 from hooks.availability.vm_states import Course
 from hooks.availability.world import Failed
@@ -28,6 +28,7 @@ from onext.hosts.bmc.errors import BmcError
 from onext.hosts.claims import HOST_RECORDS, HostRecord, plain
 from onext.hosts.deciders import Mandate
 from onext.hosts.model import Claim, Phase
+from onext.hosts.orders import MAINTENANCE, Order
 from onext.oned import stream
 from onext.oned.documents import Documents, Stored
 from onext.oned.errors import NotFound, OnedError, Refused

@@ -13,13 +13,14 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import Enum
 
 from pydantic import TypeAdapter
 
 from hooks.availability.model import Incident
-from onext import bounds
+from onext.hosts import orders
+from onext.hosts.orders import Order
 from onext.oned.documents import Kind
 
 _LARGEST = 1 << 20  # bytes of JSON: about 5,000 VMs
@@ -71,26 +72,5 @@ def _in_range(incident: Incident) -> bool:
 INCIDENT: Kind[Incident] = Kind("incident", encode, decode)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a person decided: who, when, and about which incident (the time at which it began)."""
-
-    who: str
-    at: float
-    incident: float = 0.0
-
-
-def _encode_order(order: Order) -> Mapping[str, str]:
-    return {"WHO": bounds.words(order.who, 64), "AT": f"{order.at:.3f}", "INCIDENT": f"{order.incident:.3f}"}
-
-
-def _decode_order(values: Mapping[str, str]) -> Order:
-    at, incident = bounds.number(values["AT"], 0, 1e12), bounds.number(values["INCIDENT"], 0, 1e12)
-    if at is None or incident is None:
-        raise ValueError("AT and INCIDENT are times")
-    return Order(bounds.words(values["WHO"], 64), at, incident)
-
-
-CONFIRMATION: Kind[Order] = Kind("confirm", _encode_order, _decode_order)  # by host
-PAUSE: Kind[Order] = Kind("pause", _encode_order, _decode_order)  # by cluster
-MAINTENANCE: Kind[Order] = Kind("maintenance", _encode_order, _decode_order)  # by host
+CONFIRMATION: Kind[Order] = Kind("confirm", orders.encode, orders.decode)  # by host
+PAUSE: Kind[Order] = Kind("pause", orders.encode, orders.decode)  # by cluster

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from hooks.availability.model import Incident
-from hooks.availability.records import CONFIRMATION, INCIDENT, MAINTENANCE, PAUSE, Order
+from hooks.availability.records import CONFIRMATION, INCIDENT, PAUSE
 from onext.cloud.model import Host
 from onext.cloud.snapshot import Cloud
 from onext.hosts.claims import HOST_RECORDS, HostRecord, effective
 from onext.hosts.model import POWER, Claim
 from onext.hosts.model import Phase as ClaimPhase
+from onext.hosts.orders import MAINTENANCE, Order
 from onext.oned.documents import Documents, Stored
 from onext.oned.objects import HostState
 from onext.part import Context

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "events": ("hooks.events.commands:events", "State changes of the cloud as durable events."),
     "geo": ("hooks.geolocation.commands:geo", "Where hosts are."),
     "ha": ("hooks.availability.commands:ha", "Fence failed hosts, restart their VMs elsewhere."),
+    "host": ("hooks.maintenance.commands:host", "Empty a host for maintenance."),
     "power": ("hooks.power.commands:power", "Pack VMs, power hosts off and on."),
     "start": ("onext.cli.switch:start", "Resume a stopped part."),
     "status": ("onext.cli.status:status", "The worker, its queue, the last results."),

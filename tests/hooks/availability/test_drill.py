@@ -14,10 +14,11 @@ from hooks.availability.commands import ha
 from hooks.availability.evidence import Evidence, Finding, Source
 from hooks.availability.lease.grants import ARMED, Armed, Arming
 from hooks.availability.model import Entry, Incident, Phase, Stage
-from hooks.availability.records import INCIDENT, PAUSE, Order
+from hooks.availability.records import INCIDENT, PAUSE
 from onext.cloud.model import Cluster, Datastore, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
 from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.orders import Order
 from onext.oned.documents import Documents
 from onext.part import Context
 from onext.paths import Paths

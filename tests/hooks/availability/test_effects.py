@@ -12,7 +12,7 @@ import pytest
 from hooks.availability.collect_evidence import Subject
 from hooks.availability.effects import Effects
 from hooks.availability.model import Incident, Phase
-from hooks.availability.records import CONFIRMATION, MAINTENANCE, PAUSE, Order
+from hooks.availability.records import CONFIRMATION, PAUSE
 from hooks.availability.round_records import Records, orphans, records, spares
 from hooks.availability.timeline import LARGEST, Timeline
 from hooks.availability.world import Failed
@@ -22,6 +22,7 @@ from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.claims import HOST_RECORDS, HostRecord
 from onext.hosts.model import Claim
 from onext.hosts.model import Phase as ClaimPhase
+from onext.hosts.orders import MAINTENANCE, Order
 from onext.oned import stream
 from onext.oned.documents import Documents
 from onext.oned.objects import HostState

@@ -1,0 +1,1 @@
+"""Hosts that a person takes out of service for a while."""
