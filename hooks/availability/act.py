@@ -14,7 +14,7 @@ from hooks.availability.vm_states import dispose
 from hooks.availability.world import Failed, Stopped, World
 from onext import log
 
-ADMIN, POWEROFF = 3, 8  # lock level, VM state
+ADMIN, ACTIVE, RUNNING, POWEROFF = 3, 3, 3, 8  # lock level; states of VMs
 ORDER_SECONDS = 30.0  # within which an order must follow the record that authorises it
 _RESTARTS = (Phase.EVACUATING,)
 _log = log.get("availability")
@@ -83,6 +83,8 @@ class Executor:
         match step:
             case steps.Resume():
                 self._resume(step)
+            case steps.MoveBack():
+                self._move_back(step)
             case steps.Unlock():
                 self.world.unlock(step.vm)
             case steps.Relock():
@@ -179,6 +181,13 @@ class Executor:
         vm = self.world.vm(step.vm)
         if vm is not None and vm.host == step.host and vm.parked_by == "monitoring":
             self.world.resume(step.vm)
+
+    def _move_back(self, step: steps.MoveBack) -> None:
+        self._own(step.host, (Phase.RETURNING,))
+        vm = self.world.vm(step.vm)
+        if vm is None or (vm.state, vm.lcm) != (ACTIVE, RUNNING) or vm.lock or vm.host == step.host:
+            raise Failed(f"VM {step.vm} does not run elsewhere any more: it is not moved back")
+        self.world.move_back(step.vm, step.host)
 
     def _enable(self, host: int) -> None:
         if self._judge(host).verdict is not Verdict.ALIVE:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from hooks.availability import brakes
 from hooks.availability.evacuation import Evacuation, Place
 from hooks.availability.evidence import Judgement, Source, Verdict
+from hooks.availability.failback import move_back
 from hooks.availability.model import SETTLED, Cluster, Entry, Host, Incident, Phase, Stage, Vm
 from hooks.availability.policy import Mode, Policy
 from hooks.availability.protection import exposed, protect
@@ -263,6 +264,13 @@ def _returning(around: Round, incident: Incident, host: Host) -> list[Step]:
         return [Write(_to(around, again, Phase.SUSPECT, f"silent again for {host.silent:.0f} s"))]
     if host.id not in around.cleaned:
         return [Clean(host.id)]
+    if around.policy.failback and not host.maintenance:
+        if incident.disabled and host.state is HostState.DISABLED:
+            return [Enable(host.id)]
+        vms = {vm.id: vm for vm in around.cluster.vms}
+        after, steps = move_back(incident, vms, around.policy.max_parallel)
+        if steps:
+            return [Write(after), *steps]
     return _close(around, incident, host)
 
 

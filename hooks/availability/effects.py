@@ -37,13 +37,10 @@ from onext.part import Context
 from onext.xml import MalformedXML
 
 ENABLED, DISABLED = 0, 1  # arguments of one.host.status
-ADMIN = 3  # lock level
-SAVE, POWEROFF_HARD = 0, 2  # migration types
+ADMIN, SAVE, POWEROFF_HARD = 3, 0, 2  # lock level, migration types
 RECOVER_FAILURE, RECREATE = 0, 4  # operations of one.vm.recover
-NO_DATASTORE = -1
-HOLDER = "availability"
-SSH_TIMEOUT, SYNC_TIMEOUT = 20.0, 120.0
-CLEAN_PAUSE = 5.0  # seconds between the two checks of libvirt
+NO_DATASTORE, HOLDER = -1, "availability"
+SSH_TIMEOUT, SYNC_TIMEOUT, CLEAN_PAUSE = 20.0, 120.0, 5.0  # seconds; the last between two checks of libvirt
 _VIRSH = ("virsh", "--connect", "qemu:///system")
 _LIST = (*_VIRSH, "--readonly", "list", "--name")  # every active domain, whatever it is doing
 _log = log.get("availability")
@@ -276,6 +273,10 @@ class Effects:
     def resume(self, vm: int) -> None:
         """Resume a VM on its host."""
         self._call("vm.action", "resume", vm)
+
+    def move_back(self, vm: int, host: int) -> None:
+        """Migrate a RUNNING VM live; oned checks capacity."""
+        self._call("vm.migrate", vm, host, True, True, NO_DATASTORE, SAVE)
 
     def clean(self, host: int) -> bool:
         """Check libvirt twice; destroy VMs that oned has RUNNING elsewhere; then sync the drivers."""

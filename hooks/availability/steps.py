@@ -109,6 +109,14 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveBack:
+    """Move a VM, live, back to the host that returned."""
+
+    host: int
+    vm: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unlock:
     """Remove our own lock from a VM."""
 
@@ -168,6 +176,7 @@ Step = (
     | Withdraw
     | Recover
     | Resume
+    | MoveBack
     | Unlock
     | Relock
     | Clean

@@ -90,6 +90,9 @@ class World(Protocol):
     def resume(self, vm: int) -> None:
         """Resume a VM on its host."""
 
+    def move_back(self, vm: int, host: int) -> None:
+        """Migrate a RUNNING VM live."""
+
     def clean(self, host: int) -> bool:
         """Remove VMs that oned has elsewhere; return whether libvirt, asked twice, runs none of them."""
 

@@ -13,6 +13,7 @@ import click
 from hooks.availability.lease import keys
 from hooks.availability.lease.grants import ARMED, Armed, Arming
 from hooks.availability.lease.installer import script
+from hooks.availability.lease.service import recorded
 from onext import bounds
 from onext.command import dry_run_option, find, front_end
 from onext.oned.documents import Documents
@@ -86,7 +87,8 @@ def disarm(context: Context, host: str, wait: float, *, dry_run: bool) -> None:
     if dry_run:
         click.echo(f"{found.name}: its lease would end")
         return
-    if stored.value is None or stored.value.state is Arming.ARMING:
+    begun = stored.value is not None and recorded(context, found.id) is not None
+    if stored.value is None or (stored.value.state is Arming.ARMING and not begun):
         documents.remove(found.id, stored.version)
         click.echo(f"{found.name}: it was not armed yet; its record is removed")
         return

@@ -460,6 +460,18 @@ class SimulatedWorld:
             self.cloud.vms[vm] = replace(found, state=ACTIVE, lcm=BOOT, parked_by="")
             self.cloud.booting[vm] = self.cloud.clock + 20
 
+    def move_back(self, vm: int, host: int) -> None:
+        """Migrate live: the instance runs on one of both hosts at any time."""
+        self._effect()
+        found = self.cloud.vms[vm]
+        target = self.cloud.machines[host]
+        if found.lock or not target.serves or vm not in self.cloud.machines[found.host].running:
+            raise Failed(f"VM {vm} cannot move")
+        self.cloud.machines[found.host].running.discard(vm)
+        target.running.add(vm)
+        self.cloud.vms[vm] = replace(found, host=host, seq=found.seq + 1)
+        self.cloud.log(f"VM {vm} moves back to host {host}")
+
     def clean(self, host: int) -> bool:
         """Destroy what oned has elsewhere."""
         self._effect()
