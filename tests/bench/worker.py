@@ -43,7 +43,7 @@ def costs(bundle: Bundle) -> None:
     (bundle.var / "stopped/geolocation").touch()
     worker = subprocess.Popen([str(bundle.command), "worker"], env=bundle.sandbox.env)
     try:
-        until(lambda: bundle.results().get("targets.pool.0"), "the first round")
+        until(lambda: bundle.results().get("targets.pool.0"), "the first round", 600)
         time.sleep(5)
         began = cpu(worker.pid)
         time.sleep(MINUTE)
