@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hooks.geolocation.discovery import Found
+from hooks.geolocation.discovery import Discovered
 from hooks.geolocation.location import Coordinates, Place, Unplaced
 from onext import bounds
 from onext.cloud.model import Host as CloudHost
@@ -45,7 +45,7 @@ def has_value(host: Host) -> bool:
     return bool(host.text(VALUE))
 
 
-def decide(host: Host, found: Found, places: Sequence[Place], now: float) -> Decision:
+def decide(host: Host, found: Discovered, places: Sequence[Place], now: float) -> Decision:
     """Return what to write; `places` are the locations of `found.addresses`.
 
     Addresses without a location do not change an existing value: unknown never erases a known value.

@@ -23,7 +23,7 @@ class NotFoundOut(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class Discovered:
     """Public addresses in order, and their source: `GEOLOCATION_IP`, `ssh` or `dns`."""
 
     source: str
@@ -33,14 +33,14 @@ class Found:
 Ask = Callable[[str], tuple[Address, ...]]
 
 
-def discover(name: str, override: str, by_ssh: Ask, by_dns: Ask, *, has_value: bool) -> Found:
+def discover(name: str, override: str, by_ssh: Ask, by_dns: Ask, *, has_value: bool) -> Discovered:
     """Return the public addresses of a host.
 
     The name is looked up only where ssh answered and listed no public address, or failed for a host
     that has no value yet. An empty result is certain: ssh and DNS both answered. Raises NotFoundOut.
     """
     if override.strip():
-        return Found("GEOLOCATION_IP", overridden(override))
+        return Discovered("GEOLOCATION_IP", overridden(override))
     try:
         addresses = by_ssh(name)
     except NotFoundOut as failure:
@@ -49,8 +49,8 @@ def discover(name: str, override: str, by_ssh: Ask, by_dns: Ask, *, has_value: b
         found = by_dns(name)
         if not found:
             raise NotFoundOut(f"{failure}; its name resolves to no public address") from failure
-        return Found("dns", found)
-    return Found("ssh", addresses) if addresses else Found("dns", by_dns(name))
+        return Discovered("dns", found)
+    return Discovered("ssh", addresses) if addresses else Discovered("dns", by_dns(name))
 
 
 def overridden(text: str) -> tuple[Address, ...]:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooks.geolocation.decide import decide
-from hooks.geolocation.discovery import Found
+from hooks.geolocation.discovery import Discovered
 from hooks.geolocation.location import Coordinates, Place, Unplaced
 from onext.oned.objects import Attribute, Host, HostState
 
 UNKNOWN = Unplaced("the centre of a country")
 STOCKHOLM, AMSTERDAM = Coordinates(59.25, 18.0833), Coordinates(52.3735, 4.8951)
-SEEN = Found("ssh", (ip_address("130.237.28.40"), ip_address("193.0.6.139")))
-NONE = Found("dns", ())
+SEEN = Discovered("ssh", (ip_address("130.237.28.40"), ip_address("193.0.6.139")))
+NONE = Discovered("dns", ())
 OURS: dict[str, Attribute] = {
     "GEOLOCATION": "1.0,2.0",
     "ONEXT_GEOLOCATION": {"SOURCE": "ssh", "TIME": "1", "VALUE": "1.0,2.0"},
@@ -59,7 +59,7 @@ def test_addresses_without_coordinates_are_left_out() -> None:
 )
 @pytest.mark.parametrize(("found", "places"), [(SEEN, [STOCKHOLM, UNKNOWN]), (NONE, [])])
 def test_what_a_person_wrote_is_never_touched(
-    template: Mapping[str, Attribute], found: Found, places: list[Place]
+    template: Mapping[str, Attribute], found: Discovered, places: list[Place]
 ) -> None:
     """An administrator's value, or lock, is theirs."""
     assert decide(host(template), found, places, 0).changes == {}
@@ -92,14 +92,14 @@ def test_D4_what_is_left_out_is_named() -> None:
 
 def test_places_of_one_host_are_bounded() -> None:
     """A host with many addresses fills its template."""
-    found = Found("ssh", tuple(ip_address(f"8.8.8.{n}") for n in range(40)))
+    found = Discovered("ssh", tuple(ip_address(f"8.8.8.{n}") for n in range(40)))
     made = decide(host(), found, [Coordinates(1.0, float(n)) for n in range(40)], 0)
     assert len(str(made.changes["GEOLOCATION"]).split()) == 16
 
 
 def test_an_unchanged_value_is_not_written() -> None:
     """Every write wakes others and fills oned's log."""
-    assert decide(host(OURS), Found("ssh", SEEN.addresses[:1]), [Coordinates(1.0, 2.0)], 0).changes == {}
+    assert decide(host(OURS), Discovered("ssh", SEEN.addresses[:1]), [Coordinates(1.0, 2.0)], 0).changes == {}
 
 
 @given(
@@ -111,7 +111,7 @@ def test_an_unchanged_value_is_not_written() -> None:
 )
 def test_deciding_twice_changes_once(places: list[Place], had: bool) -> None:
     """The same event twice must write once, whatever was found."""
-    found = Found("ssh", tuple(ip_address(f"8.8.8.{n}") for n in range(len(places))))
+    found = Discovered("ssh", tuple(ip_address(f"8.8.8.{n}") for n in range(len(places))))
     before = host(OURS if had else {})
     first = decide(before, found, places, 5)
     after = {k: v for k, v in {**before.template, **first.changes}.items() if v is not None}

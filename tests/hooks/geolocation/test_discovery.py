@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from hooks.geolocation.addresses import Address
-from hooks.geolocation.discovery import Ask, Found, NotFoundOut, by_dns, discover, ssh_asker
+from hooks.geolocation.discovery import Ask, Discovered, NotFoundOut, by_dns, discover, ssh_asker
 from onext.settings.geolocation import Geolocation
 
 ONE, TWO = ip_address("193.0.6.139"), ip_address("2001:6b0:1::1")
@@ -28,19 +28,19 @@ def never(_name: str) -> tuple[Address, ...]:
 @pytest.mark.parametrize(
     ("ssh", "dns", "found"),
     [
-        (answers(ONE, TWO), never, Found("ssh", (ONE, TWO))),
-        (answers(), answers(TWO), Found("dns", (TWO,))),
-        (answers(), answers(), Found("dns", ())),
+        (answers(ONE, TWO), never, Discovered("ssh", (ONE, TWO))),
+        (answers(), answers(TWO), Discovered("dns", (TWO,))),
+        (answers(), answers(), Discovered("dns", ())),
     ],
 )
-def test_where_ssh_answered(ssh: Ask, dns: Ask, found: Found, has_value: bool) -> None:
+def test_where_ssh_answered(ssh: Ask, dns: Ask, found: Discovered, has_value: bool) -> None:
     """The host's own word counts; its name only where it has no public address."""
     assert discover("node", "", ssh, dns, has_value=has_value) == found
 
 
 def test_ssh_failed_and_there_is_no_value() -> None:
     """A new host that ssh cannot reach yet is located by its name."""
-    assert discover("node", "", fails, answers(ONE), has_value=False) == Found("dns", (ONE,))
+    assert discover("node", "", fails, answers(ONE), has_value=False) == Discovered("dns", (ONE,))
 
 
 @pytest.mark.parametrize("dns", [answers(), fails])
@@ -65,7 +65,7 @@ def test_dns_failed_after_ssh_said_none() -> None:
 def test_the_template_overrides() -> None:
     """GEOLOCATION_IP is for hosts behind NAT: nobody else is asked."""
     text = "193.0.6.139, 2001:6b0:1::1 ::ffff:193.0.6.139"
-    assert discover("node", text, never, never, has_value=True) == Found("GEOLOCATION_IP", (ONE, TWO))
+    assert discover("node", text, never, never, has_value=True) == Discovered("GEOLOCATION_IP", (ONE, TWO))
 
 
 def test_a_wrong_override_is_named() -> None:

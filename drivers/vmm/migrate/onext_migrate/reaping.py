@@ -11,7 +11,7 @@ from .identity import NAME
 from .refcount import Refcount, users
 
 
-class Found(NamedTuple):
+class TunnelDevice(NamedTuple):
     """A tunnel on this node."""
 
     name: str
@@ -22,7 +22,7 @@ class Found(NamedTuple):
     sent_bytes: int
 
 
-def tunnels() -> List[Found]:
+def tunnels() -> List[TunnelDevice]:
     """Return our tunnels: devices that bear our kind of name, and bridges that bear our mark."""
     bridges = endpoint_ovs.bridges()
     names = {one for one in net_devices.names() if NAME.match(one) and net_devices.is_vxlan(one)}
@@ -45,10 +45,12 @@ def reap() -> List[str]:
     return gone
 
 
-def _observe(name: str, bridge: bool) -> Found:
+def _observe(name: str, bridge: bool) -> TunnelDevice:
     remote = endpoint_ovs.remote(name) if bridge else _remote(name)
     kind = OVS if bridge else KERNEL
-    return Found(name, kind, net_devices.mtu(name), remote, users(name), net_devices.sent_bytes(name) or 0)
+    return TunnelDevice(
+        name, kind, net_devices.mtu(name), remote, users(name), net_devices.sent_bytes(name) or 0
+    )
 
 
 def _remote(name: str) -> str:
