@@ -36,7 +36,7 @@ class Judge:
     """The tests in `copy`, a checkout whose modules are changed one after the other."""
 
     def __init__(self, copy: Path) -> None:
-        self._copy = copy
+        self._copy, self._report = copy, copy / ".report"
         os.chdir(copy)
         sys.path[:] = [str(copy), *(path for path in sys.path if path not in ("", os.environ.get("PWD")))]
         os.environ.update(PYTHONPATH=str(copy), CI="1", PWD=str(copy))
@@ -80,9 +80,10 @@ class Judge:
         try:
             os.setpgid(0, 0)
             resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR, PROCESSOR + 5))
-            void = os.open(os.devnull, os.O_RDWR)
-            for descriptor in (0, 1, 2):
-                os.dup2(void, descriptor)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            report = os.open(self._report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            for descriptor in (1, 2):
+                os.dup2(report, descriptor)
             self._unload(module.removesuffix(".py").replace("/", "."))
             code = int(pytest.main([*_OPTIONS, *MODULES[module]]))
         finally:

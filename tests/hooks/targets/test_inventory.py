@@ -135,7 +135,7 @@ def test_C7_one_unreadable_host_leaves_the_others() -> None:
     read_safely = [parse.safely(parse.host, cloud.Host, element) for element in elements]
     found = list(inventory.hosts(one for one in read_safely if one))
     assert [(host.id, host.cluster, host.monitored) for host in found] == [
-        (1, 0, True), (4, -1, False), (8, 101, True),
+        (1, 0, True), (4, -1, False), (5, 0, False), (8, 101, True),
     ]  # fmt: skip
     assert isinstance(found[0], Host)
 
