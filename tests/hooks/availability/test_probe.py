@@ -6,10 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from hooks.availability import probe
+from onext import process
 
 pytestmark = pytest.mark.process
 
@@ -69,3 +71,27 @@ def test_silence_is_counted_by_a_clock_that_only_advances() -> None:
     assert (heard.silent(1), heard.silent(2)) == (50.0, 0.0)
     heard.note({2: True})
     assert heard.silent(1) == 0.0
+
+
+def test_ssh_is_asked_once_an_hour_where_a_host_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that moved to another port would be taken for silent until the worker is restarted, and fenced."""
+    clock, answers = [0.0], [b"hostname 10.0.0.9\nport 2222\n", b"port 70000\nuser root\n", b"port 23\n"]
+    asked: list[list[str]] = []
+
+    def run(argv: list[str], timeout: float) -> process.Completed:
+        asked.append(argv)
+        return process.Completed(tuple(argv), 0, answers[len(asked) - 1], b"")
+
+    monkeypatch.setattr(process, "run", run)
+    ports = probe.Ports(lambda: clock[0])
+    assert ports.where("a") == ("10.0.0.9", 2222)
+    clock[0] = 3600.0
+    assert ports.where("a") == ("10.0.0.9", 2222)
+    clock[0] = 3601.0
+    assert ports.where("a") == ("a", 22), "a port that cannot be is not asked"
+    assert ports.where("b", Path("/etc/own")) == ("b", 23)
+    assert asked == [
+        ["ssh", "-G", "--", "a"],
+        ["ssh", "-G", "--", "a"],
+        ["ssh", "-F", "/etc/own", "-G", "--", "b"],
+    ]

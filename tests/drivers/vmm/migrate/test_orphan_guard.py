@@ -1,5 +1,7 @@
 """What happens on the source when its driver was killed."""
 
+import signal
+
 import pytest
 
 from drivers.vmm.migrate.onext_migrate import orphan_guard, virsh
@@ -52,3 +54,44 @@ def test_post_copy_gives_new_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clean-up after it must not be cut short."""
     states = [POSTCOPY] * 200 + [RUNNING]
     assert guarded(monkeypatch, states, None, 110) == []
+
+
+def group_of(monkeypatch: pytest.MonkeyPatch, answers: dict[int, type[OSError] | None]) -> list[int]:
+    """Let signals to a process group fail as said; return the signals that are sent, without probes."""
+    sent: list[int] = []
+    clock = Clock()
+    monkeypatch.setattr(orphan_guard, "time", clock)
+
+    def killpg(_: int, number: int) -> None:
+        sent.extend([number] if number else [])
+        if (error := answers.get(number)) is not None:
+            raise error
+
+    monkeypatch.setattr(orphan_guard.os, "killpg", killpg)
+    return sent
+
+
+def test_a_group_that_heeds_no_request_is_ended_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hung virsh would go on with a migration that OpenNebula has reported as failed."""
+    sent = group_of(monkeypatch, {})
+    orphan_guard.stop(7, patience=1.0)
+    assert sent == [signal.SIGTERM, signal.SIGKILL]
+    assert 2.0 <= orphan_guard.time.monotonic() < 2.3, "it has time to end by itself"  # type: ignore[attr-defined]
+
+
+def test_a_group_that_is_gone_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard would wait for processes that do not exist, or end others under the same number."""
+    sent = group_of(monkeypatch, {signal.SIGTERM: ProcessLookupError})
+    orphan_guard.stop(7)
+    assert sent == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize(
+    ("error", "lives"), [(None, True), (PermissionError, True), (ProcessLookupError, False)]
+)
+def test_a_process_of_another_user_counts_as_alive(
+    monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None, lives: bool
+) -> None:
+    """A virsh below sudo is root's: it would be taken for ended while it migrates."""
+    group_of(monkeypatch, {0: error})
+    assert orphan_guard.alive(7) is lives

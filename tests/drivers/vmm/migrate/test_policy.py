@@ -26,6 +26,8 @@ def asked(source: str, destination: str, cluster: str = "") -> action.Action:
         ('TUNNEL="between-clusters"', "stranger", "node-b", "100", True),
         ('TUNNEL="never"\nTUNNEL_EXCEPTIONS="node-a,node-c=always"', "node-c", "node-a", "100", True),
         ('TUNNEL_EXCEPTIONS="node-a,*=never"', "node-b", "node-a", "100", False),
+        ('TUNNEL_EXCEPTIONS="node-a,node-b=never"', "node-a", "node-b", "100", False),
+        ('TUNNEL_EXCEPTIONS="node-a,node-b=never"', "node-a", "node-c", "101", True),
         ('TUNNEL_EXCEPTIONS="node-a,*=never"', "node-b", "node-c", "101", True),
         ('TUNNEL_EXCEPTIONS="node-a,node-b=always *,node-b=never"', "node-a", "node-b", "100", True),
     ],

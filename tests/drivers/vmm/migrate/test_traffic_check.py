@@ -14,6 +14,13 @@ def test_through() -> None:
     assert found.message == "230.0 MB of memory and disks went through the tunnel"
 
 
+@pytest.mark.parametrize(("carried", "proved"), [(95_000_000, True), (94_999_999, False), (0, False)])
+def test_the_least_that_proves(carried: int, proved: bool) -> None:
+    """A stream of which a part went in clear would be reported as protected."""
+    found = check_traffic(carried, 100_000_000)
+    assert (found.proved, found.bypassed) == (proved, not proved)
+
+
 def test_bypass() -> None:
     """The reference's 14 kB of 238 MB, written in megabytes."""
     found = check_traffic(14_000, 237_700_000)

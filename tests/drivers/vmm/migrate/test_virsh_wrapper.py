@@ -8,10 +8,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import refcount, wrapper_files
+from drivers.vmm.migrate.onext_migrate import refcount, virsh_wrapper, wrapper_files
 from drivers.vmm.migrate.onext_migrate.virsh_options import Tunnel, Wishes
 from drivers.vmm.migrate.onext_migrate.wrapper_files import Order, Report
 from tests.waiting import PATIENCE
@@ -263,3 +264,43 @@ def test_the_report_comes_back_as_written(tmp_path: Path) -> None:
     wrapper_files.write_report(str(tmp_path), report)
     assert wrapper_files.read_report(str(tmp_path)) == report
     assert json.loads((tmp_path / "report").read_text())["snapshots"] is True
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "remembered"),
+    [
+        ("disk.0", '{"snapshots": [{"id": "1"}]}', True),
+        ("a disk with blanks", '{"snapshots": [{"id": "1"}]}', True),
+        ("disk.0", '{"format": "raw"}', False),
+        ("-", "no image", False),
+        ("disk.0", "no JSON", True),
+    ],
+)
+def test_A3_each_disk_of_the_list_is_examined(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, shown: str, remembered: bool
+) -> None:
+    """OpenNebula deletes the source folder after a copy that fails, with the only snapshot in it."""
+    path = tmp_path / source
+    if source != "-":
+        path.write_bytes(b"")
+    listed = (
+        f" Target   Source\n------------\n vda      {path if source != '-' else '-'}\n sda      -\n odd\n\n"
+    )
+    asked: list[str] = []
+
+    def run(argv: list[str], **_: object) -> SimpleNamespace:
+        asked.append(argv[-1])
+        return SimpleNamespace(stdout=listed if argv[0] == "virsh" else shown)
+
+    monkeypatch.setattr(virsh_wrapper, "run", run)
+    assert virsh_wrapper._disks_with_snapshots("one-1", "qemu:///system") is remembered
+    assert asked == ["one-1", *([str(path)] if source != "-" else [])]
+
+
+def test_the_words_before_and_after_the_command_are_kept_apart() -> None:
+    """The wrapper would miss a migration behind --connect, and let it go in clear."""
+    call = virsh_wrapper.read_call(["--connect", "qemu:///system", "-q", "migrate", "--live", "one-1", "uri"])
+    assert (call.before, call.command, call.words) == (
+        ["--connect", "qemu:///system", "-q"], "migrate", ["--live", "one-1", "uri"],
+    )  # fmt: skip
+    assert virsh_wrapper.read_call(["-q"]) == (["-q"], "", [])

@@ -28,7 +28,8 @@ def test_a_healthy_stream() -> None:
 def test_a_dead_tunnel() -> None:
     """The migration would hang without an end."""
     dead = [sight(now, answered=False, received=7) for now in range(30)]
-    assert last(*dead[:4]).what == GOOD
+    assert last(*dead[:5]).what == GOOD
+    assert last(*dead[:6]) == Verdict(REPAIR, "nothing came through the tunnel for 5 s")
     assert last(*dead[:8]).what == REPAIR
     assert last(*dead[:16]) == Verdict(ABORT, "nothing came through the tunnel for 15 s")
 
@@ -41,8 +42,8 @@ def test_a_saturated_tunnel_is_not_dead() -> None:
 def test_no_progress() -> None:
     """A stream that stands still behind a living tunnel."""
     stuck = [sight(now, figures=(1, 2)) for now in range(70)]
-    assert last(*stuck[:59]).what == GOOD
-    assert last(*stuck).what == ABORT
+    assert last(*stuck[:60]).what == GOOD
+    assert last(*stuck[:61]) == Verdict(ABORT, "no progress for 60 s")
 
 
 def test_before_the_stream_nothing_is_aborted() -> None:
