@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import pytest
 from biscuit_auth import Biscuit, BiscuitBuilder, BiscuitValidationError, BlockBuilder, KeyPair, PrivateKey
@@ -252,3 +254,69 @@ def test_S13_a_revoked_block_of_a_third_party(driver: Driver, root: KeyPair, blo
     assert driver.login("dann1", root.public_key, token).code == 0
     driver.revoked.write_text(f"{token.revocation_ids[block]}\n")
     assert f"revoked: block {block} " in driver.login("dann1", root.public_key, token).stderr
+
+
+GOOD = ("ab" * 64, "AB" * 64 + " # lost laptop", "# only a remark", "", "  " + "0f" * 64, "3006020101020101")
+
+
+@given(st.lists(st.sampled_from(GOOD), max_size=12), st.integers(0, 12), st.integers(1, 400), st.data())
+def test_S11_a_list_read_in_pieces_is_the_list(
+    rules: ModuleType,
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[str],
+    at: int,
+    piece: int,
+    data: st.DataObject,
+) -> None:
+    """A revoked token would pass where the end of a piece cuts its line, or all logins would be refused."""
+    path = tmp_path_factory.mktemp("list") / "revoked"
+    path.touch(0o600)
+    revoked = "c0ffee" + "12" * 61
+    at = min(at, len(lines))
+
+    def read(extra: str) -> None:
+        path.write_text("\n".join([*lines[:at], extra, *lines[at:]]), encoding="utf-8")
+        with mock.patch.object(rules, "PIECE", piece):
+            rules.refuse_revoked(["34" * 64, revoked], str(path))
+
+    read(data.draw(st.sampled_from(GOOD)))
+    with pytest.raises(rules.Refused, match=f"revoked: block 1 is in {path}"):
+        read(revoked.upper() + " # why")
+    wrong = data.draw(
+        st.sampled_from([revoked[:-1], "x" * 128, "30" * 64 + "0", "#" * 4097, "30440220" + "0" * 120])
+    )
+    with pytest.raises(rules.Refused, match=f"{path}:{at + 1} is not a revocation id"):
+        read(wrong)
+
+
+@pytest.mark.parametrize("mode", [0o602, 0o606, 0o667])
+def test_a_list_that_everybody_may_change_refuses_every_login(
+    rules: ModuleType, tmp_path: Path, mode: int
+) -> None:
+    """Any local user would take a revoked token off the list."""
+    path = tmp_path / "revoked"
+    path.touch()
+    path.chmod(mode)
+    with pytest.raises(rules.Refused, match="writable for all users"):
+        rules.refuse_revoked(["34" * 64], str(path))
+    path.chmod(0o644 & mode | 0o601)
+    rules.refuse_revoked(["34" * 64], str(path))
+
+
+@given(st.integers(2**248, ORDER - 1), st.integers(2**248, ORDER - 2**248))
+def test_S13_both_forms_of_a_signature_are_each_others(rules: ModuleType, r: int, s: int) -> None:
+    """The holder of a revoked token would make a valid one from it that is not in the list."""
+
+    def der(number: int) -> bytes:
+        body = number.to_bytes(number.bit_length() // 8 + 1, "big")
+        return bytes((2, len(body))) + body
+
+    def signature(second: int) -> bytes:
+        body = der(r) + der(second)
+        return bytes((0x30, len(body))) + body
+
+    assert rules.signature_forms(signature(s)) == [signature(s), signature(ORDER - s)]
+    for form in rules.signature_forms(signature(s)):
+        assert rules.is_identifier(form.hex().encode())
+        assert not rules.is_identifier(form.hex()[:-2].encode())
+        assert not rules.is_identifier(form.hex().encode() + b"00")
