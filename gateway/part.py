@@ -9,10 +9,9 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 
 from onext import published
-from onext.oned import stream
 from onext.part import Check, Context, Key, Part
 from onext.webconfig import WebConfigError, load
-from onext.xml import Element, parse
+from onext.xml import Element
 
 NAME = "gateway"
 _BISCUIT, _SERVER = "biscuit", "server"
@@ -24,8 +23,8 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
     if not context.settings.gateway.enabled:
         published.remove(context.paths, "users")
         return ""
-    pool = stream.pool(context.oned.source, "userpool.info", tag="USER")
-    users = [(one.findtext("NAME", ""), one.findtext("AUTH_DRIVER", ""), one) for one in map(parse, pool)]
+    pool = context.oned.document("userpool.info").iterfind("USER")
+    users = [(one.findtext("NAME", ""), one.findtext("AUTH_DRIVER", ""), one) for one in pool]
     keys_ = {name: _key(one) for name, driver, one in users if driver == _BISCUIT}
     servers = sorted(name for name, driver, _ in users if driver.startswith(_SERVER))
     published.write(context.paths, "users", {"keys": keys_, "servers": servers})

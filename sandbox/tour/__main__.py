@@ -13,7 +13,7 @@ from sandbox.tour import front_end, tell
 from sandbox.tour.stage import CHECKOUT, Stage, TourError
 
 # In the order in which they are shown; a scene without its part is left out, with a message.
-SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power")
+SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power", "gateway")
 
 _OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")
 
@@ -83,6 +83,8 @@ def _how_to_use(stage: Stage) -> None:
         tell.line(f"    export {name}={stage.env[name]}")
     tell.line(f"    export PATH={stage.location / 'bin'}:$PATH")
     tell.line("    onext status; onext doctor; onext geo show")
+    if stage.page:
+        tell.line(f"    {stage.page} (user oneadmin, the password is in $ONE_AUTH)")
     tell.line(f"To end it, and remove everything: {script}")
 
 

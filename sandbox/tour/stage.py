@@ -32,6 +32,7 @@ class Stage:
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="onext-sandbox-")))
     endpoint: str = ""
+    page: str = ""  # address of the gateway, once it runs
     before: dict[str, str] = field(default_factory=dict)  # the tree before the installation
     _processes: list[subprocess.Popen[str]] = field(default_factory=list)
 

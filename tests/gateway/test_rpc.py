@@ -14,10 +14,14 @@ import pyone
 import pytest
 from biscuit_auth import BlockBuilder, KeyPair
 
+from gateway import part
 from gateway.refusals import Invalid
 from gateway.rpc import wire
 from onext.biscuit import keys, scoped, tokens
 from onext.install import oned_conf
+from onext.part import Context
+from onext.settings import OnedAccess, Settings
+from onext.settings.gateway import Gateway as GatewaySettings
 from tests.drivers.auth.biscuit.conftest import install, recorded_document
 from tests.fixtures_sandbox import Sandbox
 from tests.gateway.conftest import Answer, Cloud, Gateway, make_cloud, started
@@ -76,9 +80,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     with started(
         sandbox, f"  requests: 10000\n  rpc: true\n  scoped_key: {location}/gateway.key\n"
     ) as gateway:
-        gateway.publish(
-            "users", {"keys": {"dann1": keys.stored(user.public_key)}, "servers": ["serveradmin", "portal"]}
-        )
+        sandbox.call("user.allocate", "portal", "x", "server_cipher", [])
+        access = OnedAccess(endpoint=sandbox.endpoint)
+        context = Context(gateway.paths, Settings(oned=access, gateway=GatewaySettings(enabled=True)))
+        assert part.reconcile(context, []) == "1 users with public keys"
         yield Guarded(cloud, gateway, user, key)
     sandbox.stop()
 

@@ -36,6 +36,7 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
     assert "onext-host-monitored: exit code 0" in done.stdout
     assert "migrate_default: OpenNebula's own" in done.stdout
     assert re.search(r"\boffline +off +off\b", done.stdout)
+    assert "io.opennebula.onext.host.created" in done.stdout
     assert "are as before, byte for byte" in done.stdout
     assert list(tmp_path.glob("onext-sandbox-*")) == []
 
