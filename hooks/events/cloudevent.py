@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from urllib.parse import quote
 
-from hooks.events.outbox import Event
+from hooks.events.stored import Event
 
 STRUCTURED = "application/cloudevents+json; charset=utf-8"
 BATCHED = "application/cloudevents-batch+json; charset=utf-8"

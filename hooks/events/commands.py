@@ -12,7 +12,8 @@ import click
 
 from hooks.events import filters, part
 from hooks.events.database import OutboxError
-from hooks.events.outbox import Event, Outbox
+from hooks.events.outbox import Outbox
+from hooks.events.stored import Event
 from onext.command import dry_run_option, front_end, json_option
 from onext.options import Group
 from onext.part import Context

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from hooks.events.outbox import Event, Outbox
+from hooks.events.outbox import Outbox
+from hooks.events.stored import Event
 
 RETRIES = (
     5.0,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hooks.events.outbox import Event, Outbox
+from hooks.events.outbox import Outbox
+from hooks.events.stored import Event
 from onext import log, published
 from onext.paths import Paths
 

@@ -9,47 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from hooks.events.changes import PREFIX, Change, Known
 from hooks.events.database import Database
 from hooks.events.facts import Facts, Object
+from hooks.events.stored import Event, SinkState, event_of
 
 BATCH = 20_000  # events that one pruning deletes at most
 AUDITED = "user"  # the kind of object that audit events are about, and no others
 _EVENT = "d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.before"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A stored event as one sink gets it: `number` is the sink's sequence number."""
-
-    number: int
-    id: str
-    type: str
-    subject: Object
-    time: float  # Unix time when the change was found
-    late: bool
-    facts: Mapping[str, object]
-    before: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class SinkState:
-    """How far a sink is; `next` is the Unix time of the next attempt, `stopped` why none follows."""
-
-    name: str
-    last: int
-    acknowledged: int
-    failures: int = 0
-    next: float = 0.0
-    stopped: str = ""
-    problem: str = ""
-
-    @property
-    def lag(self) -> int:
-        """Return how many events the sink does not have yet."""
-        return self.last - self.acknowledged
 
 
 Accepts = Callable[[Change], bool]
@@ -155,7 +123,7 @@ class Outbox(Database):
                 " ORDER BY d.number LIMIT ?",
                 (name, most),
             ).fetchall()
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     def acknowledged(self, name: str, number: int) -> None:
         """Note that a sink has every event up to this number; earlier failures are forgotten."""
@@ -202,7 +170,7 @@ class Outbox(Database):
                 " WHERE d.sink = ? AND d.dead != '' ORDER BY d.number LIMIT 10000",
                 (name,),
             ).fetchall()
-        return [(_event(row[:-1]), str(row[-1])) for row in rows]
+        return [(event_of(row[:-1]), str(row[-1])) for row in rows]
 
     def revive(self, name: str) -> int:
         """Queue the dead letters of a sink again, under new numbers behind all others; return how many."""
@@ -263,7 +231,7 @@ class Outbox(Database):
                 " FROM events e WHERE e.number > ? ORDER BY e.number LIMIT ?",
                 (number, most),
             ).fetchall()
-        return [_event(row) for row in rows]
+        return [event_of(row) for row in rows]
 
     def newest(self) -> int:
         """Return the number of the newest committed event."""
@@ -355,11 +323,3 @@ class Outbox(Database):
     def _last(self, name: str) -> int:
         self._db.execute("INSERT OR IGNORE INTO sinks (name) VALUES (?)", (name,))
         return int(self._db.execute("SELECT last FROM sinks WHERE name = ?", (name,)).fetchone()[0])
-
-
-def _event(row: Sequence[object]) -> Event:
-    number, identity, kind, thing, object_id, when, late, facts, before = row
-    return Event(
-        int(str(number)), str(identity), str(kind), Object(str(thing), int(str(object_id))), float(str(when)),
-        bool(late), json.loads(str(facts)), json.loads(str(before)),
-    )  # fmt: skip

@@ -13,9 +13,10 @@ from hooks.events.audit import AuditError, CallLog, Position
 from hooks.events.changes import difference
 from hooks.events.database import Corrupt, OutboxError
 from hooks.events.epoch import KIND, Epoch
-from hooks.events.outbox import Accepts, Outbox, SinkState
+from hooks.events.outbox import Accepts, Outbox
 from hooks.events.senders import Sender, Senders
 from hooks.events.sinks.configured import Misconfigured, build
+from hooks.events.stored import SinkState
 from onext import bounds, log, metrics
 from onext.cloud.snapshot import Cloud
 from onext.oned.documents import Documents

@@ -19,8 +19,8 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from hooks.events import cloudevent
 from hooks.events.delivery import Unavailable
-from hooks.events.outbox import Event
 from hooks.events.sinks.broker import CONNECT, TIMEOUT, Address, route
+from hooks.events.stored import Event
 
 PORTS = {"amqp": (5672, False), "amqps": (5671, True)}
 _FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSError, ValueError)

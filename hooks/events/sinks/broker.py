@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hooks.events.changes import PREFIX
 from hooks.events.delivery import Unavailable
-from hooks.events.outbox import Event
+from hooks.events.stored import Event
 from onext.http import is_public
 
 TIMEOUT = 20.0  # seconds for one message

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hooks.events import cloudevent
 from hooks.events.delivery import Unavailable
-from hooks.events.outbox import Event
+from hooks.events.stored import Event
 
 
 @dataclass

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hooks.events import cloudevent, signature
 from hooks.events.delivery import Gone, Rejected, Unavailable
-from hooks.events.outbox import Event
+from hooks.events.stored import Event
 from onext import bounds
 from onext.http import Answer, BadStatus, Http, HttpError
 

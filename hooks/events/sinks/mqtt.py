@@ -19,8 +19,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from hooks.events import cloudevent
 from hooks.events.delivery import Rejected, Unavailable
-from hooks.events.outbox import Event
 from hooks.events.sinks.broker import CONNECT, TIMEOUT, Address, route
+from hooks.events.stored import Event
 
 PORTS = {"mqtt": (1883, False), "mqtts": (8883, True)}
 _OVERHEAD = 1024  # bytes of a packet besides topic and payload, at most

@@ -20,8 +20,8 @@ from nats.aio.client import Client
 
 from hooks.events import cloudevent
 from hooks.events.delivery import Rejected, Unavailable
-from hooks.events.outbox import Event
 from hooks.events.sinks.broker import CONNECT, TIMEOUT, Address, route
+from hooks.events.stored import Event
 
 PORTS = {"nats": (4222, False), "tls": (4222, True)}
 _FAILURES = (nats.errors.Error, nats.js.errors.Error, asyncio.TimeoutError, OSError, EOFError)

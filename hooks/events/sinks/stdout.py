@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hooks.events import cloudevent
 from hooks.events.delivery import Unavailable
-from hooks.events.outbox import Event
+from hooks.events.stored import Event
 
 
 @dataclass

@@ -16,9 +16,10 @@ import pytest
 from hooks.events.changes import difference
 from hooks.events.delivery import Rejected, Sink, Unavailable, deliver
 from hooks.events.facts import Facts, Object
-from hooks.events.outbox import Event, Outbox
+from hooks.events.outbox import Outbox
 from hooks.events.sinks import broker as addresses
 from hooks.events.sinks.configured import Misconfigured, build
+from hooks.events.stored import Event
 from onext.settings.events import EventSink
 from tests.fixtures_tls import certify
 from tests.hooks.events.brokers import MAKERS, Broker, free_port

@@ -16,10 +16,11 @@ from hooks.events import part
 from hooks.events.changes import difference
 from hooks.events.database import OutboxError
 from hooks.events.facts import Object
-from hooks.events.outbox import BATCH, Outbox, SinkState
+from hooks.events.outbox import BATCH, Outbox
 from hooks.events.senders import Sender, Senders
 from hooks.events.sinks.file import FileSink
 from hooks.events.sinks.http import HttpSink
+from hooks.events.stored import SinkState
 from onext.cloud.model import Cluster, Host, Network, Template, Vm
 from onext.cloud.snapshot import Cloud
 from onext.http import Http, InvalidAddress, is_public

@@ -25,6 +25,8 @@ def commands(group: click.Group, prefix: str = "onext") -> Iterator[str]:
     """Yield the name of each command with its groups, as its page is named."""
     yield prefix
     for name, command in group.commands.items():
+        if command.hidden:
+            continue
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix}-{name}")
         else:
