@@ -20,7 +20,6 @@ _SEQUENCE, _INTEGER, _BITS, _OCTETS, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
 _PUBLIC_IMPLICIT, _PUBLIC_EXPLICIT = 0x81, 0xA1  # RFC 5958; SEC 1, and PKCS#8 of ring before 0.17
 _ED25519 = bytes.fromhex("2b6570")
 _ELLIPTIC, _P256 = bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d030107")
-_POINT = 65  # bytes of an uncompressed point of P-256
 
 
 class _Field(NamedTuple):
@@ -104,8 +103,7 @@ def _checked(algorithm: str, secret: bytes, stated: bytes | None) -> PrivateKey:
 
 
 def _public(algorithm: str, point: bytes) -> PublicKey:
-    if algorithm == "secp256r1" and len(point) == _POINT and point[0] == 4:
-        point = bytes((2 + (point[-1] & 1),)) + point[1:33]
+    """Return a public key; of a point of P-256 the library takes both the compressed and the long form."""
     return PublicKey(f"{algorithm}/{point.hex()}")
 
 

@@ -56,12 +56,17 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hooks/geolocation", ("database", "location"), ("database", "decide", "web_service")),
     (
         "hooks/power",
-        ("buffer", "decide", "needed_hosts", "placement_problem", "reasons_to_stay"),
+        ("buffer", "decide", "placement_problem", "reasons_to_stay"),
         ("decide", "decide_safety"),
     ),
     ("hooks/power", ("policy", "window"), ("{}", "decide")),
     ("hooks/power", ("guard", "ledger", "manual_orders", "power_readings", "round_state"), ("{}",)),
-    ("hooks/power", ("move_failures", "round"), ("move_failures", "/onext/hosts/actions/test_rules")),
+    ("hooks/power", ("needed_hosts",), ("{}", "decide", "decide_safety")),
+    (
+        "hooks/power",
+        ("move_failures", "round"),
+        ("move_failures", "/onext/hosts/actions/test_rules", "/onext/hosts/actions/test_recover"),
+    ),
     (
         "hooks/targets",
         (

@@ -261,10 +261,13 @@ NEVER: list[tuple[str, dict[str, Any]]] = [
     ("oned reports that it is in use", {"bmc": Bmc.OFF}),
     ("not enrolled", {"record": Record()}),
     ("METHOD is poweroff", {"sleeper": True}),
-    ("days ago", {"record": Record(proven=NOW - 40 * 86_400, on_since=0)}),
+    ("last proven to wake 40 days ago", {"record": Record(proven=NOW - 40 * 86_400, on_since=0)}),
     ("runs the front-end", {"excluded": "it runs the front-end"}),
-    ("MIN_ON_MINUTES", {"record": Record(proven=NOW, on_since=NOW - 60)}),
-    ("CYCLES_PER_DAY", {"record": Record(proven=NOW, offs=(NOW - 3, NOW - 2, NOW - 1))}),
+    ("on for 1 minutes, MIN_ON_MINUTES is 30", {"record": Record(proven=NOW, on_since=NOW - 60)}),
+    (
+        "was off 3 times today, CYCLES_PER_DAY is 3",
+        {"record": Record(proven=NOW, offs=(NOW - 3, NOW - 2, NOW - 1))},
+    ),
     ("scheduled action", {"due": NOW + 120}),
     ("wild", {"wild": 1}),
 ]

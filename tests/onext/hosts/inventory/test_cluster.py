@@ -11,6 +11,7 @@ from onext.hosts.bmc.errors import WrongPassword
 from onext.hosts.bmc.protocol import Power as PowerState
 from onext.hosts.bmc.protocol import Reading
 from onext.hosts.claims import HOST_RECORDS, HostRecord, claim_of, claim_vector
+from onext.hosts.inventory.cluster import _amount as amount
 from onext.hosts.inventory.cluster import chosen, held, observe
 from onext.hosts.inventory.groups import ties
 from onext.hosts.inventory.snapshot import loads
@@ -256,3 +257,9 @@ def test_a_clusters_policy_is_read(answers: Recorded) -> None:
     template.append(parse("<ONEXT_POWER><MODE>auto</MODE></ONEXT_POWER>"))
     assert chosen(answers.snapshot().cloud, 100, "ONEXT_POWER") == {"MODE": "auto"}
     assert chosen(answers.snapshot().cloud, 101, "ONEXT_POWER") == {}
+
+
+def test_a_kept_size_that_is_no_number_is_no_room() -> None:
+    """VMs would be planned onto a host of which nothing is known."""
+    kept = [amount(text) for text in ("800", "800.7", "x", None, "nan", "1e16", "0")]
+    assert kept == [800, 800, 0, 0, 0, 0, 0]
