@@ -1,0 +1,88 @@
+"""The worker's thread against a running oned, and a daemon on loopback: the whole way of a grant."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hooks.availability.lease.grants import GRANTS, ZONE
+from hooks.availability.lease.onext_lease import daemon as node_daemon
+from hooks.availability.lease.onext_lease.daemon import Daemon, Node
+from hooks.availability.lease.onext_lease.lease import Lease
+from hooks.availability.lease.service import Service
+from onext.oned.documents import Documents
+from onext.part import Context
+from onext.paths import Paths
+from tests.fixtures_bundle import Bundle
+from tests.fixtures_sandbox import Sandbox
+from tests.waiting import until
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+SETTINGS = """availability:
+  lease_port: {port}
+  lease_seconds: 20
+geolocation:
+  ssh_config: {location}/ssh_config
+"""
+
+
+class Fake(Node):
+    """A node whose watchdog only counts, and that does nothing to this machine."""
+
+    fed = ends = 0
+
+    def unfit(self) -> str:
+        """Return that it can be used."""
+        return ""
+
+    def hold(self, seconds: int) -> int:
+        """Take the timeout."""
+        return seconds * 1000
+
+    def feed(self) -> None:
+        """Count."""
+        self.fed += 1
+
+    def end(self) -> None:
+        """Count."""
+        self.ends += 1
+
+
+def test_a_host_is_armed_granted_and_disarmed(
+    sandboxes: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each piece alone may work while no host ever gets a grant."""
+    sandbox = sandboxes("--hosts", "2")
+    bundle = Bundle(sandbox)
+    channel = node_daemon.listen(0)
+    bundle.settings(SETTINGS.format(location=sandbox.location, port=channel.getsockname()[1]))
+    sandbox.control("node", "node-0000", {"addresses": ["10.0.0.1"]})
+    script = tmp_path / "arm.sh"
+    bundle.onext("ha", "arm", "0", "--output", str(script))
+    found = re.search(r'"key": "([0-9a-f]{64})"', script.read_text())
+    assert found is not None
+    node = Fake()
+    daemon = Daemon(node, Lease(0, bytes.fromhex(found[1]), os.urandom(16).hex(), "b" * 36))
+    threading.Thread(target=node_daemon.serve, args=(daemon, channel), daemon=True).start()
+    for key, value in sandbox.env.items():
+        monkeypatch.setenv(key, value)
+    context = Context(Paths.find())
+    service = Service()
+    service.ensure(context)
+    until(lambda: service.granter.armed() == {0}, "the host to be armed")
+    until(lambda: node.fed > 3, "the watchdog to be fed")
+    status = service.status(context, 0, float("inf"))
+    assert status is not None
+    assert status.answers
+    stored = Documents(context.oned, GRANTS).get(ZONE)
+    assert stored is not None
+    assert stored.value is not None
+    assert stored.value.hosts[0].held
+    bundle.onext("ha", "disarm", "0", "--wait", "60")
+    until(lambda: daemon.lease.disarmed, "the daemon to be disarmed")
+    assert node.ends == 0
