@@ -10,13 +10,19 @@ from edge.places import Places, read, write
 _SSH = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}")
 
 
-def identity(places: Places) -> bytes:
+def new_identity(places: Places) -> bytes:
     """Return the key that signs this node's requests, made where it is missing."""
+    if not read(places.identity).strip():
+        _folder(places)
+        write(places.identity, ed25519.generate().hex(), 0o600)
+    return identity(places)
+
+
+def identity(places: Places) -> bytes:
+    """Return the key that signs this node's requests; raise EdgeError without one."""
     text = read(places.identity).strip()
     if not text:
-        _folder(places)
-        text = ed25519.generate().hex()
-        write(places.identity, text, 0o600)
+        raise EdgeError(f"{places.identity} is missing: join with a token")
     try:
         return bytes.fromhex(text)
     except ValueError:

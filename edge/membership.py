@@ -20,7 +20,7 @@ _Say = Callable[[str], None]
 def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[str, Any]:
     """Join with a token and return the state; raise an EdgeError."""
     token = word.read(text)
-    secret = keys.identity(places)
+    secret = keys.new_identity(places)
     bound = narrowing.bind(token.biscuit, "node_key", ed25519.public(secret).hex())
     values = {"token": bound, "name": name, "wireguard": keys.wireguard(places), "ssh_key": keys.ssh(places)}
     got = server.ask(token.servers, messages.Asked(secret, "join", values), token.key, PATIENCE)
@@ -104,10 +104,10 @@ def ask(
 
 
 def run(places: Places, say: _Say) -> None:
-    """Keep the tunnel up until the process is ended; what fails is tried again."""
+    """Keep the tunnel up until the node has left; what fails is tried again."""
     state, primary, last, said = joined(places), 0, 0.0, ""
     sources: Dict[str, str] = {}
-    while True:
+    while places.state() is not None:
         try:
             if not tunnel.present():
                 tunnel.up(places, state, primary)
@@ -151,6 +151,7 @@ def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
                 error, state["name"]
             )
         )
+    system_files.stop_service(places)  # it would bring the tunnel up again
     tunnel.down()
     system_files.undo(places)
 

@@ -126,12 +126,16 @@ def install_service(places: Places) -> None:
     programs.run(["systemctl", "enable", "--now", "--quiet", UNIT])
 
 
-def undo(places: Places) -> None:
-    """Remove everything that joining added, keys last."""
+def stop_service(places: Places) -> None:
+    """End the service and remove its unit."""
     if places.systemd and os.path.exists(places.unit):
         programs.run(["systemctl", "disable", "--now", "--quiet", UNIT])
         remove(places.unit)
         programs.run(["systemctl", "daemon-reload"])
+
+
+def undo(places: Places) -> None:
+    """Remove everything that joining added, keys last."""
     had = os.path.exists(places.sshd_snippet)
     remove(places.sshd_snippet)
     for file, mode in ((places.sshd_config, 0o600), (places.hosts, 0o644), (places.known_hosts, 0o644)):

@@ -112,8 +112,8 @@ def token(
     made = Token(number, pattern.lower(), int(now), int(now + ttl.total_seconds()), uses)
     with _errors():
         book = Book.of(context.oned)
-        zone = office.look(context, book).zone
-        entries = [stored.value for _, stored in sorted(book.servers.all().items()) if stored.value]
+        view = book.view()
+        zone, entries = office.zone_of(view), [server for _, server in sorted(view.front_ends.items())]
         if dry_run:
             click.echo(f"would make a token for cluster {number}, {pattern}, until {_stamp(made.expires)}")
             return
@@ -148,8 +148,9 @@ def list_(context: Context, *, tokens: bool, as_json: bool) -> None:
             rows = [_token_row(n, s.value, s.problem) for n, s in sorted(book.tokens.all().items())]
             show(rows, ("id", "cluster", "names", "used", "uses", "expires", "state"), as_json=as_json)
             return
-        view = office.look(context, book)
-        listed = [_node_row(view.zone, n, s.value, s.problem) for n, s in sorted(view.nodes.items())]
+        view = book.view()
+        zone = office.zone_of(view)
+        listed = [_node_row(zone, n, s.value, s.problem) for n, s in sorted(view.nodes.items())]
     show(listed, ("id", "name", "state", "cluster", "host", "address", "joined", "problem"), as_json=as_json)
 
 
@@ -191,11 +192,12 @@ def _token_row(number: int, token: Token | None, problem: str) -> Row:
 def show_(context: Context, node: str, *, as_json: bool) -> None:
     """Show NODE (id or name) with its public keys."""
     with _errors():
-        view = office.look(context, Book.of(context.oned))
+        view = Book.of(context.oned).view()
+        zone = office.zone_of(view)
     number = _number(view.valid, node)
     found = view.valid[number]
     row = {
-        **_node_row(view.zone, number, found, ""),
+        **_node_row(zone, number, found, ""),
         "token": found.token,
         "identity": found.identity,
         "wireguard": found.wireguard,
@@ -251,7 +253,7 @@ def _token_revocation(book: Book, what: str) -> tuple[Callable[[], object], str]
 
 
 def _node_revocation(context: Context, book: Book, what: str) -> tuple[Callable[[], object], str]:
-    nodes = office.look(context, book).valid
+    nodes = book.view().valid
     number = _number(nodes, what)
     return (lambda: office.revoke(context, book, number)), f"node {nodes[number].name} ({number})"
 

@@ -17,14 +17,15 @@ from pathlib import Path
 from hooks.edge import admission, answers, hub_list, ssh_client, verify_token
 from hooks.edge.admission import ALLOCATING, NO_HOST, Admission, Refused
 from hooks.edge.hosts import MARK, Hosts
-from hooks.edge.records import ZONE, Book, Node, State, Token, Zone
+from hooks.edge.records import ZONE, Book, Node, State, Token, View, Zone
 from hooks.edge.requests import JOIN, LEAVE, READY, Join, Request
 from hooks.edge.secrets import HUB, Secrets
-from onext import log, process
+from onext import lock, log, process
 from onext.oned.documents import Conflict, Stored
-from onext.part import Context
+from onext.part import Busy, Context
 from onext.process import CommandError
 
+LOCK, _WAIT = "edge-publish.lock", 20.0  # in the folder of the state; seconds
 CLOCK = 300.0  # seconds by which a node's clock may differ without a remark
 _VERIFY = 20.0  # seconds, waiting for a processor included
 _log = log.get("edge")
@@ -36,25 +37,11 @@ class NotReady(Exception):
 
 
 @dataclass
-class View:
-    """The records as they are now."""
-
-    zone: Zone
-    nodes: dict[int, Stored[Node]]
-    server: int
-
-    @property
-    def valid(self) -> dict[int, Node]:
-        """Every node that can be read, by number."""
-        return {number: stored.value for number, stored in self.nodes.items() if stored.value}
-
-
-@dataclass
 class Office:
     """Processes requests for one front-end."""
 
     context: Callable[[], Context]
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
     verifying: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
 
     def handle(self, request: Request) -> bytes:
@@ -66,7 +53,7 @@ class Office:
         except Refused as error:
             _log.warning("audit: %s of %s… refused: %s", request.action, request.identity[:16], error)
             values = {"result": "refused", "message": str(error)}
-        except Conflict as error:
+        except (Busy, Conflict) as error:
             raise NotReady(f"try again: {error}") from error
         return answers.signed(kept, request, {**values, "time": int(context.now())})
 
@@ -79,23 +66,23 @@ class Office:
         if request.action == JOIN:
             assert request.join is not None
             token = self._verified(book, request)
-            with self.lock:
+            with self.one_at_a_time:
                 return self._join(context, book, request, request.join, token)
-        with self.lock:
+        with self.one_at_a_time:
             return self._known(context, book, request)
 
     def _verified(self, book: Book, request: Request) -> int:
         """Return the number of the token's record; raise Refused."""
         assert request.join is not None
-        zone = _zone(book)
+        zone = zone_of(book.view())
         given = {"token": request.join.token, "key": zone.token_key, "name": request.join.name}
         given["node_key"] = request.identity
         with self.verifying:
             return verified(given)
 
     def _join(self, context: Context, book: Book, request: Request, join: Join, number: int) -> Values:
-        view = look(context, book)
-        stored = book.tokens.get(number)
+        view = book.view()
+        zone, stored = zone_of(view), book.tokens.get(number)
         if stored is None or stored.value is None:
             raise Refused("the token's record is gone" if stored is None else stored.problem)
         decided = admission.admit(
@@ -103,7 +90,7 @@ class Office:
             request.identity,
             (number, stored.value),
             view.valid,
-            [view.zone.user_ca, view.zone.host_ca, *_hub_keys(book)],
+            [zone.user_ca, zone.host_ca, *(server.hub_key for server in view.front_ends.values())],
             Hosts(context.oned).names(),
             now=context.now(),
             session=os.urandom(16).hex(),
@@ -192,37 +179,34 @@ class Office:
     def _told(self, context: Context, book: Book, number: int, *, certify: bool) -> Values:
         """Return what a node is told, after hub and ssh know the same."""
         view = publish(context, book)
-        node, settings = view.valid[number], context.settings.edge
-        servers = {n: s.value for n, s in book.servers.all().items() if s.value}
-        told = answers.state(view.zone, servers, view.valid, number, settings)
+        zone, node, settings = zone_of(view), view.valid[number], context.settings.edge
+        told = answers.state(zone, view.front_ends, view.valid, number, settings)
         told["result"] = "ok"
         told["host"] = node.host
         told["host_state"] = Hosts(context.oned).state(node.host) if node.host >= 0 else ""
         if certify:
-            kept = Secrets.of(context.paths)
-            days = settings.certificate_days
+            kept, days = Secrets.of(context.paths), settings.certificate_days
             told["days"] = days
-            told["certificate"] = answers.certificate(
-                kept, view.zone, number, node, now=context.now(), days=days
-            )
+            told["certificate"] = answers.certificate(kept, zone, number, node, now=context.now(), days=days)
             _log.info("audit: host certificate of %s for %d days", node.name, days)
         return told
 
 
-def look(context: Context, book: Book) -> View:
-    """Read the records; raise NotReady without a zone."""
-    return View(_zone(book), book.nodes.all(), context.oned.raft().server_id)
-
-
 def publish(context: Context, book: Book) -> View:
-    """Write the hub's list and oneadmin's ssh files from the records, and return these."""
-    view = look(context, book)
+    """Write the hub's list and oneadmin's ssh files from the records, and return these.
+
+    One process at a time reads and writes: an older reading would let a revoked node in again. Raises
+    NotReady, Busy, SecretsError, OSError or an OnedError.
+    """
     kept = Secrets.of(context.paths)
-    if kept.file(HUB).exists():
-        hub_list.write(
-            context.paths, hub_list.document(view.zone, view.valid, view.server, context.settings.edge)
-        )
-    ssh_client.write(context.paths, view.zone, view.valid, now=context.now())
+    with lock.held(context.paths.state / LOCK, _WAIT, "another process writes the hub's list"):
+        view = book.view()
+        zone = zone_of(view)
+        if kept.file(HUB).exists():
+            server = context.oned.raft().server_id
+            content = hub_list.document(zone, view.valid, server, context.settings.edge)
+            hub_list.write(context.paths, content)
+        ssh_client.write(context.paths, zone, view.valid, now=context.now())
     return view
 
 
@@ -257,12 +241,9 @@ def verified(given: Mapping[str, object]) -> int:
     return int(answer["id"])
 
 
-def _zone(book: Book) -> Zone:
-    stored = book.zones.get(ZONE)
+def zone_of(view: View) -> Zone:
+    """Return the zone's record; raise NotReady without a valid one."""
+    stored = view.zones.get(ZONE)
     if stored is None or stored.value is None:
         raise NotReady("run `onext edge init` first" if stored is None else stored.problem)
     return stored.value
-
-
-def _hub_keys(book: Book) -> list[str]:
-    return [stored.value.hub_key for stored in book.servers.all().values() if stored.value]

@@ -15,7 +15,7 @@ from ipaddress import IPv6Address, IPv6Network
 from hooks.edge.forms import HEX_KEY, PATTERN, SSH_KEY, WHERE, WIREGUARD_KEY, matching
 from onext import bounds
 from onext.oned.client import Oned
-from onext.oned.documents import Documents, Kind
+from onext.oned.documents import Documents, Kind, Stored, read
 from onext.payload import valid_host_name
 
 ZONE = 0  # the number of the one record of its kind
@@ -234,9 +234,31 @@ NODES = Kind[Node](
 )
 
 
+@dataclass(frozen=True)
+class View:
+    """The records of all kinds as one call found them."""
+
+    zones: dict[int, Stored[Zone]]
+    servers: dict[int, Stored[Server]]
+    tokens: dict[int, Stored[Token]]
+    nodes: dict[int, Stored[Node]]
+
+    @property
+    def valid(self) -> dict[int, Node]:
+        """Every node that can be read, by number."""
+        return {number: stored.value for number, stored in self.nodes.items() if stored.value}
+
+    @property
+    def front_ends(self) -> dict[int, Server]:
+        """Every server that can be read, by its number."""
+        return {number: stored.value for number, stored in self.servers.items() if stored.value}
+
+
 @dataclass
 class Book:
     """The records of all kinds."""
+
+    oned: Oned
 
     zones: Documents[Zone]
     servers: Documents[Server]
@@ -247,5 +269,14 @@ class Book:
     def of(cls, oned: Oned) -> Book:
         """Return the records of a front-end."""
         return cls(
-            Documents(oned, ZONES), Documents(oned, SERVERS), Documents(oned, TOKENS), Documents(oned, NODES)
+            oned,
+            Documents(oned, ZONES),
+            Documents(oned, SERVERS),
+            Documents(oned, TOKENS),
+            Documents(oned, NODES),
         )
+
+    def view(self) -> View:
+        """Read all kinds at once; raise an OnedError."""
+        pool = read(self.oned)
+        return View(self.zones.all(pool), self.servers.all(pool), self.tokens.all(pool), self.nodes.all(pool))

@@ -76,9 +76,10 @@ class Documents(Generic[T]):
     now: Callable[[], float] = time.time
     _ids: dict[int, int] = field(default_factory=dict)
 
-    def all(self) -> dict[int, Stored[T]]:
-        """Return every record of this kind by number, with one call."""
-        pool = self.oned.document("documentpool.info", OWNER, -1, -1, TYPE)
+    def all(self, pool: Element | None = None) -> dict[int, Stored[T]]:
+        """Return every record of this kind by number, with one call or out of a `pool` just read."""
+        if pool is None:
+            pool = read(self.oned)
         found: dict[int, Stored[T]] = {}
         for element in sorted(pool.iterfind("DOCUMENT"), key=_id):
             number = self._number(element)
@@ -213,6 +214,11 @@ class Documents(Generic[T]):
             self.oned.call("document.unlock", document)
         except OnedError as error:  # the next writer takes a stale lock over
             _log.warning("document %d was not unlocked: %s", document, error)
+
+
+def read(oned: Oned) -> Element:
+    """Return the pool of all kinds of records, for those who need several kinds."""
+    return oned.document("documentpool.info", OWNER, -1, -1, TYPE)
 
 
 def _id(element: Element) -> int:
