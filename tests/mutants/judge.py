@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.mutants.modules import MODULES
 
@@ -22,6 +23,7 @@ PATIENCE, PROCESSOR = (
     300.0,
     60,
 )  # seconds for the tests of one mutant, and of the processor: one that hangs is noticed
+_EXAMPLES = 20
 _OPTIONS = ("-q", "-x", "--no-header", "-p", "no:randomly", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 _LIBRARIES = (
     *("_hypothesis_pytestplugin", "asyncio", "bcrypt", "biscuit_auth", "click", "concurrent.futures"),
@@ -30,6 +32,14 @@ _LIBRARIES = (
     *("sqlite3", "xml.etree.ElementTree", "yaml"),
 )
 _PROJECT = ("onext", "hooks", "exporter", "sandbox")
+
+
+class _FewExamples:
+    """Fewer examples of a property than its tests usually try: what survives these may yet be noticed."""
+
+    def pytest_sessionstart(self) -> None:
+        settings.register_profile("mutants", settings(), max_examples=_EXAMPLES)
+        settings.load_profile("mutants")
 
 
 class Judge:
@@ -85,7 +95,7 @@ class Judge:
             for descriptor in (1, 2):
                 os.dup2(report, descriptor)
             self._unload(module.removesuffix(".py").replace("/", "."))
-            code = int(pytest.main([*_OPTIONS, *MODULES[module]]))
+            code = int(pytest.main([*_OPTIONS, *MODULES[module]], plugins=[_FewExamples()]))
         finally:
             os._exit(code)
 

@@ -113,3 +113,16 @@ def test_no_valid_name_is_an_option_or_holds_shell_characters(name: str) -> None
     if valid_host_name(name):
         assert not name.startswith("-")
         assert not set(name) & set(" \t\n;|&$`'\"<>()\\{}*?~#!=:")
+
+
+@pytest.mark.parametrize(
+    ("name", "valid"),
+    [
+        ("a", True), ("", False), ("a" * 128, True), ("a" * 129, False), ("node-1.b_c", True), ("10.0.0.1", True),
+        ("-a", False), ("a-", False), (".a", False), ("a.", False), ("a b", False), ("a/b", False), ("ä", False),
+        ("a\n", False), ("٣", False),
+    ],
+)  # fmt: skip
+def test_a_host_name_is_what_oned_takes_for_one(name: str, valid: bool) -> None:
+    """A name that ssh or a path reads differently reaches another machine, or a valid host is left out."""
+    assert valid_host_name(name) is valid

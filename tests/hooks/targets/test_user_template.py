@@ -100,3 +100,10 @@ def test_nothing_else_than_a_refusal(text: str) -> None:
         assert isinstance(found, Refused) or 0 < found.port < 65536
     with contextlib.suppress(Refused):
         labels(text)
+
+
+def test_as_many_labels_as_documented_and_not_one_more() -> None:
+    """Each label of a tenant multiplies what Prometheus stores."""
+    assert len(labels(",".join(f"l{number}=x" for number in range(10)))) == 10
+    with pytest.raises(Refused, match="more than 10 labels"):
+        labels(",".join(f"l{number}=x" for number in range(11)))

@@ -178,3 +178,21 @@ def test_recorded_images_are_read() -> None:
         for one in xml(pool).findall("IMAGE")
     ]
     assert not any(image.problem for image in found if image)
+
+
+def test_what_oned_has_not_written_yet_has_a_value_that_means_so() -> None:
+    """A host that was never monitored would seem to be in use, and a cluster without a plan to have one."""
+    host = parse.host(b"<HOST><ID>7</ID><NAME>a</NAME><STATE>0</STATE></HOST>")
+    assert (host.previous_state, host.cluster_id, host.total_cpu, host.max_cpu, host.cpu_usage) == (
+        -1,
+        -1,
+        0,
+        0,
+        0,
+    )
+    assert (host.total_memory, host.max_memory, host.memory_usage, host.wild_vms) == (0, 0, 0, 0)
+    assert (host.cluster, host.vm_mad, len(host.vm_ids), len(host.template)) == ("", "", 0, 0)
+    cluster = parse.cluster(b"<CLUSTER><ID>7</ID><NAME>a</NAME></CLUSTER>")
+    assert (cluster.plan_state, len(cluster.host_ids), len(cluster.template)) == (-1, 0, 0)
+    begun = parse.cluster(b"<CLUSTER><ID>7</ID><NAME>a</NAME><PLAN><STATE>0</STATE></PLAN></CLUSTER>")
+    assert begun.plan_state == 0
