@@ -19,8 +19,8 @@ from typing import Any
 
 import anyio.to_thread
 
-from gateway import vouching
 from gateway.credentials import Credential
+from gateway.questions import Answer, Facts, Question
 from gateway.refusals import Forbidden, Refusal, Unauthorised, Unavailable
 from gateway.rpc.table import Call
 from gateway.short_cache import ShortCache
@@ -44,11 +44,15 @@ class Scopes:
 
     @classmethod
     def of(cls, key: str, keys: Callable[[], Mapping[str, str]]) -> Scopes:
-        """Return what composes with a private key; raise ValueError for another text."""
+        """Return what composes with a private key; raise ValueError for another text, ImportError."""
+        from gateway import vouching  # needs biscuit-python, which not every Python has
+
         return cls(key, vouching.public_of(key), keys, ShortCache(SECONDS, _MOST), Judge(key))
 
     def scoped(self, credential: Credential) -> bool:
         """Return whether a credential is a token that trusts this gateway."""
+        from gateway import vouching
+
         return vouching.trusts(credential.secret, self.public)
 
     async def compose(self, credential: Credential, calls: Sequence[Call]) -> Credential:
@@ -62,8 +66,8 @@ class Scopes:
             (credential.digest, words), lambda: self._ask(credential, stored, facts)
         )
 
-    async def _ask(self, credential: Credential, stored: str, facts: vouching.Facts) -> Credential:
-        question = vouching.Question(credential.user, credential.secret, stored, facts)
+    async def _ask(self, credential: Credential, stored: str, facts: Facts) -> Credential:
+        question = Question(credential.user, credential.secret, stored, facts)
         answer = await anyio.to_thread.run_sync(lambda: self._judge.ask(question))
         if answer.refused:
             raise (Unauthorised if answer.unknown else Forbidden)(answer.refused)
@@ -79,7 +83,7 @@ class Judge:
         self._process: BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
 
-    def ask(self, question: vouching.Question) -> vouching.Answer:
+    def ask(self, question: Question) -> Answer:
         """Return the decision; raise a Refusal where there is none."""
         with self._lock:
             pipe = self._running()
@@ -87,7 +91,7 @@ class Judge:
                 pipe.send(question)
                 if pipe.poll(PATIENCE):
                     answer = pipe.recv()
-                    assert isinstance(answer, vouching.Answer)
+                    assert isinstance(answer, Answer)
                     return answer
                 reason: Refusal = Unavailable("the token was not decided on in time")
             except (EOFError, OSError):
@@ -109,6 +113,8 @@ class Judge:
         if self._process is not None and self._process.is_alive() and self._pipe is not None:
             return self._pipe
         self.close()
+        from gateway import vouching
+
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         self._process = context.Process(target=vouching.serve, args=(theirs, self._key), daemon=True)

@@ -6,7 +6,7 @@ import resource
 import signal
 from datetime import datetime, timedelta, timezone
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import Any
 
 from biscuit_auth import (
     Biscuit,
@@ -20,6 +20,7 @@ from biscuit_auth import (
     UnverifiedBiscuit,
 )
 
+from gateway.questions import Answer, Question
 from onext.biscuit import keys, policy, tokens
 from onext.biscuit.errors import BiscuitError
 
@@ -28,24 +29,6 @@ EXPIRES = timedelta(seconds=60)
 _CPU = 2.0  # seconds of one decision
 _MEMORY = 1 << 30  # bytes
 _FACTS = "operation({operation}); resource({kind}, {id}); check if time($now), $now <= {expires}"
-Facts = tuple[tuple[str, str, int], ...]  # operation, kind and id of each object
-
-
-class Question(NamedTuple):
-    """A token and every fact that it has to permit."""
-
-    user: str
-    token: str
-    stored: str  # the user's public keys, as OpenNebula has them
-    facts: Facts
-
-
-class Answer(NamedTuple):
-    """The composed token, or why there is none; `unknown`: it is no token of this user."""
-
-    token: str = ""
-    refused: str = ""
-    unknown: bool = False
 
 
 def public_of(private: str) -> str:

@@ -48,7 +48,9 @@ def test_no_module_outgrows_a_reader() -> None:
     """A module beyond 350 lines is two rooms in one."""
     grown = {
         str(file.relative_to(ROOT)): count
-        for file in tracked("onext/*.py", "hooks/*.py", "exporter/*.py", "sandbox/*.py", "drivers/*.py")
+        for file in tracked(
+            "onext/*.py", "hooks/*.py", "exporter/*.py", "gateway/*.py", "sandbox/*.py", "drivers/*.py"
+        )
         if (count := len(file.read_text().splitlines())) > 350
     }
     assert grown == {}
@@ -57,7 +59,9 @@ def test_no_module_outgrows_a_reader() -> None:
 def test_shells_and_broad_handlers_stand_nowhere() -> None:
     """A shell string from data is a hole; a bare except hides the fault that somebody must find."""
     found = []
-    for file in tracked("onext/*.py", "hooks/*.py", "exporter/*.py", "drivers/*.py", "sandbox/*.py"):
+    for file in tracked(
+        "onext/*.py", "hooks/*.py", "exporter/*.py", "gateway/*.py", "drivers/*.py", "sandbox/*.py"
+    ):
         for node in ast.walk(ast.parse(file.read_text())):
             shell = isinstance(node, ast.keyword) and node.arg == "shell"
             bare = isinstance(node, ast.ExceptHandler) and node.type is None

@@ -9,10 +9,10 @@ import pytest
 from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, KeyPair
 
 from gateway import vouching
+from gateway.questions import Answer, Question
 from gateway.refusals import Forbidden, Invalid, Unavailable
 from gateway.rpc import table
 from gateway.scoped import Judge
-from gateway.vouching import Answer, Question
 from onext.biscuit import keys, policy, scoped, tokens
 from onext.biscuit.errors import BadBlock
 
