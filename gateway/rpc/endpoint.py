@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio
 import anyio.to_thread
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gateway import credentials
 from gateway.credentials import Credential
@@ -22,6 +23,7 @@ from onext import log
 from onext.oned.connection import Connection
 from onext.oned.errors import OnedError
 
+_SMALL = 256 << 10  # bytes
 _XML = "text/xml; charset=utf-8"
 _log = log.get("gateway")
 
@@ -62,27 +64,51 @@ class Endpoint:
         limiter = self._calls.limiter
         await limiter.acquire_on_behalf_of(connection)
         try:
-            first = await anyio.to_thread.run_sync(lambda: next(chunks, b""))
+            first, whole = await anyio.to_thread.run_sync(lambda: _beginning(chunks))
         except BaseException as error:
-            limiter.release_on_behalf_of(connection)
-            connection.close()
+            self._end(connection)
             if not isinstance(error, OnedError):
                 raise
             _log.warning("oned: %s", error)
             text = wire.refusal("gateway: OpenNebula does not answer", wire.INTERNAL)
             return Response(text, media_type=_XML)
-        return StreamingResponse(self._rest(connection, first, chunks), media_type=_XML)
+        if whole:
+            self._end(connection)
+            return Response(first, media_type=_XML)
+        return _Streamed(_rest(first, chunks), lambda: self._end(connection), 2 * source.deadline)
 
-    async def _rest(
-        self, connection: Connection, first: bytes, chunks: Iterator[bytes]
-    ) -> AsyncIterator[bytes]:
+    def _end(self, connection: Connection) -> None:
+        self._calls.limiter.release_on_behalf_of(connection)
+        connection.close()
+
+
+class _Streamed(StreamingResponse):
+    """A large answer; its place at oned is given back however it ends, also when the client is slow."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], end: Callable[[], None], seconds: float) -> None:
+        super().__init__(chunks, media_type=_XML)
+        self._end, self._seconds = end, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            while first:
-                yield first
-                first = await anyio.to_thread.run_sync(lambda: next(chunks, b""))
-        except OnedError as error:
-            _log.warning("oned: an answer was cut: %s", error)
-            raise
+            with anyio.move_on_after(self._seconds):
+                await super().__call__(scope, receive, send)
         finally:
-            self._calls.limiter.release_on_behalf_of(connection)
-            connection.close()
+            self._end()
+
+
+async def _rest(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while first:
+        yield first
+        first = await anyio.to_thread.run_sync(lambda: next(chunks, b""))
+
+
+def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
+    """Return what came first of an answer, and whether it is all of it: of small ones nothing is streamed."""
+    parts, size = [], 0
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > _SMALL:
+            return b"".join(parts), False
+    return b"".join(parts), True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import xmlrpc.client
 from collections.abc import Iterator
@@ -165,6 +166,22 @@ def test_calls_beyond_the_table_are_refused_for_everybody(guarded: Guarded, meth
     answer = xmlrpc.client.loads(guarded.post(body).body)[0][0]
     assert answer[0] is False  # type: ignore[index]
     assert "gateway: " in str(answer)
+
+
+def test_a_large_answer_is_streamed_and_gives_its_place_back(guarded: Guarded) -> None:
+    """Lists of a large cloud would fail, or clients that end early would use up oned's connections."""
+    vm = guarded.cloud.vms["alice"][0]
+    session = guarded.cloud.sandbox.session
+    guarded.cloud.sandbox.call("vm.update", vm, f'NOTE="{"x" * 600_000}"', 1)
+    assert len(str(guarded.call("vm.info", session, vm)[1])) > 600_000
+    body = xmlrpc.client.dumps((session, vm), "one.vm.info").encode()
+    head = f"POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    for _ in range(8):  # more than oned_connections
+        with socket.create_connection(("127.0.0.1", guarded.gateway.port), 10) as connection:
+            connection.sendall(head.encode() + body)
+            assert connection.recv(100)
+    assert guarded.call("vm.info", session, vm)[0] is True
+    guarded.cloud.sandbox.call("vm.update", vm, "NOTE=[ ]", 1)
 
 
 BOMB = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;">]><methodCall><methodName>one.vm.info</methodName><params><param><value><string>&b;</string></value></param></params></methodCall>'
