@@ -43,6 +43,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
             "brakes",
             "vm_states",
             "evidence",
+            "evacuation",
             "guards",
             "decide",
             "every_rule_is_needed",

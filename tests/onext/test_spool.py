@@ -1,5 +1,6 @@
 """The spool: an acknowledged event is on disk, a broken file is put aside."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from onext import spool
 from onext.part import Key
 from onext.worker.inbox import Inbox
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -211,3 +213,27 @@ def test_S12_sockets_and_odd_names_are_put_aside(inbox: Inbox) -> None:
 def test_a_clock_that_was_set_back_gives_no_negative_age(inbox: Inbox) -> None:
     """`status` showed events that come from the future."""
     assert spool.age(b"onext1 geolocation.host.1 9999999999\n", "geolocation.host.1") == 0
+
+
+@pytest.mark.process
+def test_one_keeper_restarts_the_worker_until_it_ends_well(tmp_path: Path) -> None:
+    """Without systemd a worker that is killed stays away, or each hook starts one more."""
+    command, ran = tmp_path / "onext", tmp_path / "ran"
+    command.write_text(f'#!/bin/sh\necho "$1" >> {ran}\ntest -e {tmp_path}/well\n')
+    command.chmod(0o700)
+    spool.keep(str(tmp_path), str(command))
+    spool.keep(str(tmp_path), "/no/other/one")
+    until(lambda: ran.exists() and ran.read_text().count("worker\n") >= 2, "a second start of the worker")
+    (tmp_path / "well").touch()
+    descriptor = os.open(tmp_path / spool.KEEPER, os.O_RDWR)
+    until(lambda: _locked(descriptor), "the end of the keeper")
+    os.close(descriptor)
+    assert set(ran.read_text().split()) == {"worker"}
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

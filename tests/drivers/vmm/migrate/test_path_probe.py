@@ -8,6 +8,7 @@ import pytest
 
 from drivers.vmm.migrate.onext_migrate import path_probe
 from drivers.vmm.migrate.onext_migrate.errors import TunnelError
+from tests.waiting import until
 
 pytestmark = pytest.mark.process
 HERE, DEVICE = "::1", "lo"
@@ -75,3 +76,18 @@ def test_a_device_that_is_not_there() -> None:
     """The migration would end with a traceback instead of going on without a tunnel."""
     with pytest.raises(TunnelError, match="oxt0: its address cannot be used"):
         path_probe.listen(HERE, "oxt0")
+
+
+def test_a_probe_is_as_long_as_the_mtu_that_it_asks_for(
+    prober: path_probe.Prober, reflector: "socket.socket"
+) -> None:
+    """The tunnel would get an MTU that is too large: packets of the migration are lost, or cut in pieces."""
+    prober.probe_once(1400)
+    assert len(until(lambda: _received(reflector), "the probe")) == 1400 - 40 - 8  # IPv6 and UDP
+
+
+def _received(sock: "socket.socket") -> bytes:
+    try:
+        return sock.recv(65536)
+    except BlockingIOError:
+        return b""

@@ -347,6 +347,21 @@ def test_a_slow_fence_is_no_success(scene: Scene) -> None:
         fence(scene.actuator, 0, 30, scene.cloud.pass_time)
 
 
+def test_a_fence_that_is_confirmed_at_the_last_moment_counts(scene: Scene) -> None:
+    """The host is off: reporting a failure would leave its VMs down until a person comes."""
+    scene.machine().state = HostState.ERROR
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        scene.cloud.pass_time(100.0 if len(pauses) == paused_at else 1.0)  # what runs onext was paused
+
+    paused_at = 2
+    assert fence(scene.actuator, 0, 30.0, pause).endswith(" is off")
+    assert len(pauses) == 3, "one reading on, and two off"
+    assert not scene.machine().on
+
+
 def test_leases_count_by_our_own_clock() -> None:
     """The other server's clock is not ours: its intent would run out at once, or never."""
     scene = Scene()
