@@ -36,9 +36,8 @@ from onext.oned.objects import HostState
 from onext.part import Context
 from onext.xml import MalformedXML
 
-ENABLED, DISABLED = 0, 1  # arguments of one.host.status
 ADMIN, SAVE, POWEROFF_HARD = 3, 0, 2  # lock level, migration types
-RECOVER_FAILURE, RECREATE = 0, 4  # operations of one.vm.recover
+ENABLED, DISABLED, RECOVER_FAILURE, RECREATE = 0, 1, 0, 4  # of one.host.status and one.vm.recover
 NO_DATASTORE, HOLDER = -1, "availability"
 SSH_TIMEOUT, SYNC_TIMEOUT, CLEAN_PAUSE = 20.0, 120.0, 5.0  # seconds; the last between two checks of libvirt
 _VIRSH = ("virsh", "--connect", "qemu:///system")

@@ -20,13 +20,14 @@ from onext.hosts.inventory.current import current
 from onext.hosts.model import Claim, Cluster, Phase
 from onext.hosts.orders import MAINTENANCE, Order
 from onext.oned.documents import Documents
+from onext.options import Group
 from onext.part import Context
 
 HOLDER = "maintenance"
 PAUSE = 3.0  # seconds between two looks at the VMs
 
 
-@click.group("host")
+@click.group("host", cls=Group)
 def host() -> None:
     """Take hosts out of service for maintenance, and back."""
 

@@ -19,6 +19,8 @@ TABLE = {
     "edge init": ("", 1, "set `edge: endpoint:`"),
     "edge revoke": ("1", 1, "edge init"),
     "edge token": ("--cluster 100", 1, "edge init"),
+    "ha drill": ("3 --name node-0003", 1, "is not drilled: "),
+    "host flush": ("node-0003", 0, ""),
     "events dead drop": ("file", 0, "would delete 0 events"),
     "events dead retry": ("file", 0, "would queue 0 events again"),
     "events replay": ("file --from 1", 0, "would send 0 events again"),
