@@ -220,3 +220,5 @@ def test_a_node_that_is_killed_at_any_step_joins_again(net: Network) -> None:
         row["used"] for row in json.loads(net.bundle.onext("edge", "list", "--tokens", "--json").stdout)
     ] == [1]
     assert len(net.listed()) == 1
+    a1.serve()
+    _leaves(net, a1)
