@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import answer, build, ed25519, messages, narrowing, places, system_files, tunnel, word
+from edge import (
+    answer,
+    build,
+    ed25519,
+    membership,
+    messages,
+    narrowing,
+    places,
+    programs,
+    system_files,
+    tunnel,
+    word,
+)
 from edge.errors import InvalidToken, Refused, WrongServer
 from tests.drivers.vmm.migrate.test_python36 import interpreters
 from tests.waiting import PATIENCE
@@ -171,3 +184,83 @@ def test_nothing_newer_than_36() -> None:
     words = [tool, "-q", "-t=3.6-", "--no-tips", "--violations", "--eval-annotations", str(FOLDER)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_certificate_is_renewed_when_a_third_of_its_time_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that expires locks the front-end out of a node that nobody visits."""
+    here, asked, applied = places.Places(str(tmp_path)), list[bool](), list[str]()
+    fresh = "ssh-ed25519-cert-v01@openssh.com " + "A" * 200
+
+    def ask(
+        _places: object, _state: object, _action: str, _servers: object, certificate: bool
+    ) -> dict[str, Any]:
+        asked.append(certificate)
+        return told(**({"certificate": fresh, "days": 90} if certificate else {}))
+
+    monkeypatch.setattr(membership, "ask", ask)
+    monkeypatch.setattr(tunnel, "up", lambda *_: applied.append("tunnel"))
+    monkeypatch.setattr(system_files, "apply", lambda *_: applied.append("files"))
+    state = {
+        **answer.checked(told()),
+        "key": "0" * 64,
+        "days": 90,
+        "certified": int(time.time()) - 29 * 86_400,
+    }
+    assert membership.refresh(here, state) == state
+    state["certified"] -= 2 * 86_400
+    renewed = membership.refresh(here, state)
+    assert asked == [False, True]
+    assert renewed["certificate"] == fresh
+    assert time.time() - renewed["certified"] < 1000
+    assert (here.state(), applied) == (renewed, ["tunnel", "files"])
+
+
+def test_a_wrong_clock_is_reported() -> None:
+    """Otherwise ssh refuses certificates on such a node without a plain reason."""
+    heard: list[str] = []
+    membership.say_clock({"time": int(time.time()) - 100}, heard.append)
+    membership.say_clock({"time": "x"}, heard.append)
+    assert heard == []
+    membership.say_clock({"time": int(time.time()) - 4000}, heard.append)
+    assert "clock is off by 4000 s" in heard[0] or "clock is off by 4001 s" in heard[0]
+
+
+def test_a_silent_hub_is_resolved_again_and_another_one_carries_the_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub at a new address, or one that burnt down, must not need a visit to the node."""
+    here, ran = places.Places(str(tmp_path)), list[list[str]]()
+    other = "B" + KEY[1:]
+    state = answer.checked(
+        told(
+            hubs=[
+                {"key": KEY, "endpoint": "one.example:1", "address": "fd00::1"},
+                {"key": other, "endpoint": "two.example:2", "address": "fd00::2"},
+            ]
+        )
+    )
+    monkeypatch.setattr(tunnel, "handshakes", lambda: {KEY: 500.0, other: 20.0})
+    monkeypatch.setattr(
+        tunnel, "resolved", lambda where: "192.0.2.7:1" if where.startswith("one") else "192.0.2.8:2"
+    )
+    monkeypatch.setattr(tunnel, "source", lambda _: "198.51.100.1")
+    monkeypatch.setattr(tunnel, "present", lambda: True)
+
+    def run(argv: list[str], text: str = "") -> str:
+        ran.append([*argv, text])
+        return ""
+
+    monkeypatch.setattr(programs, "run", run)
+    sources: dict[str, str] = {}
+    assert tunnel.follow(here, state, 0, sources) == 1
+    assert ran[0][:7] == ["wg", "set", "onext-edge", "peer", KEY, "endpoint", "192.0.2.7:1"]
+    assert "fd00::2/128, fd00::/64" in ran[1][-1]
+    ran.clear()
+    monkeypatch.setattr(tunnel, "handshakes", lambda: {KEY: 5.0, other: 20.0})
+    assert tunnel.follow(here, state, 1, sources) == 1
+    assert ran == []
+    monkeypatch.setattr(tunnel, "source", lambda _: "198.51.100.2")
+    tunnel.follow(here, state, 1, sources)
+    assert [argv[4] for argv in ran] == [KEY, other], "this machine came to another network"
