@@ -25,6 +25,7 @@ from onext.oned import credentials, stream
 from onext.oned.errors import OnedError
 from onext.paths import Paths
 from onext.settings.exporter import ADDRESS, Push
+from onext.settings.gateway import Gateway
 from onext.webconfig import WebConfigError
 
 _log = logging.getLogger("onext.exporter")
@@ -70,7 +71,7 @@ def main(
         fqdn = systemd_units.fqdn()
         collection = Collection(source, mine, parts or paths.metrics, version=release, server=fqdn)
         folder = (targets or chosen.targets.folder or paths.targets) if mine.http_sd else None
-        site = Site(SingleFlight(collection), lambda: unready(source), release, folder)
+        site = Site(SingleFlight(collection), lambda: unready(source), release, folder, page(chosen.gateway))
     except (all_settings.SettingsError, WebConfigError, OnedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     try:
@@ -106,6 +107,12 @@ def _serve(server: Server, listen: str) -> None:
     with server:
         server.serve_forever()
     os._exit(0)  # a power request that hangs in DNS must not keep the service from ending
+
+
+def page(settings: Gateway) -> str:
+    """Return the address of the gateway's page, empty where there is none."""
+    scheme = "https" if settings.web_config else "http"
+    return f"{scheme}://{settings.listen}/" if settings.enabled else ""
 
 
 def unready(source: stream.Source) -> str:

@@ -31,6 +31,7 @@ class Site:
     ready: Callable[[], str]  # why not; empty when ready
     version: str
     targets: Path | None = None  # folder of file_sd files to serve as http_sd
+    gateway: str = ""  # address of the gateway's page
     started: float = 0.0
     last: Scrape | None = None
 
@@ -54,9 +55,11 @@ class Site:
 
     def links(self) -> Mapping[str, str]:
         """Return where the landing page leads."""
-        return {"/metrics": "metrics", "/-/healthy": "healthy?", "/-/ready": "ready?"} | {
-            f"/targets/{name}": f"targets: {name}" for name in self._jobs()
-        }
+        return (
+            {"/metrics": "metrics", "/-/healthy": "healthy?", "/-/ready": "ready?"}
+            | {f"/targets/{name}": f"targets: {name}" for name in self._jobs()}
+            | ({self.gateway: "map, incidents and power"} if self.gateway else {})
+        )
 
     def _jobs(self) -> dict[str, Path]:
         if self.targets is None:

@@ -25,10 +25,11 @@ from click.testing import CliRunner
 from exporter import landing_page, server
 from exporter.access import Access
 from exporter.collection import Collection, Scrape
-from exporter.main import address, main
+from exporter.main import address, main, page
 from exporter.site import Site
 from onext.oned.stream import Source
 from onext.settings.exporter import Exporter, Power
+from onext.settings.gateway import Gateway
 from onext.webconfig import Tls, WebConfigError, context, load
 from sandbox.ports import free_port
 from tests.exporter.answers import Answers, recorded, serve
@@ -449,3 +450,12 @@ def test_the_exporter_cannot_be_oneadmin() -> None:
     assert {"DynamicUser=yes", "Conflicts=opennebula-exporter.service", "NoNewPrivileges=yes"} <= set(lines)
     assert "InaccessiblePaths=-/var/lib/one/.one" in lines
     assert not [line for line in lines if line.startswith(("SupplementaryGroups", "Group="))]
+
+
+def test_the_landing_page_leads_to_the_gateway_where_there_is_one() -> None:
+    """People who find the exporter would not find the map."""
+    assert page(Gateway()) == ""
+    address = page(Gateway(enabled=True, web_config=Path("web.yml")))
+    site = Site(lambda: pytest.fail("no scrape"), lambda: "", "1", gateway=address)
+    assert site.links()["https://127.0.0.1:9928/"]
+    assert f'href="{address}"'.encode() in site.answer("/", gzip=False).body
