@@ -14,6 +14,7 @@ from onext.paths import Paths
 
 # name: (module:object, what it is about)
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "balance": ("hooks.balance.commands:balance", "Move VMs away from loaded hosts."),
     "biscuit": ("onext.biscuit.commands:biscuit", "Tokens instead of passwords."),
     "doctor": ("onext.cli.doctor:doctor", "Is all installed, registered and reachable?"),
     "edge": ("hooks.edge.commands:edge", "Nodes that join, leave and rejoin by themselves."),

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from onext import bounds, yaml_text
 from onext.settings.availability import Availability
+from onext.settings.balance import Balance
 from onext.settings.complaint import complaints
 from onext.settings.edge import Edge
 from onext.settings.events import Events
@@ -38,6 +39,7 @@ class Settings(Section):
     exporter: Exporter = Exporter()
     power: Power = Power()
     availability: Availability = Availability()
+    balance: Balance = Balance()
     events: Events = Events()
     gateway: Gateway = Gateway()
     edge: Edge = Edge()
