@@ -54,6 +54,7 @@ def test_words_are_short_and_on_one_line(text: str, longest: int) -> None:
         ("abcde", 5, "abcde"),
         ("abcdef", 5, "abcd…"),
         ("a\nb", 5, "a?b"),
+        ("a\nbcd", 5, "a?bcd"),
         ("\x1b" * 9, 3, "??…"),
     ],
 )
