@@ -65,6 +65,8 @@ def test_S13_hosts_without_a_verified_claim_are_woken_a_few_at_a_time(scene: Sce
     outcome = scene.act()
     assert min(outcome[host] for host in outcome) == "asked to switch on"
     assert sum("waits for its turn" in said for said in outcome.values()) == 2
+    again = scene.act()
+    assert sum("waits for its turn" in said for said in again.values()) == 2, "the first one still boots"
     scene.pass_rounds(120)
     assert all(machine.state is HostState.MONITORED for machine in scene.cloud.machines.values())
 
