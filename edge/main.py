@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from edge import membership, requirements, tunnel
+from edge import membership, requirements, tunnel, word
 from edge.errors import EdgeError
 from edge.places import Places
 
@@ -58,6 +58,11 @@ def _join(places: Places, given: argparse.Namespace) -> None:
     text = sys.stdin.readline() if given.token == STDIN else given.token
     membership.join(places, text, (given.name or socket.gethostname()).lower(), given.wait, say)
     say(f"joined in {time.monotonic() - began:.1f} s")
+
+
+def _narrow(_places: Places, given: argparse.Namespace) -> None:
+    text = sys.stdin.readline() if given.token == STDIN else given.token
+    say(word.narrowed(text, given.name.lower()))
 
 
 def _rejoin(places: Places, given: argparse.Namespace) -> None:
@@ -144,6 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     joining.add_argument("--name", help="name of the host (default: this machine's)")
     joining.add_argument("--install", action="store_true", help="install missing packages first")
     joining.add_argument("--node-package", action="store_true", help="with --install: OpenNebula's, too")
+    narrowing = add("narrow", _narrow, "print a token for one name only; needs no front-end")
+    narrowing.add_argument("token", help="the token, or - to read it from standard input")
+    narrowing.add_argument("--name", required=True, help="name of the host that may join")
     rejoining = add("rejoin", _rejoin, "bring everything up again: after a new network or address")
     leaving = add("leave", _leave, "move the VMs away, remove the host, and undo the join")
     leaving.add_argument("--force", action="store_true", help="undo what is here though no front-end answers")

@@ -10,6 +10,7 @@ import json
 import re
 from typing import List, NamedTuple, Tuple
 
+from edge import narrowing
 from edge.errors import InvalidToken
 
 PREFIX = "onext-edge"
@@ -44,6 +45,12 @@ def read(text: str) -> Word:
         return Word(servers(body["servers"]), checked(_HASH, body["key"]), parts[2])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InvalidToken("the join token is cut or altered: copy the whole word") from None
+
+
+def narrowed(text: str, name: str) -> str:
+    """Return a token that lets a host of this name join, and no other; raise InvalidToken."""
+    biscuit = narrowing.bind(read(text).biscuit, "name", name)
+    return ":".join([*text.strip().split(":")[:2], biscuit])
 
 
 def servers(listed: object) -> Tuple[Server, ...]:

@@ -120,7 +120,8 @@ def token(
         identifier = _record(book, made)
         text = minting.word(Secrets.of(context.paths), zone, entries, identifier, made)
     if as_json:
-        echo_json({"id": identifier, "token": text, "expires": _stamp(made.expires)})
+        expires = _stamp(made.expires)
+        echo_json({"id": identifier, "token": text, "expires": expires, "public_key": zone.token_key})
     else:
         click.echo(text)
 

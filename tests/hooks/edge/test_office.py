@@ -155,6 +155,10 @@ class TestTokens:
         with pytest.raises(Refused, match="restriction"):
             front_end.join(Machine("edge-1"), narrowed)
         assert front_end.join(Machine("edge-7"), narrowed)["name"] == "edge-7"
+        twice = word.narrowed(word.narrowed(token, "edge-8"), "edge-8")
+        with pytest.raises(Refused, match="restriction"):
+            front_end.join(Machine("edge-1"), twice)
+        assert front_end.join(Machine("edge-8"), twice)["name"] == "edge-8"
 
     def test_a_block_cannot_widen_a_token(self, front_end: FrontEnd) -> None:
         """A holder could otherwise turn his token into any other."""
