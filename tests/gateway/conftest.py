@@ -8,6 +8,7 @@ import http.client
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -43,7 +44,7 @@ class Gateway:
     settings: str = ""
     port: int = 0
     process: subprocess.Popen[str] | None = None
-    log: list[str] = field(default_factory=list)
+    context: ssl.SSLContext | None = None
 
     @property
     def paths(self) -> Paths:
@@ -91,7 +92,12 @@ class Gateway:
         body: bytes | None = None,
     ) -> Answer:
         """Send a request and return the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        if self.context is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        else:
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=PATIENCE, context=self.context
+            )
         with contextlib.closing(connection):
             given = {**({} if session is None else basic(session or self.sandbox.session)), **(headers or {})}
             connection.request(method, path, body, given)
@@ -173,9 +179,9 @@ def gateway(cloud: Cloud) -> Iterator[Gateway]:
 
 
 @contextlib.contextmanager
-def started(sandbox: Sandbox, settings: str = "") -> Iterator[Gateway]:
-    """Start another gateway with lines of its settings."""
-    running = Gateway(sandbox, settings)
+def started(sandbox: Sandbox, settings: str = "", context: ssl.SSLContext | None = None) -> Iterator[Gateway]:
+    """Start another gateway with lines of its settings; `context` where it speaks TLS."""
+    running = Gateway(sandbox, settings, context=context)
     try:
         running.start()
         yield running
