@@ -28,6 +28,25 @@ def test_a_host_that_is_cut_off_resets_and_only_then_counts_as_dead(played: Play
     assert not played.world.on
 
 
+def test_a_lease_counts_until_the_watchdog_has_surely_fired(played: Played) -> None:
+    """The front-end that granted for hours waits for nothing but this lease."""
+    assert not played.work(20)
+    played.world.connected = set()
+    assert played.work(12)
+
+
+def test_vms_end_at_once_when_the_grants_end(played: Played) -> None:
+    """The time in which the watchdog fires is a reserve, not a time in which VMs go on writing."""
+    played.world.connected = set()
+    daemon = played.world.daemon
+    assert daemon is not None
+    assert daemon.lease.until is not None
+    played.world.advance((daemon.lease.until - played.world.node_clock()) / 1000 - WATCHDOG - 1)
+    assert played.world.vms
+    played.world.advance(2.0)
+    assert not played.world.vms
+
+
 @pytest.mark.parametrize("stops", ["stopped", "killed"])
 def test_a_daemon_that_stops_resets_its_node(played: Played, stops: str) -> None:
     """A daemon that hangs must not keep its node running past the lease."""
@@ -153,6 +172,16 @@ def test_a_front_end_that_cannot_write_takes_nothing_for_a_proof(played: Played)
     played.world.leader = 1
     played.world.advance(200.0)
     assert not played.fronts[0].expired()
+
+
+def test_a_host_that_is_being_disarmed_proves_nothing(played: Played) -> None:
+    """The order may have arrived though its acknowledgement did not."""
+    documents: Documents[Armed] = Documents(played.pool, ARMED)  # type: ignore[arg-type]
+    stored = documents.get(HOST)
+    assert stored is not None
+    documents.put(HOST, Armed(Arming.DISARMING, "node", "salt", SECRET.name, 1, 0.0), stored.version)
+    played.world.connected = set()
+    assert not played.work(20)
 
 
 def test_disarming_ends_the_proof_before_the_daemon_is_told(played: Played) -> None:
