@@ -103,7 +103,7 @@ class WatchdogNode:
                 "-kernel", str(SOFTWARE / "vmlinuz"), "-initrd", str(self.initrd), "-append", words,
                 "-serial", f"file:{self.console}", "-monitor", "none", "-no-reboot",
                 "-device", "i6300esb", "-action", "watchdog=reset",
-                "-netdev", f"user,id=n,restrict=on,hostfwd=udp:127.0.0.1:{port}-10.0.2.15:{PORT}",
+                "-netdev", f"user,id=n,hostfwd=udp:127.0.0.1:{port}-10.0.2.15:{PORT}",
                 "-device", "e1000,netdev=n,romfile=",
             ]
         )  # fmt: skip
