@@ -196,3 +196,13 @@ def test_what_oned_has_not_written_yet_has_a_value_that_means_so() -> None:
     assert (cluster.plan_state, len(cluster.host_ids), len(cluster.template)) == (-1, 0, 0)
     begun = parse.cluster(b"<CLUSTER><ID>7</ID><NAME>a</NAME><PLAN><STATE>0</STATE></PLAN></CLUSTER>")
     assert begun.plan_state == 0
+
+
+def test_a_vm_on_its_first_host_has_a_place() -> None:
+    """A VM that never moved would be on no host: power switches its host off."""
+    first = (VM % (b"3", b"", b"0.5", b"3")).replace(
+        b"<HISTORY><SEQ>0</SEQ><HID>1</HID><CID>5</CID></HISTORY>\n", b""
+    )
+    found = parse.safely(parse.vm, model.Vm, first)
+    assert found is not None
+    assert (found.host_id, found.cluster_id) == (3, 9)
