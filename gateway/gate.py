@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,8 @@ from gateway.rpc.table import Call
 from gateway.scoped import Scopes
 from gateway.sessions import COOKIE, Session, Sessions
 
+_REMEMBERED = 4096  # credentials that were accepted before
+
 
 @dataclass
 class Gate:
@@ -27,6 +30,7 @@ class Gate:
     public: Credential | None = None
     scopes: Scopes | None = None
     failed: Buckets = field(default_factory=lambda: Buckets(FAILED_PER_SECOND, FAILED_BURST))
+    _accepted: OrderedDict[bytes, None] = field(default_factory=OrderedDict)  # digests of credentials
 
     def session(self, request: Request) -> Session | None:
         """Return the login of a request's cookie."""
@@ -58,7 +62,8 @@ class Gate:
     async def accept(self, credential: Credential, request: Request, max_age: float | None = None) -> Caller:
         """Return the user of a credential, asked of oned; count failures by address and requests by user."""
         address = network(request.client.host) if request.client else ""
-        self.failed.demand(address)
+        if credential.digest not in self._accepted:  # others behind the same address may guess
+            self.failed.demand(address)
         try:
             caller = await (
                 self.callers.of(credential) if max_age is None else self.callers.of(credential, max_age)
@@ -67,5 +72,9 @@ class Gate:
             if refusal.status == Unauthorised.status:
                 self.failed.take(address)
             raise
+        self._accepted[credential.digest] = None
+        self._accepted.move_to_end(credential.digest)
+        if len(self._accepted) > _REMEMBERED:
+            self._accepted.popitem(last=False)
         self.requests.take(caller.id)
         return caller
