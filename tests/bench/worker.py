@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from onext import spool
@@ -24,13 +25,13 @@ BURST = 1000
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def main(settings: str = "") -> None:
-    """Print one line for each figure; `settings` are those of onext.yaml."""
+def main(prepare: Callable[[Bundle], None] = lambda _: None) -> None:
+    """Print one line for each figure; `prepare` enables what the worker is to do."""
     with tempfile.TemporaryDirectory() as folder:
         sandbox = Sandbox(Path(folder) / "one", "--hosts", str(HOSTS), "--vms", str(VMS), "--monitor", "3600")
         try:
             bundle = Bundle(sandbox)
-            bundle.settings(settings)
+            prepare(bundle)
             costs(bundle)
         finally:
             sandbox.stop()

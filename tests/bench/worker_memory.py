@@ -1,7 +1,7 @@
 """Resident memory of a worker over 1,000 rounds at 125 hosts and 1,000 VMs, power deciding on all of them.
 
-A round is over when every part has had its pass. ONEXT_ROUNDS sets another number. Geolocation is stopped,
-because it would ask each host by ssh.
+A round is over when every part has had its pass. ONEXT_ROUNDS, ONEXT_HOSTS and ONEXT_VMS set other numbers.
+Geolocation is stopped, because it would ask each host by ssh.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.worker_power import SETTINGS
+from tests.bench.worker_power import advise
 from tests.fixtures_bundle import Bundle
 from tests.fixtures_sandbox import ROOT, Sandbox
 
 ROUNDS = int(os.environ.get("ONEXT_ROUNDS", "1000"))
+HOSTS, VMS = os.environ.get("ONEXT_HOSTS", "125"), os.environ.get("ONEXT_VMS", "1000")
 _ROUNDS = """
 import os, sys, time
 from pathlib import Path
@@ -42,12 +43,12 @@ os._exit(0)
 def main() -> None:
     """Print the memory after some of the rounds."""
     with tempfile.TemporaryDirectory() as folder:
-        sandbox = Sandbox(Path(folder) / "one", "--hosts", "125", "--vms", "1000", "--monitor", "3600")
+        sandbox = Sandbox(Path(folder) / "one", "--hosts", HOSTS, "--vms", VMS, "--monitor", "3600")
         try:
             bundle = Bundle(sandbox)
-            bundle.settings(SETTINGS)
+            advise(bundle)
             (bundle.var / "stopped/geolocation").touch()
-            print(f"{ROUNDS} rounds at 125 hosts and 1,000 VMs: rounds, MiB resident", flush=True)
+            print(f"{ROUNDS} rounds at {HOSTS} hosts and {VMS} VMs: rounds, MiB resident", flush=True)
             argv = [sys.executable, "-c", _ROUNDS, str(ROUNDS)]
             subprocess.run(argv, cwd=ROOT, env=sandbox.env, check=True)
         finally:
