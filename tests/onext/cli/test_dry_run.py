@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 # Words, exit code, a part of the output. Host 3 is empty and awake, host 2 asleep, cluster 100 is that of power.
 TABLE = {
     "edge init": ("", 1, "set `edge: endpoint:`"),
-    "edge revoke": ("1", 1, "edge init"),
+    "edge revoke": ("1", 2, "no node 1"),
     "edge token": ("--cluster 100", 1, "edge init"),
     "ha drill": ("3 --name node-0003", 1, "is not drilled: "),
     "host flush": ("node-0003", 0, ""),
