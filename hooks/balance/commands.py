@@ -35,7 +35,10 @@ def balance() -> None:
 @json_option
 @front_end
 def plan(context: Context, cluster: str, *, as_json: bool) -> None:
-    """Show which VMs of CLUSTER (id or name) would move now if every loaded host had been so for long."""
+    """Show which VMs of CLUSTER would move.
+
+    CLUSTER is an id or a name. Every loaded host counts as if it had been loaded for long.
+    """
     number = find(context.cloud().clusters.values(), cluster, "cluster").id
     settings = context.settings.balance.model_copy(update={"rounds": 1})
     found = decide(_situation(context, number), gather.limits(settings))
@@ -46,7 +49,10 @@ def plan(context: Context, cluster: str, *, as_json: bool) -> None:
 @dry_run_option
 @front_end
 def run(context: Context, *, dry_run: bool) -> None:
-    """Do one round in each cluster of `balance: clusters:`, as a timer does every five minutes."""
+    """Do one round in each enabled cluster.
+
+    Those are named in `balance: clusters:` of onext.yaml. A timer runs it, every five minutes for example.
+    """
     settings = context.settings.balance
     if not settings.clusters:
         click.echo("no cluster is named in `balance: clusters:` of onext.yaml: nothing is done")

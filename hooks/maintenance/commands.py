@@ -42,9 +42,10 @@ def host() -> None:
 @dry_run_option
 @front_end
 def flush(context: Context, name: str, *, undo: bool, parallel: int, within: float, dry_run: bool) -> None:
-    """Disable HOST (id or name), move its VMs away, live first, and report what stays and why.
+    """Empty HOST for maintenance.
 
-    Exit code 1 when VMs stay. The host is in maintenance until --undo: its silence is no failure.
+    Disables HOST (id or name), moves its VMs away, live first, and reports what stays and why. Exit code 1
+    when VMs stay. The host is in maintenance until --undo: its silence is no failure.
     """
     found = find(context.cloud().hosts.values(), name, "host")
     raft = context.oned.raft()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import threading
@@ -13,7 +14,7 @@ from importlib import resources
 import click
 
 from onext import spool, ssh
-from onext.cli import servers
+from onext.cli import lacking, servers
 from onext.command import find, front_end, json_option
 from onext.oned.errors import OnedError
 from onext.part import Check, Context
@@ -78,6 +79,7 @@ def findings(context: Context, *, local: bool, progress: bool = False) -> list[C
 def _sections(context: Context, wrong: SettingsError | None, *, local: bool) -> Iterator[tuple[str, Section]]:
     yield "settings", lambda: _settings(context, wrong)
     yield "oned", lambda: _oned(context)
+    yield "release", lambda: _release(context)
     yield "worker", lambda: [_worker(context)]
     yield "installation", lambda: _installation(context)
     if wrong is not None:
@@ -180,6 +182,11 @@ def _oned(context: Context) -> Iterator[Check]:
         yield Check("oned", "ok", f"{context.oned.version()} at {context.oned.endpoint}, {raft.state.name}")
     except OnedError as error:
         yield Check("oned", "fail", str(error), "hooks still fill the spool; nothing is lost")
+
+
+def _release(context: Context) -> Iterator[Check]:
+    with contextlib.suppress(OnedError):  # reported as oned
+        yield from lacking.checks(context)
 
 
 def _worker(context: Context) -> Check:

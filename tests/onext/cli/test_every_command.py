@@ -13,6 +13,7 @@ from onext.cli.manual import complete
 
 # Commands that change nothing but a file that they are told to write.
 READING = {
+    "balance plan",
     "biscuit attenuate",
     "biscuit check",
     "biscuit inspect",
