@@ -81,20 +81,29 @@ def test_a_persons_later_change_stays(front_end: FrontEnd) -> None:
 
 
 def test_pins_are_restricted_and_free_again() -> None:
-    """Tenants cannot pin guests to keep hosts on; the line goes where its kind stands."""
+    """Tenants cannot pin VMs, nor raise their restart priority; the lines go behind those of their kind."""
     text = ONED.decode("latin-1")
     added = restricted_attr.add(text)
     assert '"NIC/MAC"\n# onext' in added
-    assert 'VM_RESTRICTED_ATTR = "ONEXT_POWER_PIN"\n' in added
-    assert restricted_attr.problems(text)
+    for name in ("ONEXT_POWER_PIN", "ONEXT_HA_PRIORITY", "ONEXT_HA_ACTION", "ONEXT_HA_READY"):
+        assert f'VM_RESTRICTED_ATTR = "{name}"\n' in added
+    assert len(restricted_attr.problems(text)) == 4
     assert not restricted_attr.problems(added)
     assert restricted_attr.add(added) == added
     assert restricted_attr.remove(added) == text
 
 
 def test_a_line_that_an_administrator_wrote_is_enough() -> None:
-    """Where the attribute is restricted already, nothing is added, and nothing taken out."""
-    text = 'VM_RESTRICTED_ATTR="ONEXT_POWER_PIN"\n'
+    """Where the attributes are restricted already, nothing is added, and nothing taken out."""
+    text = "".join(f'VM_RESTRICTED_ATTR="{name}"\n' for name in restricted_attr.ATTRIBUTES)
     assert restricted_attr.add(text) == text
     assert restricted_attr.remove(text) == text
-    assert restricted_attr.problems('#VM_RESTRICTED_ATTR="ONEXT_POWER_PIN"\n')
+    assert restricted_attr.problems(text.replace("VM_", "#VM_", 1))
+
+
+def test_an_installation_that_restricts_pins_gets_what_is_new() -> None:
+    """After an upgrade the restart priorities would be ignored, while --configure finds nothing to do."""
+    text = f'{restricted_attr._MARK}VM_RESTRICTED_ATTR = "ONEXT_POWER_PIN"\nPORT = 2633\n'
+    added = restricted_attr.add(text)
+    assert restricted_attr.problems(added) == []
+    assert restricted_attr.remove(added) == "PORT = 2633\n"
