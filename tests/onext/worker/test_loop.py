@@ -159,6 +159,21 @@ def test_no_answer_of_oned_is_no_leadership(scene: Scene) -> None:
     assert scene.left() == ["p.host.1"]
 
 
+def test_the_work_in_the_background_goes_on_where_a_part_is_stopped(scene: Scene) -> None:
+    """Hosts whose lease is not granted any more reset: `onext stop` must not do that."""
+    asked: list[Context] = []
+
+    def broken(context: Context) -> None:
+        asked.append(context)
+        raise ZeroDivisionError
+
+    scene.part = Part("p", scene.reconcile, background=broken)
+    (scene.paths.stopped / "p").touch()
+    scene.run(lambda _worker: bool(asked))
+    assert asked
+    assert scene.seen == []
+
+
 def test_a_stopped_part_is_frozen_and_its_events_kept(scene: Scene) -> None:
     """`onext stop` is the brake: it must hold, and nothing be lost."""
     (scene.paths.stopped / "p").touch()
