@@ -45,7 +45,7 @@ def test_nothing_changes_without_a_yes(front_end: FrontEnd, monkeypatch: pytest.
     (front_end.paths.etc / "prometheus").mkdir()
     (front_end.paths.etc / "prometheus/prometheus.yml").write_text("scrape_configs: []\n")
     monkeypatch.setattr(promtool, "check", lambda *_: None)
-    monkeypatch.setattr(configure, "_say", shown.append)
+    monkeypatch.setattr(configure, "say", shown.append)
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
     assert configure.configure(front_end, yes=False) == 1
     assert oned_conf(front_end) == ONED
