@@ -39,6 +39,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--configuring", action="store_true", help="`configure` follows")
     parser.add_argument("--leave-hosts-off", action="store_true")
+    parser.add_argument("--leave-hosts-armed", action="store_true")
     return parser.parse_args()
 
 
@@ -70,7 +71,12 @@ def _uninstall(front_end: FrontEnd, options: argparse.Namespace) -> int:
 
     if options.dry_run:
         return print_preview(front_end)
-    return uninstall(front_end, options.backup, leave_hosts_off=options.leave_hosts_off)
+    return uninstall(
+        front_end,
+        options.backup,
+        leave_hosts_off=options.leave_hosts_off,
+        leave_hosts_armed=options.leave_hosts_armed,
+    )
 
 
 def _configure(front_end: FrontEnd, options: argparse.Namespace) -> int:

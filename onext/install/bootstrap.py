@@ -70,6 +70,11 @@ def _options() -> argparse.Namespace:
         help="with --uninstall: do not wake the hosts that onext has switched off, but list what to do",
     )
     parser.add_argument(
+        "--leave-hosts-armed",
+        action="store_true",
+        help="with --uninstall: continue though armed hosts reset when onext no longer grants their lease",
+    )
+    parser.add_argument(
         "--backup", type=Path, metavar="FILE", help="with --uninstall: where your settings go"
     )
     parser.add_argument("--keep", action="store_true", help="with --sandbox: keep it running")
@@ -187,6 +192,7 @@ def _uninstall(front_end: FrontEnd, options: argparse.Namespace) -> int:
     if home is not None:
         words = ["--backup", str(options.backup.absolute())] if options.backup else []
         words += ["--leave-hosts-off"] if options.leave_hosts_off else []
+        words += ["--leave-hosts-armed"] if options.leave_hosts_armed else []
         return _installer(home, "uninstall", *words)
     if manifest.Manifest.load(lib).files:
         raise InstallError("no installed version works: run ./install.sh, then --uninstall again")

@@ -10,6 +10,7 @@ from onext.install import (
     configure,
     diversion,
     hook_base,
+    hosts_armed,
     hosts_off,
     nodes,
     registration,
@@ -85,13 +86,16 @@ def preview(front_end: FrontEnd, home: Path) -> int:
     return 0
 
 
-def uninstall(front_end: FrontEnd, backup: Path, *, leave_hosts_off: bool = False) -> int:
+def uninstall(
+    front_end: FrontEnd, backup: Path, *, leave_hosts_off: bool = False, leave_hosts_armed: bool = False
+) -> int:
     """Take back everything; what a person changed goes to the archive `backup` first."""
     manifest = Manifest.load(front_end.paths.lib)
     if not manifest.folders:
         raise InstallError("onext is not installed here")
     removal.require_safe_paths(manifest, front_end)
-    hosts = hosts_off.require_in_service(front_end, leave=leave_hosts_off)
+    hosts = hosts_armed.require_disarmed(front_end, leave=leave_hosts_armed)
+    hosts += hosts_off.require_in_service(front_end, leave=leave_hosts_off)
     if work := removal.persons_work(manifest, front_end):
         removal.back_up(work, backup, front_end.files)
         say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onext.install import hosts_off, registration, removal
+from onext.install import hosts_armed, hosts_off, registration, removal
 from onext.install.front_end import FrontEnd, InstallError
 from onext.install.manifest import Manifest
 from onext.install.terminal import say
@@ -22,8 +22,7 @@ def print_preview(front_end: FrontEnd) -> int:
 def lines(front_end: FrontEnd) -> Iterator[str]:
     """Return what an uninstall would do, in its order."""
     manifest = Manifest.load(front_end.paths.lib)
-    if hosts := hosts_off.summary(front_end):
-        yield hosts
+    yield from filter(None, (hosts_armed.summary(front_end), hosts_off.summary(front_end)))
     try:
         work = removal.persons_work(manifest, front_end)
     except (OSError, InstallError) as error:

@@ -34,7 +34,10 @@ def half_installed(bare: tuple[Path, FrontEnd]) -> FrontEnd:
 
 def test_what_an_installation_left_that_failed_at_once_is_taken_back(half_installed: FrontEnd) -> None:
     """A mirror was away; `--uninstall` ended in a traceback, and its folder stayed for ever."""
-    assert _uninstall(half_installed, Namespace(backup=None, leave_hosts_off=False)) == 0
+    assert (
+        _uninstall(half_installed, Namespace(backup=None, leave_hosts_off=False, leave_hosts_armed=False))
+        == 0
+    )
     assert not half_installed.paths.lib.exists()
 
 
@@ -43,5 +46,5 @@ def test_an_uninstall_without_a_version_that_works_says_what_to_do(half_installe
     lib = half_installed.paths.lib
     Manifest.load(lib).with_file(lib.parent / "placed", Placed("", None, keep=False)).save(lib)
     with pytest.raises(InstallError, match="no installed version works"):
-        _uninstall(half_installed, Namespace(backup=None, leave_hosts_off=False))
+        _uninstall(half_installed, Namespace(backup=None, leave_hosts_off=False, leave_hosts_armed=False))
     assert lib.exists()
