@@ -17,6 +17,7 @@ pytestmark = pytest.mark.process
 WIDTH = 80
 NAMES = ("node-stockholm-rack-12-unit-07.edge.example.org", "node-0001", "kvm-amsterdam-2.edge.example.org")
 WORDS = {
+    "balance plan": ["100"],
     "doctor": ["--local"],
     "events status": [],
     "geo show": [],
