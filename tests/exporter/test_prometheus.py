@@ -14,6 +14,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from exporter.dashboards.build import ALL, render
+from hooks.availability import availability_metrics
+from hooks.availability.model import Incident, Phase
+from hooks.events.part import figures as event_figures
+from hooks.events.stored import SinkState
 from hooks.power import cluster_metrics
 from hooks.power.decide import Memory, decide
 from hooks.power.policy import Policy
@@ -21,6 +25,7 @@ from hooks.targets.decide import Decision, Refusal, Target
 from hooks.targets.inventory import Inventory
 from hooks.targets.part import figures
 from onext import metrics
+from onext.cloud.snapshot import Cloud as Pools
 from onext.hosts.model import Cluster
 from onext.install.prometheus_jobs import Wanted
 from onext.install.prometheus_yml import add
@@ -87,6 +92,11 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     cluster = Cluster(100, "alpha", (), ())
     looked_at = (cluster, Policy(), decide(cluster, Policy(), 0.0, Memory()), 0.0)
     metrics.write(folder / "exporter/metrics", "power", cluster_metrics.families([looked_at], {}))
+    lagging = [SinkState("portal", last=5, acknowledged=1)]
+    metrics.write(folder / "exporter/metrics", "events", event_figures(lagging, 0, 0.1))
+    incident = Incident(7, "h", 100, Phase.HELD, first=0.0, since=0.0)
+    failed = availability_metrics.families(Pools.of(), {7: incident})
+    metrics.write(folder / "exporter/metrics", "availability", failed)
     began = time.time()
 
     def page(_address: str, _path: str) -> str:
