@@ -21,6 +21,8 @@ from onext.hosts.inventory.cluster import vector_of
 from onext.hosts.model import NOT_OURS, Phase
 from onext.oned import stream
 from onext.oned.documents import Documents
+from onext.oned.errors import OnedError
+from onext.oned.objects import HostState
 from onext.part import Context, Retry
 from onext.table import Row, show
 from onext.xml import parse
@@ -125,8 +127,20 @@ def _step(context: Context, host: str, steps: Steps) -> tuple[bool, str]:
                 said = next(turns, None)
             finally:
                 order.actuator.release_mandate()
-    except (manual_orders.Refused, Stopped) as error:
+    except manual_orders.Refused as error:
+        return True, "" if _in_service(context, int(host)) else str(error)
+    except Stopped as error:
         return True, str(error) or "stopped by `onext stop power`"
     except (Failed, Retry) as error:
         return False, str(error)
     return said is None, said or ""
+
+
+def _in_service(context: Context, host: int) -> bool:
+    """Return whether a host is back: the worker may have woken it after it was listed."""
+    try:
+        state = context.oned.host(host).state
+    except OnedError:
+        return False
+    in_service = state in (HostState.MONITORED, HostState.MONITORING_MONITORED)
+    return in_service and all(row["id"] != host for row in away(context))
