@@ -80,7 +80,9 @@ def test_nothing_changes(sandboxes: Callable[..., Sandbox], tmp_path: Path) -> N
     database = make_database(tmp_path / "cities.mmdb")
     config = f"oned:\n  timeout: 5\ngeolocation:\n  database: {database}\n  ssh_config: {cloud.sandbox.location}/ssh_config\n"
     sink = f"events:\n  sinks:\n  - name: file\n    kind: file\n    path: {tmp_path}/events.json\n"
-    cloud.bundle.settings(SETTINGS + config + sink + "availability:\n  clusters: [100]\nbalance:\n  clusters: [100]\n")
+    cloud.bundle.settings(
+        SETTINGS + config + sink + "availability:\n  clusters: [100]\nbalance:\n  clusters: [100]\n"
+    )
     cloud.sandbox.call("host.update", 3, 'GEOLOCATION_IP="130.237.28.40"', 1)
     cloud.proven()
     cloud.power("set", "100", *POLICY)
