@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hooks.availability import brakes
+from hooks.availability.alarms import alarm_once, kind_of, reported
 from hooks.availability.evacuation import Evacuation, Place
 from hooks.availability.evidence import Judgement, Source, Verdict
 from hooks.availability.failback import move_back
@@ -36,7 +37,6 @@ from onext.oned.objects import HostState
 SUSPICION = 30.0  # seconds of silence after which a host is suspected
 FENCE_AGAIN = 60.0  # seconds between two orders to the same BMC
 MOST_FENCINGS = 3
-MOST_ALARMS = 50
 _ACTIVE, _POWEROFF = 3, 8
 _BOUND = (3, 5, 7, 8)  # ACTIVE, SUSPENDED, FAILED, POWEROFF: bound to their host
 
@@ -235,9 +235,8 @@ def _fencing(around: Round, incident: Incident, host: Host, planned: Sequence[St
 def _evacuating(around: Round, incident: Incident, place: Place) -> list[Step]:
     judgement = around.judgement(incident.host)
     incident = _with_new_vms(around, incident)
-    proven = judgement.verdict is Verdict.DEAD and not brakes.held(
-        around.cluster, incident, judgement, around.policy
-    )
+    obstacle = _obstacle(around, incident, judgement)
+    proven = not obstacle
     if not proven and incident.phase is Phase.FENCED:
         return _hold(around, incident, "the proof of death was not found again")
     if incident.phase is Phase.FENCED:
@@ -246,12 +245,23 @@ def _evacuating(around: Round, incident: Incident, place: Place) -> list[Step]:
     evacuation = Evacuation(incident, vms, around.policy, around.now, around.cluster.unread)
     after = evacuation.run(place, proven=proven)
     steps: list[Step] = list(evacuation.steps)
+    if obstacle and any(entry.stage is Stage.WAITING for entry in after.entries):
+        steps += alarm_once(incident, f"its VMs wait: {obstacle}")
     settled = all(entry.stage in SETTLED for entry in after.entries)
     phase = Phase.DONE if settled else Phase.EVACUATING
     if phase is not after.phase:
         after = _to(around, after, phase, "every VM is settled" if settled else "VMs were found on it")
-    after = _reported(after, steps)
+    after = reported(after, steps)
     return [Write(after), *steps] if after != around.cluster.incidents[incident.host] else steps
+
+
+def _obstacle(around: Round, incident: Incident, judgement: Judgement) -> str:
+    """Return why no VM may restart now, empty where VMs may."""
+    if reason := brakes.held(around.cluster, incident, judgement, around.policy):
+        return reason
+    if judgement.verdict is Verdict.DEAD:
+        return ""
+    return f"the proof of death was not found again: {next(iter(judgement.reasons), judgement.verdict.value)}"
 
 
 def _returning(around: Round, incident: Incident, host: Host) -> list[Step]:
@@ -324,24 +334,13 @@ def _spares(around: Round) -> list[Step]:
 
 def _hold(around: Round, incident: Incident, reason: str, *, alarm: bool = True) -> list[Step]:
     """Hold an incident; a reason is reported once, one that ends by itself is not."""
-    steps: list[Step] = []
-    kind, known = _kind(reason), {_kind(alarm) for alarm in incident.alarms}
-    if alarm and kind not in known:
-        steps.append(Alarm(incident.host, reason))
-    if incident.phase is Phase.HELD and _kind(incident.reason) == kind:
+    steps: list[Step] = alarm_once(incident, reason) if alarm else []
+    kind = kind_of(reason)
+    if incident.phase is Phase.HELD and kind_of(incident.reason) == kind:
         reason = incident.reason  # only figures in it differ: not worth a write in each round
     held = incident if incident.phase is Phase.HELD else _to(around, incident, Phase.HELD, reason)
-    held = _reported(replace(held, reason=reason), steps)
+    held = reported(replace(held, reason=reason), steps)
     return [Write(held), *steps] if held != around.cluster.incidents.get(incident.host) else []
-
-
-def _kind(reason: str) -> str:
-    return "".join(char for char in reason if not char.isdigit())
-
-
-def _reported(incident: Incident, steps: Sequence[Step]) -> Incident:
-    texts = [step.text for step in steps if isinstance(step, Alarm)]
-    return replace(incident, alarms=(*incident.alarms, *texts)[-MOST_ALARMS:])
 
 
 def _to(around: Round, incident: Incident, phase: Phase, reason: str) -> Incident:

@@ -1,0 +1,28 @@
+"""Alarms of an incident: each kind of reason is reported once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hooks.availability.model import Incident
+from hooks.availability.steps import Alarm, Step
+
+MOST_ALARMS = 50
+
+
+def alarm_once(incident: Incident, reason: str) -> list[Step]:
+    """Return an alarm unless the incident had one of the same kind."""
+    known = {kind_of(text) for text in incident.alarms}
+    return [] if kind_of(reason) in known else [Alarm(incident.host, reason)]
+
+
+def kind_of(reason: str) -> str:
+    """Return a reason without its figures, which change from round to round."""
+    return "".join(char for char in reason if not char.isdigit())
+
+
+def reported(incident: Incident, steps: Sequence[Step]) -> Incident:
+    """Return the incident with the alarms of these steps noted."""
+    texts = [step.text for step in steps if isinstance(step, Alarm)]
+    return replace(incident, alarms=(*incident.alarms, *texts)[-MOST_ALARMS:])
