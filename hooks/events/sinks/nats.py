@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
@@ -25,6 +24,7 @@ from hooks.events.stored import Event
 
 PORTS = {"nats": (4222, False), "tls": (4222, True)}
 _FAILURES = (nats.errors.Error, nats.js.errors.Error, asyncio.TimeoutError, OSError, EOFError)
+_CLOSING = 0.02  # seconds in which transports end
 _Result = TypeVar("_Result")
 
 
@@ -71,7 +71,7 @@ class NatsSink:
                 loop.run_until_complete(asyncio.wait_for(client.close(), 5.0))
         for task in asyncio.all_tasks(loop):
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(asyncio.sleep(_CLOSING))
         loop.close()
 
     def _cause(self, error: Exception) -> Exception:
@@ -94,17 +94,21 @@ class NatsSink:
         self._problems.clear()
         scheme = "tls" if self.address.encrypted else "nats"
         host = f"[{self.address.host}]" if ":" in self.address.host else self.address.host
-        context = self.address.tls(self.authorities)
-        login = {"user": self.address.user, "password": self.address.password} if self.address.user else {}
-        self._client = await nats.connect(
+        options: dict[str, Any] = {"user": self.address.user, "password": self.address.password}
+        options = options if self.address.user else {}
+        if (context := self.address.tls(self.authorities)) is not None:
+            options["tls"] = context
+        client = self._client = Client()  # known also where the connection fails: its socket has to be closed
+        await client.connect(
             f"{scheme}://{host}:{self.address.port}",
             error_cb=self._note,
             allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             connect_timeout=int(CONNECT),
-            **({"tls": context} if context else {}),
-            **login,
+            **options,
         )
-        return self._client
+        return client
 
     async def _note(self, error: Exception) -> None:
         self._problems[:] = [error]
