@@ -78,9 +78,11 @@ def decide(around: Round, place: Place) -> list[Step]:
 
 
 def suspicious(around: Round, host: Host) -> str:
-    """Return why a host is suspected to have failed, empty where it is not."""
-    if around.policy.mode is Mode.OFF or host.claimed or host.maintenance or host.state is HostState.OFFLINE:
+    """Return why a host is suspected to have failed; in maintenance only its VMs are locked, against oned."""
+    if around.policy.mode is Mode.OFF or host.claimed or host.state is HostState.OFFLINE:
         return ""
+    if host.maintenance and not around.cluster.on(host.id):
+        return ""  # nothing of it could run twice
     if host.state is HostState.ERROR:
         return "oned reports ERROR"
     if host.silent >= SUSPICION and around.cluster.on(host.id):

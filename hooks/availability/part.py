@@ -211,7 +211,7 @@ def assess(
         rebooted=subjects.rebooted(_memory, cloud, kept, number, holders),
         armed=_memory.leases.granter.armed(),
         maintenance=frozenset(kept.maintenance) | frozenset(kept.invalid),
-        claimed=frozenset(host for host, holder in holders.items() if holder != NAME),
+        claimed=frozenset(host for host, holder in holders.items() if holder not in (NAME, MAINTAINED)),
         held=frozenset(host for host, holder in holders.items() if holder == NAME),
         bmcs={host: config.fingerprint(host) for host in config.entries},
         incidents=kept.incidents,
@@ -231,6 +231,9 @@ def assess(
     return Assessment(cluster, policy, {host: one for host, one in zip(chosen, judged, strict=True) if one})
 
 
+MAINTAINED = (
+    "maintenance"  # the holder of claims that `onext host flush` makes: `maintenance` has these hosts
+)
 MOST_SUSPECTS = 32  # hosts that are examined in one round, those first that waited longest
 AT_ONCE = 8
 

@@ -12,7 +12,7 @@ from onext.oned.objects import HostState
 
 def protect(cluster: Cluster, incident: Incident, host: Host) -> list[Step]:
     """Return the steps that are left until host and VMs are protected, the record of them first."""
-    steps: list[Step] = [] if host.held else [Hold(host.id)]
+    steps: list[Step] = [] if host.held or host.maintenance else [Hold(host.id)]
     if host.state is not HostState.DISABLED and host.state is not HostState.OFFLINE:
         incident = replace(incident, disabled=True)
         steps.append(Disable(host.id))

@@ -224,3 +224,16 @@ def test_a_held_incident_is_not_written_in_each_round() -> None:
     assert "s ago" in before.reason
     play(one, 300)
     assert one.cloud.records[0] == before
+
+
+def test_a_silent_host_in_maintenance_is_neither_fenced_nor_left_to_other_planners() -> None:
+    """OpenNebula's planners start UNKNOWN VMs elsewhere: a host that only hangs would then write to their disks too."""
+    one = front()
+    play(one, 900, "maintain", "hang")
+    one.cloud.check()
+    assert orders(one) == 0
+    assert 1 in one.cloud.machines[0].running
+    assert one.cloud.records[0].phase is Phase.HELD
+    assert "maintenance" in one.cloud.records[0].reason
+    play(one, 300, "end maintenance")
+    assert one.cloud.vms[1].host != 0

@@ -17,6 +17,8 @@ from hooks.availability.round_records import Records
 from onext.cloud.model import Cluster, Datastore, Disk, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
 from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.model import Claim
+from onext.hosts.model import Phase as ClaimPhase
 from onext.oned.client import Raft, RaftState
 from onext.oned.objects import HostState
 from onext.part import Context
@@ -120,3 +122,21 @@ def test_only_what_is_surely_shared_is_shared(driver: str, shared: str, expected
     stay = Stay(0, 0, "host0", 100, 0, "kvm", driver, 0.0, 0.0, 0)
     vm = Vm(1, disks=(Disk(0, 1, "FILE", "FILE", driver, 1, 1, persistent=False, target="vda"),), stay=stay)
     assert on_shared_storage(vm, found) is expected
+
+
+def test_a_flushed_host_counts_as_in_maintenance_and_not_as_power_managements(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As power management's its silence would be ignored, and its VMs left to planners that ask for no proof."""
+    hosts = [Host(number, f"node-{number}", state=HostState.DISABLED, cluster_id=100) for number in (1, 2)]
+    cloud = Cloud.of(hosts, clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
+    holders = {1: "maintenance", 2: "power"}
+    kept = Records({}, {}, (), (1,), {})
+    monkeypatch.setattr(
+        Records, "claim", lambda _, host: Claim(ClaimPhase.HELD, 0.0, 0, 0, holder=holders[host.id])
+    )
+    found = part.assess(context, cloud, BmcConfig(Path("none")), kept, 100, {}).cluster
+    assert [(host.id, host.maintenance, host.claimed) for host in found.hosts] == [
+        (1, True, False),
+        (2, False, True),
+    ]
