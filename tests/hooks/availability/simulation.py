@@ -206,7 +206,13 @@ class Cloud:
                 self.log(f"VM {vm} runs on host {found.host}")
 
     def _plan_by_oned(self) -> None:
-        """Do what oned's plan manager and rank scheduler do: restart UNKNOWN VMs without any proof."""
+        """Do what oned's plan manager and rank scheduler do: restart UNKNOWN VMs without any proof.
+
+        Not while a person stopped this part: OpenNebula then acts as it does without it, which no rule prevents.
+        """
+        if self.halted:
+            self.unknown_since = dict.fromkeys(self.unknown_since, self.clock)
+            return
         for vm in list(self.vms.values()):
             since = self.unknown_since.get(vm.id, self.clock)
             if not self.planner or vm.lcm != UNKNOWN or vm.state != ACTIVE or vm.lock:
