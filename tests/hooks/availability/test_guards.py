@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from hooks.availability import act, evidence, steps
 from hooks.availability.evidence import Evidence, Finding, Source, Verdict
 from hooks.availability.model import Phase, Stage
@@ -11,7 +13,7 @@ from hooks.availability.vm_states import dispose
 from hooks.availability.world import Failed
 from onext.oned.objects import HostState
 from tests.hooks.availability.happenings import FrontEnd, happen
-from tests.hooks.availability.simulation import POWEROFF, RUNNING, Server, SimulatedWorld, build
+from tests.hooks.availability.simulation import POWEROFF, RUNNING, UNKNOWN, Server, SimulatedWorld, build
 
 
 def front(hosts: int = 4, *, has_bmc: bool = True) -> FrontEnd:
@@ -237,3 +239,43 @@ def test_a_silent_host_in_maintenance_is_neither_fenced_nor_left_to_other_planne
     assert "maintenance" in one.cloud.records[0].reason
     play(one, 300, "end maintenance")
     assert one.cloud.vms[1].host != 0
+
+
+@pytest.mark.parametrize(("allowed", "given"), [(False, 0), (True, 1)])
+def test_a_host_that_turns_out_isolated_is_ordered_off_only_where_that_is_allowed(
+    allowed: bool, given: int
+) -> None:
+    """Its VMs still run and write: cutting their power is the administrator's choice, also at the last moment."""
+    one = front()
+    executor = fencing(one)
+    executor.policy = replace(executor.policy, fence_isolated=allowed)
+    one.cloud.machines[0].hung = False
+    happen(one, "cut all", 0)
+    executor.run([steps.Fence(0)])
+    assert orders(one) == given
+
+
+@pytest.mark.parametrize(
+    ("change", "moved"),
+    [
+        ({}, True),
+        ({"lock": 3}, False),
+        ({"lcm": UNKNOWN}, False),
+        ({"state": POWEROFF}, False),
+        ({"host": 0}, False),
+    ],
+)
+def test_only_a_vm_that_runs_elsewhere_unlocked_is_moved_back(change: dict[str, int], moved: bool) -> None:
+    """A VM whose owner locked it, or that is in another state by now, must be left as it is."""
+    one = front()
+    play(one, 900, "die")
+    assert one.cloud.vms[1].host != 0
+    happen(one, "return", 0)
+    record = replace(one.cloud.records[0], phase=Phase.RETURNING, server=0, term=1)
+    executor = act.Executor(SimulatedWorld(one.cloud), one.cloud.policy)
+    executor.run([steps.Write(record)])
+    one.cloud.vms[1] = replace(one.cloud.vms[1], **change)
+    before = list(one.cloud.history)
+    executor.run([steps.MoveBack(0, 1)])
+    told = one.cloud.history[len(before) :]
+    assert any("back" in line or "moves" in line for line in told) is moved, told
