@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -265,7 +266,7 @@ def test_a_host_that_turns_out_isolated_is_ordered_off_only_where_that_is_allowe
         ({"host": 0}, False),
     ],
 )
-def test_only_a_vm_that_runs_elsewhere_unlocked_is_moved_back(change: dict[str, int], moved: bool) -> None:
+def test_only_a_vm_that_runs_elsewhere_unlocked_is_moved_back(change: dict[str, Any], moved: bool) -> None:
     """A VM whose owner locked it, or that is in another state by now, must be left as it is."""
     one = front()
     play(one, 900, "die")
