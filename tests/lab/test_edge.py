@@ -143,7 +143,7 @@ def _hub_restarts(net: Network, a1: Node) -> None:
 
 def _is_revoked(net: Network, a2: Node) -> None:
     """Cut a node off within two seconds of the command's end, ssh too."""
-    assert net.ssh("a2", "echo", "in").stdout == "in\n"
+    until(lambda: net.ssh("a2", "echo", "in").stdout == "in\n", "the tunnel of the other node")
     net.bundle.onext("edge", "revoke", "a2")
     ended = time.monotonic()
     until(
