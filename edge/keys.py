@@ -43,7 +43,7 @@ def ssh(places: Places) -> str:
         programs.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", places.host_key])
     found = _SSH.match(read(places.host_key + ".pub"))
     if found is None:
-        raise EdgeError(f"{places.host_key}.pub is no Ed25519 key")
+        raise EdgeError(f"{places.host_key}.pub is not an Ed25519 key")
     return found.group()
 
 

@@ -11,7 +11,7 @@ from edge.word import Server
 
 CLOCK = 300  # seconds of difference that certificates tolerate
 SYNC = 120.0  # seconds between two questions
-LOOK = 15.0  # seconds between two looks at the tunnel
+LOOK = 15.0  # seconds between two checks of the tunnel
 TUNNEL = 30.0  # seconds in which the tunnel must carry the first answer
 PATIENCE = 120.0  # seconds in which a front-end may become ready
 _Say = Callable[[str], None]

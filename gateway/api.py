@@ -23,7 +23,7 @@ _POOLS = {
     "hosts": table.find("one.hostpool.info", ()),
     "clusters": table.find("one.clusterpool.info", ()),
 }
-# What a scoped token has to permit for a list; other lists are onext's own data, for which there is no call.
+# What a scoped token has to permit for a list; no call returns the other lists: they are onext's own data.
 _CALLS: Mapping[str, Sequence[table.Call]] = {
     "vms": [_POOLS["vms"]],
     "clusters": [_POOLS["clusters"]],

@@ -120,13 +120,13 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _not_routed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    refusal = Missing("there is no such page") if error.status_code == 404 else Refusal(error.detail)
+    refusal = Missing("this page does not exist") if error.status_code == 404 else Refusal(error.detail)
     refusal.status = error.status_code
     return problem(refusal)
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    """Answer a fault of ours; its log names the path, and nothing that the client sent beside it."""
+    """Answer after an unexpected exception; the log names the path, and nothing else that the client sent."""
     _log.error(
         "%s %.100s: a fault of the gateway: %s", request.method, request.url.path, type(error).__name__
     )

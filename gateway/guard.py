@@ -29,7 +29,7 @@ _HEADERS = (
 
 
 class Guard:
-    """Refuses what is too large or too slow before anything looks at it."""
+    """Refuses what is too large or too slow before the application reads it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

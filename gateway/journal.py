@@ -18,7 +18,7 @@ from gateway.records import Event
 from onext import published
 
 MOST = 5000  # events in memory
-EVERY = 0.5  # seconds between two looks at the file
+EVERY = 0.5  # seconds between two checks of the file
 _CHUNK = 4 << 20
 Position = tuple[int, int]
 
@@ -106,7 +106,7 @@ class Journal:
 
 
 def position(text: str) -> Position | None:
-    """Return the position that a Last-Event-ID names, None where it is none of ours."""
+    """Return the position that a Last-Event-ID names, None where this journal did not issue it."""
     epoch, _, number = text.partition(".")
     if not all(part.isascii() and part.isdecimal() and len(part) < 16 for part in (epoch, number)):
         return None

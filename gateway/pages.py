@@ -94,7 +94,7 @@ class Pages:
         hosts, vms = await asyncio.gather(self._views.hosts(caller), self._views.vms(caller))
         host = next((one for one in hosts if one.id == number), None)
         if host is None:
-            raise Missing("there is no such host, or you may not see it")
+            raise Missing("this host does not exist, or you may not see it")
         watts = plots.line(self._history.of(number)) if caller.administrator else None
         here = [one for one in vms if one.host_id == number]
         return self._page(request, caller, "host.html", host.name, here="", host=host, vms=here, watts=watts)

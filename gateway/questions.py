@@ -17,7 +17,7 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The composed token, or why there is none; `unknown`: it is no token of this user."""
+    """The composed token, or the reason for a refusal; `unknown`: the user did not sign this token."""
 
     token: str = ""
     refused: str = ""

@@ -30,7 +30,7 @@ class Forbidden(Refusal):
 
 
 class Missing(Refusal):
-    """There is no such page or object, or the caller may not see it."""
+    """The page or object does not exist, or the caller may not see it."""
 
     status = 404
 

@@ -1,4 +1,4 @@
-"""Logins of the page: a random cookie stands for a credential, which stays in this process's memory."""
+"""Logins of the page: a random cookie identifies a credential, which stays in this process's memory."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Endpoint:
 
 
 class _Streamed(StreamingResponse):
-    """A large answer; its place at oned is given back however it ends, also when the client is slow."""
+    """A large answer; it releases its connection to oned however it ends, also when the client is slow."""
 
     def __init__(self, chunks: AsyncIterator[bytes], end: Callable[[], None], seconds: float) -> None:
         super().__init__(chunks, media_type=_XML)

@@ -65,7 +65,7 @@ class Hosts:
             return
 
     def remove(self, host: int) -> None:
-        """Delete a host that has no VMs; one that is gone is no failure."""
+        """Delete a host that has no VMs; one that is gone already counts as deleted."""
         try:
             self.oned.call("host.delete", host)
         except NotFound:

@@ -25,7 +25,7 @@ from hooks.edge.hub_plan import Hub, InvalidList
 from onext import atomic, process
 from onext.process import CommandError
 
-POLL = 0.25  # seconds between two looks at the list
+POLL = 0.25  # seconds between two checks of the list
 TELL = 30.0  # seconds between two reports of where peers dial in from
 ENDPOINTS = "endpoints.json"
 AGAIN = 10.0  # seconds until a failed attempt is repeated

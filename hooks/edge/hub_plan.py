@@ -58,7 +58,7 @@ def _hub(values: object) -> Hub:
         raise ValueError("not an object with at most 100,000 peers")
     pool = IPv6Network(values["pool"])
     if not pool.is_private or not 48 <= pool.prefixlen <= 96:
-        raise ValueError("the pool is no private network")
+        raise ValueError("the pool is not a private network")
     peers = tuple(_peer(item, pool) for item in values["peers"])
     if len({peer.address for peer in peers} | {peer.key for peer in peers}) != 2 * len(peers):
         raise ValueError("two peers have one key or address")

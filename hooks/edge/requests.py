@@ -69,7 +69,7 @@ def _request(body: Mapping[str, object], key: str, digest: str) -> Request:
     if action not in (JOIN, READY, SYNC, LEAVE):
         raise Invalid("an unknown action")
     if not isinstance(moment, int) or isinstance(moment, bool) or not 0 <= moment < 10**11:
-        raise Invalid("`time` is no time")
+        raise Invalid("`time` is not a Unix time")
     session = "" if action == JOIN else _text(body, "session", 64)
     join = _join(body) if action == JOIN else None
     return Request(action, key, digest, float(moment), session, body.get("certificate") is True, join)

@@ -61,7 +61,7 @@ def _stated(token: object, name: str) -> int:
     rule = Rule(f'found($id) <- {name}($id), $id.type() == "integer"')
     found = builder.build(token).query(rule)  # type: ignore[arg-type]
     if len(found) != 1:
-        raise Refused("the token is no join token")
+        raise Refused("the token is not a join token")
     return int(found[0].terms[0])
 
 

@@ -20,7 +20,7 @@ from onext.part import Context
 from onext.settings.events import EventSink
 from onext.table import Row, show
 
-_EVERY = 1.0  # seconds between two looks of `tail --follow`
+_EVERY = 1.0  # seconds between two readings of `tail --follow`
 
 
 @click.group("events", cls=Group)

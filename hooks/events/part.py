@@ -72,7 +72,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
 
 
 def _wanted(context: Context) -> bool:
-    """Return whether somebody receives events: a sink, or the gateway."""
+    """Return whether a sink or the gateway receives events."""
     return bool(context.settings.events.sinks) or context.settings.gateway.enabled
 
 

@@ -15,7 +15,7 @@ from hooks.events.outbox import Outbox
 from hooks.events.sinks.configured import Misconfigured
 from onext import log
 
-_IDLE = 5.0  # seconds between two looks where nothing wakes the sender
+_IDLE = 5.0  # seconds between two checks where nothing wakes the sender
 _log = log.get("events")
 
 

@@ -24,7 +24,7 @@ from onext.options import Group
 from onext.part import Context
 
 HOLDER = "maintenance"
-PAUSE = 3.0  # seconds between two looks at the VMs
+PAUSE = 3.0  # seconds between two checks of the VMs
 
 
 @click.group("host", cls=Group)
@@ -45,7 +45,7 @@ def flush(context: Context, name: str, *, undo: bool, parallel: int, within: flo
     """Empty HOST for maintenance.
 
     Disables HOST (id or name), moves its VMs away, live first, and reports what stays and why. Exit code 1
-    when VMs stay. The host is in maintenance until --undo: its silence is no failure.
+    when VMs stay. The host is in maintenance until --undo: availability does not fence it.
     """
     found = find(context.cloud().hosts.values(), name, "host")
     raft = context.oned.raft()
@@ -86,7 +86,7 @@ def _empty(context: Context, found: Host, world: Effects, flushing: Flush, ends:
         if not steps and not flushing.moving(cluster):
             return
         if context.now() >= ends:
-            click.echo("the time is over: migrations that were begun go on", err=True)
+            click.echo("the time is over: running migrations continue", err=True)
             return
         time.sleep(PAUSE)
 

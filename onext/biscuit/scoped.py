@@ -25,7 +25,7 @@ def check(operations: Sequence[str], resources: Sequence[str], key: PublicKey) -
         raise BadBlock("name at least one --operation and one object, such as --vm 12 or --resource vmpool")
     for operation in operations:
         if not _OPERATION.fullmatch(operation):
-            raise BadBlock(f"{operation!r} is no operation such as vm:info")
+            raise BadBlock(f"{operation!r} is not an operation such as vm:info")
     facts = [_resource(text) for text in resources]
     if len(operations) * len(facts) > _MOST:
         raise BadBlock(f"more than {_MOST} combinations of operations and objects")
@@ -39,5 +39,5 @@ def check(operations: Sequence[str], resources: Sequence[str], key: PublicKey) -
 def _resource(text: str) -> tuple[str, int]:
     found = _RESOURCE.fullmatch(text)
     if not found:
-        raise BadBlock(f"{text!r} is no object such as vm:12, and no pool such as vmpool")
+        raise BadBlock(f"{text!r} is neither an object such as vm:12 nor a pool such as vmpool")
     return found[1], WHOLE if found[2] is None else int(found[2])

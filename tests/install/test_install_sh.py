@@ -269,7 +269,7 @@ def test_a_wrong_hash_leaves_the_old_version(installed: Installed, tmp_path: Pat
     """A wheel that was replaced on its way would run as root on a front-end."""
     other = copy_of(installed.checkout, tmp_path / "other")
     lock = other / "locks/frontend.txt"
-    known = re.search(r"^click==.*(?:\n\s+--hash=sha256:[0-9a-f]{64}.*)+", lock.read_text(), re.MULTILINE)
+    known = re.search(r"^click==.*(?:\n +--hash=sha256:[0-9a-f]{64}.*)+", lock.read_text(), re.MULTILINE)
     assert known is not None
     wrong = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", known.group())
     lock.write_text(lock.read_text().replace(known.group(), wrong))

@@ -107,7 +107,7 @@ class Arming(str, Enum):
 
     ARMING = "arming"  # an installer was made; the node has not answered with its watchdog held
     ARMED = "armed"  # the node acknowledged: its lease is a proof
-    DISARMING = "disarming"  # its lease is no proof any more; the node has not acknowledged yet
+    DISARMING = "disarming"  # its lease no longer proves anything; the node has not acknowledged yet
 
 
 @dataclass(frozen=True, slots=True)

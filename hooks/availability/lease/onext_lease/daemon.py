@@ -24,7 +24,7 @@ SHORTEST, LONGEST = 4, 30  # seconds of the watchdog
 _SET_TIMEOUT, _GET_TIMEOUT = 0xC0045706, 0x80045707  # WDIOC_SETTIMEOUT, WDIOC_GETTIMEOUT
 _SOFTWARE = "software watchdog"
 _VMS = ("qemu", "kvm")
-_STEP = 1.0  # seconds between two looks at the clock, at most
+_STEP = 1.0  # seconds between two readings of the clock, at most
 
 
 def now() -> int:
@@ -178,7 +178,7 @@ def notify(text: str) -> None:
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket for IPv6 and IPv4, or for IPv4 where there is no IPv6."""
+    """Return a socket for IPv6 and IPv4, or for IPv4 alone where the kernel has no IPv6."""
     try:
         channel = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         channel.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
