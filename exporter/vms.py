@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from exporter.collected import Collected, label, number, plain, whole
-from onext.oned.elements import children, text
+from onext.oned.elements import children, closing_at, text
 from onext.oned.errors import Malformed
 from onext.oned.escaped import TEXT, unescape
 
@@ -152,19 +152,8 @@ def _section(element: bytes, opening: bytes, closing: bytes, at: int) -> tuple[b
     start = element.find(opening, at)
     if start < 0:
         return b"", at
-    end = _end(element, opening, closing, start + len(opening))
+    end = closing_at(opening, closing, element, start + len(opening))
     return element[start + len(opening) : end], end
-
-
-def _end(element: bytes, opening: bytes, closing: bytes, start: int) -> int:
-    """Return where the end tag of the element whose content begins at `start` is; raise Malformed."""
-    inner, end = start, element.find(closing, start)
-    while end >= 0 and (inner := element.find(opening, inner, end)) >= 0:
-        inner += 1  # a descendant of the same name: that was its end
-        end = element.find(closing, end + 1)
-    if end < 0:
-        raise Malformed(f"an element has no end {closing!r}")
-    return end
 
 
 def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[bytes, bytes]], int, int]:
@@ -184,7 +173,7 @@ def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[byt
         if name not in _VECTORS:
             return _large_template(element, begin)
         opening, closing = _ENDS[name]
-        end = _end(element, opening, closing, at)
+        end = closing_at(opening, closing, element, at)
         if name == "DISK":
             if disk := _content(element, _DISK_ID, at, end):
                 disks.append((disk, _content(element, _SIZE, at, end)))

@@ -152,13 +152,17 @@ def section(element: bytes, tag: bytes, at: int = 0) -> tuple[bytes, int]:
 
 def end_of(tag: bytes, content: bytes, start: int) -> int:
     """Return where the `</tag>` of the element whose content begins at `start` is; raise Malformed."""
-    opening, closing = b"<" + tag + b">", b"</" + tag + b">"
+    return closing_at(b"<" + tag + b">", b"</" + tag + b">", content, start)
+
+
+def closing_at(opening: bytes, closing: bytes, content: bytes, start: int) -> int:
+    """Return where the end tag is, both tags given as they are written; raise Malformed."""
     inner, end = start, content.find(closing, start)
     while end >= 0 and (inner := content.find(opening, inner, end)) >= 0:
         inner += 1  # a descendant of the same name: that was its end
         end = content.find(closing, end + 1)
     if end < 0:
-        raise Malformed(f"element {tag[:40]!r} has no end")
+        raise Malformed(f"an element has no end {closing[:48]!r}")
     return end
 
 
