@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.callers import Caller
@@ -11,25 +10,17 @@ from gateway.oned_calls import OnedCalls
 from gateway.short_cache import ShortCache
 from onext.cloud import model, parse
 from onext.cloud.model import Cluster, Host, Vm
+from onext.cloud.reader import PoolCall
 
 SECONDS = 5.0
 _MOST = 64  # pools in memory: one of 10,000 VMs takes about 40 MB
 
 
-@dataclass(frozen=True)
-class _Pool:
-    method: str
-    arguments: tuple[str | int, ...]
-    tag: str
-    read: Callable[[bytes], Any]
-    kind: Callable[..., Any]
-
-
-_POOLS: Mapping[str, _Pool] = {
-    "host": _Pool("hostpool.info", (), "HOST", parse.host, model.Host),
+_POOLS: Mapping[str, PoolCall] = {
+    "host": PoolCall("hostpool.info", (), "HOST", parse.host, model.Host),
     # -2: all that the user may use, as `onevm list` asks; -1: every state but DONE
-    "vm": _Pool("vmpool.info", (-2, -1, -1, -1), "VM", parse.vm, model.Vm),
-    "cluster": _Pool("clusterpool.info", (), "CLUSTER", parse.cluster, model.Cluster),
+    "vm": PoolCall("vmpool.info", (-2, -1, -1, -1), "VM", parse.vm, model.Vm),
+    "cluster": PoolCall("clusterpool.info", (), "CLUSTER", parse.cluster, model.Cluster),
 }
 
 

@@ -28,7 +28,7 @@ _log = logging.getLogger("onext.cloud")
 
 
 @dataclass(frozen=True)
-class _Pool:
+class PoolCall:
     """How a pool is asked for, and how one of its elements is read."""
 
     method: str
@@ -38,13 +38,13 @@ class _Pool:
     kind: Callable[..., Any]
 
 
-_POOLS: Mapping[str, _Pool] = {
-    "hosts": _Pool("hostpool.info", (), "HOST", parse.host, model.Host),
-    "vms": _Pool("vmpool.infoextended", stream.ALL_VMS, "VM", parse.vm, model.Vm),
-    "clusters": _Pool("clusterpool.info", (), "CLUSTER", parse.cluster, model.Cluster),
-    "datastores": _Pool("datastorepool.info", (), "DATASTORE", parse.datastore, model.Datastore),
-    "networks": _Pool("vnpool.info", (-2, -1, -1), "VNET", parse.network, model.Network),
-    "images": _Pool("imagepool.info", (-2, -1, -1), "IMAGE", parse.image, model.Image),
+_POOLS: Mapping[str, PoolCall] = {
+    "hosts": PoolCall("hostpool.info", (), "HOST", parse.host, model.Host),
+    "vms": PoolCall("vmpool.infoextended", stream.ALL_VMS, "VM", parse.vm, model.Vm),
+    "clusters": PoolCall("clusterpool.info", (), "CLUSTER", parse.cluster, model.Cluster),
+    "datastores": PoolCall("datastorepool.info", (), "DATASTORE", parse.datastore, model.Datastore),
+    "networks": PoolCall("vnpool.info", (-2, -1, -1), "VNET", parse.network, model.Network),
+    "images": PoolCall("imagepool.info", (-2, -1, -1), "IMAGE", parse.image, model.Image),
 }
 
 
