@@ -11,11 +11,12 @@ from starlette.requests import Request
 from gateway import credentials
 from gateway.callers import Caller, Callers
 from gateway.credentials import Credential
-from gateway.limits import FAILED_BURST, FAILED_PER_SECOND, Buckets, network
+from gateway.limits import FAILED_BURST, FAILED_PER_SECOND, Buckets
 from gateway.refusals import Forbidden, Refusal, Unauthorised
 from gateway.rpc.table import Call
 from gateway.scoped import Scopes
 from gateway.sessions import COOKIE, Session, Sessions
+from onext.client_network import network
 
 _REMEMBERED = 4096  # credentials that were accepted before
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from ipaddress import IPv6Address, ip_address
 
 from gateway.refusals import TooMany
 
@@ -41,14 +40,3 @@ class Buckets:
         self._buckets.move_to_end(key)
         if len(self._buckets) > _MOST:
             self._buckets.popitem(last=False)
-
-
-def network(address: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 network of an IPv6 address."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
-    return str(found)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.limits import network
+from onext.client_network import network
 
 HEAD_SECONDS = 10.0  # from a connection, or the first byte of a request, to the end of its head
 

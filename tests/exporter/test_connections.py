@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.connections import MOST, PER_ADDRESS, REMEMBERED, RESERVED, Connections, network
+from exporter.connections import MOST, PER_ADDRESS, REMEMBERED, RESERVED, Connections
+from onext.client_network import network
 
 PROMETHEUS, STRANGER = "192.0.2.1", "198.51.100.1"
 
