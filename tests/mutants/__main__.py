@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 55.0
 ENOUGH = 0.85
 LIMIT = 99
+PATIENCE = {"PATIENCE", "TIMEOUT"}  # words in the name of a constant that is seconds of waiting for an answer
 _judges: list[Judge] = []  # the one of this process: what a pool calls is given only what can be sent
 COMPARISONS = (
     "Lt_LtE",
@@ -105,7 +106,8 @@ def matters(mutant: Mutant) -> bool:
     """Return whether a mutant is a program that decides something else.
 
     Annotations, docstrings and a dataclass's `frozen` and `slots` decide nothing; nor does one more or less of a
-    limit of 100 and above, which was chosen: whether it is respected is what comparisons are mutated for.
+    limit of 100 and above, or of a module's seconds of patience, which were chosen: whether they are respected is
+    what comparisons are mutated for.
     """
     try:
         old, new = _executed((ROOT / mutant.module).read_text(encoding="utf-8")), _executed(mutant.code())
@@ -134,7 +136,26 @@ def _executed(text: str) -> ast.Module:
             node.returns = None
         elif isinstance(node, ast.ClassDef):
             node.decorator_list = []
+    for seconds in _patience(tree):
+        seconds.value = 1.0
     return tree
+
+
+def _patience(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Return the seconds of the module's constants of patience; 0 is none, and stays what it is."""
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                pairs = list(zip(names, values, strict=True))
+            case ast.Assign(targets=[name], value=value):
+                pairs = [(name, value)]
+            case _:
+                continue
+        for pair in pairs:
+            match pair:
+                case (ast.Name(id=word), ast.Constant(value=float(seconds)) as number):
+                    if seconds > 0 and PATIENCE & {*word.split("_")}:
+                        yield number
 
 
 def main() -> None:

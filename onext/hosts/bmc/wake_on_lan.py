@@ -29,7 +29,7 @@ _SUSPEND = ["sudo", "-n", "/usr/bin/systemctl", "--no-block", "suspend"]
 _LINKS = ["ip", "-o", "link"]
 _SIOCGIFBRDADDR = 0x8919  # linux/sockios.h
 _DISCARD = 9  # the port that magic packets go to
-_PATIENCE = 4.0  # time-outs in which a host has to fall silent
+_TIMEOUTS = 4.0  # time-outs in which a host has to fall silent
 _SILENT = 2  # polls in a row without an answer
 
 
@@ -67,7 +67,7 @@ class SuspendedHost:
         self._unchanged()
         self.identity()
         self._run(_SUSPEND, "it was not suspended (is the line for sudo there?)")
-        ends, silent = time.monotonic() + _PATIENCE * self._timeout, 0
+        ends, silent = time.monotonic() + _TIMEOUTS * self._timeout, 0
         while time.monotonic() < ends:
             silent = 0 if self.power().power is Power.ON else silent + 1
             if silent >= _SILENT:

@@ -134,7 +134,7 @@ def test_a_host_that_stays_awake_is_told(
     node: Node, bmc_config: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that refuses to sleep would be given up while it runs."""
-    monkeypatch.setattr(wake_on_lan, "_PATIENCE", 0.1)
+    monkeypatch.setattr(wake_on_lan, "_TIMEOUTS", 0.1)
     node.obedient = False
     with pytest.raises(Refused, match="still answers"):
         sleeper(node, bmc_config).soft_off()
