@@ -45,6 +45,7 @@ def tagged(request: Request, body: bytes, media_type: str = JSON) -> Response:
 def problem(refusal: Refusal, *, challenge: bool = True) -> Response:
     """Answer why a request is not served; a `challenge` lets a browser ask for a password."""
     titles = {400: "Invalid", 401: "Unauthorised", 403: "Forbidden", 404: "Not found", 405: "Not allowed"}
+    titles |= {307: "Elsewhere", 422: "Conflict", 429: "Too many requests"}
     title = titles.get(refusal.status, "Not served")
     headers = {"Cache-Control": "no-store"}
     if refusal.status == 401 and challenge:

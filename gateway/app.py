@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from gateway.actions.client import Worker
+from gateway.actions.endpoint import Actions
 from gateway.answers import problem
 from gateway.api import Api
 from gateway.callers import Callers
@@ -29,7 +31,7 @@ from gateway.oned_calls import OnedCalls
 from gateway.own_data import OwnData
 from gateway.pages import Pages
 from gateway.pools import Pools
-from gateway.refusals import Missing, Refusal
+from gateway.refusals import Elsewhere, Missing, Refusal
 from gateway.rpc.endpoint import Endpoint
 from gateway.scoped import Scopes
 from gateway.sessions import Sessions
@@ -55,6 +57,7 @@ class Deployment:
     public: Credential | None = None
     tls: bool = False
     scoped_key: str = field(default="", repr=False)  # a private key; empty: no scoped tokens
+    worker: Path = field(default=Path("/run/onext/gateway/actions.sock"))  # where it takes orders
     follow: Callable[[], None] = field(default=lambda: None)  # called every minute
 
 
@@ -70,13 +73,15 @@ def application(deployment: Deployment) -> Starlette:
     gate = Gate(callers, Sessions(settings.session_hours), requests, deployment.public, scopes)
     api = Api(gate, views, EventStream(events, views, callers), deployment.version)
     history = WattsHistory(own.watts)
+    actions = Actions(gate, Worker(deployment.worker), settings.actions)
     pages = Pages(gate, views, history, tls=deployment.tls)
 
     def every_minute() -> None:
         deployment.follow()
         history.sample()
 
-    routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes(), *pages.routes()]
+    routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes()]
+    routes += [*actions.routes(), *pages.routes()]
     if settings.rpc:
         routes += Endpoint(gate, calls, scopes).routes()
     return Starlette(
@@ -115,7 +120,10 @@ async def _healthy(_request: Request) -> Response:
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     scripted = request.headers.get("sec-fetch-dest", "document") != "document"  # a page's, not a person's
-    return problem(error, challenge=not scripted)
+    answer = problem(error, challenge=not scripted)
+    if isinstance(error, Elsewhere):
+        answer.headers["Location"] = error.location
+    return answer
 
 
 def _not_routed(_request: Request, error: Exception) -> Response:

@@ -52,10 +52,15 @@ class Callers:
         return await self._known.get(credential.digest, lambda: self._ask(credential), max_age)
 
     async def _ask(self, credential: Credential) -> Caller:
-        if credential.user == _STOCK_SERVER or credential.user in self._servers():
-            raise Unauthorised(_NO_SERVERS)  # before anything is sent: they act for others
+        require_person(credential, self._servers())
         element = await self._calls.single(credential, "user.info", -1, False)
         return accepted(element, credential)
+
+
+def require_person(credential: Credential, servers: Collection[str]) -> None:
+    """Raise Unauthorised for a server's user, before anything is sent: they act for others."""
+    if credential.user == _STOCK_SERVER or credential.user in servers:
+        raise Unauthorised(_NO_SERVERS)
 
 
 def accepted(element: bytes, credential: Credential) -> Caller:

@@ -14,13 +14,18 @@ _MOST_FIELDS = 8
 TYPE = "application/x-www-form-urlencoded"
 
 
-async def read(request: Request, token: str) -> Mapping[str, str]:
-    """Return the fields of a form; raise Forbidden where another site sent it, or without the token."""
+def require_same_site(request: Request) -> None:
+    """Raise Forbidden where a page of another site sent a request."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise Forbidden("this form was sent by another site")
+        raise Forbidden("this was sent by another site")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Forbidden("this form was sent by another site")
+        raise Forbidden("this was sent by another site")
+
+
+async def read(request: Request, token: str) -> Mapping[str, str]:
+    """Return the fields of a form; raise Forbidden where another site sent it, or without the token."""
+    require_same_site(request)
     if request.headers.get("content-type", "").partition(";")[0].strip() != TYPE:
         raise Invalid(f"{TYPE} is expected")
     try:

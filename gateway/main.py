@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from gateway import credentials
+from gateway.actions.socket_place import place as orders_socket
 from gateway.app import Deployment, application
 from gateway.credentials import Credential
 from gateway.refusals import Refusal
@@ -29,9 +30,15 @@ from onext.webconfig import WebConfigError
 @click.option("--endpoint", help="XML-RPC address of oned; default: the settings', else ONE_XMLRPC.")
 @click.option("--listen", help="address:port; default: the settings'.")
 @click.option("--published", "folder", type=click.Path(path_type=Path), help="Folder of the worker's data.")
+@click.option("--worker", type=click.Path(path_type=Path), help="The worker's socket for orders.")
 @click.option("--targets", type=click.Path(path_type=Path), help="Folder of targets.")
 def main(
-    settings: Path | None, endpoint: str | None, listen: str | None, folder: Path | None, targets: Path | None
+    settings: Path | None,
+    endpoint: str | None,
+    listen: str | None,
+    folder: Path | None,
+    worker: Path | None,
+    targets: Path | None,
 ) -> None:
     """Serve the API, the page and the guarded XML-RPC."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -49,6 +56,7 @@ def main(
             _public(chosen),
             tls=certificates is not None,
             scoped_key=_scoped_key(chosen),
+            worker=worker or orders_socket(paths),
             follow=certificates.renew if certificates else lambda: None,
         )
     except (all_settings.SettingsError, WebConfigError, OSError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.actions.orders import KEY, AnyOrder, Result
 from gateway.answers import MOST, USUAL
 from gateway.records import (
     Cluster,
@@ -37,15 +38,17 @@ LISTS: Mapping[str, type[Record]] = {
 }
 _REFERENCE = "#/components/schemas/{name}"
 _EXPLAINED = (
-    "Read-only. Authentication is OpenNebula's: Basic with user and password, or Bearer with user:token."
-    " Lists hold what the caller may see."
+    "Authentication is OpenNebula's: Basic with user and password, or Bearer with user:token."
+    " Lists hold what the caller may see. Orders are accepted where the settings enable them, from users with"
+    " the right at OpenNebula."
 )
 
 
 def document(version: str) -> bytes:
     """Return the document as JSON."""
     pages = [Page[kind] for kind in (*LISTS.values(), Event)]  # type: ignore[valid-type]  # made at run time
-    schemas, components = msgspec.json.schema_components([*pages, Problem], ref_template=_REFERENCE)
+    kinds = [*pages, AnyOrder, Result, Problem]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     paths = {
         f"/v1/{name}": {"get": _list(name, kind, schema)}
         for (name, kind), schema in zip(LISTS.items(), schemas, strict=False)
@@ -54,6 +57,7 @@ def document(version: str) -> bytes:
     paths["/v1/sites.geojson"] = {
         "get": _operation("sitesGeojson", "The sites as GeoJSON.", "application/geo+json", {"type": "object"})
     }
+    paths |= _orders(*schemas[len(pages) : len(pages) + 2])
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -103,6 +107,29 @@ def _events(schema: Mapping[str, Any]) -> dict[str, Any]:
     ]
     found["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     return found
+
+
+def _orders(order: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    given = _operation("order", "Give an order.", "application/json", result)
+    given["responses"]["202"] = {**given["responses"].pop("200"), "description": "It is accepted."}
+    given["responses"]["307"] = {"description": "Another server of the zone leads; Location is its gateway."}
+    given["responses"]["422"] = {"description": "The key was used for another order."}
+    given["requestBody"] = {"required": True, "content": {"application/json": {"schema": dict(order)}}}
+    key = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[\x21-\x7e]+$"}
+    given["parameters"] = [
+        {"name": KEY, "in": "header", "schema": key, "description": "The same order is not begun twice."},
+        {"name": "X-CSRF-Token", "in": "header", "schema": {"type": "string"}},
+    ]
+    shown = _operation("orderResult", "How far an order is.", "application/json", result)
+    shown["parameters"] = [
+        {
+            "name": "id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        }
+    ]
+    return {"/v1/actions": {"post": given}, "/v1/actions/{id}": {"get": shown}}
 
 
 def _operation(name: str, summary: str, media_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:

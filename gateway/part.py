@@ -7,19 +7,35 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from gateway.actions.socket_place import is_gateway, place
 from onext import published
-from onext.part import Check, Context, Key, Part
+from onext.part import Check, Context, Key, Part, Retry
+from onext.unix_service import UnixService
 from onext.webconfig import WebConfigError, load
 from onext.xml import Element
 
 NAME = "gateway"
 _BISCUIT, _SERVER = "biscuit", "server"
 _CONNECT = 3.0  # seconds
+_THREADS = 4  # orders that are examined at once
+
+
+@dataclass
+class _State:
+    """What this process keeps: the context of the last round, for orders, and the socket."""
+
+    context: Context | None = None
+    service: UnixService | None = None
+
+
+_state = _State()
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - any key means all users
-    """Publish which users have which public key, and who acts for others."""
+    """Publish which users have which public key, and who acts for others; take orders."""
+    _listen(context)
     if not context.settings.gateway.enabled:
         published.remove(context.paths, "users")
         return ""
@@ -31,13 +47,44 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
     return f"{len(keys_)} users with public keys"
 
 
+def _listen(context: Context) -> None:
+    """Take orders where the settings enable any."""
+    settings = context.settings.gateway
+    if not (settings.enabled and settings.actions):
+        close()
+        return
+    _state.context = context
+    if _state.service is not None and _state.service.alive:
+        return
+    from gateway.actions.desk import FILE, Desk
+    from gateway.actions.ledger import Ledger
+    from gateway.actions.orders import LARGEST
+
+    desk = Desk(lambda: _state.context, Ledger(context.paths.state / FILE))
+    file = place(context.paths)
+    try:
+        _state.service = UnixService(
+            file, desk.answer, threads=_THREADS, largest=LARGEST,
+            peers=lambda user: is_gateway(context.paths, user),
+        )  # fmt: skip
+    except OSError as error:
+        raise Retry(f"{file}: {error}") from error
+
+
+def close() -> None:
+    """Take no more orders."""
+    if _state.service is not None:
+        _state.service.close()
+        _state.service = None
+
+
 def _key(user: Element) -> str:
     return user.findtext("PASSWORD", "")[:4096]
 
 
 def sweep(context: Context) -> Iterable[Key]:
-    """Ask for all users once a minute."""
-    return [Key(NAME, "pool", 0)] if context.settings.gateway.enabled else []
+    """Ask for all users once a minute; while it is off, only to take no more orders."""
+    return [Key(NAME, "pool", 0)] if context.settings.gateway.enabled or _state.service else []
 
 
 def checks(context: Context) -> Iterator[Check]:

@@ -35,6 +35,22 @@ class Missing(Refusal):
     status = 404
 
 
+class Conflicting(Refusal):
+    """The request contradicts one that was accepted before."""
+
+    status = 422
+
+
+class Elsewhere(Refusal):
+    """Another server answers this; `location` is where."""
+
+    status = 307
+
+    def __init__(self, location: str) -> None:
+        super().__init__("another server of the zone leads: send the request there")
+        self.location = location
+
+
 class TooLarge(Refusal):
     """The body or a header is larger than permitted."""
 

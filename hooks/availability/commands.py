@@ -32,6 +32,7 @@ from onext.part import Context
 from onext.table import Row, echo, show
 
 HOOK = "host_error.rb"
+_SAME = 0.01  # seconds between two writings of one time
 
 
 @click.group("ha", cls=Group)
@@ -176,17 +177,20 @@ def plan(context: Context, host: str, *, as_json: bool) -> None:
 @ha.command("confirm")
 @click.argument("host")
 @click.option("--name", required=True, help="The host's name, typed once more.")
+@click.option("--incident", type=float, help="Only this incident: its `first` in /v1/ha of the gateway.")
 @dry_run_option
 @front_end
-def confirm(context: Context, host: str, name: str, *, dry_run: bool) -> None:
+def confirm(context: Context, host: str, name: str, incident: float | None, *, dry_run: bool) -> None:
     """Confirm that HOST is off, so that its VMs may start elsewhere. Its VMs start twice if it is not."""
     cloud, kept = context.cloud(), records(context)
     found = find(cloud.hosts.values(), host, "host")
-    incident = kept.incidents.get(found.id)
+    known = kept.incidents.get(found.id)
     if name != found.name:
         raise click.UsageError(f"host {found.id} is named {found.name}, not {name}")
-    if incident is None:
+    if known is None:
         raise click.ClickException(f"{found.name} has no incident: nothing to confirm")
+    if incident is not None and abs(known.first - incident) > _SAME:
+        raise click.ClickException(f"{found.name} has another incident by now: look at it first")
     items = collect_evidence.collect(
         subject(context, cloud, kept, found.id), bmc_config(context), context.settings
     )
@@ -203,7 +207,7 @@ def confirm(context: Context, host: str, name: str, *, dry_run: bool) -> None:
         return
     documents = Documents(context.oned, CONFIRMATION, context.now)
     before = documents.get(found.id)
-    order = Order(getpass.getuser(), context.now(), incident.first)
+    order = Order(getpass.getuser(), context.now(), known.first)
     documents.put(found.id, order, before.version if before else None)
     click.echo(f"{found.name}: confirmed; {effect}")
 

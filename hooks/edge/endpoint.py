@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from onext import unix_service
+
 LARGEST, LARGEST_ANSWER = 65_536, 4 << 20  # bytes
 _Connection = socket.socket | tuple[bytes, socket.socket]  # of the base classes; here always the first
 IDLE, WORKER = 10.0, 80.0  # seconds for a node to send, for the worker to answer
@@ -106,16 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def forward(worker: Path, data: bytes) -> tuple[int, bytes]:
     """Return the worker's status and answer; raise OSError or ValueError."""
-    with socket.socket(socket.AF_UNIX) as stream:
-        stream.settimeout(WORKER)
-        stream.connect(str(worker))
-        stream.sendall(data)
-        stream.shutdown(socket.SHUT_WR)
-        answer = bytearray()
-        while len(answer) <= LARGEST_ANSWER and (chunk := stream.recv(65_536)):
-            answer += chunk
-    status, _, body = bytes(answer).partition(b"\n")
-    return int(status), body
+    return unix_service.ask(worker, data, seconds=WORKER, largest=LARGEST_ANSWER)
 
 
 class Endpoint(ThreadingHTTPServer):

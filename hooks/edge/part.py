@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hooks.edge import counter, hub_list, office, secrets, whereabouts
-from hooks.edge.counter import Counter
 from hooks.edge.office import NotReady, Office
 from hooks.edge.records import Book
 from hooks.edge.secrets import Secrets, SecretsError
@@ -16,6 +15,7 @@ from onext import log, metrics
 from onext.oned.errors import OnedError
 from onext.part import Check, Context, Key, Part, Retry
 from onext.paths import Paths
+from onext.unix_service import UnixService
 
 NAME = "edge"
 INTERFACES = Path("/sys/class/net")
@@ -28,7 +28,7 @@ class _State:
     """What this process keeps: the context of the last round, for requests, and the socket."""
 
     context: Context | None = None
-    counter: Counter | None = None
+    counter: UnixService | None = None
 
 
 _state = _State()
@@ -80,7 +80,7 @@ def _listen(context: Context, threads: int) -> None:
         return
     office_of_all = Office(_current)
     try:
-        _state.counter = Counter(office_of_all, counter.place(context.paths), threads)
+        _state.counter = counter.opened(office_of_all, counter.place(context.paths), threads)
     except OSError as error:
         raise Retry(f"{counter.place(context.paths)}: {error}") from error
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from onext.settings.exporter import ADDRESS
 from onext.settings.section import Section
+
+Action = Literal[
+    "locate", "off", "drain", "on", "flush", "enroll", "pause", "resume", "revoke", "confirm"
+]  # fmt: skip
+ACTIONS: tuple[str, ...] = get_args(Action)
 
 
 class Gateway(Section):
@@ -39,3 +46,9 @@ class Gateway(Section):
         6, ge=1, le=64, description="calls to oned at once, which has MAX_CONN (15) for all its clients"
     )
     session_hours: float = Field(8.0, gt=0, le=168, description="hours until a login of the page ends")
+    actions: tuple[Action, ...] = Field(
+        (), description="what users with the right at OpenNebula may order by POST /v1/actions"
+    )
+    servers: Mapping[int, str] = Field(
+        {}, description="address of the gateway of each server of the zone, by its id, as https://one-1:9928"
+    )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.openapi import document
 from gateway.refusals import Refusal
 from gateway.rpc import table, wire
+from onext.settings.gateway import ACTIONS
 from tests.gateway.conftest import Answer, Cloud, Gateway, basic, started
 
 EXAMPLES = int(os.environ.get("ONEXT_EXAMPLES", "60"))
@@ -35,7 +36,16 @@ ODD = st.one_of(
 def requests(draw: st.DrawFn) -> tuple[str, dict[str, str]]:
     """Return a path with a query, and headers: what the document allows, or anything beside it."""
     path = draw(
-        st.sampled_from([*SPECIFICATION["paths"], "/v1/vms/0", "/v1/hosts/99", "/", "/power", "/hosts/0"])
+        st.sampled_from(
+            [
+                *(one for one in SPECIFICATION["paths"] if "{" not in one),
+                "/v1/vms/0",
+                "/v1/hosts/99",
+                "/",
+                "/power",
+                "/hosts/0",
+            ]
+        )
     )
     operation = SPECIFICATION["paths"].get(path, {}).get("get", {})
     query, headers = [], {}
@@ -69,7 +79,8 @@ def _value(schema: dict[str, Any]) -> st.SearchStrategy[str]:
 def test_no_request_is_a_fault_of_the_server(cloud: Cloud) -> None:
     """One request would take the gateway down, or show what its memory holds."""
     secret = cloud.sandbox.session.partition(":")[2]
-    with started(cloud.sandbox, "  requests: 10000\n  rpc: true\n") as gateway:
+    listed = ", ".join(ACTIONS)
+    with started(cloud.sandbox, f"  requests: 10000\n  rpc: true\n  actions: [{listed}]\n") as gateway:
 
         @bounded
         @given(requests(), st.sampled_from([cloud.sandbox.session, cloud.session("alice"), None]))
@@ -86,11 +97,40 @@ def test_no_request_is_a_fault_of_the_server(cloud: Cloud) -> None:
         def send(data: bytes) -> None:
             assert raw(gateway, data) < 500
 
+        @bounded
+        @given(orders(), st.sampled_from([cloud.sandbox.session, cloud.session("alice"), None]))
+        def give(request: tuple[bytes, dict[str, str]], session: str | None) -> None:
+            headers = {"Content-Type": "application/json", **request[1]}
+            answer = gateway.ask("POST", "/v1/actions", session, headers, request[0])
+            assert answer.status < 500 or answer.status == 503, (request, answer.body)  # no worker is here
+            assert set(answer.json) == {"title", "status", "detail"}
+            assert secret.encode() not in answer.body
+
         ask()
         send()
+        give()
         assert gateway.get("/-/healthy", None).status == 200
         assert "Traceback" not in gateway.output
         assert secret not in gateway.output
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> tuple[bytes, dict[str, str]]:
+    """Return the body of an order and headers: what the document allows, or anything beside it."""
+    components = SPECIFICATION["components"]["schemas"]
+    kinds = SPECIFICATION["paths"]["/v1/actions"]["post"]["requestBody"]["content"]["application/json"][
+        "schema"
+    ]
+    kind = components[draw(st.sampled_from(kinds["anyOf"]))["$ref"].rpartition("/")[2]]
+    body: dict[str, object] = {}
+    for field, schema in kind["properties"].items():
+        if draw(st.integers(0, 9)):
+            known = schema.get("enum") or [True, False, 0, 1, 2**31 - 1, 7.5, "node-1", "AAAA"]
+            body[field] = draw(st.one_of(st.sampled_from(known), st.sampled_from(known), ODD))
+    if draw(st.integers(0, 5)) == 0:
+        body[draw(ODD)] = draw(ODD)
+    key = draw(st.sampled_from(["", "a", "a b", "é".encode().decode("latin-1"), "x" * 129]))
+    return json.dumps(body).encode(), {"Idempotency-Key": key} if draw(st.booleans()) else {}
 
 
 def raw(gateway: Gateway, body: bytes) -> int:

@@ -92,7 +92,7 @@ def test_the_worker_takes_requests_at_its_socket(front_end: FrontEnd) -> None:
                 while chunk := stream.recv(65_536):
                     answer += chunk
             answers.append(answer.split(b"\n")[0])
-        assert answers == [b"400", b"400", b"200"]
+        assert answers == [b"400", b"413", b"200"]
     finally:
         part._close()
     assert not (front_end.bundle.var / "run/edge/join.sock").exists()
