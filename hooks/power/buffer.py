@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
 from hooks.power.policy import Policy
 from onext.hosts.model import Cluster, Kind
@@ -46,7 +47,7 @@ def _largest(flavours: Iterable[Size], cap: Size) -> Size:
     """Return the flavour that takes the largest share of the largest host, at most all of that."""
 
     def share(size: Size) -> float:
-        return max(size.cpu / max(1, cap.cpu), size.memory / max(1, cap.memory))
+        return max(size.cpu / (cap.cpu or inf), size.memory / (cap.memory or inf))
 
     size = max(flavours, key=share, default=ZERO)
     return Size(min(size.cpu, cap.cpu), min(size.memory, cap.memory))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from hooks.power import buffer
 from hooks.power.policy import Policy
@@ -156,7 +157,7 @@ def may_come(host: Host) -> bool:
 
 
 def _watts_per_size(host: Host) -> float:
-    return host.curve.idle / max(1, host.size.memory)
+    return host.curve.idle / host.size.memory if host.size.memory else inf
 
 
 def _option(vm: Vm, options: list[Host], room: Room, situation: Situation) -> Host | None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import inf
 from typing import Any
 
 from hooks.power.window import Window
+from onext import bounds
 from onext.hosts.placement.problem import ZERO, Size
 from onext.settings.power import Power
 
@@ -109,8 +111,7 @@ def check(chosen: Mapping[str, str], envelope: Power) -> tuple[str, ...]:
 
 def _too_short(window: Window | None) -> Iterator[str]:
     """Yield what is wrong with a window that is a moment: people write cron's times for when to begin."""
-    minutes = window.longest(0.0) if window else SHORTEST_WINDOW
-    if window and 0 < minutes < SHORTEST_WINDOW:
+    if window and 0 < (minutes := window.longest(0.0)) < SHORTEST_WINDOW:
         yield (
             f"WINDOW = {window.text!r} is open for {minutes} minutes at a time: it names the minutes in "
             "which hosts may be switched off, such as '* 20-23,0-5 * * 1-5' for nights of working days"
@@ -148,22 +149,23 @@ def _within(policy: Policy, envelope: Power) -> Policy:
     )
 
 
-_UNBOUND = {
+_UNBOUND: Mapping[str, object] = {
     "highest_mode": "auto",
     "lowest_min_hosts": 0,
-    "highest_parallel_off": 10**9,
-    "highest_parallel_on": 10**9,
-    "highest_migrations": 10**9,
-    "highest_down_hosts": 10**9,
-    "highest_cycles_per_day": 10**9,
+    "highest_parallel_off": inf,
+    "highest_parallel_on": inf,
+    "highest_migrations": inf,
+    "highest_down_hosts": inf,
+    "highest_cycles_per_day": inf,
 }
 
 
-def _whole(low: int, high: int = 10**6) -> Callable[[str], int]:
+def _whole(low: int, high: int = 1_000_000) -> Callable[[str], int]:
     def convert(text: str) -> int:
-        if not text.strip().isdecimal() or not low <= int(text) <= high:
+        found = bounds.whole(text, low, high)
+        if found is None:
             raise ValueError(f"not an integer from {low} to {high}")
-        return int(text)
+        return found
 
     return convert
 

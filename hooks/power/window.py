@@ -10,6 +10,7 @@ from cronsim import CronSim, CronSimError
 FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 EXAMPLE = "* 20-23,0-5 * * 1-5"
 LONGEST = 128  # characters
+_LOOKED_AT = 11_520  # minutes: each day of the week is whole in them, wherever they begin
 _BEGIN = datetime(2024, 1, 1, tzinfo=timezone.utc)  # from here an expression must match within 50 years
 
 
@@ -44,10 +45,10 @@ class Window:
             return False
         return local.hour in self._rule.hours and local.minute in self._rule.minutes
 
-    def longest(self, begin: float, days: int = 8) -> int:
-        """Return the minutes of the longest time without a break in the days from `begin` on."""
+    def longest(self, begin: float) -> int:
+        """Return the minutes of the longest time without a break in the eight days from `begin` on."""
         longest = length = 0
-        for minute in range(days * 1440):
+        for minute in range(_LOOKED_AT):
             length = length + 1 if self.contains(begin + 60.0 * minute) else 0
             longest = max(longest, length)
         return longest

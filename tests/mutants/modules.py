@@ -55,18 +55,20 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hooks/events", ("signature",), ("delivery",)),
     ("hooks/geolocation", ("addresses", "discovery", "decide"), ("{}", "decide")),
     ("hooks/geolocation", ("database", "location"), ("database", "decide", "web_service")),
+    ("hooks/power", ("decide",), ("decide_safety", "decide")),
+    ("hooks/power", ("buffer", "needed_hosts", "placement_problem"), ("{}", "decide_safety", "decide")),
     (
         "hooks/power",
-        ("buffer", "decide", "placement_problem", "reasons_to_stay"),
-        ("decide", "decide_safety"),
+        (
+            *("guard", "ledger", "manual_orders", "move_failures", "policy", "power_readings"),
+            *("reasons_to_stay", "round_state", "window"),
+        ),
+        ("{}",),
     ),
-    ("hooks/power", ("policy", "window"), ("{}", "decide")),
-    ("hooks/power", ("guard", "ledger", "manual_orders", "power_readings", "round_state"), ("{}",)),
-    ("hooks/power", ("needed_hosts",), ("{}", "decide", "decide_safety")),
     (
         "hooks/power",
-        ("move_failures", "round"),
-        ("move_failures", "/onext/hosts/actions/test_rules", "/onext/hosts/actions/test_recover"),
+        ("round",),
+        ("{}", "/onext/hosts/actions/test_rules", "/onext/hosts/actions/test_recover"),
     ),
     (
         "hooks/targets",

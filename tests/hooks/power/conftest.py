@@ -4,9 +4,17 @@ import time
 
 import pytest
 
+from tests.onext.hosts.actions.scene import Scene
+
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows are in local time."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Give a quiet cloud."""
+    return Scene()

@@ -9,6 +9,7 @@ import pytest
 
 from hooks.power.guard import Guard, refusal
 from hooks.power.policy import Mode, Policy
+from hooks.power.reasons_to_stay import DAY
 from onext.hosts.actions.world import Failed, Sight
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.model import Claim, Phase, Record
@@ -50,6 +51,21 @@ OFTEN = replace(WELL, record=Record(proven=NOW - 60, offs=(NOW - 10, NOW - 20)))
         (OFTEN, AUTO, False, "CYCLES_PER_DAY is 2"),
         (replace(OFTEN, record=replace(OFTEN.record, offs=(NOW - 90_000,))), AUTO, False, ""),
         (replace(OFTEN, claim=BY_HAND.claim), AUTO, False, ""),
+        (replace(OFTEN, claim=None), AUTO, False, "CYCLES_PER_DAY is 2"),
+        (replace(WELL, claim=None), replace(AUTO, mode=Mode.OFF), False, "MODE is off"),
+        (replace(WELL, record=Record()), replace(AUTO, mode=Mode.OFF, cycles_per_day=0), True, ""),
+        (replace(BY_HAND, record=Record()), AUTO, False, "not enrolled"),
+        (replace(WELL, record=Record(proven=NOW - 30 * DAY)), AUTO, False, ""),
+        (replace(WELL, record=Record(proven=NOW - 30 * DAY - 1)), AUTO, False, "30 days ago"),
+        (replace(WELL, record=Record(proven=NOW - 40 * DAY)), AUTO, True, ""),
+        (
+            replace(WELL, record=Record(proven=NOW, offs=(NOW, NOW - DAY + 1))),
+            AUTO,
+            False,
+            "was off 2 times today",
+        ),
+        (replace(WELL, record=Record(proven=NOW, offs=(NOW, NOW - DAY))), AUTO, False, ""),
+        (replace(WELL, record=Record(proven=NOW, offs=(NOW, NOW + 1))), AUTO, False, ""),
     ],
 )
 def test_S5_what_forbids_to_switch_a_host_off(

@@ -70,3 +70,42 @@ def test_a_host_that_sleeps_counts_while_it_sleeps() -> None:
     assert found.joules == 1e6 + Curve().saved(7200, 180)
     assert found.off_seconds == 7200
     assert found.net_joules == found.joules - 2 * 525
+
+
+@pytest.mark.parametrize(("later", "lines"), [(599.0, 1), (600.0, 2), (0.0, 1), (-1.0, 2)])
+def test_a_line_is_due_after_ten_minutes(tmp_path: Path, later: float, lines: int) -> None:
+    """The curve of a report would have holes, or the file a line for each round."""
+    enter(tmp_path, 100, FIRST)
+    enter(tmp_path, 100, replace(FIRST, when=NOW + later))
+    assert len(read(tmp_path, 100)) == lines
+
+
+def test_a_file_that_is_too_large_loses_its_older_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest year is the one that people ask for; a file at its limit is whole."""
+    for step in range(9):
+        enter(tmp_path, 100, replace(FIRST, when=NOW + 600 * step))
+    file = tmp_path / "power-ledger/100.csv"
+    monkeypatch.setattr(ledger, "LARGEST", file.stat().st_size * 10 // 9)
+    enter(tmp_path, 100, replace(FIRST, when=NOW + 5400))
+    assert len(read(tmp_path, 100)) == 10
+    enter(tmp_path, 100, replace(FIRST, when=NOW + 6000))
+    assert [one.when for one in read(tmp_path, 100)] == [NOW + 600 * step for step in range(5, 11)]
+
+
+def test_a_last_line_that_was_cut_off_keeps_no_other_out(tmp_path: Path) -> None:
+    """After a power failure nothing would be written for ever, because the last line never gets old."""
+    enter(tmp_path, 100, FIRST)
+    with (tmp_path / "power-ledger/100.csv").open("ab") as file:
+        file.write(b"9" * 2000 + b",4,1\n")
+    for step in (1, 2):
+        enter(tmp_path, 100, replace(FIRST, when=NOW + 600 * step))
+    assert len(read(tmp_path, 100)) == 3
+
+
+def test_a_period_begins_with_the_line_at_its_beginning() -> None:
+    """Ten minutes more than asked for would be counted."""
+    entries = [replace(FIRST, when=NOW + 600 * step) for step in range(3)]
+    assert since(entries, NOW + 600) == entries[1:]
+    assert since([], NOW) == []

@@ -6,10 +6,20 @@ from dataclasses import replace
 import pytest
 
 from hooks.power.decide import Memory, decide
-from hooks.power.manual_orders import Order, Refused, enroll, evacuation, switch_on
+from hooks.power.manual_orders import (
+    Order,
+    Refused,
+    emptying,
+    enroll,
+    evacuation,
+    require_empty,
+    require_ours,
+    switch_on,
+)
 from hooks.power.part import Assessment
 from hooks.power.policy import Policy
-from onext.hosts.model import Bmc, Cluster, Host, Kind, Record, Vm
+from onext.hosts.actions.world import Failed
+from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 from tests.onext.hosts.actions.cloud_model import START, observe
@@ -110,3 +120,141 @@ def test_what_we_did_not_switch_off_is_not_switched_on() -> None:
     """A colleague's host would be woken under his hands."""
     with pytest.raises(Refused, match="onext did not power it off"):
         follow(Scene(), switch_on)
+
+
+def order(here: Cluster, number: int = 0, policy: Policy = POLICY) -> Order:
+    scene = Scene()
+    decision = decide(here, policy, scene.cloud.now, Memory())
+    return Order(scene.actuator, Assessment(here, policy, decision), here.hosts[number])
+
+
+def with_record(here: Cluster, record: Record, **changes: object) -> Cluster:
+    first = replace(here.hosts[0], record=record, monitored=START, **changes)  # type: ignore[arg-type]
+    return replace(here, hosts=(first, *here.hosts[1:]))
+
+
+TIRED = Record(proven=START - 86_400, on_since=START - 1, offs=(START - 1,) * 99)
+
+
+@pytest.mark.parametrize(
+    ("record", "how", "said"),
+    [
+        (TIRED, {}, ""),
+        (Record(), {}, "not enrolled"),
+        (Record(), {"unproven": True}, ""),
+        (Record(proven=START - 40 * 86_400), {}, "last proven to wake 40 days ago"),
+        (Record(proven=START - 40 * 86_400), {"unproven": True}, ""),
+        (Record(proven=START - 40 * 86_400), {"evacuate": True}, "last proven"),
+    ],
+)
+def test_a_person_needs_no_idle_time_and_no_cycle_left_but_proof(
+    record: Record, how: dict[str, bool], said: str
+) -> None:
+    """An order would be refused for rules that are the planner's, or a host that never proved to wake be lost."""
+    placed = order(with_record(cluster(0), record))
+    if said:
+        with pytest.raises(Refused, match=f"node-0: .*{said}"):
+            emptying(placed, **how)
+    else:
+        assert emptying(placed, **how) == ()
+
+
+def test_vms_are_moved_only_where_the_order_or_the_policy_allows_it() -> None:
+    """Tenants' VMs would move for an order that did not ask for it."""
+    here = with_record(cluster(2), TIRED)
+    with pytest.raises(Refused, match=r"not empty \(2 VMs\) and PACK is no"):
+        emptying(order(here))
+    assert len(emptying(order(here), evacuate=True)) == 2
+    assert len(emptying(order(here, policy=replace(POLICY, pack=True)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "policy", "said"),
+    [
+        (2, replace(POLICY, buffer_vms=1), ""),
+        (3, replace(POLICY, buffer_vms=1), "the buffer for new VMs"),
+        (3, replace(POLICY, buffer_vms=0, buffer_size=Size(100, 1024)), ""),
+        (3, replace(POLICY, buffer_vms=0, buffer_size=Size(101, 1024)), "the buffer for new VMs"),
+        (4, replace(POLICY, buffer_vms=0), ""),
+        (
+            4,
+            replace(POLICY, buffer_vms=0, target_utilisation=0.75),
+            "its VMs find no place on the other hosts",
+        ),
+        (1, replace(POLICY, min_hosts=1, buffer_vms=0), ""),
+    ],
+)
+def test_E5_an_order_is_refused_at_the_first_vm_too_many(count: int, policy: Policy, said: str) -> None:
+    """Room that others count on would go, or an order be refused that leaves all of it."""
+    here = cluster(count)
+    if said:
+        with pytest.raises(Refused, match=said):
+            evacuation(here, policy, here.hosts[0])
+    else:
+        assert len(evacuation(here, policy, here.hosts[0])) == count
+
+
+def test_only_an_empty_host_is_enrolled() -> None:
+    """Its VMs would be moved away for a proof."""
+    with pytest.raises(Refused, match="node-0: only an empty host is enrolled"):
+        require_empty(order(cluster(1)))
+    require_empty(order(cluster(1), 1))
+
+
+@pytest.mark.parametrize("phase", [None, *Phase])
+def test_only_a_host_that_onext_took_is_switched_on(phase: Phase | None) -> None:
+    """A host that somebody else switched off would start under his hands."""
+    here = cluster(0)
+    claim = Claim(phase, START) if phase else None
+    placed = order(with_record(here, Record(), claim=claim, state=HostState.OFFLINE))
+    if phase in (None, Phase.LEFT):
+        with pytest.raises(Refused, match="onext did not power it off"):
+            require_ours(placed)
+    else:
+        require_ours(placed)
+
+
+def test_on_begins_where_the_last_step_ended() -> None:
+    """A person who wants a host back would be told to wait for a step that nobody takes."""
+    for phase, said in (
+        (Phase.DRAINING, "returned to service: by hand"),
+        (Phase.CLOSING, "waiting for monitoring"),
+        (Phase.QUARANTINED, "asked to switch on"),
+        (Phase.OFF, "asked to switch on"),
+        (Phase.RETURNING, "waiting for monitoring"),
+    ):
+        scene = Scene()
+        machine = scene.machine()
+        asleep = phase in (Phase.OFF, Phase.QUARANTINED)
+        capacity = {} if phase is Phase.DRAINING else {"TOTAL_CPU": "800"}
+        machine.claim = Claim(phase, START, 0, 1, 120.0, capacity=capacity)
+        machine.state = HostState.DISABLED if phase is Phase.DRAINING else HostState.OFFLINE
+        machine.on = not asleep
+        lines = follow(scene, switch_on)
+        assert lines[0] == said
+        assert machine.state is HostState.MONITORED
+        assert scene.told("leave") == []
+
+
+def test_another_servers_step_is_waited_for() -> None:
+    """Two front-ends would act on one host at once."""
+    scene = Scene()
+    scene.machine().state = HostState.OFFLINE
+    scene.machine().claim = Claim(Phase.CLOSING, START, 1, 2, 120.0, capacity={"TOTAL_CPU": "800"})
+    lines = follow(scene, switch_on)
+    assert lines[0] == "another server's intent still binds"
+    assert lines[-1].startswith("returned to service")
+
+
+def test_what_fails_is_tried_again_until_it_is_done() -> None:
+    """One answer of oned that came too late would end the order in the middle."""
+    scene = Scene()
+    scene.asleep()
+
+    def fails() -> None:
+        raise Failed("oned does not answer")
+
+    scene.before["write waking"] = fails
+    lines = follow(scene, switch_on)
+    assert lines[0] == "tried again: oned does not answer"
+    assert lines[-1] == "awake"

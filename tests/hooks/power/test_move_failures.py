@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from hooks.power import move_failures
 from hooks.power.decide import Return, decide
-from hooks.power.move_failures import FIRST, LATE, LONGEST, MOST, MoveFailures
+from hooks.power.move_failures import FIRST, LATE, LONGEST, MOST, Failure, MoveFailures
 from hooks.power.round import act
 from onext.hosts.actions import power_off
 from onext.hosts.actions.power_off import MOST_TRIES
@@ -133,3 +134,93 @@ def test_C1_an_order_begins_a_migration_that_never_happens_only_a_few_times(
     assert len(calls) == MOST_TRIES
     scene.pass_rounds(3)
     assert scene.machine().state is HostState.MONITORED
+
+
+@pytest.mark.parametrize(
+    ("count", "pause"),
+    [(1, 300.0), (2, 600.0), (3, 1200.0), (9, 76_800.0), (10, 86_400.0), (10_000, 86_400.0)],
+)
+def test_C1_each_failure_doubles_the_pause_up_to_a_day(count: int, pause: float) -> None:
+    """A VM that fails each time would be tried every five minutes, or after one failure only tomorrow."""
+    moves = MoveFailures({7: Failure(count, NOW, "locked")})
+    assert moves.failed[7].pause == pause
+    assert moves.fixed(7, NOW + pause - 1)
+    assert moves.fixed(7, NOW + pause) == ""
+    assert moves.fixed(7, NOW) == f"not moved {count} times: locked; tried again in {pause / 60:.0f} minutes"
+    assert moves.fixed(7, NOW - 1) == "", "a clock that was set back fixes no VM"
+
+
+def test_C1_reasons_are_short_and_the_last_one_counts() -> None:
+    """An error of a driver, which may be long, would fill the state and each plan."""
+    moves = MoveFailures()
+    moves.note(7, "a", NOW)
+    moves.note(7, "x" * 500, NOW + 1)
+    assert moves.failed[7] == Failure(2, NOW + 1, "x" * 200)
+
+
+@pytest.mark.parametrize(
+    ("change", "later", "found"),
+    [
+        ({}, LATE - 1, False),
+        ({}, LATE, True),
+        ({}, 0.0, False),
+        ({}, -1.0, True),
+        ({"kind": Kind.PARKED}, LATE, False),
+        ({"host": 1}, LATE, False),
+    ],
+)
+def test_C1_when_a_migration_that_was_begun_has_failed(
+    change: dict[str, object], later: float, found: bool
+) -> None:
+    """A VM on its way would be counted as one that cannot move, or a failure never be seen."""
+    moves = MoveFailures()
+    moves.began([(7, 0)], NOW)
+    here = cluster([host(0), host(1)], [vm(7, 0, **change), vm(8, 0)])
+    assert list(moves.look(here, NOW + later)) == ([7] if found else [])
+    assert list(moves.failed) == ([7] if found else [])
+    assert moves.look(here, NOW + later) == {}, "people are told once"
+
+
+def test_C1_a_vm_of_host_0_is_remembered_and_one_that_was_not_begun_is_not() -> None:
+    """Host 0 is a host like others."""
+    moves = MoveFailures()
+    moves.began([(7, 1)], NOW)
+    here = cluster([host(0), host(1)], [vm(7, 1), vm(8, 0)])
+    assert list(moves.look(here, NOW + 300)) == [7]
+
+
+def test_C1_what_is_a_week_old_is_forgotten() -> None:
+    """VMs that are long gone would stay in the state for ever."""
+    moves = MoveFailures()
+    moves.note(7, "locked", NOW)
+    moves.began([(8, 0)], NOW)
+    nobody = Cluster(100, "a", (), ())
+    moves.look(nobody, NOW + 7 * DAY - 1)
+    assert (list(moves.failed), list(moves.begun)) == ([7], [8])
+    moves.look(nobody, NOW + 7 * DAY)
+    assert (moves.failed, moves.begun) == ({}, {})
+    moves.note(7, "locked", NOW + 7 * DAY)
+    moves.began([(8, 0)], NOW + 7 * DAY)
+    moves.look(nobody, NOW)
+    assert (moves.failed, moves.begun) == ({}, {}), "nor what a clock of the future wrote"
+
+
+def test_C1_a_vm_with_a_reason_of_its_own_keeps_it() -> None:
+    """`onext power plan` would name a failure of last week for a VM with a PCI device."""
+    moves = MoveFailures()
+    moves.note(7, "locked", NOW)
+    moves.note(8, "locked", NOW)
+    here = moves.apply(cluster([host(0)], [vm(7, 0, fixed="it has a PCI device"), vm(8, 0), vm(9, 0)]), NOW)
+    assert [one.fixed[:12] for one in here.vms] == ["it has a PCI", "not moved 1 ", ""]
+
+
+def test_C1_of_too_many_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest failures are those that would be repeated in the next round."""
+    monkeypatch.setattr(move_failures, "MOST", 2)
+    moves = MoveFailures()
+    for number in (3, 1, 2):
+        moves.note(number, "locked", NOW + number)
+    moves.look(Cluster(100, "a", (), ()), NOW + 3)
+    assert sorted(moves.failed) == [2, 3]
+    moves.look(Cluster(100, "a", (), ()), NOW + 3)
+    assert sorted(moves.failed) == [2, 3]

@@ -5,6 +5,7 @@ import os
 import ssl
 import threading
 from collections import Counter
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -121,7 +122,7 @@ class Exporter9925(BaseHTTPRequestHandler):
 
 @pytest.mark.process
 @pytest.mark.parametrize("listens", ["127.0.0.1", "0.0.0.0"])
-def test_the_exporter_is_asked_where_it_listens(listens: str) -> None:
+def test_the_exporter_is_asked_where_it_listens(listens: str, caplog: pytest.LogCaptureFixture) -> None:
     """Scaphandre and Kepler would count for nothing, and nobody would see why."""
     with HTTPServer((listens, 0), Exporter9925) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -129,6 +130,7 @@ def test_the_exporter_is_asked_where_it_listens(listens: str) -> None:
         assert power_readings.exported(settings) == {3: ("kepler", 41.5)}
         server.shutdown()
     assert power_readings.exported(settings) == {}, "an exporter that is down is no error"
+    assert {record.levelname for record in caplog.records} <= {"DEBUG"}, "nor is one that nobody runs"
 
 
 class Guarded9925(Exporter9925):
@@ -161,3 +163,94 @@ def test_an_exporter_behind_tls_and_a_password(tmp_path: Path, caplog: pytest.Lo
         assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
         assert "secret" not in caplog.text
         server.shutdown()
+
+
+@pytest.mark.parametrize(("age", "read"), [(599.0, False), (600.0, True), (0.0, False), (-1.0, True)])
+def test_meters_are_read_every_ten_minutes(
+    tmp_path: Path, asked: list[frozenset[int]], age: float, read: bool
+) -> None:
+    """A figure in the future, after a clock that was set back, would be the last one for ever."""
+    here = context(tmp_path)
+    (here.paths.state / watt_model.FILE).write_text("{}")
+    os.utime(here.paths.state / watt_model.FILE, (NOW - age, NOW - age))
+    power_readings.read(here, BmcConfig(Path("bmc.yaml"), {}), SEEN)
+    assert bool(asked) is read
+
+
+def test_a_host_without_a_bmc_that_sleeps_is_not_asked(tmp_path: Path, asked: list[frozenset[int]]) -> None:
+    """It would be waited for in each round."""
+    seen = replace(SEEN, bmcs={0: Bmc.ON, 1: Bmc.OFF, 2: Bmc.NONE}, sleepers=frozenset({1}))
+    power_readings.read(context(tmp_path), BmcConfig(Path("bmc.yaml"), {}), seen)
+    assert asked == [frozenset({0})]
+
+
+def test_watts_of_a_machine_that_is_off_are_learned_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """11 W of a sleeping host would be its idle watts, and nothing be switched off again."""
+    here = context(tmp_path)
+    watt_model.save(here.paths.state, {1: watt_model.Metered("bmc", 140.0, None, NOW - 900)})
+    os.utime(here.paths.state / watt_model.FILE, (NOW - 900, NOW - 900))
+    monkeypatch.setattr(
+        power_readings, "draws_all", lambda *_: {0: Draw(0.0, "Power"), 1: Draw(11.0, "Power")}
+    )
+    monkeypatch.setattr(power_readings, "exported", lambda _: {})
+    seen = replace(SEEN, metered=watt_model.load(here.paths.state))
+    power_readings.read(here, BmcConfig(Path("bmc.yaml"), {}), seen)
+    known = watt_model.load(here.paths.state)
+    assert (known[1].idle, known[1].off) == (140.0, 11.0)
+
+
+def test_D1_a_figure_that_comes_back_is_reported_when_it_is_missing_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A BMC that was repaired and broke again would be silent."""
+    monkeypatch.setattr(power_readings, "exported", lambda _: {})
+    monkeypatch.setattr(power_readings, "_implausible", Counter())
+    monkeypatch.setattr(power_readings, "_left_out", {})
+    bad, good = Draw(implausible=("DCMI: 0 W",)), Draw(120.0, "DCMI")
+    both = Draw(implausible=("DCMI: 0 W", "Redfish Power: 0 W"))
+    for number, draw in enumerate((bad, both, bad, good, bad)):
+        here = context(tmp_path, NOW + 700.0 * number)
+        monkeypatch.setattr(power_readings, "draws_all", lambda *_, draw=draw: {0: draw})
+        power_readings.read(here, BmcConfig(Path("bmc.yaml"), {}), SEEN)
+        os.utime(here.paths.state / watt_model.FILE, (NOW + 700.0 * number,) * 2)
+    assert len([record for record in caplog.records if "left out" in record.message]) == 3
+    assert dict(power_readings._implausible) == {"DCMI": 4, "Redfish Power": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "watts", "found"),
+    [
+        ("kepler", "41.5", {3: ("kepler", 41.5)}),
+        ("kepler", "0", {}),
+        ("kepler", "0.5", {3: ("kepler", 0.5)}),
+        ("kepler", "1e5", {}),
+        ("kepler", "99999", {3: ("kepler", 99_999.0)}),
+        ("kepler", "NaN", {}),
+        ("kepler", "+Inf", {}),
+        ("kepler", "many", {}),
+        ("guess", "41.5", {}),
+    ],
+)
+def test_figures_of_the_page_are_plausible_or_absent(
+    source: str, watts: str, found: dict[int, tuple[str, float]]
+) -> None:
+    """One figure that is none would be the idle watts of its host, or hide those of all others."""
+    line = 'opennebula_host_power_watts{{one_host_id="{}",source="{}"}} {}\n'
+    page = "# HELP x\n" + line.format(3, source, watts) + line.format(4, "scaphandre", 7)
+    assert power_readings.parsed(page) == {**found, 4: ("scaphandre", 7.0)}
+
+
+@pytest.mark.parametrize(
+    ("listen", "url", "asked"),
+    [
+        ("0.0.0.0:9925", None, "http://127.0.0.1:9925"),
+        ("[::]:9925", None, "http://[::1]:9925"),
+        ("192.0.2.1:80", None, "http://192.0.2.1:80"),
+        ("192.0.2.1:80", "https://one.example/", "https://one.example"),
+    ],
+)
+def test_the_address_of_our_exporter(listen: str, url: str | None, asked: str) -> None:
+    """Measured watts would be missing where it listens on all addresses or behind a proxy."""
+    assert power_readings._url(Exporter(listen=listen, client=Client(url=url))) == asked

@@ -78,3 +78,38 @@ def test_whatever_a_template_holds_is_a_window_or_refused(text: str) -> None:
     except ValueError:
         return
     assert isinstance(window.contains(MONDAY), bool)
+
+
+@pytest.mark.parametrize(
+    ("text", "begin", "minutes"),
+    [
+        ("* * * * *", 0, 8 * 1440),
+        ("* 22-23 * * *", 0, 120),
+        ("* 22-23,0-1 * * *", 0, 240),
+        ("* * * * 1", 12 * HOUR, 1440),
+        ("0 22 * * *", 0, 1),
+        ("*/2 * * * *", 0, 1),
+        ("* * 1 1 *", 0, 0),
+    ],
+)
+def test_the_longest_opening_is_found_wherever_the_week_begins(text: str, begin: int, minutes: int) -> None:
+    """A window of a whole day would be taken for half a day, or a moment for a window."""
+    assert Window.parse(text).longest(MONDAY + begin) == minutes
+
+
+def test_an_expression_at_the_limit_of_length_is_read() -> None:
+    """A long list of hours would be refused with a wrong reason."""
+    text = "* " + "1," * ((LONGEST - 9) // 2) + "1" + " * * *"
+    text = text.replace(" * * *", " " * (LONGEST - len(text) + 1) + "* * *")
+    assert len(text) == LONGEST
+    assert Window.parse(text).contains(MONDAY + HOUR)
+    with pytest.raises(ValueError, match="longer than"):
+        Window.parse(f"{text} ")
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"), [("30 5 * * *", True), ("30 6 * * *", False), ("31 5 * * *", False)]
+)
+def test_hour_and_minute_must_both_match(text: str, inside: bool) -> None:
+    """Hosts would go off all day at the minute of a night's window."""
+    assert Window.parse(text).contains(MONDAY + 5 * HOUR + 30 * 60) is inside
