@@ -109,7 +109,8 @@ def firewall(hub: Hub) -> str:
     for cluster, addresses in sorted(_clusters(hub.peers).items()):
         chains.append(f"  set c{cluster} {{ type ipv6_addr; elements = {{ {', '.join(addresses)} }}; }}")
         jumps.append(
-            f"    ip6 saddr @c{cluster} ip6 daddr @c{cluster} tcp dport {_ports(hub.node_ports)} accept"
+            f"    ip6 saddr @c{cluster} ip6 daddr @c{cluster} meta l4proto {{ tcp, udp }}"
+            f" th dport {_ports(hub.node_ports)} accept"
         )
         jumps.append(f"    ip6 saddr @c{cluster} ip6 daddr @c{cluster} icmpv6 type echo-request accept")
     own = ", ".join(map(str, hub.own_ports))

@@ -25,7 +25,7 @@ class Edge(Section):
     mtu: int = Field(1280, ge=1280, le=9000, description="MTU of hub and nodes; 1280 passes everywhere")
     node_ports: tuple[tuple[Port, Port], ...] = Field(
         ((22, 22), (16509, 16509), (16514, 16514), (49152, 49215)),
-        description="TCP ports (first, last) that nodes of a cluster reach of each other through the hub",
+        description="ports (first, last) that nodes of a cluster reach of each other through the hub",
     )
     front_end_ports: tuple[Port, ...] = Field(
         (4124,), description="TCP and UDP ports of this server that nodes reach, besides the endpoint's"

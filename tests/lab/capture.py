@@ -1,4 +1,4 @@
-"""Everything on the underlay between the nodes, and what of it is VXLAN, ssh or neither."""
+"""Everything on the underlay between the nodes, and what of it is VXLAN, WireGuard, ssh or none of them."""
 
 import signal
 import struct
@@ -12,6 +12,7 @@ from tests.lab.laboratory import Laboratory
 from tests.lab.node import PATIENCE
 
 VXLAN_PORTS = (4789, 4790)
+WIREGUARD_PORTS = range(51871, 51879)
 TCP, UDP = 6, 17
 
 
@@ -21,8 +22,8 @@ class Capture:
     def __init__(self, lab: Laboratory, marker: str) -> None:
         self._lab, self._marker = lab, marker.encode()
         self._file = lab.folder / "underlay.pcap"
-        self.bytes = {"vxlan": 0, "ssh": 0, "other": 0}
-        self.markers = {"vxlan": 0, "ssh": 0, "other": 0}
+        self.bytes = {"vxlan": 0, "wireguard": 0, "ssh": 0, "other": 0}
+        self.markers = dict(self.bytes)
         self.largest = 0
 
     def __enter__(self) -> Self:
@@ -65,4 +66,6 @@ def _kind(frame: bytes) -> str:
     ports = struct.unpack("!HH", frame[at : at + 4]) if protocol in (TCP, UDP) else (0, 0)
     if protocol == UDP and ports[1] in VXLAN_PORTS:
         return "vxlan"
+    if protocol == UDP and ports[1] in WIREGUARD_PORTS:
+        return "wireguard"
     return "ssh" if protocol == TCP and 22 in ports else "other"

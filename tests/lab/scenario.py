@@ -107,7 +107,8 @@ def leftovers(lab: Laboratory) -> list[str]:
     for node in lab.nodes:
         found += [f"{node.name}: device {name}" for name in node.tunnels()]
         found += [
-            f"{node.name}: {line}" for line in node.processes(r"onext_migrate|virsh.* migrate ").values()
+            f"{node.name}: {line}"
+            for line in node.processes(r"onext_migrate|virsh.* migrate |wireguard-go oxt").values()
         ]
         locks = node.folder / "vartmp/onext-migrate"
         found += [f"{node.name}: {path.name}" for path in locks.glob("oxt*")]

@@ -29,9 +29,11 @@ def run(
     return _finish(argv, _start(argv, text), timeout, check, text)
 
 
-def as_root(argv: Sequence[str], timeout: float = 10.0, check: bool = True) -> Completed:
+def as_root(
+    argv: Sequence[str], timeout: float = 10.0, check: bool = True, text: Optional[str] = None
+) -> Completed:
     """Run a command as root, with the sudo rules that OpenNebula gives oneadmin on a node."""
-    return run(_sudo(argv), timeout, check)
+    return run(_sudo(argv), timeout, check, text)
 
 
 def as_root_together(commands: Sequence[Sequence[str]], timeout: float = 10.0) -> None:

@@ -6,18 +6,25 @@ permanent neighbour, so that nothing on the wire can claim to be it.
 """
 
 import ipaddress
+from typing import List
 
-from . import endpoint_kernel, endpoint_ovs
+from . import endpoint_kernel, endpoint_ovs, endpoint_peers, endpoint_wireguard
 from .commands import as_root, as_root_together
-from .endpoint_spec import OVS, PORT_SETTINGS, EndpointSpec
+from .endpoint_spec import KERNEL, OVS, PAIR, PEERS, PORT_SETTINGS, EndpointSpec
 from .errors import CommandError, TunnelError
-from .net_devices import address_follows_mac, exists, is_vxlan
+from .identity import NAME
+from .net_devices import address_follows_mac, exists, is_tun, is_vxlan, is_wireguard
 from .waiting import until
+
+_BUILDERS = {KERNEL: endpoint_kernel.build, OVS: endpoint_ovs.build, PAIR: endpoint_wireguard.build}
 
 
 def build(plan: EndpointSpec) -> None:
     """Build this end, or take over one that a crash left: its name shows that it is the same."""
     name = plan.identity.name
+    if plan.kind == PEERS:
+        endpoint_peers.check(plan, _has_address(name, plan.identity.near.inside))
+        return
     if exists(name) and _has_address(name, plan.identity.near.inside):
         repair(plan)
         set_mtu(plan, plan.mtu)
@@ -25,7 +32,7 @@ def build(plan: EndpointSpec) -> None:
     if exists(name):
         tear_down(name)
     try:
-        (endpoint_ovs if plan.kind == OVS else endpoint_kernel).build(plan)
+        _BUILDERS[plan.kind](plan)
         _raise_link(plan)
     except TunnelError as error:
         tear_down(name)
@@ -38,8 +45,13 @@ def build(plan: EndpointSpec) -> None:
 
 
 def tear_down(name: str) -> None:
-    """Take this end away, whichever datapath it is on. A missing device is not an error."""
-    if is_vxlan(name):
+    """Take this end away, whichever datapath it is on. A missing device is not an error.
+
+    wireguard-go ends with its device. A device that this driver did not make stays.
+    """
+    if not NAME.match(name):
+        return
+    if is_vxlan(name) or is_wireguard(name) or is_tun(name):
         done = as_root(["ip", "link", "delete", "dev", name], check=False)
         if done.exit_code and exists(name):
             raise CommandError(["ip", "link", "delete", "dev", name], done.exit_code, done.stderr)
@@ -49,7 +61,9 @@ def tear_down(name: str) -> None:
 
 def set_mtu(plan: EndpointSpec, mtu: int) -> None:
     """Make the device's MTU smaller (or larger) in place."""
-    if plan.kind == OVS:
+    if plan.kind == PEERS:
+        endpoint_peers.require_mtu(plan, mtu)
+    elif plan.kind == OVS:
         endpoint_ovs.set_mtu(plan.identity.name, mtu)
     else:
         as_root(["ip", "link", "set", "dev", plan.identity.name, "mtu", str(mtu)])
@@ -57,18 +71,27 @@ def set_mtu(plan: EndpointSpec, mtu: int) -> None:
 
 def _raise_link(plan: EndpointSpec) -> None:
     """Start the device: address detection takes a second, unless ARP was off *before* it started."""
-    name, inside, far = plan.identity.name, plan.identity.near.inside, plan.identity.far
+    name, inside = plan.identity.name, plan.identity.near.inside
     change = ["ip", "link", "set", "dev", name]
+    if plan.kind == PAIR:
+        as_root([*change, "up"])
+        endpoint_wireguard.address(plan)
+    else:
+        _raise_ethernet(plan, change)
+    if not until(lambda: _has_address(name, inside), 2.0, 0.001):
+        raise TunnelError(
+            f"{name} has no address {inside}: is IPv6 switched off on this host (disable_ipv6)?"
+        )
+
+
+def _raise_ethernet(plan: EndpointSpec, change: List[str]) -> None:
+    name, far = plan.identity.name, plan.identity.far
     if plan.kind == OVS:
         as_root([*change, "arp", "off"])
     if not address_follows_mac(name):
         as_root([*change, "addrgenmode", "eui64"])
     neighbour = ["ip", "neighbour", "replace", far.inside, "lladdr", far.mac, "dev", name, "nud", "permanent"]
     as_root_together([[*change, "up"], neighbour])
-    if not until(lambda: _has_address(name, inside), 2.0, 0.001):
-        raise TunnelError(
-            f"{name} has no address {inside}: is IPv6 switched off on this host (disable_ipv6)?"
-        )
 
 
 def _has_address(name: str, inside: str) -> bool:
@@ -88,9 +111,9 @@ def repair(plan: EndpointSpec) -> bool:
     Return whether there was anything to repair.
     """
     name = plan.identity.name
-    if not exists(name):
+    if plan.kind == PEERS or not exists(name):  # other peers' device is followed by who made it
         build(plan)
-        return True
+        return plan.kind != PEERS
     lowered = not _has_address(name, plan.identity.near.inside)  # a device that is set down loses it
     if lowered:
         _raise_link(plan)

@@ -7,9 +7,12 @@ Protocol 2: {"protocol": 2, "kind", "local", "remote", "port", "salt", "mtu", "d
 {"ready": true, "mtu", "echo", "built"} or {"error", "taken"}; then {"ask"/"do": …}, one answer each. "echo"
 in the request is a wish for the reflector's port, "silence" the seconds after which the driver's host is
 taken for dead: it asks "alive" more often than that.
+The kind "wireguard" has a random "nonce" and the other end's public "key": {"protocol": 2, "do": "key"}
+comes before and is answered with {"key"}, of a pair made for this driver.
 Protocol 1 had no port, mtu, domain and no questions: it is still served.
 """
 
+import ipaddress
 import os
 import select
 import socket
@@ -27,9 +30,10 @@ from . import (
     underlay,
     virsh,
 )
-from .endpoint_spec import KERNEL, OVS, EndpointSpec
+from .endpoint_spec import KERNEL, OVS, PAIR, PEERS, EndpointSpec
+from .endpoint_wireguard import NONCE, checked_key, new_secret, public
 from .errors import MigrateError, TakenError, TunnelError, UnsafeError
-from .identity import SALTS, identify
+from .identity import SALTS, Identity, identify, of_pair, of_peers
 from .json_lines import Closed, JsonLines, Message
 from .orphan_guard import guard
 from .refcount import Refcount
@@ -38,18 +42,23 @@ from .throughput import receive
 PROTOCOL, PREVIOUS = 2, 1
 _LINGER = 30.0  # seconds
 _UNASKED = 300.0  # seconds without a request before the first, and between two attempts
-_PORTS = {KERNEL: 4790, OVS: 4789}
+_PORTS = {KERNEL: 4790, OVS: 4789, PAIR: 51871, PEERS: 0}
 
 
 def serve(json_lines: JsonLines, uri: str = virsh.URI) -> int:
     """Serve one endpoint after the other to the driver that is connected; return the exit code."""
-    exit_code = 0
+    exit_code, secret = 0, ""
     while True:
         try:
             request = json_lines.receive(_UNASKED)
             if request is None:
                 return 1
-            plan, preferred_port = read_request(request), int(request.get("echo", 0))
+            if request.get("do") == "key":
+                secret = secret or new_secret()
+                json_lines.send({"key": public(secret)})
+                continue
+            plan = read_request(request)._replace(secret=secret)
+            preferred_port = int(request.get("echo", 0))
             silence = float(request.get("silence", 0)) or None
             domain = str(request.get("domain", ""))
             server = EndpointServer(json_lines, plan, domain, uri, preferred_port, silence)
@@ -71,18 +80,31 @@ def read_request(request: Message) -> EndpointSpec:
     if protocol not in (PROTOCOL, PREVIOUS):
         raise TunnelError(f"protocol {protocol!r} is not spoken here")
     kind, salt = request.get("kind", KERNEL), int(request.get("salt", 0))
-    local, remote = str(request.get("local")), str(request.get("remote"))
+    local, remote = (ipaddress.ip_address(str(request.get(end))).compressed for end in ("local", "remote"))
     if kind not in _PORTS or not 0 <= salt < SALTS:
         raise TunnelError(f"kind {kind!r}, salt {salt}: not known here")
     port = int(request.get("port", _PORTS[kind]))
-    identity = identify(local, remote, kind, port, salt)
     way = underlay.route(remote, local)  # fails where `local` is not an address of this host: NAT
-    mtu = min(way.mtu, int(request.get("mtu", way.mtu)))
+    identity = _identity(kind, way, port, salt, str(request.get("nonce", "")))
+    mtu = min(underlay.room(way, kind), int(request.get("mtu", 65535)))
     if mtu < underlay.LEAST_MTU:
         raise TunnelError(
             f"the way to {remote} leaves {mtu} bytes for the tunnel, it needs {underlay.LEAST_MTU}"
         )
-    return EndpointSpec(kind, identity, way.device, mtu, port)
+    plan = EndpointSpec(kind, identity, way.device, mtu, port)
+    if kind == PAIR:
+        plan = plan._replace(peer=checked_key(request.get("key")))
+    return plan
+
+
+def _identity(kind: str, way: underlay.Underlay, port: int, salt: int, nonce: str) -> Identity:
+    if kind == PEERS:
+        return of_peers(way.device, way.local, way.remote)
+    if kind != PAIR:
+        return identify(way.local, way.remote, kind, port, salt)
+    if not NONCE.match(nonce):
+        raise TunnelError("no nonce was received")
+    return of_pair(way.local, way.remote, port, salt, nonce)
 
 
 class EndpointServer:
@@ -138,7 +160,9 @@ class EndpointServer:
         built = self._refcount.acquire(self._build)
         if not built:
             endpoint_device.repair(self._plan)
-        self._echo = path_probe.listen(self._plan.identity.near.inside, name, self._wish)
+        self._echo = path_probe.listen(
+            self._plan.identity.near.inside, name, self._wish, 16 if self._plan.kind == PEERS else 1
+        )
         self._plan = self._plan._replace(ifindex=net_devices.index(name))
         took = round((time.monotonic() - started) * 1000)
         port = self._echo.getsockname()[1]
@@ -223,7 +247,8 @@ class EndpointServer:
         sent, jobs = net_devices.sent_bytes(name), shared_bytes.take(name)
         endpoint_device.tear_down(name)
         found = traffic_check.check_traffic(sent, sum(jobs))
-        if len(jobs) > 1 and found.bypassed:
+        # the counter of peers that were there before began earlier: it refutes nothing
+        if len(jobs) > 1 and found.bypassed and self._plan.kind != PEERS:
             log.error(f"{len(jobs)} migrations shared the tunnel: {found.message}")
 
     def _close(self, told: bool) -> int:

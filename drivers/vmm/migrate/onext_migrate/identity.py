@@ -49,6 +49,19 @@ def identify(local: str, remote: str, kind: str, port: int, salt: int = 0) -> Id
     )
 
 
+def of_pair(local: str, remote: str, port: int, salt: int, nonce: str) -> Identity:
+    """Return a WireGuard tunnel of one migration: its keys are not shared, so its name is not either."""
+    found = identify(local, remote, "wireguard " + nonce, port, salt)
+    near, far = ("fe80::1", "fe80::2") if found.near.mac < found.far.mac else ("fe80::2", "fe80::1")
+    return found._replace(near=found.near._replace(inside=near), far=found.far._replace(inside=far))
+
+
+def of_peers(device: str, local: str, remote: str) -> Identity:
+    """Return the way between two hosts that are WireGuard peers: their addresses are those inside."""
+    near, far = (ipaddress.ip_address(one).compressed for one in (local, remote))
+    return Identity(device, 0, Face(near, "", near), Face(far, "", far))
+
+
 def _face(underlay: str, digest: bytes, second: bool) -> Face:
     mac = b"\x02" + digest[12:16] + bytes([second])  # locally administered, unicast
     # RFC 4291, appendix A: the universal/local bit turned over, ff:fe in the middle

@@ -7,6 +7,7 @@ from typing import List
 
 from . import (
     action,
+    encryption,
     last_settings,
     log,
     migration,
@@ -35,8 +36,9 @@ def migrate(arguments: List[str]) -> int:
     conf = last_settings.load(here.etc)
     if off_switch.is_off():
         return _without(asked, conf, here, "tunnels are switched off on this host (onext tunnel on)")
-    if not policy.choose(asked, conf, settings.clusters(here.etc)).tunnelled:
-        return opennebula_script.directly(asked.xml, list(asked.arguments), here)
+    choice = policy.choose(asked, conf, settings.clusters(here.etc))
+    if not choice.tunnelled:
+        return _directly(asked, conf, here, choice.reason)
     return _tunnelled(asked, conf, here)
 
 
@@ -77,7 +79,17 @@ def _without(asked: action.Action, conf: settings.Settings, here: node.Node, why
         rule = "REQUIRE_TUNNEL=YES" if conf.require else "ON_TUNNEL_FAILURE=refuse"
         log.error(f"{why}; {rule}: not migrated")
         return 1
-    log.warning(f"{why}: migrating without a tunnel")
+    if not encryption.problem(conf, here):
+        log.warning(f"{why}: migrating without a tunnel")
+    return _directly(asked, conf, here, why)
+
+
+def _directly(asked: action.Action, conf: settings.Settings, here: node.Node, why: str) -> int:
+    """Leave it to OpenNebula's own migrate, unless that does not encrypt and has to."""
+    problem = encryption.problem(conf, here)
+    if problem:
+        log.error(f"{why}; {problem}: not migrated")
+        return 1
     return opennebula_script.directly(asked.xml, list(asked.arguments), here)
 
 

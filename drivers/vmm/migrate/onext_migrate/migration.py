@@ -107,7 +107,10 @@ class Migration:
 
     def _order(self) -> Order:
         tunnel, wishes = self._tunnel, conf.wishes(self._settings)
-        ends = virsh_options.Tunnel(tunnel.migrate_uri, tunnel.listen_address, self._action.destination)
+        plain = self._settings.encrypt and not tunnel.encrypted
+        ends = virsh_options.Tunnel(
+            tunnel.migrate_uri, tunnel.listen_address, self._action.destination, plain
+        )
         start = wrapper_files.process_start(os.getpid())
         return Order(os.getpid(), start, self._node.uri, self._action.shared, self._kvmrc, wishes, ends)
 
@@ -117,7 +120,7 @@ class Migration:
         look = time.monotonic() + _OBSERVE
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.25 if self._report.called or not self._settings.refuse else 0.05)
+                process.wait(0.25 if self._report.called or not self._settings.guarded else 0.05)
                 return
             now = time.monotonic()
             self._check_wrapper(process.pid)
@@ -141,7 +144,7 @@ class Migration:
         if self._stopped or self._warned:
             return
         why = "OpenNebula's migrate called another virsh than the driver's wrapper (a PATH in kvmrc?)"
-        if self._settings.refuse:
+        if self._settings.guarded:
             self._stop(why)
             virsh.abort(self._action.domain, self._node.uri)
             orphan_guard.stop(process)

@@ -19,6 +19,17 @@ def is_vxlan(name: str) -> bool:
     return "DEVTYPE=vxlan" in _read(name, "uevent")
 
 
+def is_wireguard(name: str) -> bool:
+    """Tell whether the device is WireGuard's: the kernel's, or one that wireguard-go serves."""
+    served = is_tun(name) and os.path.exists(f"/var/run/wireguard/{name}.sock")
+    return served or "DEVTYPE=wireguard" in _read(name, "uevent")
+
+
+def is_tun(name: str) -> bool:
+    """Tell whether a program is behind the device."""
+    return bool(_read(name, "tun_flags"))
+
+
 def mtu(name: str) -> int:
     """Return the MTU in bytes, 0 without such a device."""
     return int(_read(name, "mtu") or 0)

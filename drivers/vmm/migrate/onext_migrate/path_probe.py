@@ -24,8 +24,10 @@ class Answer(NamedTuple):
     round_trip_ms: float
 
 
-def listen(inside: str, device: str, preferred_port: int = 0) -> socket.socket:
-    """Return a UDP socket on the tunnel's own address, on the port `wish` or one that the kernel picks.
+def listen(inside: str, device: str, preferred_port: int = 0, tries: int = 1) -> socket.socket:
+    """Return a UDP socket on the tunnel's own address.
+
+    Its port is `preferred_port`, or the next of so many `tries`, or one that the kernel picks.
 
     Raise TunnelError when the address or device does not exist.
     """
@@ -33,10 +35,13 @@ def listen(inside: str, device: str, preferred_port: int = 0) -> socket.socket:
     try:
         sock.setsockopt(socket.IPPROTO_IPV6, _DONTFRAG, 1)
         index = socket.if_nametoindex(device)
-        try:
-            sock.bind((inside, preferred_port, 0, index))
-        except OSError:
-            sock.bind((inside, 0, 0, index))
+        for port in [*range(preferred_port, preferred_port + tries), 0]:
+            try:
+                sock.bind((inside, port, 0, index))
+                break
+            except OSError:
+                if not port:
+                    raise
     except OSError as error:
         sock.close()
         raise TunnelError(f"{device}: its address cannot be used: {error}") from error
@@ -47,6 +52,11 @@ def listen(inside: str, device: str, preferred_port: int = 0) -> socket.socket:
 def preferred_port() -> int:
     """Return a port that the far end's reflector may take: no other service's, seldom another migration's."""
     return 20000 + int.from_bytes(os.urandom(2), "big") % 10000
+
+
+def port_for_peers() -> int:
+    """Return the same among libvirt's migration ports (UDP): the edge hub lets nothing else pass."""
+    return 49152 + os.urandom(1)[0] % 48
 
 
 def reflect(sock: socket.socket, far: str) -> None:

@@ -5,7 +5,7 @@ from typing import List, NamedTuple
 
 from . import endpoint_device, endpoint_ovs, log, net_devices
 from .commands import run
-from .endpoint_spec import KERNEL, OVS
+from .endpoint_spec import KERNEL, OVS, PAIR
 from .errors import MigrateError
 from .identity import NAME
 from .refcount import Refcount, users
@@ -25,7 +25,7 @@ class TunnelDevice(NamedTuple):
 def tunnels() -> List[TunnelDevice]:
     """Return our tunnels: devices that bear our kind of name, and bridges that bear our mark."""
     bridges = endpoint_ovs.bridges()
-    names = {one for one in net_devices.names() if NAME.match(one) and net_devices.is_vxlan(one)}
+    names = {one for one in net_devices.names() if NAME.match(one) and _made_here(one)}
     return [_observe(one, one in bridges) for one in sorted(names.union(bridges))]
 
 
@@ -45,9 +45,13 @@ def reap() -> List[str]:
     return gone
 
 
+def _made_here(name: str) -> bool:
+    return net_devices.is_vxlan(name) or net_devices.is_wireguard(name) or net_devices.is_tun(name)
+
+
 def _observe(name: str, bridge: bool) -> TunnelDevice:
     remote = endpoint_ovs.remote(name) if bridge else _remote(name)
-    kind = OVS if bridge else KERNEL
+    kind = OVS if bridge else KERNEL if net_devices.is_vxlan(name) else PAIR
     return TunnelDevice(
         name, kind, net_devices.mtu(name), remote, users(name), net_devices.sent_bytes(name) or 0
     )

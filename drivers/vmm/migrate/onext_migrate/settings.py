@@ -22,11 +22,13 @@ class Settings(NamedTuple):
     tunnel: str = "always"
     exceptions: Exceptions = ()
     require: bool = False
+    encrypt: bool = False
     on_failure: str = "direct"
     datapath: str = "auto"
     underlay: str = "auto"
     kernel_port: int = 4790
     ovs_port: int = 4789
+    wireguard_port: int = 51871
     no_progress: int = 60
     dead_tunnel: int = 15
     tls: bool = False
@@ -40,6 +42,11 @@ class Settings(NamedTuple):
     def refuse(self) -> bool:
         """Tell whether a migration without its tunnel is refused."""
         return self.require or self.on_failure == "refuse"
+
+    @property
+    def guarded(self) -> bool:
+        """Tell whether a migration beside its tunnel is ended."""
+        return self.refuse or self.encrypt
 
 
 def parse(content: str, origin: str = "onext-migrate.conf") -> Settings:
@@ -58,6 +65,11 @@ def parse(content: str, origin: str = "onext-migrate.conf") -> Settings:
     if settings.parallel and settings.postcopy_after:
         raise BadInputError(
             f"{origin}: PARALLEL and POSTCOPY_AFTER together lose the VM: set one of them to 0"
+        )
+    if settings.encrypt and not settings.tls and settings.datapath in ("ovs", "kernel"):
+        raise BadInputError(
+            f'{origin}: REQUIRE_ENCRYPTION needs DATAPATH="auto" or "wireguard", or TLS="YES":'
+            f" {settings.datapath} does not encrypt"
         )
     return settings
 
@@ -184,11 +196,13 @@ _KEYS: Dict[str, Tuple[str, Callable[[str], object]]] = {
     "TUNNEL": ("tunnel", _one_of("always", "between-clusters", "never")),
     "TUNNEL_EXCEPTIONS": ("exceptions", _exceptions),
     "REQUIRE_TUNNEL": ("require", _yes_no),
+    "REQUIRE_ENCRYPTION": ("encrypt", _yes_no),
     "ON_TUNNEL_FAILURE": ("on_failure", _one_of("direct", "refuse")),
-    "DATAPATH": ("datapath", _one_of("auto", "ovs", "kernel")),
+    "DATAPATH": ("datapath", _one_of("auto", "ovs", "kernel", "wireguard")),
     "UNDERLAY": ("underlay", _one_of("auto", "ipv4", "ipv6")),
     "KERNEL_PORT": ("kernel_port", _number(1, 65535)),
     "OVS_PORT": ("ovs_port", _number(1, 65535)),
+    "WIREGUARD_PORT": ("wireguard_port", _number(1, 65528)),
     "NO_PROGRESS": ("no_progress", _number(5, 86400)),
     "DEAD_TUNNEL": ("dead_tunnel", _number(3, 3600)),
     "TLS": ("tls", _yes_no),

@@ -5,18 +5,22 @@ import os
 import time
 from typing import List, NamedTuple, Optional, Tuple
 
-from . import endpoint_ovs, log, path_probe, refcount, underlay
+from . import endpoint_ovs, log, net_devices, path_probe, refcount, underlay
 from .commands import run
 from .endpoint_client import Endpoint, FarEndpoint, NearEndpoint, far_command
 from .endpoint_server import PROTOCOL
-from .endpoint_spec import KERNEL, OVS, PORT_SETTINGS
+from .endpoint_spec import ENCRYPTED, KERNEL, OVS, PAIR, PEERS, PORT_SETTINGS
+from .endpoint_wireguard import checked_key
 from .errors import TakenError, TunnelError, UnsafeError
-from .identity import SALTS, Identity, identify
+from .identity import SALTS, Identity, identify, of_pair, of_peers
 from .json_lines import Closed, Message
 from .settings import Settings
 from .underlay import Underlay
 
 _PROBE = 3.0  # seconds for the full-size probe
+_HANDSHAKE = (
+    12.0  # the same where a handshake comes first, which WireGuard repeats after five when it is lost
+)
 _SILENCE = 60.0  # seconds after which the far end takes the driver's host for dead
 _PATIENCE = 40.0  # seconds for an end to be built, the far one's ssh included
 
@@ -54,12 +58,18 @@ class Tunnel:
     @property
     def migrate_uri(self) -> str:
         """Return where the bulk stream is to go."""
-        return f"tcp://[{self.offer.identity.far.inside}%{self.name}]"
+        return f"tcp://[{self.listen_address}]"
+
+    @property
+    def encrypted(self) -> bool:
+        """Tell whether the datapath encrypts."""
+        return self.offer.kind in ENCRYPTED
 
     @property
     def listen_address(self) -> str:
         """Return where the destination is to listen: nowhere but in the tunnel."""
-        return f"{self.offer.identity.far.inside}%{self.name}"
+        inside = self.offer.identity.far.inside
+        return inside if self.offer.kind == PEERS else f"{inside}%{self.name}"
 
     def guard(self, group: int) -> None:
         """Let the near end stop a process group when the driver dies."""
@@ -163,7 +173,7 @@ def _try_addresses(
 
 def _try_datapaths(near: Endpoint, far: Endpoint, way: Underlay, domain: str, settings: Settings) -> Tunnel:
     problem: Optional[TunnelError] = None
-    for kind in _kinds(settings):
+    for kind in _kinds(settings, way.device):
         try:
             return _try_salts(near, far, way, kind, domain, settings)
         except (Closed, UnsafeError):
@@ -174,37 +184,58 @@ def _try_datapaths(near: Endpoint, far: Endpoint, way: Underlay, domain: str, se
     raise problem or TunnelError("no datapath is allowed")
 
 
-def _kinds(settings: Settings) -> List[str]:
-    if settings.datapath == "auto":
-        return [OVS, KERNEL] if endpoint_ovs.works() else [KERNEL]
-    return [settings.datapath]
+def _kinds(settings: Settings, device: str) -> List[str]:
+    """Return the datapaths to try; between hosts that are WireGuard peers that one comes first."""
+    wireguard = PEERS if net_devices.is_wireguard(device) else PAIR
+    if settings.datapath == PAIR:
+        return [wireguard]
+    if settings.datapath != "auto":
+        return [settings.datapath]
+    if settings.encrypt and not settings.tls:
+        return [wireguard]
+    others = [OVS, KERNEL] if endpoint_ovs.works() else [KERNEL]
+    return [PEERS, *others] if wireguard == PEERS else others
 
 
 def _try_salts(
     near: Endpoint, far: Endpoint, way: Underlay, kind: str, domain: str, settings: Settings
 ) -> Tunnel:
-    port = settings.ovs_port if kind == OVS else settings.kernel_port
-    for salt in range(SALTS):
-        identity = identify(way.local, way.remote, kind, port, salt)
-        request = {"protocol": PROTOCOL, "kind": kind, "local": way.remote, "remote": way.local}
-        request.update(
-            {
-                "port": port,
-                "salt": salt,
-                "mtu": way.mtu,
-                "domain": domain,
-                "echo": path_probe.preferred_port(),
-            }
-        )
-        request["silence"] = _SILENCE
+    port = {OVS: settings.ovs_port, KERNEL: settings.kernel_port, PAIR: settings.wireguard_port}.get(kind, 0)
+    keys = _keys(near, far) if kind == PAIR else {}
+    for salt in range(1 if kind == PEERS else SALTS):
+        offer = _offer(way, kind, port + salt if kind == PAIR else port, salt, keys)
+        offer.request.update({"domain": domain, "silence": _SILENCE})
         try:
-            return _build(near, far, Offer(kind, identity, request))
+            return _build(near, far, offer)
         except TakenError as error:
-            log.info(f"{identity.name}: taken, trying another: {error}")
+            log.info(f"{offer.identity.name}: taken, trying another: {error}")
     raise TunnelError(
         f"all {SALTS} names and VNIs for this pair of hosts are taken on UDP port {port}:"
         f" set another {PORT_SETTINGS[kind]}"
     )
+
+
+def _keys(near: Endpoint, far: Endpoint) -> Message:
+    """Let both ends make keys for this migration; return the public ones, for the far end's request."""
+    question = {"protocol": PROTOCOL, "do": "key"}
+    far.send(question)
+    found = {"key": near.ask(question).get("key")}
+    found["own_key"] = far.receive().get("key")
+    return {name: checked_key(key) for name, key in found.items()}
+
+
+def _offer(way: Underlay, kind: str, port: int, salt: int, keys: Message) -> Offer:
+    nonce = os.urandom(8).hex()
+    if kind == PAIR:
+        identity = of_pair(way.local, way.remote, port, salt, nonce)
+    elif kind == PEERS:
+        identity = of_peers(way.device, way.local, way.remote)
+    else:
+        identity = identify(way.local, way.remote, kind, port, salt)
+    request: Message = {"protocol": PROTOCOL, "kind": kind, "local": way.remote, "remote": way.local}
+    request.update({"port": port, "salt": salt, "mtu": underlay.room(way, kind), "nonce": nonce, **keys})
+    request["echo"] = path_probe.port_for_peers() if kind == PEERS else path_probe.preferred_port()
+    return Offer(kind, identity, request)
 
 
 def _build(near: Endpoint, far: Endpoint, offer: Offer) -> Tunnel:
@@ -234,7 +265,10 @@ def _build(near: Endpoint, far: Endpoint, offer: Offer) -> Tunnel:
 
 def _near_request(request: Message) -> Message:
     """Return the far end's request with the addresses turned round; its driver cannot die unnoticed."""
-    return dict(request, local=request["remote"], remote=request["local"], echo=0, silence=0)
+    turned = dict(request, local=request["remote"], remote=request["local"], echo=0, silence=0)
+    if "key" in request:
+        turned.update({"key": request["own_key"], "own_key": request["key"]})
+    return turned
 
 
 def _answer(end: Endpoint, seconds: float) -> Tuple[Message, Optional[TunnelError]]:
@@ -270,14 +304,14 @@ def _try_out(
     """Find the size that passes whole in both directions and set it on both ends."""
     ident = offer.identity
     mtu = min(int(here["mtu"]), int(there["mtu"]))
-    answer = prober.measure(mtu, _PROBE)
+    answer = prober.measure(mtu, _HANDSHAKE if offer.kind in ENCRYPTED else _PROBE)
     if answer is None:
         why = endpoint_ovs.trouble(ident.name) if offer.kind == OVS else ""
         port = "UDP port {} ({})".format(offer.request["port"], PORT_SETTINGS[offer.kind])
         why = why or f"is {port} open between {ident.near.underlay} and {ident.far.underlay}?"
         raise TunnelError(f"no answer arrives through the tunnel: {why}")
     if answer.mtu < mtu:
-        outer = underlay.overhead(ident.near.underlay)
+        outer = underlay.added(offer.kind, ident.near.underlay)
         path = f"the way takes packets of {answer.mtu + outer} bytes, its MTU is {mtu + outer}"
         log.warning(f"{path}: using {answer.mtu} in the tunnel")
     for end, reply in ((near, here), (far, there)):

@@ -10,17 +10,20 @@ from typing import List, NamedTuple
 
 from . import net_devices
 from .commands import run
+from .endpoint_spec import PAIR, PEERS
 from .errors import CommandError, TunnelError
 
 # What VXLAN adds: outer IP, UDP 8, VXLAN 8, inner Ethernet 14
 OVERHEAD = {4: 20 + 8 + 8 + 14, 6: 40 + 8 + 8 + 14}
+# outer IP, UDP 8, WireGuard's header 16 and tag 16, whose content is padded to 16 bytes at most up to the MTU
+_WIREGUARD = {4: 20 + 8 + 32, 6: 40 + 8 + 32}
 _ADDRESSES = 4  # of a host's are tried, at some seconds each
 LEAST_MTU = 1280  # IPv6 does not run on less
 _FAMILIES = {"auto": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 
 
 class Underlay(NamedTuple):
-    """The way from here to there; `mtu` is what the tunnel's own device may have."""
+    """The way from here to there; `mtu` is what the tunnel's own device may have, a VXLAN one."""
 
     local: str
     remote: str
@@ -85,6 +88,17 @@ def read_route(text: str, remote: str, local: str = "") -> Underlay:
         return Underlay(local or entry["prefsrc"], remote, entry["dev"], int(metrics[0].get("mtu", 0)))
     except (ValueError, LookupError, TypeError) as error:
         raise TunnelError(f"no route to {remote}: {error!r} in {text[:200]!r}") from error
+
+
+def room(way: Underlay, kind: str) -> int:
+    """Return the MTU that a datapath's device may have on this way."""
+    return way.mtu + overhead(way.remote) - added(kind, way.remote)
+
+
+def added(kind: str, address: str) -> int:
+    """Return the bytes that a datapath adds to each packet; peers that are there anyway add nothing more."""
+    version = ipaddress.ip_address(address).version
+    return {PAIR: _WIREGUARD[version], PEERS: 0}.get(kind, OVERHEAD[version])
 
 
 def overhead(address: str) -> int:

@@ -72,6 +72,7 @@ class Tunnel(NamedTuple):
     migrate_uri: str
     listen_address: str
     destination: str  # the real host's name, which its TLS certificate bears
+    must_encrypt: bool = False  # REQUIRE_ENCRYPTION, and the tunnel does not: the command has to
 
 
 class Wishes(NamedTuple):
@@ -119,6 +120,8 @@ def merge(words: Sequence[str], kvmrc: str, wishes: Wishes, tunnel: Tunnel) -> C
     names = {one.name for one in options}
     if "--tls" in names:
         options.append(_Option("--tls-destination", tunnel.destination, OPENNEBULA))
+    elif tunnel.must_encrypt:
+        raise BadInputError('REQUIRE_ENCRYPTION="YES": this tunnel does not encrypt, and TLS is not set')
     return Command([word for one in options for word in one.words] + rest, names, notes)
 
 

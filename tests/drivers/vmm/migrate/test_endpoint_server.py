@@ -61,6 +61,10 @@ def test_the_previous_protocol() -> None:
         ({"local": "10.0.0.9"}, "no route to 10.0.0.1 from 10.0.0.9"),
         ({"local": "-x"}, "does not appear to be"),
         ({"mtu": 1000}, "it needs 1280"),
+        ({"kind": "wireguard"}, "no nonce"),
+        ({"kind": "wireguard", "nonce": "0" * 16}, "no key"),
+        ({"kind": "wireguard", "nonce": "0" * 16, "key": "x\nEndpoint=1"}, "no key"),
+        ({"kind": "wireguard", "nonce": "../../../../etc", "key": "A" * 43 + "="}, "no nonce"),
         ({"port": "x"}, "invalid literal"),
     ],
 )

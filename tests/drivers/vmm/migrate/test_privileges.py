@@ -13,9 +13,9 @@ from drivers.vmm.migrate.onext_migrate.identity import identify
 SUDOERS = Path(__file__).parents[3] / "lab/sudoers"
 
 
-def allowed(argv: list[str]) -> bool:
+def allowed(argv: list[str], file: Path = SUDOERS) -> bool:
     """Tell whether the sudoers file has a command like this one."""
-    aliases = re.findall(r"Cmnd_Alias \w+ = (.*)", SUDOERS.read_text())
+    aliases = re.findall(r"Cmnd_Alias \w+ = (.*)", file.read_text().replace("\\:", ":"))
     commands = [one.strip().rpartition("bin/")[2] for line in aliases for one in line.split(",")]
     return any(one == argv[0] or fnmatch.fnmatchcase(" ".join(argv), one) for one in commands)
 

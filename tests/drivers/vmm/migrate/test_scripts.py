@@ -116,6 +116,10 @@ RULES = [
     ('REQUIRE_TUNNEL="YES"  # not NO', True),
     ('REQUIRE_TUNNEL="sure"', True),
     ('ON_TUNNEL_FAILURE="refuse"', True),
+    ('REQUIRE_ENCRYPTION="YES"', True),
+    ("export REQUIRE_ENCRYPTION=yes # NO", True),
+    ('REQUIRE_ENCRYPTION="perhaps"', True),
+    ('REQUIRE_ENCRYPTION="NO"', False),
     ('#REQUIRE_TUNNEL="YES"', False),
     ('REQUIRE_TUNNEL="NO"\nON_TUNNEL_FAILURE="direct"', False),
     ('TUNNEL="always"', False),
@@ -140,6 +144,30 @@ def test_B1_a_required_tunnel_is_required_without_the_driver(
     assert done.returncode == (1 if refused else 7)
     assert (b"requires the tunnel" in done.stderr) == refused
     assert (b"migrating without a tunnel" in done.stderr) == (not refused)
+
+
+@pytest.mark.parametrize(
+    ("kvmrc", "code"),
+    [
+        ("", 1),
+        ('MIGRATE_OPTIONS="--tls"', 7),
+        ("QEMU_PROTOCOL=qemu+tls", 1),
+        ('MIGRATE_OPTIONS="--p2p --tunnelled"', 1),
+        ('QEMU_PROTOCOL=qemu+tls\nMIGRATE_OPTIONS="--p2p --tunnelled"', 7),
+    ],
+)
+@pytest.mark.parametrize(
+    "conf", ['TUNNEL="never"', 'TUNNEL_EXCEPTIONS="*,*=never"', 'TUNNEL="always"', 'REQUIRE_TUNNEL="NO"']
+)
+def test_required_encryption_is_required_without_a_tunnel_too(
+    node: Path, kvmrc: str, code: int, conf: str
+) -> None:
+    """qemu+tls alone encrypts libvirt's conversation: the memory went in the clear beside it."""
+    configure(node, f'{conf}\nREQUIRE_ENCRYPTION="YES"')
+    (node / "etc/vmm/kvm/kvmrc").write_text(kvmrc + "\n")
+    done = migrate(node, "one-1", "no-such-host.invalid", "node-a")
+    assert done.returncode == code, done.stderr
+    assert (b"not migrated" in done.stderr) == (code == 1)
 
 
 @pytest.mark.parametrize("conf", ['REQUIRE_TUNNEL="YES"', 'TUNEL="never"', 'TUNNEL="always"'])

@@ -33,6 +33,10 @@ def test_the_shipped_file_says_the_defaults() -> None:
         ('KERNEL_PORT="99999"', "not an integer from 1 to 65535"),
         ('TUNNEL_EXCEPTIONS="a=never"', "HOST,HOST=always"),
         ("TUNNEL", "line 1: expected KEY"),
+        ('REQUIRE_ENCRYPTION="sure"', "YES or NO"),
+        ('REQUIRE_ENCRYPTION="YES"\nDATAPATH="ovs"', "ovs does not encrypt"),
+        ('REQUIRE_ENCRYPTION="YES"\nDATAPATH="kernel"', "kernel does not encrypt"),
+        ('WIREGUARD_PORT="65529"', "not an integer from 1 to 65528"),
         ('TUNNEL="always', "line 1: expected KEY"),
         ('BANDWIDTH="$(id)"', "not an integer"),
     ],
@@ -48,6 +52,9 @@ def test_require_implies_refuse() -> None:
     assert settings.parse('REQUIRE_TUNNEL="YES"').refuse
     assert settings.parse('ON_TUNNEL_FAILURE="refuse"').refuse
     assert not settings.Settings().refuse
+    assert settings.parse('REQUIRE_ENCRYPTION="YES"').guarded
+    assert settings.parse('REQUIRE_ENCRYPTION="YES"\nDATAPATH="ovs"\nTLS="YES"').encrypt
+    assert not settings.Settings().guarded
 
 
 def test_options_for_slow_lines() -> None:

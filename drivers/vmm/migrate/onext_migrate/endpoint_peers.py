@@ -1,0 +1,24 @@
+"""A tunnel that is there anyway: both hosts are WireGuard peers, and reach each other at overlay addresses.
+
+Nothing is built and nothing is taken away; a device that lacks something is not used.
+"""
+
+from . import net_devices
+from .endpoint_spec import EndpointSpec
+from .errors import TunnelError
+
+
+def check(plan: EndpointSpec, addressed: bool) -> None:
+    """Raise TunnelError unless the device is WireGuard's and has our address."""
+    name = plan.identity.name
+    if not net_devices.is_wireguard(name):
+        raise TunnelError(f"the way to {plan.identity.far.inside} is {name}, which is not WireGuard's")
+    if not addressed:
+        raise TunnelError(f"{name} has no address {plan.identity.near.inside}")
+
+
+def require_mtu(plan: EndpointSpec, mtu: int) -> None:
+    """Raise TunnelError where the peers pass less than the device's MTU: it is not ours to change."""
+    own = net_devices.mtu(plan.identity.name)
+    if mtu < own:
+        raise TunnelError(f"only packets of {mtu} bytes arrive, the MTU of {plan.identity.name} is {own}")
