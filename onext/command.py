@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from onext.oned.release import lack, older
 from onext.options import dry_run_option as dry_run_option  # noqa: PLC0414 - parts import it from here
 from onext.part import Context
 from onext.table import WIDE, dumps
@@ -63,6 +64,16 @@ def find(objects: Iterable[Object], text: str, kind: str) -> Object:
     some = ", ".join(f"{item.id} {item.name}" for item in sorted(known, key=lambda item: item.id)[:10])
     more = ", …" if len(known) > 10 else ""
     raise click.UsageError(f"{kind} {text}: not found; there are: {some or 'none'}{more}")
+
+
+def explain_lack(context: Context, since: tuple[int, int], what: str, without: str) -> None:
+    """Print one line where the running OpenNebula is older than `since`; raise an OnedError.
+
+    `what` needs that release; `without` states what happens on an older one.
+    """
+    version = context.oned.version()
+    if older(version, since):
+        click.echo(lack(version, since, what, without), err=True)
 
 
 def echo_json(document: object) -> None:

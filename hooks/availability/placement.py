@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from onext.cloud.model import Host, Vm
 from onext.cloud.snapshot import Cloud
+from onext.hosts.inventory.cpu_models import CpuModels, evc_mode
 from onext.hosts.inventory.groups import Ties
 from onext.hosts.inventory.requirements import Unreadable, compile_test
 from onext.hosts.placement.problem import Size
@@ -37,6 +38,7 @@ class Places:
     _order: list[tuple[int, int]] = field(default_factory=list)
     _apart: dict[int, set[str]] = field(default_factory=dict)
     _allowed: dict[str, frozenset[int]] = field(default_factory=dict)
+    _models: CpuModels = field(default_factory=lambda: CpuModels({}))
 
     def __post_init__(self) -> None:
         for host in self.cloud.hosts.values():
@@ -45,6 +47,9 @@ class Places:
                 self._room[host.id] = room(host)
                 placed = self.cloud.vms_by_host.get(host.id, ())
                 self._apart[host.id] = {key for vm in placed for key in self.ties.apart.get(vm.id, ())}
+        cluster = self.cloud.clusters.get(self.cluster)
+        listed = {host: _attributes(self.cloud.hosts[host]) for host in self._room}
+        self._models = CpuModels(listed, evc_mode(cluster.template) if cluster else "")
         self._order = sorted((-size.memory, host) for host, size in self._room.items())
 
     def place(
@@ -89,6 +94,8 @@ class Places:
         if expression not in self._allowed:
             self._allowed[expression] = self._matching(expression)
         allowed = self._allowed[expression]
+        if (supplying := self._models.allowed(vm.template)) is not None:
+            allowed = allowed & supplying
         if affined := self.ties.hosts.get(vm.id):
             allowed = allowed & affined
         refused = self.ties.not_hosts.get(vm.id)

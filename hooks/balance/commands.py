@@ -11,7 +11,7 @@ import click
 from hooks.balance import gather
 from hooks.balance.model import Move, Plan, Situation
 from hooks.balance.plan import decide
-from onext.command import dry_run_option, find, front_end, json_option
+from onext.command import dry_run_option, explain_lack, find, front_end, json_option
 from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.world import Failed, MoveRefused
 from onext.hosts.bmc.config import BmcConfig
@@ -22,6 +22,7 @@ from onext.part import Context
 from onext.table import show
 
 HOLDER = "balance"
+FORECASTS = (7, 0), "a forecast of use", "hosts and VMs are judged by what they use now"
 LEASE = 120.0  # seconds for which no other part decides on the cluster
 
 
@@ -40,6 +41,7 @@ def plan(context: Context, cluster: str, *, as_json: bool) -> None:
     CLUSTER is an id or a name. Every loaded host counts as if it had been loaded for long.
     """
     number = find(context.cloud().clusters.values(), cluster, "cluster").id
+    explain_lack(context, *FORECASTS)
     settings = context.settings.balance.model_copy(update={"rounds": 1})
     found = decide(_situation(context, number), gather.limits(settings))
     _show(found, as_json=as_json)
@@ -56,6 +58,8 @@ def run(context: Context, *, dry_run: bool) -> None:
     settings = context.settings.balance
     if not settings.clusters:
         click.echo("no cluster is named in `balance: clusters:` of onext.yaml: nothing is done")
+    else:
+        explain_lack(context, *FORECASTS)
     for number in settings.clusters:
         click.echo(f"cluster {number}:")
         if dry_run:

@@ -16,11 +16,15 @@ _ID = (1 << 32) - 1
 
 
 class Lease(NamedTuple):
-    """An address that a network assigns to a VM, and whether an administrator opened that network."""
+    """An address that a network assigns to a VM, and whether an administrator opened that network.
+
+    `shared`: other VMs have it too, in a SHARED range.
+    """
 
     address: Address
     network: int
     opened: bool
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,21 @@ class Leases:
     def _of(self, vm: int) -> dict[Address, Lease]:
         found: dict[Address, Lease] = {}
         for network, part, index in self.places.get(vm, ()):
+            shared = index in part.shared
             for address in part.addresses(index):
-                for lease in self._assigned(network, address, VM | vm):
+                for lease in self._assigned(network, address, VM | vm, shared=shared):
                     if lease.address not in found or lease.opened:
                         found[lease.address] = lease
         return found
 
-    def _assigned(self, network: VirtualNetwork, address: Address, owner: int) -> Iterator[Lease]:
+    def _assigned(
+        self, network: VirtualNetwork, address: Address, owner: int, *, shared: bool
+    ) -> Iterator[Lease]:
         chain = self._chain(network, address)
         if not any(one.administered for one in chain):
             return  # the network's owner chose its addresses
         opened = _opened(chain)
-        yield Lease(address, network.id, opened)
+        yield Lease(address, network.id, opened, shared)
         for one in chain:
             if one.administered and one.translates:
                 yield from (Lease(other, network.id, opened) for other in one.external(address, owner))

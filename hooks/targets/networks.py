@@ -2,13 +2,14 @@
 
 `one.vnpool.info` holds, for each address range, ALLOCATED: pairs of an index in the range and the packed
 owner, whose type is in the upper 32 bits (PoolObjectSQL::ObjectType) and whose id is in the lower. From the
-index follow the addresses, as oned's AddressRange.cc makes them. A shared range has several owners for one
-index. A reservation is a network whose addresses its parent allocates to it.
+index follow the addresses, as oned's AddressRange.cc makes them. A SHARED range (OpenNebula 7.4) may have
+several owners for one index. A reservation is a network whose addresses its parent allocates to it.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,6 +40,12 @@ class AddressRange:
     mac: int = 0
     external: Address | None = None  # EXTERNAL_IP, which interfaces inherit
     owners: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+    @cached_property
+    def shared(self) -> frozenset[int]:
+        """The indexes that several owners have: whose VM answers at such an address changes (VRRP)."""
+        holders = Counter(index for indexes in self.owners.values() for index in indexes)
+        return frozenset(index for index, count in holders.items() if count > 1)
 
     def addresses(self, index: int) -> Iterator[Address]:
         """Yield the addresses of one index, which are those of one interface."""

@@ -72,13 +72,14 @@ class Policy:
         """Return why an address may not be scraped, empty when it may."""
         if reason := special(address):
             return f"{address} is {reason}"
+        if lease is not None and lease.shared:
+            return f"{address} is assigned to several VMs (SHARED address range): name one of this VM alone"
         if address in self.protected:
             return f"{address} belongs to a front-end, a host or a BMC"
         if any(address in prefix for prefix in self.settings.forbidden):
             return f"{address} is in a prefix that the settings forbid"
-        if any(address in prefix for prefix in self.settings.networks):
-            return ""
-        if lease is not None and lease.opened:
+        listed = any(address in prefix for prefix in self.settings.networks)
+        if listed or (lease is not None and lease.opened):
             return ""
         return f"{address} is in no network that an administrator opened (ONEXT_SCRAPE)"
 

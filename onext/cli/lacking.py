@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from onext.cloud.model import vector
 from onext.cloud.snapshot import Cloud
+from onext.oned.release import lack, older
 from onext.part import Check, Context
 from onext.settings import Settings
-
-_NUMBERS = re.compile(r"\s*(\d{1,4})\.(\d{1,4})")
 
 
 @dataclass(frozen=True)
@@ -54,15 +52,11 @@ NEEDS = (
 
 def lacking(release: str, settings: Settings, cloud: Cloud) -> Iterator[Check]:
     """Yield a warning for each use of what a release does not have; none where its number is not readable."""
-    found = _NUMBERS.match(release)
-    if found is None:
-        return
-    here = int(found[1]), int(found[2])
     for need in NEEDS:
-        use = need.used(settings, cloud) if here < need.since else ""
+        use = need.used(settings, cloud) if older(release, need.since) else ""
         if use:
             since = ".".join(map(str, need.since))
-            text = f"{use} needs OpenNebula {since}, this is {release.strip()[:20]}: {need.without}"
+            text = lack(release, need.since, use, need.without)
             yield Check("release", "warn", text, f"remove it, or upgrade OpenNebula to {since}")
 
 

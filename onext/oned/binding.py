@@ -11,7 +11,7 @@ from __future__ import annotations
 import xmlrpc.client
 from typing import Any, Protocol
 
-from onext.oned.errors import Refused
+from onext.oned.errors import Refused, fault
 
 
 class Server(Protocol):
@@ -37,4 +37,8 @@ def request(server: Server, method: str, arguments: tuple[object, ...]) -> objec
     try:
         return server._do_request(f"one.{method}", arguments)  # noqa: SLF001 - see above
     except (pyone.OneException, xmlrpc.client.Error, TypeError, OverflowError) as error:
+        if isinstance(error.__context__, xmlrpc.client.Fault):  # pyone keeps only its text
+            raise fault(
+                f"one.{method}", error.__context__.faultCode, error.__context__.faultString
+            ) from error
         raise Refused(f"one.{method}: {error}") from error

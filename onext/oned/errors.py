@@ -41,3 +41,13 @@ _BY_CODE = {0x0100: Unauthenticated, 0x0200: Unauthorised, 0x0400: NotFound}
 def refusal(method: str, message: str, code: int) -> OnedError:
     """Return what oned's error code means (ErrorCode in its Request.h)."""
     return _BY_CODE.get(code, Refused)(f"{method}: {message}")
+
+
+_NO_SUCH_METHOD = -506  # of xmlrpc-c
+
+
+def fault(method: str, code: int, text: str) -> OnedError:
+    """Return what a fault of XML-RPC means: oned did not execute the call."""
+    if code == _NO_SUCH_METHOD:
+        text = "this OpenNebula does not have this call: it is older than the release that introduced it"
+    return Refused(f"{method}: {text}")

@@ -15,7 +15,7 @@ from typing import Any
 
 from onext.oned.connection import Connection, Source
 from onext.oned.elements import plain, split
-from onext.oned.errors import Malformed, OnedError, Refused, refusal
+from onext.oned.errors import Malformed, OnedError, fault, refusal
 from onext.oned.escaped import ESCAPED, normal, unescape, whole_references
 
 __all__ = ["ALL_VMS", "Source", "document", "escaped_pool", "pool", "single"]
@@ -90,8 +90,8 @@ def _failure(name: str, answer: bytes) -> OnedError:
     try:
         parameters: tuple[Any, ...] = xmlrpc.client.loads(answer)[0]
         _, message, code = parameters[0][:3]
-    except xmlrpc.client.Fault as fault:
-        return Refused(f"{name}: {fault.faultString}")
+    except xmlrpc.client.Fault as error:
+        return fault(name, error.faultCode, error.faultString)
     except Exception as error:  # noqa: BLE001 - a parser may raise anything for an invalid answer
         return Malformed(f"{name}: the answer is not XML-RPC: {error}")
     return refusal(name, message, code)

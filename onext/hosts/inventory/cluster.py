@@ -13,6 +13,7 @@ from onext.cloud.model import scalar, vector
 from onext.cloud.snapshot import Cloud
 from onext.hosts.claims import STATE_KEY, effective
 from onext.hosts.energy import Curve
+from onext.hosts.inventory.cpu_models import CpuModels, evc_mode
 from onext.hosts.inventory.groups import ties
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.inventory.vms import Judge, Places, last_host, size, vm_of
@@ -70,7 +71,8 @@ def observe(snapshot: Snapshot, cluster_id: int, settings: Assumptions, now: flo
     ids = {host.id for host in hosts}
     places = Places({host.id: attributes(host) for host in hosts})
     listed = {vm: host.id for host in hosts for vm in host.vm_ids}
-    judge = Judge(places, ties(snapshot.groups), snapshot.pins_count, listed)
+    models = CpuModels(places.hosts, evc_mode(found.template))
+    judge = Judge(places, ties(snapshot.groups), snapshot.pins_count, models, listed)
     near = [vm for vm in cloud.vms.values() if _concerns(vm, ids)]
     vms = [vm for vm in (vm_of(vm, judge) for vm in near) if vm is not None and not _nowhere(vm)]
     flavours = (size(t.find("TEMPLATE")) for t in snapshot.templates if t.findtext("UID") == "0")

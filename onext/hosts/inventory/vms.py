@@ -12,6 +12,7 @@ from onext import bounds
 from onext.cloud import model
 from onext.cloud.model import scalar
 from onext.hosts.inventory import immovable
+from onext.hosts.inventory.cpu_models import CpuModels
 from onext.hosts.inventory.groups import Ties
 from onext.hosts.inventory.requirements import Attributes, Matcher, Unreadable, parse
 from onext.hosts.inventory.snapshot import PIN
@@ -66,6 +67,7 @@ class Judge:
     places: Places
     ties: Ties
     pins_count: bool
+    models: CpuModels
     listed: Mapping[int, int] = field(default_factory=dict)  # VM id -> the host in whose list it is
 
 
@@ -149,9 +151,15 @@ def _hosts(vm: model.Vm, judge: Judge) -> tuple[frozenset[int] | None, str]:
             found = judge.places.allowed(expression, vm.uid)
         except Unreadable as error:
             return frozenset(), f"its requirements cannot be read: {bounds.words(str(error), 160)}"
-        allowed = found if allowed is None else allowed if found is None else allowed & found
+        allowed = _both(allowed, found)
+    allowed = _both(allowed, judge.models.allowed(vm.template))
     affined, averse = judge.ties.hosts.get(vm.id), judge.ties.not_hosts.get(vm.id)
     if affined or averse:
         allowed = frozenset(judge.places.hosts) if allowed is None else allowed
         allowed = (allowed & affined if affined else allowed) - (averse or set())
     return allowed, ""
+
+
+def _both(one: frozenset[int] | None, other: frozenset[int] | None) -> frozenset[int] | None:
+    """Return the hosts in both; None stands for all."""
+    return other if one is None else one if other is None else one & other

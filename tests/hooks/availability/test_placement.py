@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.availability.placement import Places, losses
-from onext.cloud.model import Host, Stay, Vm
+from onext.cloud.model import Cluster, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
 from onext.hosts.inventory.groups import Ties
 from onext.oned.objects import HostState, VmState
@@ -74,3 +76,16 @@ def test_the_host_with_most_free_memory_is_taken(hosts: list[int], sizes: list[i
             expected[number] = best
             free[best] -= gib * GIB
     assert places.place(range(len(sizes)), {}) == expected
+
+
+def test_a_vm_restarts_only_where_its_cpu_model_is() -> None:
+    """The VMs of a dead host are sent to one whose CPU lacks the cluster's EVC_MODE: none of them starts."""
+    found = cloud([10, 60, 20], [(0, 4)])
+    hosts = [
+        replace(host, template={"KVM_CPU_MODELS": models} if models else {})
+        for host, models in zip(found.hosts.values(), ("", "kvm64", "kvm64 Haswell"), strict=True)
+    ]
+    cluster = Cluster(100, "alpha", template={"EVC_MODE": "Haswell"})
+    assert Places(found, 100, (0,)).place([0], {}) == {0: 1}
+    evc = Cloud.of(hosts, vms=list(found.vms.values()), clusters=[cluster])
+    assert Places(evc, 100, (0,)).place([0], {}) == {0: 2}

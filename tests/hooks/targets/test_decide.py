@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hooks.targets.decide import Decision, decide, groups
 from hooks.targets.inventory import Host, Inventory, Vm
 from hooks.targets.leases import Leases
-from hooks.targets.networks import VirtualNetwork
+from hooks.targets.networks import VM, AddressRange, VirtualNetwork
 from onext.settings.targets import Job, Targets
 
-from .scene import EXAMPLE, INVENTORY, NODE, V4, V6, everywhere, given, leasing, reasons, vms, with_vm
+from .scene import EXAMPLE, INVENTORY, NODE, OTHERS, V4, V6, everywhere, given, leasing, reasons, vms, with_vm
 
 FOREIGN = ip_address("10.0.0.8")
 
@@ -281,3 +281,17 @@ def test_groups_are_what_file_sd_takes() -> None:
     for group in json.loads(json.dumps(groups(decision.targets))):
         assert isinstance(group["targets"], list)
         assert all(isinstance(value, str) for value in group["labels"].values())
+
+
+def test_S4_an_address_of_several_vms_is_no_ones_target() -> None:
+    """Both VMs of a VRRP pair are scraped at their common address: one's metrics get the other's labels."""
+    common, mine = ip_address("10.0.0.100"), V4
+    part = AddressRange(ip=int(common), owners={VM | 42: frozenset({0}), OTHERS: frozenset({0})})
+    networks = leasing(mine), VirtualNetwork(2, administered=True, scrape="YES", ranges=(part,))
+    wanted = with_vm(*networks, addresses=(common, mine), wanted=f"9100,{common}:9101")
+    assert vms(wanted) == ["10.0.0.7:9100"]
+    (reason,) = reasons(wanted)
+    assert "10.0.0.100 is assigned to several VMs (SHARED address range)" in reason
+    alone = replace(part, owners={VM | 42: frozenset({0})})
+    networks = leasing(mine), VirtualNetwork(2, administered=True, scrape="YES", ranges=(alone,))
+    assert vms(with_vm(*networks, addresses=(mine,), wanted=f"{common}:9101")) == ["10.0.0.100:9101"]

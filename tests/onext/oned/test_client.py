@@ -128,6 +128,13 @@ def test_a_fault_is_refused_with_its_text(serve: Serve) -> None:
         serve(body).call("host.info")
 
 
+def test_a_call_that_the_release_lacks_is_named(serve: Serve) -> None:
+    """A call of a newer release fails with a number, and nobody learns that an upgrade would help."""
+    body = xmlrpc.client.dumps(xmlrpc.client.Fault(-506, "Method 'one.vm.exec' not defined")).encode()
+    with pytest.raises(Refused, match=r"^one\.vm\.exec: this OpenNebula does not have this call"):
+        serve(body).call("vm.exec", 1, "true", "")
+
+
 def test_nobody_there() -> None:
     """Oned that is down is said in one line, with what to do."""
     with pytest.raises(Unreachable, match=r"Connection refused; is opennebula running\?"):

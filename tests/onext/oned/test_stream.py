@@ -140,9 +140,9 @@ def test_rubbish_is_malformed(answer: bytes) -> None:
 
 
 def test_a_fault_is_a_refusal() -> None:
-    """An oned that does not know the method says so by a fault."""
+    """An older OpenNebula answers a call that it does not have with a fault: people must read which."""
     fault = b"<?xml version='1.0'?><methodResponse><fault><value><struct><member><name>faultCode</name><value><int>-506</int></value></member><member><name>faultString</name><value><string>no such method</string></value></member></struct></value></fault></methodResponse>"
-    with pytest.raises(Refused, match="no such method"):
+    with pytest.raises(Refused, match="this OpenNebula does not have this call"):
         ask(http(fault))
 
 

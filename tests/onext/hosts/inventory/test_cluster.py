@@ -25,6 +25,8 @@ from onext.xml import Element, parse
 from tests.onext.hosts.inventory.recorded import Recorded, objects
 
 NOW = 1_795_236_700.0
+STORAGE_DRS = """<TEMPLATE><ONE_DRS><AUTOMATION>full</AUTOMATION>
+<DS_MIGRATION_THRESHOLD>5</DS_MIGRATION_THRESHOLD></ONE_DRS></TEMPLATE>"""
 
 
 def document(recordings: Path, name: str) -> Element:
@@ -35,6 +37,12 @@ def document(recordings: Path, name: str) -> Element:
 def answers(recordings: Path) -> Recorded:
     """Give what the recorded front-end answered at one moment."""
     return Recorded.of(recordings)
+
+
+@pytest.fixture
+def newer() -> Recorded:
+    """Give what the recorded front-end of OpenNebula 7.4 answered."""
+    return Recorded.of(Path(__file__).parents[3] / "fixtures/opennebula-7.4.0")
 
 
 def alpha(answers: Recorded, beside: Mapping[str, Any] | None = None, **settings: Any) -> Cluster:
@@ -206,6 +214,54 @@ def test_pinned_cpus_and_huge_pages_fix_a_vm(answers: Recorded, topology: str, s
     assert bool(found) is bool(said)
 
 
+@pytest.mark.parametrize(
+    ("mode", "model", "places"),
+    [
+        ("", "", "node-a1 node-a2 node-a3"),
+        ("Haswell", "", "node-a1 node-a3"),
+        ("", "Haswell", "node-a1 node-a3"),
+        ("host-passthrough", "Haswell", "node-a1 node-a2 node-a3"),
+        ("kvm64", "Haswell", "node-a2 node-a3"),
+        ("Turin", "", "node-a3"),
+    ],
+)
+def test_a_vm_goes_only_where_its_cpu_model_is(newer: Recorded, mode: str, model: str, places: str) -> None:
+    """A host is emptied onto one whose CPU lacks the cluster's EVC_MODE: libvirt refuses every migration."""
+    for host, models in {"node-a1": "Haswell Nehalem", "node-a2": "kvm64 Nehalem", "node-a3": None}.items():
+        template = newer.host(host).find("TEMPLATE")
+        assert template is not None
+        listed = template.find("KVM_CPU_MODELS")
+        assert listed is not None, "the dummy driver lists models, as a hypervisor does"
+        listed.text = models
+    cluster = next(one for one in newer.clusters if one.findtext("NAME") == "alpha").find("TEMPLATE")
+    template = newer.vm("web-1").find("TEMPLATE")
+    assert cluster is not None
+    assert template is not None
+    cluster.append(parse(f"<EVC_MODE>{mode}</EVC_MODE>"))
+    template.append(parse(f"<CPU_MODEL><MODEL>{model}</MODEL></CPU_MODEL>"))
+    found = alpha(newer)
+    (vm,) = (vm for vm in found.vms if vm.name == "web-1")
+    first_three = {
+        host.id: host.name for host in found.hosts if host.name in ("node-a1", "node-a2", "node-a3")
+    }
+    allowed = set(first_three) if vm.hosts is None else vm.hosts
+    assert sorted(first_three[host] for host in allowed if host in first_three) == places.split()
+
+
+def test_a_vm_moves_again_after_its_disks_changed_datastores(newer: Recorded) -> None:
+    """Storage DRS moves disks of running VMs: meanwhile such a VM must stay, afterwards it must move again."""
+    element = newer.vm("feat-0")
+    records = element.findall("HISTORY_RECORDS/HISTORY")
+    assert records[-1].findtext("DS_ID") == "100", "it was moved to another datastore on its host"
+    (vm,) = (vm for vm in alpha(newer).vms if vm.name == "feat-0")
+    assert (vm.kind, vm.fixed) == (Kind.RUNNING, "")
+    state = element.find("LCM_STATE")
+    assert state is not None
+    state.text = "4"  # MIGRATE, as oned reports it during a live datastore migration
+    (vm,) = (vm for vm in alpha(newer).vms if vm.name == "feat-0")
+    assert vm.kind is Kind.BUSY
+
+
 def test_a_host_for_pinned_cpus_is_known(answers: Recorded) -> None:
     """Its room would count as buffer for VMs that may not go there."""
     template = answers.host("node-a1").find("TEMPLATE")
@@ -220,6 +276,7 @@ def test_a_host_for_pinned_cpus_is_known(answers: Recorded) -> None:
         ("<TEMPLATE><ONE_DRS><AUTOMATION>full</AUTOMATION></ONE_DRS></TEMPLATE>", "AUTOMATION = full"),
         ("<TEMPLATE><ONE_DRS><AUTOMATION>PARTIAL</AUTOMATION></ONE_DRS></TEMPLATE>", "partial"),
         ("<TEMPLATE><ONE_DRS><AUTOMATION>manual</AUTOMATION></ONE_DRS></TEMPLATE>", ""),
+        (STORAGE_DRS, "AUTOMATION = full"),
         ("<PLAN><STATE>1</STATE></PLAN>", "applying"),
         ("<PLAN><STATE>2</STATE></PLAN>", ""),
     ],
