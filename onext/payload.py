@@ -69,7 +69,6 @@ class _Reader:
 
     def __init__(self) -> None:
         self.parser = pyexpat.ParserCreate()
-        self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.StartDoctypeDeclHandler = self._doctype
@@ -111,7 +110,7 @@ class _Reader:
         if tag == "PARAMETER":  # the session is the first argument of a call, the object's id the second
             position, kind, value = (self._kept.pop(name, "") for name in _PARAMETER)
             if (position, kind) == ("2", "IN"):
-                self._kept["ARGUMENT"] = value[:20]
+                self._kept["ARGUMENT"] = value
 
     def _text(self, text: str) -> None:
         tag = self._path[-1]

@@ -101,9 +101,9 @@ def add(path: Path, identifiers: Iterable[str]) -> list[str]:
         raise ListUnusable(
             f"{path}: {error.strerror}; run as oneadmin or root, where install.sh ran"
         ) from None
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+    with os.fdopen(descriptor, "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        old = file.read() or b""
+        old = file.read()
         new = [i for i in dict.fromkeys(identifiers) if i.encode() not in old.lower()]
         if new:
             start = b"" if old.endswith(b"\n") or not old else b"\n"

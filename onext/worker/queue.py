@@ -14,7 +14,7 @@ LONGEST_DELAY = 600.0
 @dataclass
 class _Entry:
     due: float
-    failures: int = 0
+    delay: float = 0.0  # before the last try, which failed
     first: float | None = None  # when the first event came that is not answered yet
 
 
@@ -63,14 +63,12 @@ class Queue:
 
     def busy(self, key: Key, due: float) -> None:
         """Note that a key could not be begun: it is due then, and has not failed."""
-        self._waiting.setdefault(key, _Entry(due, self._working.pop(key).failures))
+        self._waiting.setdefault(key, _Entry(due, self._working.pop(key).delay))
 
     def failed(self, key: Key, now: float) -> float:
         """Note a failure and return the seconds until the next try: 2, 4, 8 … 600."""
-        failures = self._working.pop(key).failures + 1
-        delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 20))
-        again = self._waiting.setdefault(key, _Entry(now + delay))
-        again.failures = failures
+        delay = min(LONGEST_DELAY, 2 * self._working.pop(key).delay or FIRST_DELAY)
+        self._waiting.setdefault(key, _Entry(now + delay)).delay = delay
         return delay
 
     def in_work(self, key: Key) -> bool:

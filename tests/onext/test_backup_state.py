@@ -60,3 +60,30 @@ def test_it_is_handed_on_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{}")
     backup_state.hand_on(tmp_path, folder)
     assert [file.name for file in folder.iterdir()] == ["backups.prom"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("7", True), (7, True), ("9" * 12, True), ("9" * 13, False), ("-7", False), ("٣", False), (7.0, False)],
+)
+def test_a_figure_is_a_whole_number(tmp_path: Path, value: object, shown: bool) -> None:
+    """A dashboard would show a backup that never was, at a time that never comes."""
+    state = {"a": {"vm_id": 1, "vm_name": "n" * 300, "restore_ts": value}}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    text = metrics.render(backup_state.families(tmp_path / "state.json"))
+    assert ("opennebula_vm_restore_last_timestamp{" in text) is shown
+    if shown:
+        assert f'one_vm_name="{"n" * 256}"' in text
+
+
+def test_a_file_has_a_largest_size_and_a_largest_number_of_vms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's memory would grow with a file that another program writes."""
+    file = tmp_path / "state.json"
+    file.write_text(json.dumps({str(n): {"vm_id": n, "backup_ts": 1} for n in range(3)}))
+    monkeypatch.setattr(backup_state, "_LARGEST", file.stat().st_size)
+    monkeypatch.setattr(backup_state, "_MOST", 2)
+    assert [len(family.samples) for family in backup_state.families(file)] == [0, 2, 0, 0]
+    monkeypatch.setattr(backup_state, "_LARGEST", file.stat().st_size - 1)
+    assert [len(family.samples) for family in backup_state.families(file)] == [0, 0, 0, 0]

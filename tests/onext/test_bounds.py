@@ -71,3 +71,38 @@ def test_depth_ends_at_the_limit() -> None:
     assert bounds.depth("[{", 2, "[{", "]}")
     assert not bounds.depth("[{", 1, "[{", "]}")
     assert not bounds.depth("(" * 400, 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "value"),
+    [
+        ("1", 1, 2, 1.0),
+        ("2", 1, 2, 2.0),
+        ("0.99", 1, 2, None),
+        ("2.01", 1, 2, None),
+        (" -.5e1 ", -5, 0, -5.0),
+    ],
+)
+def test_a_number_counts_up_to_its_limits(text: str, low: float, high: float, value: float | None) -> None:
+    """The largest setting that is documented would be refused, or one above it taken."""
+    assert bounds.number(text, low, high) == value
+    if "." not in text:
+        assert bounds.whole(text, int(low), int(high)) == value
+
+
+@pytest.mark.parametrize(("text", "read"), [("0." + "0" * 24 + "1", False), ("0." + "0" * 23 + "1", True)])
+def test_a_number_has_a_longest_form(text: str, read: bool) -> None:
+    """A page of digits would cost time for a number that no sensor sends."""
+    assert (bounds.number(text, 0, 1) is not None) is read
+    longest = "-" + "1" * 18 + "." + "1" * 24 + "e-99"
+    assert len(longest) == 48
+    assert bounds.number(longest, -1e18, 0) is not None
+    assert bounds.number(longest.replace("e-", "e-1"), -1e18, 0) is None
+
+
+def test_brackets_that_close_make_room_for_others() -> None:
+    """A long expression of shallow brackets would be refused, or a deep one after them taken."""
+    assert bounds.depth("(a)((b))(c)", 2)
+    assert not bounds.depth("(a)((b))(((c)))", 2)
+    assert bounds.depth("", 0)
+    assert not bounds.depth("(", 0)

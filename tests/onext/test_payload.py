@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onext import payload as payloads
 from onext.payload import PayloadError, decode, event, valid_host_name
 
 
@@ -126,3 +127,90 @@ def test_no_valid_name_is_an_option_or_holds_shell_characters(name: str) -> None
 def test_a_host_name_is_what_oned_takes_for_one(name: str, valid: bool) -> None:
     """A name that ssh or a path reads differently reaches another machine, or a valid host is left out."""
     assert valid_host_name(name) is valid
+
+
+@pytest.mark.parametrize(
+    ("states", "state", "lcm"),
+    [
+        ("<STATE>3</STATE><LCM_STATE>16</LCM_STATE>", 3, 16),
+        ("<STATE>8</STATE>", 8, 0),
+        ("<LCM_STATE>0</LCM_STATE>", -1, 0),
+        ("<STATE>x</STATE><LCM_STATE>y</LCM_STATE>", -1, 0),
+        ("<STATE>-1</STATE><LCM_STATE>1234567890</LCM_STATE>", -1, 0),
+        ("<STATE>123456789</STATE><LCM_STATE/>", 123456789, 0),
+    ],
+)
+def test_the_states_of_an_event_are_those_that_oned_sent(states: str, state: int, lcm: int) -> None:
+    """A part that waits for a state would never hear of it, or of one that never was."""
+    happened = event(encoded(f"<VM><ID>5</ID><NAME>a</NAME>{states}</VM>"))
+    assert (happened.resource, happened.id, happened.state, happened.lcm) == ("vm", 5, state, lcm)
+
+
+def parameters(*rows: tuple[str, str, str], depth: str = "PARAMETERS") -> str:
+    """Return a call with these parameters."""
+    inside = "".join(
+        f"<PARAMETER><POSITION>{p}</POSITION><TYPE>{t}</TYPE><VALUE>{v}</VALUE></PARAMETER>"
+        for p, t, v in rows
+    )
+    return f"<CALL_INFO><NAME>one.vm.action</NAME><{depth}>{inside}</{depth}><RESULT>1</RESULT></CALL_INFO>"
+
+
+@pytest.mark.parametrize(
+    ("rows", "resource", "number"),
+    [
+        ([("1", "IN", "x"), ("2", "IN", " 17 "), ("3", "IN", "9"), ("2", "OUT", "8")], "vm", 17),
+        ([("2", "IN", "123456789")], "vm", 123456789),
+        ([("2", "IN", "1234567890")], "call", 0),
+        ([("2", "IN", "resume")], "call", 0),
+        ([("2", "OUT", "17")], "call", 0),
+        ([("1", "IN", "17")], "call", 0),
+        ([], "call", 0),
+    ],
+)
+def test_a_call_names_the_vm_of_its_first_argument(
+    rows: list[tuple[str, str, str]], resource: str, number: int
+) -> None:
+    """Another VM than that of the call would be looked at, or none."""
+    happened = event(encoded(parameters(*rows)))
+    assert (happened.resource, happened.id, happened.name) == (resource, number, "")
+
+
+def test_only_the_parameters_of_a_call_count() -> None:
+    """What a tenant wrote into a template that is an argument would name another VM."""
+    deeper = (
+        "<PARAMETER><POSITION>2</POSITION><TYPE>IN</TYPE><VALUE><A><VALUE>17</VALUE></A></VALUE></PARAMETER>"
+    )
+    assert event(encoded(f"<CALL_INFO><PARAMETERS>{deeper}</PARAMETERS></CALL_INFO>")).resource == "call"
+    other = parameters().replace("<PARAMETERS>", "<PARAMETERS><A><POSITION>2</POSITION><TYPE>IN</TYPE></A>")
+    assert event(encoded(other)).resource == "call"
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (4, True)])
+def test_a_payload_beyond_the_limit_is_refused(
+    more: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook would take all memory of the front-end, or lose the event of a large host."""
+    payload = encoded("<VM><ID>5</ID></VM>")
+    monkeypatch.setattr(payloads, "LIMIT", len(payload) - more)
+    if refused:
+        with pytest.raises(PayloadError, match="the payload is larger than"):
+            event(payload)
+    else:
+        assert event(payload).id == 5
+
+
+@pytest.mark.parametrize(
+    ("xml", "reason"),
+    [
+        (f"<{'A' * 41}/>", f"the payload is a <{'A' * 40}>, not a HOST, VM or CALL_INFO"),
+        (f"<VM><ID>{'1' * 41}</ID></VM>", f"the payload's ID is {'1' * 40!r}, not a number"),
+        ("<VM><ID>1234567890</ID></VM>", "the payload's ID is '1234567890', not a number"),
+        (f"<HOST><ID>123456789</ID><NAME>{'-' * 81}</NAME></HOST>",
+         f"host 123456789: oned gives no host the name {'-' * 80!r}"),
+    ],
+)  # fmt: skip
+def test_a_refusal_shows_what_was_sent_as_far_as_a_line_goes(xml: str, reason: str) -> None:
+    """Whoever reads oned's log cannot tell what was wrong, or finds a page of it."""
+    with pytest.raises(PayloadError) as refused:
+        event(encoded(xml))
+    assert str(refused.value) == reason

@@ -1,14 +1,21 @@
 """The spool: an acknowledged event is on disk, a broken file is put aside."""
 
+import base64
+import errno
 import fcntl
+import io
 import os
+import stat
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from onext import spool
 from onext.part import Key
-from onext.worker.inbox import Inbox
+from onext.worker import inbox as module
+from onext.worker.inbox import Inbox, Taken
 from tests.waiting import until
 
 
@@ -237,3 +244,204 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("event.vm.17.3.16", Taken("event.vm.17.3.16", "vm", 17, 3, 16)),
+        ("event.host.0.-1.0", Taken("event.host.0.-1.0", "host", 0, -1, 0)),
+        ("event.call.9999999999.2.1", Taken("event.call.9999999999.2.1", "call", 9999999999, 2, 1)),
+        ("power.pool.4", Taken("power.pool.4", "pool", 4, key=Key("power", "pool", 4))),
+    ],
+)
+def test_what_a_hook_left_is_read_whole(inbox: Inbox, name: str, read: Taken) -> None:
+    """An event would go to the parts of another state, or be about another object."""
+    spool.put(str(inbox.folder), *name.split("."))
+    assert inbox.take() == [read]
+
+
+def test_what_waits_is_shown_with_its_age(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` would show nothing while events wait for an hour, or count the drafts of hooks."""
+    put(inbox)
+    put(inbox, 2)
+    inbox.take()
+    put(inbox, 3)
+    (inbox.folder / spool.INCOMING / ".geolocation.host.4.1").write_text("x")
+    (inbox.folder / spool.INCOMING / "geolocation.host.5").write_text("x")
+    files = [*(inbox.folder / spool.INCOMING).iterdir(), *(inbox.folder / spool.TAKEN).iterdir()]
+    for file in files:
+        if file.name in ("geolocation.host.1", "geolocation.host.2", "geolocation.host.3"):
+            file.write_text(f"onext1 {file.name} 1700000000\n")
+    monkeypatch.setattr("time.time", lambda: 1700000060.0)
+    assert sorted(inbox.waiting()) == [(f"geolocation.host.{n}", 60.0) for n in (1, 2, 3)]
+
+
+def test_the_oldest_is_taken_first(inbox: Inbox) -> None:
+    """In a storm the first host to fail would be looked at last."""
+    for number, age in ((1, 20), (2, 30), (3, 10)):
+        put(inbox, number)
+        os.utime(inbox.folder / spool.INCOMING / f"geolocation.host.{number}", (1000 - age, 1000 - age))
+    assert [key.id for key in taken(inbox) if key] == [2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "valid"),
+    [
+        (stat.S_IFREG, 0, True),
+        (stat.S_IFREG, 4711, True),
+        (stat.S_IFREG, 4712, False),
+        (stat.S_IFLNK, 4711, False),
+        (stat.S_IFDIR, 0, False),
+    ],
+)
+def test_only_files_of_this_user_and_of_root_are_read(
+    mode: int, owner: int, valid: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's file in the spool would start an action."""
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    file = SimpleNamespace(name="x", lstat=lambda: SimpleNamespace(st_mode=mode, st_uid=owner))
+    if valid:
+        module._regular(file)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(ValueError, match="x: not a regular file of this user"):
+            module._regular(file)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("room", [0, -1])
+def test_a_file_has_at_most_the_size_of_an_event(
+    inbox: Inbox, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker would read a file of any size, or refuse the event with the longest name."""
+    put(inbox)
+    size = (inbox.folder / spool.INCOMING / "geolocation.host.1").stat().st_size
+    monkeypatch.setattr(module, "_LARGEST", size + room)
+    assert len(inbox.take()) == 1 + room
+
+
+def test_what_is_refused_twice_is_kept_twice_and_the_newest_stay(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for the reason finds only the first file, or only old ones."""
+    monkeypatch.setattr(module, "_MOST_REFUSED", 2)
+    for number in range(4):
+        monkeypatch.setattr("time.time_ns", lambda: 4711)
+        bad = inbox.folder / spool.INCOMING / ("bad" if number < 2 else f"bad{number}")
+        bad.write_text(str(number))
+        os.utime(bad, (number, number))
+        inbox.take()
+        if number == 1:
+            assert {file.name for file in (inbox.folder / spool.REFUSED).iterdir()} == {"bad", "bad.4711"}
+    assert sorted(file.read_text() for file in (inbox.folder / spool.REFUSED).iterdir()) == ["2", "3"]
+
+
+def test_a_refused_file_that_a_person_removes_meanwhile_is_no_error(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker would end because somebody tidied up."""
+    gone = [inbox.folder / spool.REFUSED / str(number) for number in range(101)]
+    monkeypatch.setattr(Inbox, "_files", lambda *_: iter(gone))
+    inbox._prune(inbox.folder / spool.REFUSED)
+
+
+def test_what_cannot_be_removed_is_reported_once_and_done_again(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A read-only disk would fill the log with a line for each event."""
+    inbox.done("never.was.0")
+    for name in ("a", "b"):
+        (inbox.folder / spool.TAKEN / name).mkdir()
+        inbox.done(name)
+    assert caplog.text.count(f"spool: {inbox.folder / spool.TAKEN}: ") == 1
+
+
+def test_reports_are_bounded(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A program that leaves what cannot be taken would fill memory and log."""
+    for number in range(1002):
+        inbox._report(str(number), "stuck")
+    assert caplog.text.count("spool: stuck") == 1000
+
+
+def payload_of(xml: str) -> bytes:
+    return base64.b64encode(xml.encode())
+
+
+def be_a_hook(inbox: Inbox, monkeypatch: pytest.MonkeyPatch, given: bytes, *words: str) -> int:
+    """Run a hook with this standard input and these arguments; no worker is started."""
+    monkeypatch.setattr(sys, "argv", ["hook", *words])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
+    return spool.hook(str(inbox.folder), str(inbox.folder / "log"), "")
+
+
+def test_a_hook_leaves_what_happened(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every event would be lost, in either way in which oned hands it on."""
+    vm = "<VM><ID>17</ID><NAME>a</NAME><STATE>3</STATE><LCM_STATE>16</LCM_STATE></VM>"
+    assert be_a_hook(inbox, monkeypatch, payload_of(vm)) == 0
+    assert be_a_hook(inbox, monkeypatch, b"", "17", payload_of(vm.replace("17", "18")).decode()) == 0
+    assert sorted((item.id, item.state, item.lcm) for item in inbox.take()) == [(17, 3, 16), (18, 3, 16)]
+
+
+def test_a_hook_that_refuses_says_why(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Oned's log would show success, and nobody learn that events are lost."""
+    assert be_a_hook(inbox, monkeypatch, b"") == 1
+    assert "the payload is cut" in (be_a_hook(inbox, monkeypatch, b"abc"), capsys.readouterr().err)[1]
+    assert "[ONEXT][E]: hook: the payload is cut: 3 characters" in (inbox.folder / "log").read_text()
+    (inbox.folder / spool.INCOMING).rmdir()
+    assert be_a_hook(inbox, monkeypatch, payload_of("<VM><ID>1</ID></VM>")) == 1
+    (inbox.folder / "log").unlink()
+    (inbox.folder / "log").mkdir()
+    assert be_a_hook(inbox, monkeypatch, b"") == 1
+    assert f"{inbox.folder / 'log'} cannot be written: Is a directory" in capsys.readouterr().err
+
+
+def test_a_payload_larger_than_the_limit_is_read_no_further(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hook would take all memory of the front-end."""
+    vm = payload_of("<VM><ID>5</ID></VM>")
+    monkeypatch.setattr("onext.payload.LIMIT", len(vm))
+    assert be_a_hook(inbox, monkeypatch, vm) == 0
+    assert be_a_hook(inbox, monkeypatch, vm + b"AAAA") == 1
+    assert f"the payload is larger than {len(vm)} bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "woken"), [(errno.EAGAIN, True), (errno.EPIPE, False)])
+def test_a_full_pipe_of_wake_ups_wakes_and_a_broken_one_does_not(
+    inbox: Inbox, error: int, woken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a storm each hook would start a worker, or none would after the worker was killed."""
+    reader = os.open(inbox.folder / spool.WAKE, os.O_RDONLY | os.O_NONBLOCK)
+
+    def fail(*_: object) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "write", fail)
+    assert spool.wake(str(inbox.folder)) is woken
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("content", "age"),
+    [
+        (b"onext1 a.b.1 1700000000\n", 60.0),
+        (b"onext1 a.b.1 1700000060\n", 0.0),
+        (b"onext1 a.b.1 1700000000", None),
+        (b"onext1 a.b.1 1700000000 x\n", None),
+        (b"onext1 a.b.1\n", None),
+        (b"onext2 a.b.1 1700000000\n", None),
+        (b"onext1 a.b.2 1700000000\n", None),
+        (b"onext1 a.b.1 -5\n", None),
+    ],
+)
+def test_a_spool_file_is_whole_or_invalid(
+    content: bytes, age: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a file would be taken for an event, and given up as done."""
+    monkeypatch.setattr("time.time", lambda: 1700000060.0)
+    if age is None:
+        with pytest.raises(ValueError, match=r"a\.b\.1: not a complete spool file"):
+            spool.age(content, "a.b.1")
+    else:
+        assert spool.age(content, "a.b.1") == age

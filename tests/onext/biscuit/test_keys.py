@@ -217,3 +217,10 @@ def test_generated_keys_are_read_back(algorithm: str) -> None:
     stored = keys.stored(keys.public_of(key))
     assert str(keys.parse_public(stored)) == str(keys.public_of(key))
     assert " " not in stored
+
+
+def test_the_last_number_that_can_be_drawn_is_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One login in 2^256 fails, or a key is zero: the smallest and the largest are keys of P-256."""
+    for drawn, secret in ((lambda below: below - 1, keys.P256_ORDER - 1), (lambda _: 0, 1)):
+        monkeypatch.setattr("secrets.randbelow", drawn)
+        assert str(keys.generate(keys.SECP256R1)) == f"secp256r1-private/{secret:064x}"

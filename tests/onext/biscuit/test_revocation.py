@@ -157,3 +157,87 @@ def test_not_allowed(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(ListUnusable, match="run as oneadmin or root"):
         revocation.add(listed, [FIRST])
+
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def der(r: bytes, s: bytes) -> str:
+    """Return a signature (r, s) in DER."""
+    body = bytes((2, len(r))) + r + bytes((2, len(s))) + s
+    return (bytes((0x30, len(body))) + body).hex()
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        (der(b"\x01", b"\x01"), True),
+        (der(b"\x01\x01", b"\x01"), True),
+        (der(b"\x01", b"\x01" * 33), True),
+        (der(b"\x01\x01\x01", b""), False),  # without a second number
+        ("300602010102" + "02" + "01", False),  # a second number that is longer than what is there
+        ("3006020101" + "03" + "0101", False),  # not a number
+        ("3006" + "03" + "0101020101", False),
+        ("3007020101020101", False),  # longer than what is there
+        ("30060204" + "01010101", False),  # a first number that fills it
+        ("3006" + "02ff" + "01020101", False),
+        (der(b"\x01", b"\x01" * 65), True),
+        (der(b"\x01", b"\x01" * 66), False),  # 73 bytes
+    ],
+)
+def test_an_ecdsa_id_is_two_numbers_that_fill_it(text: str, valid: bool) -> None:
+    """A cut id revokes nothing, and the list with it looks all right."""
+    if valid:
+        assert revocation.identifier(text) == text
+    else:
+        with pytest.raises(ListUnusable, match="is not a revocation id"):
+            revocation.identifier(text)
+
+
+@pytest.mark.parametrize(("s", "other"), [(1, ORDER - 1), (ORDER - 1, 1), (ORDER - 128, 128)])
+def test_the_other_form_is_the_order_less_s(s: int, other: int) -> None:
+    """Its holder logs in again with the other, equally valid form of a revoked signature."""
+    one, two = (der(b"\x01", n.to_bytes(n.bit_length() // 8 + 1, "big")) for n in (s, other))
+    assert revocation.forms(one) == (one, two)
+
+
+@pytest.mark.parametrize("s", [ORDER, ORDER + 1])
+def test_a_signature_beyond_the_order_has_no_other_form(s: int) -> None:
+    """No library takes it, and its other form would not be a number."""
+    only = der(b"\x01", s.to_bytes(33, "big"))
+    assert revocation.forms(only) == (only,)
+
+
+@pytest.mark.parametrize("start", ["#", FIRST])
+def test_a_line_has_at_most_4096_bytes(listed: Path, start: str) -> None:
+    """The driver refuses every user because of a line that the check calls good, or the other way round."""
+    remark = " x" + "x" * (4096 - len(start) - 2)
+    listed.write_text(f"{start}{remark}\n")
+    assert revocation.read(listed) == ([FIRST] if start == FIRST else [])
+    listed.write_text(f"{start}{remark}x\n")
+    with pytest.raises(ListUnusable, match=":1 is not a revocation id"):
+        revocation.read(listed)
+
+
+def test_a_list_that_is_too_large_is_refused(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be read in part, and who stands in its other part logs in."""
+    monkeypatch.setattr(revocation, "LARGEST", 258)
+    listed.write_text(f"{FIRST}\n{SECOND}\n")
+    assert revocation.read(listed) == [FIRST, SECOND]
+    listed.write_text(f"{FIRST}\n{SECOND}\n\n")
+    with pytest.raises(ListUnusable, match="more than 258 bytes"):
+        revocation.read(listed)
+
+
+@pytest.mark.parametrize(("word", "shown"), [("y" * 20, "y" * 20), ("y" * 21, "y" * 19 + "…")])
+def test_a_wrong_line_is_shown_as_far_as_it_is_needed(listed: Path, word: str, shown: str) -> None:
+    """The administrator has to find it, and the log must not hold a page of it."""
+    listed.write_text(f"{FIRST}\n\n{word}\n")
+    with pytest.raises(ListUnusable) as refused:
+        revocation.read(listed)
+    assert refused.value.message == (
+        f"{listed}:3 is not a revocation id: the driver refuses every biscuit user until it is"
+        f" corrected ({shown!r})"
+    )
+    with pytest.raises(ListUnusable, match=f"^{shown!r} is not a revocation id"):
+        revocation.identifier(word)

@@ -6,7 +6,8 @@ import pytest
 
 from onext.oned.client import Oned
 from onext.oned.documents import LONGEST_VALUE, TYPE, Conflict, Documents, Kind, Stored
-from onext.oned.errors import OnedError, Refused
+from onext.oned.errors import NotFound, OnedError, Refused
+from onext.xml import parse as xml
 from tests.fixtures_sandbox import Sandbox
 
 pytestmark = pytest.mark.process
@@ -207,3 +208,188 @@ def test_oned_that_refuses_is_an_error_and_leaves_no_lock(
     monkeypatch.undo()
     assert written(records.get(12)) == (1, "off")
     assert "<LOCK>" not in sandbox.call("document.info", first.document, False)
+
+
+class PlayedOned:
+    """The calls of one.document.*, with one document whose lock another writer may hold."""
+
+    def __init__(self, values: str, *, held: int = 0, since: str = "1000", identity: str = "5") -> None:
+        self.values, self.held, self.since, self.identity = values, held, since, identity
+        self.calls: list[str] = []
+        self.gone = False
+        self.locked = bool(held)
+
+    def _document(self) -> str:
+        lock = f"<LOCK><TIME>{self.since}</TIME></LOCK>" if self.locked else ""
+        bits = "".join(f"<B{n}>{bit}</B{n}>" for n, bit in enumerate(MINE))
+        return (
+            f"<DOCUMENT><ID>{self.identity}</ID><NAME>onext.host.12</NAME><UID>0</UID><TYPE>{TYPE}</TYPE>{lock}"
+            f"<PERMISSIONS>{bits}</PERMISSIONS><TEMPLATE>{self.values}</TEMPLATE></DOCUMENT>"
+        )
+
+    def document(self, method: str, *arguments: object) -> object:
+        self.calls.append(method)
+        assert arguments == {"documentpool.info": (0, -1, -1, TYPE)}.get(method, (5, False)), (
+            "all of oneadmin's"
+        )
+        if method == "document.info" and self.gone:
+            raise NotFound("no such document")
+        one = self._document()
+        return xml(f"<POOL>{one}</POOL>".encode() if method == "documentpool.info" else one.encode())
+
+    def call(self, method: str, *_: object) -> int:
+        self.calls.append(method)
+        if method == "document.lock" and self.gone:
+            raise NotFound("no such document")
+        if method == "document.lock" and self.held:
+            self.held -= 1
+            raise Refused("locked")
+        return 0
+
+
+WRITTEN = "<VERSION>3</VERSION><PHASE>off</PHASE>"
+
+
+def played(oned: PlayedOned, now: float = 1030.0) -> Documents[str]:
+    """Return the records in a played oned."""
+    return Documents(oned, KIND, lambda: now)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("held", "written"), [(19, True), (20, False)])
+def test_a_writer_waits_for_another_one_for_two_seconds(
+    held: int, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that gives up at once leaves a host unmanaged; one that waits without an end stops all of them."""
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    oned = PlayedOned(WRITTEN, held=held)
+    records = played(oned)
+    if written:
+        assert records.put(12, "draining", 3).version == 4
+    else:
+        with pytest.raises(Conflict, match=r"onext\.host\.12 \(document 5\) is locked by another writer"):
+            records.put(12, "draining", 3)
+        assert "document.update" not in oned.calls
+    assert oned.calls.count("document.lock") == 20
+    assert pauses == [0.1] * held
+    assert "document.unlock" not in oned.calls[:-1], "a lock that another writer holds was taken over"
+
+
+@pytest.mark.parametrize(
+    ("since", "now", "taken"),
+    [
+        ("1000", 1060.0, False),
+        ("1000", 1060.5, True),
+        ("1000", 940.0, False),
+        ("1000", 939.5, True),
+        ("x", 9e9, False),
+        ("0", 9e9, True),
+    ],
+)
+def test_a_lock_is_taken_over_after_a_minute(
+    since: str, now: float, taken: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sooner, two writers write; later, a writer that was killed keeps a host unmanaged. Clocks may be set back."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    oned = PlayedOned(WRITTEN, held=1, since=since)
+    played(oned, now).put(12, "draining", 3)
+    assert oned.calls.count("document.unlock") == 1 + taken
+    assert (
+        (f"document 5: its lock is {now - int(since):.0f} s old" in caplog.text) if taken else not caplog.text
+    )
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(15.0, True), (15.1, False)])
+def test_a_write_that_comes_too_late_is_given_up(
+    seconds: float, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader that was paused writes over what its successor decided meanwhile."""
+    clock = iter([100.0, 100.0 + seconds])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    oned = PlayedOned(WRITTEN)
+    if written:
+        played(oned).put(12, "draining", 3)
+    else:
+        with pytest.raises(Conflict, match="oned took more than 15 s, so it was not written"):
+            played(oned).put(12, "draining", 3)
+    assert ("document.update" in oned.calls) is written
+    assert oned.calls[-1] == "document.unlock"
+
+
+def test_a_record_that_is_removed_before_its_lock_is_a_conflict() -> None:
+    """The caller reads again and decides anew, instead of failing."""
+    oned = PlayedOned(WRITTEN)
+    records = played(oned)
+    records.all()
+    oned.gone = True
+    with pytest.raises(Conflict, match=r"onext\.host\.12 was removed by another writer"):
+        records.put(12, "draining", 3)
+    assert records.get(12) is None
+    records.remove(12, 3)
+    assert "document.delete" not in oned.calls
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (f"<PHASE>off</PHASE><A>{'x' * LONGEST_VALUE}</A>", ""),
+        (f"<PHASE>off</PHASE><A>{'x' * (LONGEST_VALUE + 1)}</A>", "A is repeated, nested or too long"),
+        ("<PHASE>off</PHASE><PHASE>off</PHASE>", "PHASE is repeated, nested or too long"),
+        ("<PHASE>off</PHASE>" + "".join(f"<A{n}/>" for n in range(63)), ""),
+        ("<PHASE>off</PHASE>" + "".join(f"<A{n}/>" for n in range(64)), "more than 64 values"),
+        ("<PHASE/>", "no such phase: "),
+    ],
+)
+def test_a_record_beyond_its_bounds_is_invalid(values: str, problem: str) -> None:
+    """What onext never wrote would authorise an action."""
+    found = played(PlayedOned(values)).get(12)
+    assert found is not None
+    assert (found.value is None) is bool(problem)
+    if problem:
+        assert found.problem == f"record onext.host.12 (document 5) is invalid: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("values", "fits"),
+    [
+        ({f"K{n}": "" for n in range(63)}, True),
+        ({f"K{n}": "" for n in range(64)}, False),
+        ({"A": "x" * LONGEST_VALUE}, True),
+        ({"A": "x" * (LONGEST_VALUE + 1)}, False),
+        ({f"K{n}": "x" * (2**14) for n in range(3)} | {"A": "x" * (2**14 - 1)}, True),
+        ({f"K{n}": "x" * (2**14) for n in range(4)}, False),
+        ({"A" * 32: ""}, True),
+        ({"A" * 33: ""}, False),
+        ({"a": ""}, False),
+    ],
+)
+def test_a_record_that_just_fits_is_written(values: dict[str, str], fits: bool) -> None:
+    """The largest incident that can be recorded would not be, or a larger one would be cut by oned."""
+    oned = PlayedOned(WRITTEN)
+    records = Documents(oned, Kind("host", lambda _: values, decode))  # type: ignore[arg-type]
+    if fits:
+        assert records.put(12, "off", 3).version == 4
+    else:
+        with pytest.raises(Refused, match="too large or has an invalid key"):
+            records.put(12, "off", 3)
+    assert ("document.update" in oned.calls) is fits
+
+
+def test_a_document_without_a_number_is_the_last_to_count() -> None:
+    """Of two records of a name the one with the lowest id counts; none may be hidden by what is not an id."""
+    oned = PlayedOned(WRITTEN, identity="x")
+    found = played(oned).all()[12]
+    assert (found.document, found.version, found.number) == (-1, 3, 12)
+
+
+def test_a_lock_that_stays_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """A host whose record stays locked for a minute has a reason in the log."""
+
+    class Stuck(PlayedOned):
+        def call(self, method: str, *arguments: object) -> int:
+            if method == "document.unlock":
+                raise OnedError("no leader")
+            return super().call(method, *arguments)
+
+    assert played(Stuck(WRITTEN)).put(12, "draining", 3).version == 4
+    assert "document 5 was not unlocked: no leader" in caplog.text

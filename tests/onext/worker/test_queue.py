@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from onext.part import Key
-from onext.worker.queue import FIRST_DELAY, LONGEST_DELAY, Queue
+from onext.worker.queue import LONGEST_DELAY, Queue
 
 ONE = Key("geolocation", "host", 1)
 
@@ -28,8 +28,8 @@ def test_failures_wait_longer_and_longer_but_not_for_ever() -> None:
     for _ in range(20):
         queue.start(ONE)
         delays.append(queue.failed(ONE, 0))
-    assert delays[:3] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
-    assert delays[-1] == LONGEST_DELAY
+    assert delays == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, *[600.0] * 11]
+    assert (queue.due(599.9), queue.due(600.0), queue.next_due()) == ([], [ONE], 600.0)
 
 
 def test_an_event_ends_the_waiting() -> None:
@@ -78,6 +78,60 @@ def test_a_sweep_does_not_end_the_waiting() -> None:
     queue.failed(ONE, 0)
     queue.offer([ONE], 0)
     assert queue.due(0) == []
+
+
+TWO = Key("geolocation", "host", 2)
+
+
+def test_a_success_ends_the_row_of_failures() -> None:
+    """A host that failed last week would be tried again after ten minutes instead of two seconds."""
+    queue = Queue()
+    queue.add(ONE, 0)
+    for _ in range(3):
+        queue.start(ONE)
+        queue.failed(ONE, 0)
+    queue.start(ONE)
+    queue.done(ONE)
+    queue.add(ONE, 0)
+    queue.start(ONE)
+    assert queue.failed(ONE, 0) == 2.0
+
+
+def test_what_could_not_be_begun_has_not_failed() -> None:
+    """A round that finds another one under way would wait longer and longer, or be tried without a pause."""
+    queue = Queue()
+    queue.add(ONE, 0)
+    queue.start(ONE)
+    queue.failed(ONE, 0)
+    queue.start(ONE)
+    queue.busy(ONE, 7.0)
+    assert (queue.due(6.9), queue.due(7.0), queue.in_work(ONE)) == ([], [ONE], False)
+    queue.start(ONE)
+    assert queue.failed(ONE, 0) == 4.0
+    queue.start(ONE)
+    queue.add(ONE, 1.0)
+    queue.busy(ONE, 7.0)
+    assert queue.due(1.0) == [ONE], "an event that came meanwhile is answered at once"
+
+
+def test_what_waits_and_what_is_in_work_is_counted_once() -> None:
+    """`status` would show a queue that grows, or the worker sleep while something is due."""
+    queue = Queue()
+    assert (len(queue), queue.next_due()) == (0, None)
+    queue.later(ONE, 5.0)
+    queue.later(ONE, 3.0)
+    queue.later(TWO, 4.0)
+    assert (len(queue), queue.next_due(), queue.waits(ONE)) == (2, 4.0, True)
+    queue.start(TWO)
+    queue.later(TWO, 1.0)
+    assert (len(queue), queue.next_due(), queue.in_work(TWO)) == (2, 5.0, True)
+    queue.offer([TWO], 0.0)
+    queue.done(TWO)
+    assert (queue.due(1.0), queue.in_work(TWO), queue.waits(TWO)) == ([TWO], False, True)
+    queue.start(TWO)
+    queue.offer([TWO], 0.0)
+    queue.done(TWO)
+    assert not queue.waits(TWO), "what is in work is not offered once more"
 
 
 class AnyOrder(RuleBasedStateMachine):
