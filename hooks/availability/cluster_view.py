@@ -133,10 +133,15 @@ def vm_of(vm: Vm, shared: frozenset[int], *, trusted: bool) -> model.Vm:
         vm.resched,
         parked_by(vm),
         _service(vm),
-        bounds.whole(scalar(text, PRIORITY), 1, 9) or 5,
+        priority(vm, trusted=trusted),
         _action(scalar(text, ACTION)),
         _ready(scalar(text, READY)),
     )
+
+
+def priority(vm: Vm, *, trusted: bool) -> int:
+    """Return a VM's priority; what tenants may have written counts only where `trusted`."""
+    return bounds.whole(scalar(vm.user_template, PRIORITY), 1, 9) or 5 if trusted else 5
 
 
 def on_shared_storage(vm: Vm, shared: frozenset[int]) -> bool:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 import click
 
 from hooks.availability import cluster_view, collect_evidence, evidence
+from hooks.availability.check import check
 from hooks.availability.drill import drill
 from hooks.availability.evidence import Verdict
 from hooks.availability.forecast import forecast
 from hooks.availability.lease.commands import arm, disarm
 from hooks.availability.model import Incident
-from hooks.availability.part import bmc_config, restricted, subject, timeline_folder, vm_groups
-from hooks.availability.placement import losses
+from hooks.availability.part import bmc_config, subject, timeline_folder
 from hooks.availability.policy import TEMPLATE_KEY, read
 from hooks.availability.records import CONFIRMATION, PAUSE
 from hooks.availability.round_records import records
 from hooks.availability.timeline import Timeline
-from onext import bounds
-from onext.cloud.model import Vm, scalar
-from onext.cloud.snapshot import Cloud
 from onext.command import dry_run_option, find, front_end, json_option
 from onext.hosts.orders import Order
 from onext.oned.documents import Documents
@@ -106,58 +103,7 @@ def _show_evidence(context: Context, word: str, *, as_json: bool) -> None:
         click.echo(f"{host.name}: {verdict.verdict.value}")
 
 
-@ha.command("check")
-@json_option
-@front_end
-def check(context: Context, *, as_json: bool) -> None:
-    """Report which single host's loss would leave VMs without a place; exit 1 if any would."""
-    cloud = context.cloud()
-    rows = list(_losses(context, cloud))
-    show(rows, ("cluster", "host", "vms", "without_a_place"), as_json=as_json)
-    if not as_json:
-        for line in _advice(context, cloud):
-            click.echo(line, err=True)
-    if any(row["without_a_place"] for row in rows):
-        raise SystemExit(1)
-
-
-def _losses(context: Context, cloud: Cloud) -> Iterator[Row]:
-    groups, trusted = vm_groups(cloud), restricted(cloud)
-    for number in context.settings.availability.clusters:
-        for host, lost in losses(cloud, number, groups, lambda vm: _priority(vm, trusted)):
-            yield {
-                "cluster": number,
-                "host": host.name,
-                "vms": len(cloud.vms_by_host[host.id]),
-                "without_a_place": ",".join(map(str, lost)),
-            }
-
-
-def _priority(vm: Vm, trusted: bool) -> int:  # noqa: FBT001 - the only choice
-    text = scalar(vm.user_template, cluster_view.PRIORITY) if trusted else ""
-    return bounds.whole(text, 1, 9) or 5
-
-
-def _advice(context: Context, cloud: Cloud) -> Iterator[str]:
-    settings = context.settings.availability
-    if not settings.clusters:
-        yield "no cluster is enabled: name them in `availability: clusters:` of onext.yaml"
-    for number in settings.clusters:
-        policy = read(cluster_view.chosen(cloud, number, TEMPLATE_KEY), settings)
-        yield from policy.complaints
-        if policy.mode.value == "off":
-            yield f"cluster {number}: MODE is off; set {TEMPLATE_KEY} = [ MODE = advise ] in its template"
-    if not restricted(cloud):
-        yield "oned.conf does not restrict ONEXT_HA_*: priorities do not count; ./install.sh --configure"
-    if _competes(context):
-        yield f"{HOOK} is registered: it restarts VMs, too; delete that hook, or leave availability off"
-
-
-def _competes(context: Context) -> bool:
-    """Return whether OpenNebula's own fault tolerance hook is registered."""
-    pool = context.oned.document("hookpool.info", -2, -1, -1)
-    commands = [item.findtext("TEMPLATE/COMMAND", "") for item in pool.iterfind("HOOK")]
-    return any(command.endswith(HOOK) for command in commands)
+ha.add_command(check)
 
 
 @ha.command("plan")

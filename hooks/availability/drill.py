@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import click
 
 from hooks.availability import cluster_view, collect_evidence, evidence
+from hooks.availability.admission import single_loss
 from hooks.availability.evidence import Verdict
 from hooks.availability.forecast import forecast
 from hooks.availability.model import SETTLED, Incident, Phase, Stage
 from hooks.availability.part import bmc_config, restricted, subject, timeline_folder, vm_groups
-from hooks.availability.placement import losses
 from hooks.availability.policy import TEMPLATE_KEY, Mode, Policy, read
 from hooks.availability.records import INCIDENT
 from hooks.availability.round_records import Records, records
@@ -61,8 +61,7 @@ def _refusals(context: Context, cloud: Cloud, kept: Records, host: Host, policy:
         yield "its cluster is paused"
     if kept.incidents or kept.invalid:
         yield "there are incidents already"
-    lost = {one.id: vms for one, vms in losses(cloud, host.cluster_id, vm_groups(cloud), lambda _: 5)}
-    if homeless := lost.get(host.id):
+    if homeless := single_loss(cloud, host, vm_groups(cloud), lambda _: 5).without:
         yield f"no host has room for VMs {', '.join(map(str, homeless[:10]))}"
     shared, trusted = cluster_view.shared_datastores(cloud), restricted(cloud)
     local = [

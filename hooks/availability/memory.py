@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from hooks.availability import probe
+from hooks.availability.availability_metrics import Losses
 from hooks.availability.heartbeat import Heartbeats
 from hooks.availability.lease.service import Service
 from hooks.availability.model import Incident, Phase
@@ -47,6 +48,7 @@ class Memory:
     failed: dict[int, str] = field(default_factory=dict)  # by cluster: what was reported
     pruned: float = float("-inf")
     orphans: set[int] = field(default_factory=set)
+    losses: Losses = field(default_factory=Losses)
 
     def waited(self, incidents: Mapping[int, Incident]) -> Mapping[int, float]:
         """Return for how many seconds this process has seen each incident in its phase."""

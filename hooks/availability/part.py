@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hooks.availability import (
@@ -19,6 +20,7 @@ from hooks.availability import (
     subjects,
 )
 from hooks.availability.act import Executor
+from hooks.availability.admission import admission
 from hooks.availability.cluster_view import Situation
 from hooks.availability.collect_evidence import Subject
 from hooks.availability.configuration_checks import checks
@@ -107,8 +109,23 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - a
         published_incidents.publish(
             context.paths, kept.incidents.values(), Timeline(timeline_folder(context))
         )
-    metrics.write(context.paths.metrics, NAME, availability_metrics.families(cloud, kept.incidents))
+    families = [*availability_metrics.families(cloud, kept.incidents), *_losses(context, cloud, kept)]
+    metrics.write(context.paths.metrics, NAME, families)
     return Underway("; ".join(outcomes))
+
+
+def _losses(context: Context, cloud: Cloud, kept: Records) -> Sequence[metrics.Family]:
+    """Return what each enabled cluster can lose."""
+    settings = context.settings.availability
+    numbers = [n for n in settings.clusters if n in cloud.clusters and not cloud.clusters[n].problem]
+    policies = {n: read(cluster_view.chosen(cloud, n, TEMPLATE_KEY), settings) for n in numbers}
+    policies = {n: one for n, one in policies.items() if one.mode is not Mode.OFF}
+    if not kept.incidents:
+        for n in policies:
+            order = partial(cluster_view.priority, trusted=restricted(cloud))
+            check = partial(admission, cloud, n, vm_groups(cloud), order)
+            _memory.losses.look(n, time.monotonic(), check)
+    return _memory.losses.families(cloud, policies)
 
 
 def _isolated(

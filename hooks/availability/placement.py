@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from onext.cloud.model import Host, Vm
 from onext.cloud.snapshot import Cloud
@@ -12,7 +13,7 @@ from onext.hosts.inventory.cpu_models import CpuModels, evc_mode
 from onext.hosts.inventory.groups import Ties
 from onext.hosts.inventory.requirements import Unreadable, compile_test
 from onext.hosts.placement.problem import Size
-from onext.oned.objects import HostState, VmState
+from onext.oned.objects import HostState
 
 _OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 _KIB = 1024
@@ -53,40 +54,53 @@ class Places:
         self._order = sorted((-size.memory, host) for host, size in self._room.items())
 
     def place(
-        self, vms: Sequence[int], tried: Mapping[int, frozenset[int]], *, lost: Collection[int] = ()
+        self,
+        vms: Sequence[int],
+        tried: Mapping[int, frozenset[int]],
+        *,
+        lost: Collection[int] = (),
+        start: int = 0,
     ) -> Mapping[int, int]:
-        """Return a host for each VM that fits somewhere, the first VM first, and none on `lost` hosts."""
+        """Return a host for each VM that fits somewhere, the first VM first, and none on `lost` hosts.
+
+        `start` passes over the hosts with the most room, so that two questions get different answers.
+        """
         found: dict[int, int] = {}
         for number in vms:
             vm = self.cloud.vms.get(number)
             without = tried.get(number, frozenset()).union(lost) if vm is not None else frozenset()
-            host = self._best(vm, without) if vm is not None else None
+            host = self._best(vm, without, start) if vm is not None else None
             if vm is not None and host is not None:
                 found[number] = host
                 self._take(vm, host)
         return found
 
-    def missing(self, vms: Sequence[int], lost: Collection[int]) -> list[int]:
-        """Return which of these VMs find no host when these hosts are lost; the room stays as it was."""
-        found = self.place(vms, {}, lost=lost)
+    def trial(self, vms: Sequence[int], lost: Collection[int], *, start: int = 0) -> Mapping[int, int]:
+        """Return what `place` would return when these hosts are lost; the room stays as it was."""
+        found = self.place(vms, {}, lost=lost, start=start)
         for number, host in found.items():
             self._resize(host, self._room[host] + size_of(self.cloud.vms[number]))
         for host in set(found.values()):
             placed = self.cloud.vms_by_host.get(host, ())
             self._apart[host] = {key for vm in placed for key in self.ties.apart.get(vm.id, ())}
-        return [number for number in vms if number not in found]
+        return found
 
-    def _best(self, vm: Vm, without: Collection[int]) -> int | None:
-        """Return the host with the most room left afterwards."""
+    def room(self, host: int) -> Size:
+        """Return the room that is left on a host."""
+        return self._room[host]
+
+    def _best(self, vm: Vm, without: Collection[int], start: int) -> int | None:
+        """Return the host with the most room left afterwards, of those after `start`, then of all."""
         size, allowed = size_of(vm), self._hosts(vm)
         apart = self.ties.apart.get(vm.id, ())
-        for free, host in self._order:
-            if size.memory > -free:
-                return None
-            if host not in allowed or host in without or host == vm.host_id:
-                continue
-            if size.fits(self._room[host]) and not self._apart[host].intersection(apart):
-                return host
+        for begin, end in ((start, None), (0, start)):
+            for free, host in islice(self._order, begin, end):
+                if size.memory > -free:
+                    break
+                if host not in allowed or host in without or host == vm.host_id:
+                    continue
+                if size.fits(self._room[host]) and not self._apart[host].intersection(apart):
+                    return host
         return None
 
     def _hosts(self, vm: Vm) -> frozenset[int]:
@@ -132,17 +146,3 @@ def _attributes(host: Host) -> dict[str, str]:
     return {**scalars, "ID": str(host.id), "NAME": host.name, "CLUSTER_ID": str(host.cluster_id)} | {
         "CLUSTER": host.cluster, "VM_MAD": host.vm_mad,
     }  # fmt: skip
-
-
-Priority = Callable[[Vm], int]
-
-
-def losses(cloud: Cloud, cluster: int, ties: Ties, priority: Priority) -> Iterator[tuple[Host, list[int]]]:
-    """Return, for each host with VMs, those that would find no host if it failed now (admission control)."""
-    places = Places(cloud, cluster, (), ties)
-    for host in cloud.hosts.values():
-        if host.cluster_id != cluster or not cloud.vms_by_host.get(host.id):
-            continue
-        vms = [vm for vm in cloud.vms_by_host[host.id] if vm.state == VmState.ACTIVE]
-        vms.sort(key=lambda vm: (-priority(vm), vm.id))
-        yield host, places.missing([vm.id for vm in vms], [host.id])

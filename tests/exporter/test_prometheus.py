@@ -15,7 +15,9 @@ from ruamel.yaml import YAML
 
 from exporter.dashboards.build import ALL, render
 from hooks.availability import availability_metrics
+from hooks.availability.admission import Admission
 from hooks.availability.model import Incident, Phase
+from hooks.availability.policy import Policy as AvailabilityPolicy
 from hooks.events.part import figures as event_figures
 from hooks.events.stored import SinkState
 from hooks.power import cluster_metrics
@@ -25,6 +27,7 @@ from hooks.targets.decide import Decision, Refusal, Target
 from hooks.targets.inventory import Inventory
 from hooks.targets.part import figures
 from onext import metrics
+from onext.cloud.model import Cluster as PoolCluster
 from onext.cloud.snapshot import Cloud as Pools
 from onext.hosts.model import Cluster
 from onext.install.prometheus_jobs import Wanted
@@ -95,7 +98,13 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     lagging = [SinkState("portal", last=5, acknowledged=1)]
     metrics.write(folder / "exporter/metrics", "events", event_figures(lagging, 0, 0.1))
     incident = Incident(7, "h", 100, Phase.HELD, first=0.0, since=0.0)
-    failed = availability_metrics.families(Pools.of(), {7: incident})
+    losses = availability_metrics.Losses()
+    losses.look(100, 0.0, lambda: Admission((), (), untried=1))
+    pools = Pools.of(clusters=[PoolCluster(100, "edge")])
+    failed = [
+        *availability_metrics.families(pools, {7: incident}),
+        *losses.families(pools, {100: AvailabilityPolicy(max_down=2)}),
+    ]
     metrics.write(folder / "exporter/metrics", "availability", failed)
     began = time.time()
 

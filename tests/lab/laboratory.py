@@ -115,6 +115,14 @@ class Laboratory:
         device = "wa" if node is self.a else "wb"
         _ip("-n", self._wan, "link", "set", device, "down" if off else "up")
 
+    def address(self, address: str) -> None:
+        """Give the place between the nodes an address of the underlay, where front-ends run."""
+        _ip("-n", self._wan, "address", "replace", address, "dev", "br0")
+
+    def block(self, node: Node, *, off: bool) -> None:
+        """Let nothing pass between a node and what runs between the nodes; the nodes reach each other."""
+        _ip("-n", self._wan, "route", "replace" if off else "delete", "blackhole", f"{node.ipv4}/32")
+
     def shrink(self, mtu: int) -> None:
         """Let the way between the nodes drop larger packets, silently; TCP alone is told, as many routers do (MSS)."""
         for device in ("wa", "wb"):

@@ -169,9 +169,15 @@ class Node:
 
     def stop(self) -> None:
         """End everything inside: the pid namespace dies with its init."""
-        if self._init:
+        if self.alive():
             os.kill(self._init, signal.SIGKILL)
+        if self._init:
             self._outer.wait(60)
+
+    @property
+    def first_process(self) -> int:
+        """Return the process id, as seen from outside, with which everything inside ends."""
+        return self._init
 
     def alive(self) -> bool:
         """Tell whether the node still runs."""

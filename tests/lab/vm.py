@@ -13,10 +13,10 @@ from typing_extensions import Self
 HERE = Path(__file__).parent
 
 
-def build_initrd(folder: Path) -> Path:
+def build_initrd(folder: Path, program: str = "vm_init.c") -> Path:
     """Compile the VM's program and pack it as an initramfs (cpio, newc)."""
     binary = folder / "init"
-    subprocess.run(["gcc", "-O2", "-static", "-o", str(binary), str(HERE / "vm_init.c")], check=True)
+    subprocess.run(["gcc", "-O2", "-static", "-o", str(binary), str(HERE / program)], check=True)
     archive = _entry("dev", 0o040755) + _entry("dev/ttyS0", 0o020600, device=(4, 64))
     archive += _entry("init", 0o100755, binary.read_bytes()) + _entry("TRAILER!!!", 0)
     initrd = folder / "initrd.gz"

@@ -7,10 +7,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooks.availability.placement import Places, losses
+from hooks.availability.placement import Places
 from onext.cloud.model import Cluster, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
-from onext.hosts.inventory.groups import Ties
 from onext.oned.objects import HostState, VmState
 
 GIB = 1024
@@ -36,26 +35,6 @@ def cloud(hosts: list[int], vms: list[tuple[int, int]]) -> Cloud:
         for n, gib in enumerate(hosts)
     ]  # fmt: skip
     return Cloud.of(found, vms=made)
-
-
-@given(
-    st.lists(st.integers(1, 60), min_size=2, max_size=8),
-    st.lists(st.tuples(st.integers(0, 7), st.integers(1, 20)), min_size=1, max_size=20),
-    st.sets(st.integers(0, 19)),
-)
-@settings(max_examples=60, deadline=None, derandomize=True)
-def test_each_loss_is_judged_as_if_it_were_the_only_one(
-    hosts: list[int], vms: list[tuple[int, int]], apart: set[int]
-) -> None:
-    """A room that one question leaves occupied makes the next host's VMs look homeless, or the other way round."""
-    found = cloud(hosts, vms)
-    ties = Ties(apart={number: {"g"} for number in apart})
-    shared = {host.id: lost for host, lost in losses(found, 100, ties, lambda _: 5)}
-    for number, lost in shared.items():
-        alone = Places(found, 100, (number,), ties)
-        wanted = [one.id for one in found.vms_by_host[number]]
-        placed = alone.place(wanted, {})
-        assert lost == [one for one in wanted if one not in placed]
 
 
 @given(
