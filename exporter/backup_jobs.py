@@ -17,7 +17,7 @@ from onext.oned.errors import Malformed, OnedError
 
 _MOST = 100  # jobs whose schedules are read
 _EVERY = 60.0  # seconds between two checks of a job's schedule
-_LARGEST = 4 << 20  # bytes of one job
+_LARGEST = 4_000_000  # bytes of one job
 _VMS = {
     "updated": b"UPDATED_VMS",
     "outdated": b"OUTDATED_VMS",
@@ -50,7 +50,7 @@ class BackupJobs:
         fields = dict(children(element[len("<BACKUPJOB>") : -len("</BACKUPJOB>")]))
         job = whole(fields[b"ID"])
         if job is None:
-            raise Malformed(f"no id: {element[:80]!r}")
+            raise Malformed("no id")
         labels: dict[str, str | int] = {
             "one_backupjob_id": job,
             "one_backupjob_name": text(fields.get(b"NAME", b"")),

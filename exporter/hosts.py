@@ -76,7 +76,7 @@ def _host(element: bytes, clusters: Collection[int]) -> tuple[_Row, dict[int, st
     vms, _ = section(element, b"VMS", at)
     host, state = whole(fields[b"ID"]), whole(fields[b"STATE"])
     if host is None or state is None:
-        raise Malformed(f"no id or no state: {element[:80]!r}")
+        raise Malformed("no id or no state")
     if clusters and whole(fields.get(b"CLUSTER_ID", b"")) not in clusters:
         return None
     info = b'name="%b",one_cluster_id="%b",cluster="%b"' % (

@@ -28,7 +28,7 @@ def _network(element: bytes, rows: list[tuple[int, bytes, int, float]]) -> bool:
     fields = dict(children(element[len("<VNET>") : -len("</VNET>")]))
     network = whole(fields[b"ID"])
     if network is None:
-        raise Malformed(f"no id: {element[:80]!r}")
+        raise Malformed("no id")
     readable = True
     for tag, content in children(fields.get(b"AR_POOL", b"")):
         if tag != b"AR":

@@ -12,7 +12,7 @@ from onext.oned.errors import Malformed
 
 DOCUMENT_TYPE = 100
 _LONG = re.compile(rb"[0-9]{19}")
-_LARGEST = 4 << 20  # bytes of a body
+_LARGEST = 4_000_000  # bytes of a body
 _STATES = 100  # oned's OneFlow has 16, from 0 on
 
 

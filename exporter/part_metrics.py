@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.exposition import Samples
 from exporter.metric_families import FAMILIES
 
-_LARGEST = 2 << 20  # bytes of a file
+_LARGEST = 2_000_000  # bytes of a file
 _LINE = 8192  # characters
 _MOST = 64  # files
 

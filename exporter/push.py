@@ -17,7 +17,7 @@ from exporter import otlp
 from onext.http import BadStatus, Http, HttpError
 from onext.settings.exporter import Push
 
-_LARGEST = 1 << 14  # bytes of the file of headers
+_LARGEST = 16_384  # bytes of the file of headers
 _MOST = 1_000_000  # series whose end is told; beyond it some are left to time out
 _LONGEST = 16  # times the interval, after failures in a row
 _log = logging.getLogger("onext.exporter")

@@ -63,7 +63,7 @@ def _add(
 ) -> None:
     owner, _ = section(content, b"ID")
     if whole(owner) is None:
-        raise Malformed(f"a quota without an id: {content[:80]!r}")
+        raise Malformed("a quota without an id")
     labels = b'kind="%b",id="%b",name="%b"' % (kind.encode(), owner, names.get(owner, b""))
     used, limits = _parsed(content)
     for metric, values in ((b"opennebula_quota_used", used), (b"opennebula_quota_limit", limits)):

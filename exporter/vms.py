@@ -105,7 +105,7 @@ class _Pool:
         head = _HEAD.match(element)
         states = _STATE.search(element, head.end()) if head else None
         if head is None or states is None:
-            raise Malformed(f"no name or no state: {element[:80]!r}")
+            raise Malformed("no name or no state")
         vm, user, group, name = head.groups()
         values, disks, nics, at = _template(element, states.end())
         user_template, at = _section(element, b"&lt;USER_TEMPLATE&gt;", b"&lt;/USER_TEMPLATE&gt;", at)
@@ -180,7 +180,7 @@ def _template(element: bytes, at: int) -> tuple[dict[str, bytes], list[tuple[byt
         elif name in ("NIC", "PCI"):
             nics += element.find(_NIC_ID, at, end) >= 0
         at = end + len(closing)
-    raise Malformed(f"no end of the template: {element[:80]!r}")
+    raise Malformed("no end of the template")
 
 
 def _content(element: bytes, tag: bytes, at: int, end: int) -> bytes:

@@ -21,7 +21,7 @@ LEADER, FOLLOWER = 3, 2  # STATE of one.zone.raftstatus
 _MOST = 64  # servers
 _PATIENCE = 2.0  # seconds for one server's answer
 _SILENT = 30.0  # seconds for which a server that did not answer is not asked again
-_LARGEST = 1 << 16  # bytes of an answer
+_LARGEST = 65_536  # bytes of an answer
 _log = logging.getLogger("onext.exporter")
 
 
@@ -120,7 +120,7 @@ def _zone(element: bytes, found: Collected, servers: list[Server]) -> tuple[str,
     fields = dict(children(element[len("<ZONE>") : -len("</ZONE>")]))
     zone = whole(fields[b"ID"])
     if zone is None:
-        raise Malformed(f"no id: {element[:80]!r}")
+        raise Malformed("no id")
     name = text(fields.get(b"NAME", b""))
     state = whole(plain(fields.get(b"STATE", b"")))
     if state is not None:

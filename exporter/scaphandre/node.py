@@ -106,7 +106,7 @@ def vms(page: str) -> "set[str]":
 def _page() -> Optional[str]:  # noqa: UP045 - Python 3.6
     try:
         with urllib.request.urlopen(f"http://localhost:{PORT}/metrics", timeout=5) as answer:
-            return str(answer.read(16 << 20).decode("utf-8", "replace"))
+            return str(answer.read(16_000_000).decode("utf-8", "replace"))
     except OSError:
         return None
 

@@ -15,7 +15,7 @@ from onext.settings.geolocation import Geolocation
 LIST = ("ip", "--json", "address", "show")
 _MOST = 16  # addresses in GEOLOCATION_IP
 _LONGEST = 1024  # characters of it
-LARGEST = 1 << 20  # bytes of `ip --json address show`: some 4,000 addresses
+LARGEST = 1_000_000  # bytes of `ip --json address show`: some 4,000 addresses
 
 
 class NotFoundOut(Exception):

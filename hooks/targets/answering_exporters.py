@@ -22,7 +22,7 @@ PATIENCE = 1.0  # seconds for one connection
 BUDGET = 3.0  # seconds for all of a pass
 _THREADS = 64
 _MOST = 2000  # ports of one pass; the rest is tried by the next
-_LARGEST = 8 << 20  # bytes of the file
+_LARGEST = 8_000_000  # bytes of the file
 Port = tuple[str, int]  # a host's name and a port
 
 

@@ -140,7 +140,7 @@ def _host(host: Host, job: str, port: int) -> Target:
     return Target(hosts_job(job), _exporter(host.name, port), _with_place(chosen, host.geolocation))
 
 
-@lru_cache(1 << 15)
+@lru_cache(32_768)
 def _exporter(name: str, port: int) -> str:
     try:
         return endpoint(ip_address(name), port)

@@ -134,7 +134,7 @@ def _addresses(vm: cloud.Vm) -> Iterator[Address]:
     yield from list(found)[:_MOST_ADDRESSES]
 
 
-@lru_cache(1 << 16)
+@lru_cache(65_536)
 def _address(written: str) -> Address | None:
     try:
         return ip_address(written)

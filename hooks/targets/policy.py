@@ -90,7 +90,7 @@ def unknown(names: tuple[str, ...]) -> str:
     return f"no VM is scraped while the addresses of {', '.join(names[:_SHOWN])}{more} are unknown"
 
 
-@lru_cache(1 << 16)
+@lru_cache(65_536)
 def special(address: Address) -> str:
     """Return what an address is when it cannot be a VM's: loopback, link-local and so on."""
     disguised = address.version == 6 and (

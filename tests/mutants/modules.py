@@ -19,7 +19,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
         ("{}",),
     ),
-    ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "shared_bytes")),
+    ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
     (
         "exporter",
         (

@@ -33,11 +33,11 @@ def read(arguments: Sequence[str], payload: bytes) -> Action:
         raise BadInputError(
             f"arguments: deploy_id destination source [vm_id host] are expected, got {len(arguments)}"
         )
-    domain, destination, source = arguments[:3]
+    domain, destination, source, *others = arguments
     _check("deploy id", domain, _DOMAIN)
     check_host("destination", destination)
     check_host("source", source)
-    for word in arguments[3:]:
+    for word in others:
         check_host("argument", word)
     xml, local = _decode(payload)
     root = _parse(xml)
@@ -65,7 +65,7 @@ def _check(what: str, value: str, allowed: Pattern[str]) -> None:
 
 def _decode(payload: bytes) -> Tuple[bytes, bool]:
     stripped = payload.strip()
-    if stripped.startswith(b"<") or not stripped:
+    if stripped.startswith(b"<"):
         return stripped, False
     try:
         return base64.b64decode(stripped, validate=True), True

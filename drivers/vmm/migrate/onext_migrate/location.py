@@ -43,7 +43,10 @@ def locate(here: State, there: State) -> str:
 
 
 def settle(states: Callable[[], Tuple[State, State]], active: Callable[[], bool], seconds: float) -> Location:
-    """Ask until two answers agree and no migration job is active; post-copy is waited for without an end."""
+    """Ask until two answers agree and no migration job is active, else after so long it is unknown.
+
+    Post-copy is waited for without an end, and what follows it has as long again.
+    """
     end = time.monotonic() + seconds
     last = ""
     while True:
@@ -52,9 +55,9 @@ def settle(states: Callable[[], Tuple[State, State]], active: Callable[[], bool]
         final = where not in (UNKNOWN, MOVING) and where == last
         if final and not (where in (HERE, BOTH) and active()):
             return Location(where, here, there)
-        if time.monotonic() > end and not (here.postcopy or there.postcopy):
-            return Location(where if where != MOVING else UNKNOWN, here, there)
-        if here.failed_postcopy or there.failed_postcopy:
+        if here.postcopy or there.postcopy:
+            end = time.monotonic() + seconds
+        if time.monotonic() >= end or here.failed_postcopy or there.failed_postcopy:
             return Location(UNKNOWN, here, there)
         last = where
         time.sleep(_PAUSE)

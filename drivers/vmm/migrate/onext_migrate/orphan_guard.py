@@ -32,7 +32,7 @@ def guard(group: int, domain: str, uri: str = virsh.URI, reap: Callable[[], obje
             end = time.monotonic() + _GRACE
             time.sleep(0.5)
             continue
-        if time.monotonic() > end:  # libvirt takes no abort while it connects
+        if time.monotonic() >= end:  # libvirt takes no abort while it connects
             stop(group)
             continue
         job = virsh.job(domain, uri)

@@ -34,7 +34,7 @@ class Run(NamedTuple):
 
 def judge(here: State, there: State, run: Run) -> Outcome:
     """Return the truth, from both ends' states."""
-    failed = run.stock if run.stock > 0 else 1
+    failed = max(run.stock, 1)
     if here.postcopy or there.postcopy:
         return _in_postcopy(here, there, failed)
     if here.name in RUNNING:

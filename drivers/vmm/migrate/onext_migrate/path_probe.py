@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import select
 import socket
 import struct
 import time
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Tuple
 
 from .errors import TunnelError
 
@@ -33,11 +34,10 @@ def listen(inside: str, device: str, preferred_port: int = 0, tries: int = 1) ->
     """
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     try:
-        sock.setsockopt(socket.IPPROTO_IPV6, _DONTFRAG, 1)
-        index = socket.if_nametoindex(device)
+        sock.setsockopt(socket.IPPROTO_IPV6, _DONTFRAG, True)
         for port in [*range(preferred_port, preferred_port + tries), 0]:
             try:
-                sock.bind((inside, port, 0, index))
+                sock.bind(_address(inside, port, device))
                 break
             except OSError:
                 if not port:
@@ -49,21 +49,26 @@ def listen(inside: str, device: str, preferred_port: int = 0, tries: int = 1) ->
     return sock
 
 
+def _address(host: str, port: int, device: str) -> Tuple[str, int, int, int]:
+    """Return a socket's address; raise OSError without the device."""
+    return host, port, 0, socket.if_nametoindex(device)
+
+
 def preferred_port() -> int:
     """Return a port that the far end's reflector may take: no other service's, seldom another migration's."""
-    return 20000 + int.from_bytes(os.urandom(2), "big") % 10000
+    return 20000 + os.getpid() % 10000
 
 
 def port_for_peers() -> int:
     """Return the same among libvirt's migration ports (UDP): the edge hub lets nothing else pass."""
-    return 49152 + os.urandom(1)[0] % 48
+    return 49152 + os.getpid() % 48
 
 
 def reflect(sock: socket.socket, far: str) -> None:
     """Send packets of the far end back to it; answer no other sender."""
     try:
         data, sender = sock.recvfrom(65536)
-        if sender[0].split("%")[0] == far:
+        if sender[0].partition("%")[0] == far:
             sock.sendto(data, sender)
     except OSError:
         pass  # nothing there after all, or the tunnel is gone: the asker will notice
@@ -74,13 +79,14 @@ class Prober:
 
     def __init__(self, inside: str, device: str, far: str, port: int) -> None:
         self._sock = listen(inside, device)
-        self._to = (far, port, 0, socket.if_nametoindex(device))
+        self._to = _address(far, port, device)
         self._key = os.urandom(8)
-        self._quickest = 0.0  # milliseconds
+        self._quickest = float("inf")  # milliseconds
 
     def use_port(self, port: int) -> None:
         """Ask at another port: the far end could not have the one that was wished for."""
-        self._to = (self._to[0], port, *self._to[2:])
+        host, _, flow, scope = self._to
+        self._to = host, port, flow, scope
 
     def probe_once(self, mtu: int) -> None:
         """Send one packet of the full size to a far end that may not be there yet."""
@@ -105,14 +111,13 @@ class Prober:
         """Send one small packet: a sign of life will come back."""
         self._ask(_IPV6_AND_UDP + _HEAD.size)
 
-    def answers(self, seconds: float = 0.0) -> List[int]:
-        """Return the sizes of what came back by now."""
+    def answers(self, seconds: float) -> List[int]:
+        """Wait for at most so long; return the sizes of what came back by then."""
         found = []
-        self._sock.settimeout(seconds or 0.0)
+        select.select([self._sock], [], [], seconds)
         try:
             while True:
                 data = self._sock.recv(65536)
-                self._sock.settimeout(0.0)
                 if data[:8] == self._key and len(data) >= _HEAD.size:
                     found.append(self._arrived(*_HEAD.unpack_from(data)[1:]))
         except OSError:
@@ -120,7 +125,7 @@ class Prober:
 
     def _arrived(self, size: int, sent: float) -> int:
         took = (time.monotonic() - sent) * 1000
-        self._quickest = min(self._quickest or took, took)
+        self._quickest = min(self._quickest, took)
         return size
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ class Refcount:
     def acquire(self, build: Callable[[], None]) -> bool:
         """Become a user; the first one builds. Return whether it was us."""
         with _mutex(self._folder):
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             alone = _lock(descriptor, fcntl.LOCK_EX)
             try:
                 if alone:
@@ -67,7 +67,7 @@ class Refcount:
 def users(name: str, folder: str = FOLDER) -> bool:
     """Tell whether this tunnel is in use now."""
     try:
-        descriptor = os.open(os.path.join(folder, name + ".users"), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(os.path.join(folder, name + ".users"), os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
@@ -90,7 +90,7 @@ def ensure_folder(folder: str) -> None:
 @contextlib.contextmanager
 def _mutex(folder: str) -> Iterator[None]:
     ensure_folder(folder)
-    descriptor = os.open(os.path.join(folder, "mutex"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(os.path.join(folder, "mutex"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not until(lambda: _lock(descriptor, fcntl.LOCK_EX), _PATIENCE, 0.01):
             raise TunnelError(f"{folder}/mutex: held by another process for {_PATIENCE:g} s")

@@ -12,7 +12,7 @@ from . import virsh_options
 from .errors import BadInputError
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z")
-LONGEST = 1 << 20  # characters of a file: a map of 10,000 hosts takes a third of that
+LONGEST = 1_000_000  # characters of a file: a map of 10,000 hosts takes a third of that
 Exceptions = Tuple[Tuple[str, str, str], ...]
 
 
@@ -88,7 +88,7 @@ def clusters(folder: str) -> Dict[str, str]:
     """Return host -> cluster id from the file that `onext tunnel sync` writes ("HOST ID" lines)."""
     found = {}
     for line in read(os.path.join(folder, "onext-clusters.conf")).splitlines():
-        words = line.split("#")[0].split()
+        words = line.partition("#")[0].split()
         if len(words) == 2:
             found[words[0]] = words[1]
     return found
@@ -134,7 +134,7 @@ def postcopy_after(settings: Settings, present: str) -> int:
 
 
 def _names(options: str) -> Set[str]:
-    return {word.split("=")[0] for word in options.split()}
+    return {word.partition("=")[0] for word in options.split()}
 
 
 def read(path: str) -> str:

@@ -37,7 +37,7 @@ def resolve(host: str, family: str) -> List[str]:
         answers = socket.getaddrinfo(host, None, _FAMILIES[family], socket.SOCK_STREAM)
     except OSError as error:
         raise TunnelError(f"{host}: no address: {error.strerror or error}") from error
-    addresses = [str(answer[4][0]).split("%")[0] for answer in answers]
+    addresses = [str(answer[4][0]).partition("%")[0] for answer in answers]
     usable = [one for one in addresses if _routable(one)]
     if not usable:
         raise TunnelError(f"{host}: no address that another host can be reached at (found {addresses})")

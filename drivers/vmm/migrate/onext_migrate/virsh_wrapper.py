@@ -92,7 +92,7 @@ def _migrate(folder: str, order: wrapper_files.Order, call: Call) -> int:
         return 0
     found = _settle(domain, order.uri, destination)
     if found.where == location.HERE:
-        return exit_code if exit_code > 0 else 1
+        return max(exit_code, 1)  # negative: ended by a signal
     if found.where == location.THERE:
         note = f"virsh migrate ended with {exit_code}, but the VM has arrived ({found.message})"
         with contextlib.suppress(OSError):  # a full disk must not turn the answer round
@@ -128,14 +128,17 @@ def _prevent_cleanup(folder: str, driver: int, why: str) -> int:
         wrapper_files.write_report(folder, wrapper_files.read_report(folder)._replace(unsettled=why))
         sys.stderr.write(f"error: {why}: nothing is removed\n")
         sys.stderr.flush()
-    try:
-        group_of_driver = os.getpgid(driver)
-    except ProcessLookupError:
-        group_of_driver = 0
-    if os.getpgrp() != group_of_driver:
+    if not _in_our_group(driver):
         os.killpg(0, signal.SIGKILL)
     os.kill(os.getppid(), signal.SIGKILL)
     return 1
+
+
+def _in_our_group(process: int) -> bool:
+    try:
+        return os.getpgid(process) == os.getpgrp()
+    except ProcessLookupError:
+        return False
 
 
 def _become_virsh(call: Call) -> int:

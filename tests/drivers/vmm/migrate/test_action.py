@@ -67,6 +67,7 @@ def test_accepted_names_are_harmless(name: str) -> None:
         (b"<VM/>", "VMM_DRIVER_ACTION_DATA"),
         (b"not xml, not base64", "neither"),
         (base64.b64encode(XML[:60]), "cut or broken"),
+        (b"*" + base64.b64encode(XML), "neither"),
     ],
 )
 def test_bad_payloads(payload: bytes, why: str) -> None:
@@ -79,3 +80,20 @@ def test_too_few_arguments() -> None:
     """A person calls it by hand."""
     with pytest.raises(BadInputError, match="deploy_id destination source"):
         action.read(["one-7"], XML)
+
+
+def test_the_least_that_is_an_order() -> None:
+    """OpenNebula's older drivers give three words: refusing them would refuse every migration."""
+    read = action.read(ARGUMENTS[:3], XML)
+    assert (read.domain, read.destination, read.source) == ("one-7", "node-b", "node-a")
+    with pytest.raises(BadInputError, match="got 2"):
+        action.read(ARGUMENTS[:2], XML)
+
+
+@pytest.mark.parametrize(
+    ("shared", "expected"), [(b"YES", True), (b" yes ", True), (b"NO", False), (b"", False)]
+)
+def test_whether_the_disks_stay_where_they_are(shared: bytes, expected: bool) -> None:
+    """With local disks OpenNebula deletes the source's folder afterwards; a mistake costs the snapshots."""
+    assert action.read(ARGUMENTS, XML.replace(b"YES", shared)).shared is expected
+    assert not action.read(ARGUMENTS, b"<VMM_DRIVER_ACTION_DATA/>").shared

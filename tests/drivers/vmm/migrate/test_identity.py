@@ -29,8 +29,12 @@ def test_both_ends_agree(pair: "tuple[object, object]", kind: str, salt: int) ->
 def test_known_answer() -> None:
     """Another name after an upgrade would stop old and new nodes from finding each other."""
     known = identify("10.99.0.1", "10.99.0.2", "kernel", 4790)
-    assert (known.name, known.vni) == ("oxt27afadd4a22", known.vni)
+    assert (known.name, known.port_name, known.vni) == ("oxt27afadd4a22", "oxp27afadd4a22", 11601208)
+    assert known.near == ("10.99.0.1", "02:1f:21:04:92:00", "fe80::1f:21ff:fe04:9200")
+    assert known.far == ("10.99.0.2", "02:1f:21:04:92:01", "fe80::1f:21ff:fe04:9201")
     assert int(known.near.mac[:2], 16) & 3 == 2, "locally administered, unicast"
+    other = identify("fd00::2", "fd00::1", "ovs", 4789, 1)
+    assert (other.name, other.vni) == ("oxt902ab0eb15a", 16428568)
 
 
 def test_everything_has_its_own() -> None:

@@ -29,6 +29,9 @@ def run(stock: int, *, local: bool = False, snapshots: bool = False) -> outcome.
         ("running", "unknown", 1, 1, outcome.NOTHING),
         ("paused", "absent", -9, 1, outcome.RESUME_HERE),
         ("paused", "running", 1, 0, outcome.REMOVE_HERE),
+        ("paused", "unknown", 1, 1, outcome.NOTHING),
+        ("unknown", "paused", 0, 1, outcome.ASK_AGAIN),
+        ("unknown", "absent", 0, 1, outcome.NOTHING),
         ("absent", "unknown", 0, 1, outcome.ASK_AGAIN),
         ("absent", "absent", 0, 1, outcome.NOTHING),
         ("running", "running", 0, 1, outcome.NOTHING),
@@ -126,3 +129,19 @@ def test_B4_downtime_with_clocks_that_differ() -> None:
     """With clocks an hour apart "down-time 3600341 ms" was reported: libvirt's other figure is without them."""
     text = "Job type: Completed\nTotal downtime: 3600341 ms\nDowntime w/o network: 338 ms\n"
     assert read_job(text).downtime == 338
+
+
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("here", [False, True])
+def test_post_copy_is_waited_for_until_it_breaks(here: bool, broken: bool) -> None:
+    """Half of the memory is on either host: a remedy on one side is the end of the VM."""
+    halves = State("paused", "post-copy failed" if broken else "post-copy"), State("running", "")
+    found = outcome.judge(*(halves if here else halves[::-1]), run(0))
+    assert (found.exit_code, found.remedy) == (1, outcome.NOTHING if broken else outcome.ASK_AGAIN)
+    assert ("broke off" in found.message) == broken
+
+
+@pytest.mark.parametrize(("code", "migrated"), [(0, True), (1, False), (-1, False)])
+def test_only_exit_code_0_is_a_migration(code: int, migrated: bool) -> None:
+    """After another one nothing is accounted for as arrived."""
+    assert outcome.Outcome(code, "").migrated is migrated

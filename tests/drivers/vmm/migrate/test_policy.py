@@ -36,3 +36,13 @@ def test_choice(conf: str, source: str, destination: str, cluster: str, tunnelle
     """A wrong choice sends a VM in the clear, or slows a cluster down for nothing."""
     found = policy.choose(asked(source, destination, cluster), settings.parse(conf), MAP)
     assert found.tunnelled is tunnelled, found.reason
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "unknown"),
+    [("node-a", "stranger", "stranger"), ("stranger", "node-a", "stranger"), ("x", "y", "x")],
+)
+def test_the_host_that_is_not_in_the_map_is_named(source: str, destination: str, unknown: str) -> None:
+    """Who reads why a migration inside a cluster was slow has to find the host to add."""
+    found = policy.choose(asked(source, destination), settings.parse('TUNNEL="between-clusters"'), MAP)
+    assert found == (True, f"the cluster of {unknown} is not in the map (onext tunnel sync, onehost sync)")

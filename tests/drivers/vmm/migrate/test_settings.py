@@ -70,7 +70,9 @@ def test_A1_parallel_and_postcopy_are_rejected() -> None:
         settings.parse('PARALLEL="2"\nPOSTCOPY_AFTER="1"\nBANDWIDTH="10"')
 
 
-@pytest.mark.parametrize(("present", "seconds"), [("", 30), ("--unsafe", 30), ("--timeout 5 --unsafe", 0)])
+@pytest.mark.parametrize(
+    ("present", "seconds"), [("", 30), ("--unsafe", 30), ("--timeout 5 --unsafe", 0), ("--timeout=5", 0)]
+)
 def test_when_post_copy_begins(present: str, seconds: int) -> None:
     """A VM that changes its memory faster than the line takes it would never arrive."""
     asked = settings.parse('POSTCOPY_AFTER="30"')
@@ -118,3 +120,56 @@ def test_files_without_an_end_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "onext-migrate.conf").write_text("#" * (settings.LONGEST + 1))
     with pytest.raises(BadInputError, match="longer than"):
         settings.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "least", "most"),
+    [
+        ("KERNEL_PORT", 1, 65535),
+        ("OVS_PORT", 1, 65535),
+        ("WIREGUARD_PORT", 1, 65528),
+        ("NO_PROGRESS", 5, 86400),
+        ("DEAD_TUNNEL", 3, 3600),
+        ("BANDWIDTH", 0, 1000000),
+        ("PARALLEL", 0, 64),
+        ("POSTCOPY_AFTER", 0, 86400),
+    ],
+)
+def test_the_range_of_each_number(key: str, least: int, most: int) -> None:
+    """A limit that is lower ends good migrations, a higher one leaves dead ones hanging: as documented."""
+    for number in (least, most):
+        assert number in settings.parse(f'{key}="{number}"')
+    for number in (least - 1, most + 1):
+        with pytest.raises(BadInputError, match=f"{key}=.*: not an integer from {least} to {most}"):
+            settings.parse(f'{key}="{number}"')
+
+
+def test_values_in_words() -> None:
+    """What is accepted is what was written: a pair of hosts turned round would let another VM go in clear."""
+    read = settings.parse(
+        'TUNNEL_EXCEPTIONS="a,b*=always c.x,*=never"\nSCRIPTS_REMOTE_DIR="/srv/one"\nTLS="yes"\nREQUIRE_TUNNEL="no"'
+    )
+    assert read.exceptions == (("a", "b*", "always"), ("c.x", "*", "never"))
+    assert (read.remotes, read.tls, read.require) == ("/srv/one", True, False)
+    with pytest.raises(BadInputError, match="an absolute path is expected"):
+        settings.parse('SCRIPTS_REMOTE_DIR="srv"')
+
+
+def test_the_map_of_clusters(tmp_path: Path) -> None:
+    """A line that is no pair must not put a host into a cluster that it is not in."""
+    (tmp_path / "onext-clusters.conf").write_text(
+        "# HOST ID\nnode-a 100\nnode-b 101 # new\nnode-c\nx y z\n\n"
+    )
+    assert settings.clusters(str(tmp_path)) == {"node-a": "100", "node-b": "101"}
+
+
+def test_a_file_of_the_greatest_length_is_read(tmp_path: Path) -> None:
+    """The map of the largest cloud."""
+    (tmp_path / "onext-migrate.conf").write_text("#" * settings.LONGEST)
+    assert settings.load(str(tmp_path)) == settings.Settings()
+
+
+def test_the_wrong_line_is_named() -> None:
+    """In a file of forty lines of comments it is not found otherwise."""
+    with pytest.raises(BadInputError, match=r"onext-migrate\.conf, line 3: expected KEY"):
+        settings.parse('\nTLS="YES"\nTLS YES\n')

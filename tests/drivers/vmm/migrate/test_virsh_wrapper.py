@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from drivers.vmm.migrate.onext_migrate import refcount, virsh_wrapper, wrapper_files
+from drivers.vmm.migrate.onext_migrate import location, refcount, virsh, virsh_wrapper, wrapper_files
+from drivers.vmm.migrate.onext_migrate.virsh import Job, State
 from drivers.vmm.migrate.onext_migrate.virsh_options import Tunnel, Wishes
 from drivers.vmm.migrate.onext_migrate.wrapper_files import Order, Report
 from tests.waiting import PATIENCE
@@ -184,7 +186,7 @@ def test_A2_a_full_disk_changes_nothing(node: Node, here: str, there: str) -> No
 @pytest.mark.parametrize("arrives", [True, False])
 def test_A2_with_the_wrapper_killed_as_well(node: Node, arrives: bool) -> None:
     """A kill by name hits both: OpenNebula's script then destroys by itself, unless the VM is there."""
-    node.set("migrate", "echo $$ >pid; " + (ARRIVED if arrives else "") + "touch started; exec sleep 60\n")
+    node.set("migrate", "echo $$ >pid; " + (ARRIVED if arrives else "") + "touch started; exec sleep 600\n")
     process = node.start(order := node.order(), SCRIPT)
     end = time.monotonic() + PATIENCE
     while not (node.folder / "started").exists() and time.monotonic() < end:
@@ -195,7 +197,9 @@ def test_A2_with_the_wrapper_killed_as_well(node: Node, arrives: bool) -> None:
     process.communicate(timeout=PATIENCE)
     while Path(f"/proc/{virsh}").exists() and time.monotonic() < end:
         time.sleep(0.01)
-    assert not Path(f"/proc/{virsh}").exists(), "virsh ends with its wrapper"
+    if Path(f"/proc/{virsh}").exists():
+        os.kill(virsh, signal.SIGKILL)
+        pytest.fail("virsh does not end with its wrapper")
     assert (node.folder / "removed").exists() == (not arrives)
     assert any("destroy" in call for call in node.calls) == (not arrives)
     assert bool(wrapper_files.read_report(order).unsettled) == arrives
@@ -304,3 +308,84 @@ def test_the_words_before_and_after_the_command_are_kept_apart() -> None:
         ["--connect", "qemu:///system", "-q"], "migrate", ["--live", "one-1", "uri"],
     )  # fmt: skip
     assert virsh_wrapper.read_call(["-q"]) == (["-q"], "", [])
+
+
+@pytest.mark.parametrize(
+    ("driver", "killed"), [("of our group", ["parent"]), ("elsewhere", ["group", "parent"])]
+)
+def test_A2_the_driver_is_not_ended_with_the_script(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, driver: str, killed: list[str]
+) -> None:
+    """It has to ask where the VM is, and tell OpenNebula; the script has to end before it deletes anything."""
+    did: list[str] = []
+    kill = os.kill
+
+    def record(process: int, number: int) -> None:
+        if process == os.getppid():
+            did.append("parent" if number == signal.SIGKILL else "asked")
+        else:
+            kill(process, number)
+
+    monkeypatch.setattr(os, "kill", record)
+    monkeypatch.setattr(os, "killpg", lambda *words: did.append("group") if words == (0, 9) else None)
+    with subprocess.Popen(["sleep", "60"], start_new_session=driver == "elsewhere") as process:
+        assert virsh_wrapper._prevent_cleanup(str(tmp_path), process.pid, "why") == 1
+        process.kill()
+    assert did == killed
+    assert wrapper_files.read_report(str(tmp_path)).unsettled == "why"
+    assert virsh_wrapper._prevent_cleanup(str(tmp_path), process.pid, "gone") == 1
+    assert did == [*killed, "group", "parent"]
+
+
+@pytest.mark.parametrize(
+    ("words", "uri"),
+    [
+        (["-c", "qemu:///system"], "qemu:///system"),
+        (["--connect", "qemu:///system"], "qemu:///system"),
+        (["-q", "--connect=qemu:///system?a=b"], "qemu:///system?a=b"),
+        (["--connect"], ""),
+        (["-q"], ""),
+        ([], ""),
+    ],
+)
+def test_A2_which_host_a_command_is_for(words: list[str], uri: str) -> None:
+    """A destroy on the destination that is taken for one on the source is not examined."""
+    assert virsh_wrapper.Call(words, "destroy", ["one-1"]).uri == uri
+
+
+def test_where_the_VM_is_decides_what_the_script_hears(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's number is no exit code: OpenNebula's script takes 0 for a success."""
+    order = Order(
+        os.getpid(),
+        wrapper_files.process_start(os.getpid()),
+        LOCAL,
+        True,
+        "",
+        Wishes(),
+        Tunnel("a", "b", "c"),
+    )
+    monkeypatch.setattr(wrapper_files, "write_report", lambda *_: None)
+    stayed = location.Location(location.HERE, State("running", ""), State("absent", ""))
+    monkeypatch.setattr(virsh_wrapper, "_settle", lambda *_: stayed)
+    for code, expected in ((-9, 1), (-1, 1), (1, 1), (2, 2)):
+        monkeypatch.setattr(virsh_wrapper, "_run", lambda _, code=code: code)
+        call = virsh_wrapper.Call([], "migrate", ["--live", "one-1", REMOTE])
+        assert virsh_wrapper._migrate("x", order, call) == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "goes_on"), [(None, True), (Job(active=True), True), (Job(active=False), False)]
+)
+def test_A2_a_job_that_may_go_on_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, job: Job | None, goes_on: bool
+) -> None:
+    """A VM that "stays here" while libvirt still migrates lets OpenNebula destroy what arrives a moment later."""
+
+    def settle(states: Any, active: Any, seconds: float) -> str:
+        assert (states(), active(), seconds) == ((LOCAL, REMOTE), goes_on, 60)
+        return "settled"
+
+    monkeypatch.setattr(virsh, "state", lambda _, uri: uri)
+    monkeypatch.setattr(virsh, "job", lambda *_: job)
+    monkeypatch.setattr(location, "settle", settle)
+    assert virsh_wrapper._settle("one-1", LOCAL, REMOTE) == "settled"  # type: ignore[comparison-overlap]
