@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
         pytest.skip(reason)
     initrd = build_initrd(tmp_path_factory.mktemp("VM"))
     for folder in (initrd.parent, initrd.parent.parent, initrd.parent.parent.parent):
-        folder.chmod(0o755)  # oneadmin's QEMU reads it
+        # oneadmin's QEMU reads it. With --basetemp one of them is /tmp: nothing is taken from a folder
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o755)
     kernel = Path(
         shutil.copy(KERNEL, initrd.parent)
     )  # nodes have a /var/tmp of their own: the checkout may be there
