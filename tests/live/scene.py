@@ -90,9 +90,10 @@ class Scene:
         self._stack.callback(self._remove, "datastore.delete", datastore)
         return datastore
 
-    def network(self, address: str, *, allowed: bool = True) -> int:
-        """Make a network that leases `address`; `allowed` lets its VMs be scraped."""
-        text = f'NAME="{self.name("network")}"\nVN_MAD="dummy"\nBRIDGE="none"\nAR=[ TYPE="IP4", IP="{address}", SIZE="1" ]\n'
+    def network(self, address: str, *, allowed: bool = True, shared: bool = False) -> int:
+        """Make a network that leases `address`; `allowed` lets its VMs be scraped, `shared` lets several have it."""
+        part = f'TYPE="IP4", IP="{address}", SIZE="1"' + (', SHARED="YES"' if shared else "")
+        text = f'NAME="{self.name("network")}"\nVN_MAD="dummy"\nBRIDGE="none"\nAR=[ {part} ]\n'
         text += 'ONEXT_SCRAPE="YES"\n' if allowed else ""
         network = int(self.oned.call("vn.allocate", text, _DEFAULT_CLUSTER))
         self._stack.callback(self._remove, "vn.delete", network)

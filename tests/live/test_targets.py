@@ -45,6 +45,25 @@ def test_a_vm_is_a_target_while_it_runs(installed: Installation, scene: Scene) -
     wait_until("it is gone", lambda: target not in targets(installed, "vms.json"))
 
 
+def test_an_address_of_several_vms_is_no_target(installed: Installation, scene: Scene) -> None:
+    """Of a SHARED range the VM that answers changes: its metrics would get the labels of another."""
+    if scene.front_end.release < (7, 4):
+        pytest.skip("address ranges can be SHARED since OpenNebula 7.4")
+    host, datastore = scene.host(), scene.system_datastore()
+    network = scene.network("10.77.0.100", shared=True)
+    text = f'NIC=[ NETWORK_ID="{network}", IP="10.77.0.100" ]\nPROMETHEUS_EXPORTER="9100"\n'
+    target = "10.77.0.100:9100"
+    first = scene.guest(text)
+    scene.oned.call("vm.deploy", first, host, False, datastore)
+    wait_until("its only VM is a target", lambda: target in targets(installed, "vms.json"))
+    second = scene.guest(text)
+    scene.oned.call("vm.deploy", second, host, False, datastore)
+    wait_until("neither VM is a target", lambda: target not in targets(installed, "vms.json"))
+    assert "10.77.0.100 is assigned to several VMs" in installed.onext("targets", "list").stdout.decode()
+    scene.end_guest(second)
+    wait_until("the first is a target again", lambda: target in targets(installed, "vms.json"))
+
+
 def test_a_network_that_nobody_allowed_is_not_scraped(installed: Installation, scene: Scene) -> None:
     """A tenant must not lead Prometheus to addresses that the administrator did not allow."""
     host, datastore = scene.host(), scene.system_datastore()
