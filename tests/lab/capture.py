@@ -12,15 +12,15 @@ from tests.lab.laboratory import Laboratory
 from tests.lab.node import PATIENCE
 
 VXLAN_PORTS = (4789, 4790)
-WIREGUARD_PORTS = range(51871, 51879)
+WIREGUARD_PORTS = (51820, *range(51871, 51879))
 TCP, UDP = 6, 17
 
 
 class Capture:
     """Captures from enter to exit; the figures are there afterwards."""
 
-    def __init__(self, lab: Laboratory, marker: str) -> None:
-        self._lab, self._marker = lab, marker.encode()
+    def __init__(self, lab: Laboratory, marker: str, device: str = "wa") -> None:
+        self._lab, self._marker, self._device = lab, marker.encode(), device
         self._file = lab.folder / "underlay.pcap"
         self.bytes = {"vxlan": 0, "wireguard": 0, "ssh": 0, "other": 0}
         self.markers = dict(self.bytes)
@@ -28,7 +28,19 @@ class Capture:
 
     def __enter__(self) -> Self:
         """Start tcpdump and wait until it listens."""
-        words = ["tcpdump", "-i", "wa", "-s", "0", "-B", "131072", "-Z", "root", "-w", str(self._file)]
+        words = [
+            "tcpdump",
+            "-i",
+            self._device,
+            "-s",
+            "0",
+            "-B",
+            "131072",
+            "-Z",
+            "root",
+            "-w",
+            str(self._file),
+        ]
         self._process = subprocess.Popen(self._lab.in_wan(*words), stderr=subprocess.PIPE)
         assert self._process.stderr is not None
         line = self._process.stderr.readline()
@@ -66,6 +78,6 @@ def _kind(frame: bytes) -> str:
     ports = struct.unpack("!HH", frame[at : at + 4]) if protocol in (TCP, UDP) else (0, 0)
     if protocol == UDP and ports[1] in VXLAN_PORTS:
         return "vxlan"
-    if protocol == UDP and ports[1] in WIREGUARD_PORTS:
+    if protocol == UDP and not {*ports}.isdisjoint(WIREGUARD_PORTS):
         return "wireguard"
     return "ssh" if protocol == TCP and 22 in ports else "other"

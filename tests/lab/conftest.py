@@ -56,8 +56,8 @@ def why_not() -> str:
 
 
 @pytest.fixture(scope="session")
-def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
-    """Return the function that gives the laboratory of a network; one is up at a time."""
+def vm_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the VM's kernel and initrd, where the nodes' QEMU reads them."""
     reason = why_not()
     if reason and os.environ.get("CI"):
         pytest.fail(reason)
@@ -67,9 +67,14 @@ def open_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenLab]:
     for folder in (initrd.parent, initrd.parent.parent, initrd.parent.parent.parent):
         # oneadmin's QEMU reads it. With --basetemp one of them is /tmp: nothing is taken from a folder
         folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o755)
-    kernel = Path(
-        shutil.copy(KERNEL, initrd.parent)
-    )  # nodes have a /var/tmp of their own: the checkout may be there
+    # nodes have a /var/tmp of their own: the checkout may be there
+    return Path(shutil.copy(KERNEL, initrd.parent)), initrd
+
+
+@pytest.fixture(scope="session")
+def open_lab(tmp_path_factory: pytest.TempPathFactory, vm_files: tuple[Path, Path]) -> Iterator[OpenLab]:
+    """Return the function that gives the laboratory of a network; one is up at a time."""
+    kernel, initrd = vm_files
     current: list[Laboratory] = []
 
     def close() -> None:

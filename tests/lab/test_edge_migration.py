@@ -1,0 +1,100 @@
+"""A running VM moves between two nodes behind two NATs: all of its memory through WireGuard."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures_sandbox import Sandbox
+from tests.lab.capture import Capture
+from tests.lab.edge_laboratory import EdgeLaboratory
+from tests.lab.edge_network import network, why_not
+from tests.lab.node import until
+from tests.lab.scenario import leftovers, runs_on, ticking
+from tests.lab.test_crashes import in_mid_stream
+from tests.lab.vm import VM
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(why_not()) and not os.environ.get("CI"), reason=why_not() or "ready"),
+]
+STRICT = 'REQUIRE_ENCRYPTION="YES"\nREQUIRE_TUNNEL="YES"\n'
+
+
+@pytest.fixture
+def edge_lab(
+    tmp_path: Path, sandboxes: Callable[..., Sandbox], vm_files: tuple[Path, Path]
+) -> Iterator[EdgeLaboratory]:
+    """Return two hypervisors that have joined, and settings that accept encrypted migrations only."""
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o755)
+    with network(tmp_path, sandboxes) as net:
+        (tmp_path / "lab").mkdir()
+        made = EdgeLaboratory(tmp_path / "lab", net, *vm_files)
+        try:
+            made.up()
+            for node in made.nodes:
+                node.configure(conf=STRICT)
+            yield made
+        finally:
+            made.down()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Restart the hub's process, or lose its interface and all sessions too."""
+    if "lost" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--lab") == "all"
+        metafunc.parametrize(
+            "lost", [False, True] if every else [False], ids=lambda lost: ("process", "interface")[lost]
+        )
+
+
+def test_all_memory_through_wireguard_while_the_hub_restarts(edge_lab: EdgeLaboratory, lost: bool) -> None:
+    """An edge site's VM moved in the clear, or was lost with its hub."""
+    lab = edge_lab
+    vm = lab.vm("one-1")
+    lab.boot(vm, lab.a)
+    before = lab.sent(lab.a)
+    with Capture(lab, vm.marker, "nata") as capture:
+        result = lab.migrate(vm, lab.a, lab.b)
+    assert result.done.exit_code == 0, result.log
+    assert runs_on(lab, vm) == ["lab-b"]
+    assert "tunnel onext-edge to lab-b up" in result.log
+    assert "(wireguard-peers, MTU 1280" in result.log
+    moved = re.search(r"([0-9.]+) MB of memory and disks went through the tunnel", result.log)
+    assert moved, result.log
+    megabytes = float(moved.group(1))
+    assert megabytes > vm.fill
+    assert lab.sent(lab.a) - before > megabytes * 1e6
+    assert capture.bytes["wireguard"] > megabytes * 1e6
+    assert set(capture.markers.values()) == {0}
+    assert capture.bytes["ssh"] + capture.bytes["vxlan"] == 0
+    assert capture.bytes["other"] < 200_000, capture.bytes
+    assert leftovers(lab) == []
+    _hub_restarts(lab, vm, lost=lost)
+
+
+def _hub_restarts(lab: EdgeLaboratory, vm: VM, *, lost: bool) -> None:
+    """Go back, and restart the hub in mid-stream."""
+    for node in lab.nodes:
+        node.configure(conf=STRICT + 'BANDWIDTH="2"\nNO_PROGRESS="90"\nDEAD_TUNNEL="60"\n')
+    process = lab.start_migration(vm, lab.b, lab.a)
+    until(lambda: in_mid_stream(vm, lab.b), "the stream runs")
+    assert lab.net.hub is not None
+    lab.net.hub.kill()
+    lab.net.hub.wait()
+    if lost:
+        lab.net.front.run("ip", "link", "del", "onext-edge")
+    lab.net.start_hub()
+    assert ticking(vm)
+    lab.b.virsh("migrate-setspeed", vm.name, "1000", check=False)
+    result = lab.finish(process)
+    assert result.done.exit_code == 0, result.log
+    assert runs_on(lab, vm) == ["lab-a"]
+    assert ticking(vm)
+    assert leftovers(lab) == []
