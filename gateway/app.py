@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.actions.client import Worker
 from gateway.actions.endpoint import Actions
@@ -24,7 +25,7 @@ from gateway.callers import Callers
 from gateway.credentials import Credential
 from gateway.event_stream import EventStream
 from gateway.gate import Gate
-from gateway.guard import Guard
+from gateway.guard import CALLS, Guard
 from gateway.journal import Journal
 from gateway.limits import Buckets
 from gateway.oned_calls import OnedCalls
@@ -33,6 +34,7 @@ from gateway.pages import Pages
 from gateway.pools import Pools
 from gateway.refusals import Elsewhere, Missing, Refusal
 from gateway.rpc.endpoint import Endpoint
+from gateway.rpc.upstream import Upstream
 from gateway.scoped import Scopes
 from gateway.sessions import Sessions
 from gateway.views import Views
@@ -61,7 +63,7 @@ class Deployment:
     follow: Callable[[], None] = field(default=lambda: None)  # called every minute
 
 
-def application(deployment: Deployment) -> Starlette:
+def application(deployment: Deployment) -> ASGIApp:
     """Return the application of a deployment."""
     settings = deployment.settings
     calls = OnedCalls(deployment.endpoint, settings.oned_connections, deployment.timeout)
@@ -82,14 +84,37 @@ def application(deployment: Deployment) -> Starlette:
 
     routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes()]
     routes += [*actions.routes(), *pages.routes()]
-    if settings.rpc:
-        routes += Endpoint(gate, calls, scopes).routes()
-    return Starlette(
+    pages_and_api = Starlette(
         routes=routes,
         middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=1024)],
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _failed},
         lifespan=_lifespan(events, every_minute),
     )
+    return (
+        _split(pages_and_api, _endpoint(deployment, gate, calls, scopes)) if settings.rpc else pages_and_api
+    )
+
+
+def _endpoint(deployment: Deployment, gate: Gate, calls: OnedCalls, scopes: Scopes | None) -> ASGIApp:
+    """Return what serves the guarded XML-RPC; made in the event loop, at the first call."""
+    made: list[Endpoint] = []
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if not made:
+            seconds = 2 * deployment.timeout
+            upstream = Upstream(deployment.endpoint, calls.limiter, seconds)
+            made.append(Endpoint(gate, upstream, scopes, 2 * seconds))
+        await made[0](scope, receive, send)
+
+    return serve
+
+
+def _split(app: ASGIApp, calls: ASGIApp) -> ASGIApp:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = calls if scope["type"] == "http" and scope["path"] == CALLS else app
+        await chosen(scope, receive, send)
+
+    return serve
 
 
 def _lifespan(

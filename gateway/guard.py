@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,7 +13,6 @@ LARGEST_QUERY = 2048  # bytes
 LARGEST_BODY = 64 << 10  # bytes, of forms
 LARGEST_CALL = 8 << 20  # bytes, of XML-RPC: a template, or a file in it
 CALLS = "/RPC2"
-BODY_SECONDS = 15.0  # for a whole body
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -46,34 +44,32 @@ class Guard:
             await send(message)
 
         try:
-            body = await _body(scope, receive)
+            received = await body(scope, receive, LARGEST_BODY)
         except (Invalid, TooLarge) as refusal:
             await problem(refusal)(scope, receive, decorated)
             return
-        await self._app(scope, _replayed(body, receive), decorated)
+        await self._app(scope, _replayed(received, receive), decorated)
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """Return the whole body; raise TooLarge, or Invalid where it does not come in time."""
+async def body(scope: Scope, receive: Receive, most: int) -> bytes:
+    """Return the whole body; raise TooLarge, or Invalid where the client left, also for lack of time."""
     if len(scope.get("query_string", b"")) > LARGEST_QUERY:
         raise Invalid(f"more than {LARGEST_QUERY} bytes behind the question mark")
-    most = LARGEST_CALL if scope["path"] == CALLS else LARGEST_BODY
-    body = bytearray()
-    try:
-        more = True
-        while more:
-            message = await asyncio.wait_for(receive(), BODY_SECONDS)
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > most:
-                raise TooLarge(f"a body of more than {most} bytes")
-    except (TimeoutError, asyncio.TimeoutError):
-        raise Invalid("the body did not come in time") from None
-    return bytes(body)
+    found = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("the body is not complete")
+        found += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(found) > most:
+            raise TooLarge(f"a body of more than {most} bytes")
+    return bytes(found)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def _replayed(received: bytes, receive: Receive) -> Receive:
+    first: list[Message] = [{"type": "http.request", "body": received, "more_body": False}]
 
     async def replay() -> Message:
         return first.pop() if first else await receive()

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 with what it lacks: a time for a request's head, and places for each address."""
+"""uvicorn's HTTP/1.1 with what it lacks: bounds on a request's head, and places for each address."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 from collections import Counter
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from onext.client_network import network
 
+LARGEST_HEAD = 48 << 10  # bytes: a token has 16 KiB, and cookies come with it
+MOST_FIELDS = 64
 HEAD_SECONDS = 10.0  # from a connection, or the first byte of a request, to the end of its head
+BODY_SECONDS = 30.0  # from there to the end of the body
 
 
-class Protocol(H11Protocol):
+class Protocol(HttpToolsProtocol):
     """One connection; `most` and `each` are connections at once, of all and of one address."""
 
     most: ClassVar[int] = 256
@@ -23,6 +26,8 @@ class Protocol(H11Protocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **named)
         self._address = ""
+        self._head = 0  # bytes that came since the last complete head, or piece of a body
+        self._fields = 0  # bytes of the fields of this request, trailers included
         self._late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -35,7 +40,7 @@ class Protocol(H11Protocol):
         self._address = address
         self._places[address] += 1
         super().connection_made(transport)
-        self._await_head()
+        self._expect(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
@@ -51,14 +56,48 @@ class Protocol(H11Protocol):
         if not self._address:
             return
         before = self.cycle
+        self._head += len(data)
         super().data_received(data)
-        if self.cycle is not before or (self.cycle is not None and not self.cycle.response_complete):
+        if self.cycle is not before:
+            self._head = 0
+        if self.transport.is_closing():
+            return
+        if self._head > LARGEST_HEAD:
+            self.send_400_response("the head of the request is too large")
+        elif self.cycle is None or self.cycle.response_complete:
+            if self._late is None:
+                self._expect(HEAD_SECONDS)
+        elif self.cycle is not before:
             self._stop_waiting()
-        elif self._late is None:
-            self._await_head()
+            if self.cycle.more_body:
+                self._expect(BODY_SECONDS)
 
-    def _await_head(self) -> None:
-        self._late = self.loop.call_later(HEAD_SECONDS, self._too_late)
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body; behind an answer that did not wait for it, it is not wanted."""
+        if not self.cycle.response_complete:
+            self._head = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Stop the time of the body."""
+        self._stop_waiting()
+        self._head = 0
+        super().on_message_complete()
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        self._fields = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field; those behind a body count too: nothing else bounds them."""
+        self._fields += len(name) + len(value)
+        if self._fields > LARGEST_HEAD or len(self.headers) >= MOST_FIELDS:
+            raise ValueError("too many fields, or too long ones")  # httptools ends the connection
+        super().on_header(name, value)
+
+    def _expect(self, seconds: float) -> None:
+        self._late = self.loop.call_later(seconds, self._too_late)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:

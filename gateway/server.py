@@ -78,7 +78,7 @@ def server(
         port=address[1],
         http=kind,
         ws="none",
-        loop="asyncio",
+        loop="uvloop",
         lifespan="on",
         log_config=None,
         access_log=False,

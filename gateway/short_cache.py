@@ -34,6 +34,8 @@ class ShortCache(Generic[T]):
             self._entries[key] = entry
             entry.value.add_done_callback(lambda done: self._forget_failure(key, done))
             self._prune()
+        elif entry.value.done():
+            return entry.value.result()
         return await asyncio.shield(entry.value)
 
     def forget(self, key: object) -> None:

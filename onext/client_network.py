@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 
+@lru_cache(maxsize=1024)
 def network(address: str) -> str:
     """Return what counts as one address: an IPv4 address, or the /64 network of an IPv6 address."""
     try:

@@ -1,55 +1,68 @@
-"""`/RPC2`: OpenNebula's XML-RPC behind the table of calls; oned's answers are passed on as they come."""
+"""`/RPC2`: OpenNebula's XML-RPC behind the table of calls; oned's answers are passed on as they come.
+
+An ASGI application of its own, beside the API and the page: their layers cost more than a small call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 
 import anyio
-import anyio.to_thread
-from starlette.requests import Request as HttpRequest
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from gateway import credentials
+from gateway import credentials, guard
 from gateway.credentials import Credential
 from gateway.gate import Gate
-from gateway.guard import CALLS
-from gateway.oned_calls import OnedCalls
-from gateway.refusals import Refusal, Unauthorised
+from gateway.refusals import Invalid, Refusal, TooLarge, Unauthorised
 from gateway.rpc import table, wire
+from gateway.rpc.upstream import Answer, Upstream
 from gateway.scoped import Scopes
 from onext import log
-from onext.oned.connection import Connection
 from onext.oned.errors import OnedError
 
 _SMALL = 256 << 10  # bytes
-_XML = "text/xml; charset=utf-8"
+_XML = (b"content-type", b"text/xml; charset=utf-8")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 _log = log.get("gateway")
 
 
 class Endpoint:
-    """Forwards calls."""
+    """Forwards calls; `slow` is how many seconds a client has to take an answer."""
 
-    def __init__(self, gate: Gate, calls: OnedCalls, scopes: Scopes | None) -> None:
-        self._gate, self._calls, self._scopes = gate, calls, scopes
+    def __init__(self, gate: Gate, upstream: Upstream, scopes: Scopes | None, slow: float) -> None:
+        self._gate, self._upstream, self._scopes, self._slow = gate, upstream, scopes, slow
 
-    def routes(self) -> list[Route]:
-        """Return the one route."""
-        return [Route(CALLS, self._answer, methods=["POST"])]
-
-    async def _answer(self, request: HttpRequest) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["method"] != "POST":
+            await _send(send, b"POST a call of XML-RPC\n", status=405)
+            return
         try:
-            call = wire.read(await request.body())
-            found = table.find(call.method, call.arguments)
-            given = credentials.of_session(call.session)
-            credential = await self._permitted(given, found)
-            await self._gate.accept(credential, request)
-            body = wire.encode(call.method, credential.session, call.arguments)
+            body = await guard.body(scope, receive, guard.LARGEST_CALL)
+        except (Invalid, TooLarge) as refusal:
+            await _send(send, f"{refusal}\n".encode(), status=refusal.status)
+            return
+        try:
+            answer = await self._upstream.call(await self._accepted(scope, body))
         except Refusal as refusal:
             code = wire.AUTHENTICATION if isinstance(refusal, Unauthorised) else wire.AUTHORISATION
-            return Response(wire.refusal(f"gateway: {refusal}", code), media_type=_XML)
-        return await self._forwarded(credential, call.method, body)
+            await _send(send, wire.refusal(f"gateway: {refusal}", code))
+        except OnedError as error:
+            await _send(send, _silent(error))
+        except Exception as error:  # noqa: BLE001 - no traceback: its lines may quote a session
+            _log.error("/RPC2: a fault of the gateway: %s", type(error).__name__)
+            await _send(send, wire.refusal("gateway: a fault of the gateway", wire.INTERNAL))
+        else:
+            await self._pass_on(answer, send)
+
+    async def _accepted(self, scope: Scope, body: bytes) -> bytes:
+        """Return the call as oned is sent it; raise a Refusal."""
+        call = wire.read(body)
+        found = table.find(call.method, call.arguments)
+        credential = await self._permitted(credentials.of_session(call.session), found)
+        await self._gate.accept(credential, Request(scope))
+        return wire.encode(call.method, credential.session, call.arguments)
 
     async def _permitted(self, credential: Credential, call: table.Call) -> Credential:
         """Return the credential to send: of a scoped token the composed one; raise a Refusal."""
@@ -57,58 +70,48 @@ class Endpoint:
             return credential
         return await self._scopes.compose(credential, [call])
 
-    async def _forwarded(self, credential: Credential, method: str, body: bytes) -> Response:
-        source = self._calls.source(credential)
-        connection = Connection(source, method)
-        chunks = connection.post(body)
-        limiter = self._calls.limiter
-        await limiter.acquire_on_behalf_of(connection)
+    async def _pass_on(self, answer: Answer, send: Send) -> None:
+        """Send an answer: a small one whole, of a large one the pieces as they come."""
+        chunks, parts, size = answer.chunks(), [], 0
         try:
-            first, whole = await anyio.to_thread.run_sync(lambda: _beginning(chunks))
-        except BaseException as error:
-            self._end(connection)
-            if not isinstance(error, OnedError):
-                raise
-            _log.warning("oned: %s", error)
-            text = wire.refusal("gateway: OpenNebula does not answer", wire.INTERNAL)
-            return Response(text, media_type=_XML)
-        if whole:
-            self._end(connection)
-            return Response(first, media_type=_XML)
-        return _Streamed(_rest(first, chunks), lambda: self._end(connection), 2 * source.deadline)
-
-    def _end(self, connection: Connection) -> None:
-        self._calls.limiter.release_on_behalf_of(connection)
-        connection.close()
-
-
-class _Streamed(StreamingResponse):
-    """A large answer; it releases its connection to oned however it ends, also when the client is slow."""
-
-    def __init__(self, chunks: AsyncIterator[bytes], end: Callable[[], None], seconds: float) -> None:
-        super().__init__(chunks, media_type=_XML)
-        self._end, self._seconds = end, seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            with anyio.move_on_after(self._seconds):
-                await super().__call__(scope, receive, send)
+            async for chunk in chunks:
+                parts.append(chunk)
+                size += len(chunk)
+                if size > _SMALL:
+                    with anyio.move_on_after(self._slow):
+                        await self._stream(b"".join(parts), chunks, send)
+                    return
+        except OnedError as error:
+            parts = [_silent(error)]
         finally:
-            self._end()
+            answer.end()
+        await _send(send, b"".join(parts))
+
+    async def _stream(self, first: bytes, rest: AsyncIterator[bytes], send: Send) -> None:
+        """Send an answer of unknown length; one that is cut ends the connection, so that clients see it."""
+        await _begin(send)
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        try:
+            async for chunk in rest:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except OnedError as error:
+            _log.warning("oned: %s", error)
+        else:
+            await send({"type": "http.response.body", "body": b""})
 
 
-async def _rest(first: bytes, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while first:
-        yield first
-        first = await anyio.to_thread.run_sync(lambda: next(chunks, b""))
+def _silent(error: OnedError) -> bytes:
+    _log.warning("oned: %s", error)
+    return wire.refusal("gateway: OpenNebula does not answer", wire.INTERNAL)
 
 
-def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
-    """Return what came first of an answer, and whether it is all of it: of small ones nothing is streamed."""
-    parts, size = [], 0
-    for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
-        if size > _SMALL:
-            return b"".join(parts), False
-    return b"".join(parts), True
+async def _begin(send: Send, length: int | None = None, status: int = 200) -> None:
+    headers = [_XML if status == 200 else (b"content-type", b"text/plain"), _NOSNIFF]
+    if length is not None:
+        headers.append((b"content-length", b"%d" % length))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _send(send: Send, body: bytes, status: int = 200) -> None:
+    await _begin(send, len(body), status)
+    await send({"type": "http.response.body", "body": body})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from xml.parsers.expat import ExpatError
 
 from gateway.refusals import Invalid
+from gateway.rpc.scan import scan
 from gateway.rpc.table import Argument
 
 _METHOD = re.compile(r"[a-z]{1,20}(?:\.[a-z0-9_]{1,40}){1,3}")
@@ -24,6 +25,8 @@ _UNREADABLE = (
 )  # fmt: skip
 _MOST_ARGUMENTS, _MOST_ITEMS = 16, 1000
 _RANGE = 1 << 31
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_BEGIN = "<?xml version='1.0'?>\n<methodCall>\n<methodName>"
 AUTHENTICATION, INTERNAL = 0x0100, 0x2000  # oned's ErrorCode
 AUTHORISATION = 0x0200
 
@@ -39,6 +42,8 @@ class Request:
 
 def read(body: bytes) -> Request:
     """Read a call; raise Invalid."""
+    if (scanned := scan(body)) is not None:
+        return _request(*scanned)
     prolog = _PROLOG.match(body)
     encoding = _ENCODING.search(prolog[0]) if prolog else None
     if encoding is not None and encoding[1].lower() not in (b"utf-8", b"utf8"):
@@ -50,6 +55,10 @@ def read(body: bytes) -> Request:
         arguments, method = xmlrpc.client.loads(body, use_builtin_types=True)
     except _UNREADABLE:
         raise Invalid("not a call of XML-RPC") from None
+    return _request(method, arguments)
+
+
+def _request(method: str | None, arguments: Sequence[object]) -> Request:
     if method is None or not _METHOD.fullmatch(method):
         raise Invalid("not the name of a call")
     if not arguments or not isinstance(arguments[0], str) or len(arguments) > _MOST_ARGUMENTS + 1:
@@ -72,10 +81,27 @@ def _argument(value: object) -> Argument:
 
 def encode(method: str, session: str, arguments: Sequence[Argument]) -> bytes:
     """Return a call as it is sent to oned; raise Invalid for characters that XML cannot hold."""
-    text = xmlrpc.client.dumps((session, *arguments), method)
-    if any(char < " " and char not in "\t\n\r" for char in text):
+    values = "".join(f"<param>\n{_encoded(one)}\n</param>\n" for one in (session, *arguments))
+    text = f"{_BEGIN}{method}</methodName>\n<params>\n{values}</params>\n</methodCall>\n"
+    if _CONTROL.search(text):
         raise Invalid("an argument holds a control character")
     return text.encode()
+
+
+def _encoded(value: Argument) -> str:
+    match value:
+        case bool():
+            return f"<value><boolean>{value:d}</boolean></value>"
+        case int():
+            return f"<value><int>{value}</int></value>"
+        case str():
+            text = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            return f"<value><string>{text}</string></value>"
+        case float():
+            return f"<value><double>{value!r}</double></value>"
+        case _:
+            items = "".join(f"{_encoded(one)}\n" for one in value)
+            return f"<value><array><data>\n{items}</data></array></value>"
 
 
 def refusal(message: str, code: int) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import os
 import shutil
 import statistics
 import tempfile
 import time
 import xmlrpc.client
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from selenium import webdriver
@@ -33,27 +37,59 @@ def main() -> None:
 
 
 def _calls(folder: Path) -> None:
+    """Compare calls of the sandbox, and of the real oned that ONE_XMLRPC and ONE_AUTH name."""
     sandbox = Sandbox(folder / "calls", "--monitor", "3600")
     try:
         make_cloud(sandbox)
-        with started(sandbox, _SETTINGS) as gateway:
-            body = xmlrpc.client.dumps((sandbox.session, 0), "one.vm.info").encode()
-            ports = urlsplit(sandbox.endpoint).port or 0, gateway.port
-            times = [[_once(port, body) for port in ports] for _ in range(_CALLS)]
-        direct, through = (statistics.median(column) for column in zip(*times, strict=True))
-        print(
-            f"one.vm.info: direct {direct * 1e3:.2f} ms, gateway {through * 1e3:.2f} ms, {through / direct:.1f} x"
-        )
+        _compare("sandbox", sandbox, sandbox.endpoint, [sandbox.session])
+        endpoint, auth = os.environ.get("ONE_XMLRPC"), os.environ.get("ONE_AUTH")
+        if endpoint and auth:
+            session = Path(auth).read_text().strip()
+            _compare("real oned", sandbox, endpoint, [session])
+            with _second_token(endpoint, session) as second:
+                _compare("real oned, tokens in turn", sandbox, endpoint, [session, second])
     finally:
         sandbox.stop()
 
 
+def _compare(name: str, sandbox: Sandbox, endpoint: str, sessions: Sequence[str]) -> None:
+    with started(sandbox, _SETTINGS + f"oned:\n  endpoint: {endpoint}\n") as gateway:
+        ports = urlsplit(endpoint).port or 0, gateway.port
+        for call in ("one.system.version", "one.user.info"):
+            extra = (-1,) if call.endswith("info") else ()
+            bodies = [xmlrpc.client.dumps((session, *extra), call).encode() for session in sessions]
+            times = [
+                [_once(port, bodies[number % len(bodies)]) for port in ports] for number in range(_CALLS)
+            ]
+            for what, at in (("median", 0.5), ("tenth", 0.1)):
+                direct, through = (sorted(column)[int(at * _CALLS)] for column in zip(*times, strict=True))
+                ratio = f"{through / direct:.2f} x"
+                print(
+                    f"{name}, {call}, {what}: {direct * 1e3:.2f} ms, gateway {through * 1e3:.2f} ms, {ratio}"
+                )
+
+
+@contextlib.contextmanager
+def _second_token(endpoint: str, session: str) -> Iterator[str]:
+    """Return a login token of the same user: oned remembers one session of each."""
+    user = session.partition(":")[0]
+    with xmlrpc.client.ServerProxy(endpoint) as proxy:
+        answer: Any = proxy.one.user.login(session, user, "", 3600, -1)
+        assert answer[0], answer[1]
+        try:
+            yield f"{user}:{answer[1]}"
+        finally:
+            proxy.one.user.login(session, user, answer[1], 0, -1)
+
+
 def _once(port: int, body: bytes) -> float:
+    """Return the seconds of one call over a connection of its own, as OpenNebula's commands make them."""
     began = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("POST", "/RPC2", body, {"Content-Type": "text/xml"})
-    connection.getresponse().read()
+    answer = connection.getresponse().read()
     connection.close()
+    assert b"<boolean>1</boolean>" in answer, answer
     return time.perf_counter() - began
 
 
