@@ -31,6 +31,7 @@ class Phase(str, Enum):
 GOING = (Phase.DRAINING, Phase.CLOSING, Phase.STOPPING)
 NOT_OURS = (Phase.QUARANTINED, Phase.LEFT)
 SHUT = (HostState.OFFLINE, HostState.DISABLED)
+OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)  # the scheduler places VMs there
 POWER = "power"
 
 
@@ -139,7 +140,7 @@ class Host:
     @property
     def takes_vms(self) -> bool:
         """Whether the scheduler places VMs here now."""
-        return self.claim_free and self.state in (HostState.MONITORED, HostState.MONITORING_MONITORED)
+        return self.claim_free and self.state in OPEN
 
     @property
     def claim_free(self) -> bool:

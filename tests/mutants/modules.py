@@ -88,7 +88,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "onext/hosts/actions",
         ("actuator", "fence", "power_off", "recover", "return_to_service", "wake"),
-        ("rules", "doubt", "recover", "/onext/hosts/test_deciders"),
+        ("limits", "rules", "doubt", "recover", "/onext/hosts/test_deciders"),
     ),
     (
         "onext/hosts/bmc",

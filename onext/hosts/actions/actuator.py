@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from onext.hosts.actions.world import Failed, Sight, Stopped, World
+from onext.hosts.actions.world import Answer, Failed, Sight, Stopped, World
 from onext.hosts.claims import same
 from onext.hosts.deciders import Mandate
 from onext.hosts.energy import Curve
@@ -197,8 +197,11 @@ class Actuator:
 
     def is_off(self, sight: Sight) -> bool:
         """Whether a host that was ordered off is off: its BMC reports it, or without one it is silent."""
-        state = self.world.ask_bmc(sight.id).state
-        return state is Bmc.OFF or (state is Bmc.SILENT and not self.world.proves_off(sight.id))
+        return self.means_off(sight, self.world.ask_bmc(sight.id))
+
+    def means_off(self, sight: Sight, answer: Answer) -> bool:
+        """Whether this answer of its BMC is that of a host that is off."""
+        return answer.state is Bmc.OFF or (answer.state is Bmc.SILENT and not self.world.proves_off(sight.id))
 
     def doubt(self, sight: Sight) -> str:
         """Check a host that is reported off again: return what speaks against that, or nothing."""

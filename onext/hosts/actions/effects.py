@@ -25,9 +25,9 @@ from onext.hosts.claims import (
     expects,
     record_vector,
 )
-from onext.hosts.inventory.cluster import OPEN, exclusion
+from onext.hosts.inventory.cluster import exclusion
 from onext.hosts.inventory.vms import BOUND
-from onext.hosts.model import NOT_OURS, Bmc, Claim, Record
+from onext.hosts.model import NOT_OURS, OPEN, Bmc, Claim, Record
 from onext.oned import stream
 from onext.oned.documents import Documents, Stored
 from onext.oned.errors import NotFound, OnedError, Refused, Unauthorised

@@ -12,12 +12,11 @@ from dataclasses import replace
 from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.return_to_service import go_back
 from onext.hosts.actions.world import MoveRefused, Sight
-from onext.hosts.model import Bmc, Claim, Phase
+from onext.hosts.model import OPEN, SHUT, Bmc, Claim, Phase
 from onext.hosts.placement.problem import Move
 from onext.oned.objects import HostState
 
 MOST_TRIES = 3  # migrations of one VM that are begun for one order
-OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 
 
 def power_off(actuator: Actuator, host: int, moves: Sequence[Move], reason: str) -> str:
@@ -103,7 +102,7 @@ def _set_offline(actuator: Actuator, sight: Sight) -> str:
 
 
 def _close(actuator: Actuator, sight: Sight) -> str:
-    if sight.state not in (HostState.DISABLED, HostState.OFFLINE):
+    if sight.state not in SHUT:
         return actuator.leave(
             sight, f"another user or program put it into {sight.state.name} while it was closed"
         )
@@ -150,7 +149,7 @@ def stopping(actuator: Actuator, sight: Sight) -> str:
             sight, f"another user or program put it into {sight.state.name} while it shut down"
         )
     answer = actuator.world.ask_bmc(sight.id)
-    if answer.state is Bmc.OFF or (answer.state is Bmc.SILENT and not actuator.world.proves_off(sight.id)):
+    if actuator.means_off(sight, answer):
         doubt = actuator.doubt(sight)
         return _wait_or_press(actuator, sight, doubt) if doubt else _confirmed(actuator, sight)
     if not sight.empty:

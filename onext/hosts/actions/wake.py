@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from onext.hosts.actions.actuator import Actuator
 from onext.hosts.actions.world import Failed, Sight
-from onext.hosts.model import SHUT, Bmc, Claim, Phase, Record
+from onext.hosts.model import OPEN, SHUT, Bmc, Claim, Phase, Record
 from onext.oned.objects import HostState
 
 
@@ -74,7 +74,7 @@ def _again(actuator: Actuator, sight: Sight, record: Record | None = None, **cha
 def _open_already(actuator: Actuator, sight: Sight) -> str:
     """Take it as awake when monitoring has come since; else someone else controls it."""
     assert sight.claim
-    if sight.claim.asked and sight.monitored > sight.claim.asked and sight.state is HostState.MONITORED:
+    if sight.claim.asked and sight.monitored > sight.claim.asked and sight.state in OPEN:
         return _awake(actuator, sight)  # enabled by us before we were killed, or by an operator
     return actuator.leave(sight, f"another user or program put it into {sight.state.name} while it woke")
 

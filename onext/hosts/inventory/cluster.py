@@ -17,12 +17,11 @@ from onext.hosts.inventory.cpu_models import CpuModels, evc_mode
 from onext.hosts.inventory.groups import ties
 from onext.hosts.inventory.snapshot import Snapshot
 from onext.hosts.inventory.vms import Judge, Places, last_host, size, vm_of
-from onext.hosts.model import Bmc, Claim, Cluster, Host, Phase, Vm
+from onext.hosts.model import OPEN, Bmc, Claim, Cluster, Host, Phase, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState, VmState, attribute
 from onext.xml import Element
 
-OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 KNOWN = frozenset(HostState)
 KIB_PER_MIB = 1024
 _APPLYING = 1  # PLAN/STATE of OneDRS
