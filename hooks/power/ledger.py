@@ -18,7 +18,7 @@ from onext.hosts.model import Cluster, Phase
 
 FOLDER = "power-ledger"
 PERIOD = 600.0
-LARGEST = 8 << 20  # bytes: two years; then the older half is forgotten
+LARGEST = 8_000_000  # bytes: two years; then the older half is forgotten
 LONGEST = 1000  # bytes of one line
 
 

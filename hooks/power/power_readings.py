@@ -26,7 +26,7 @@ from onext.part import Context
 from onext.settings.exporter import Exporter
 
 PERIOD = 600.0  # seconds between two readings
-PAGE_TIMEOUT, LARGEST_PAGE = 8.0, 64 << 20
+PAGE_TIMEOUT, LARGEST_PAGE = 8.0, 64_000_000
 _WATTS = re.compile(
     r'^opennebula_host_power_watts\{[^}]*one_host_id="(\d+)"[^}]*source="(\w+)"[^}]*\} (\S+)', re.MULTILINE
 )

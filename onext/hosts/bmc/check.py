@@ -35,15 +35,15 @@ class Result:
     host: int
     kind: str
     steps: Mapping[str, str]
-    reason: str = ""
-    error: str = ""
-    power: str = ""
-    watts: float | None = None
-    source: str = ""
-    implausible: tuple[str, ...] = ()
-    uuid: str = ""
-    serial: str = ""
-    seconds: float = 0.0
+    reason: str
+    error: str
+    power: str
+    watts: float | None
+    source: str
+    implausible: tuple[str, ...]
+    uuid: str
+    serial: str
+    seconds: float
 
     @property
     def failed(self) -> bool:

@@ -24,9 +24,9 @@ from onext.hosts.bmc.errors import ConfigChanged, ConfigError, NotConfigured, Un
 from onext.hosts.bmc.protocol import Bmc
 from onext.hosts.bmc.wake_on_lan import SuspendedHost
 
-Version = tuple[int, int, int, int, int]  # of a file: device, inode, size, times of change
-_NO_FILE: Version = (0, 0, 0, 0, 0)
-_LARGEST = 4 << 20  # bytes: 10,000 entries
+Version = tuple[int, ...]  # of a file: device, inode, size, times of change; empty of one that is missing
+_NO_FILE: Version = ()
+_LARGEST = 4_000_000  # bytes: 10,000 entries
 _TOO_WIDE = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 _KINDS = ("ipmi", "redfish", "suspend", "agent")  # pydantic names them after the host
 _ENTRIES: TypeAdapter[dict[int, Entry]] = TypeAdapter(dict[int, Entry])

@@ -21,7 +21,7 @@ FOLDER = Path("/usr/sbin")
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "ignore"}
 _STATUS = {("Status: ON", 0): "on", ("Status: OFF", 2): "off"}
 _ACTION = {"on": "on", "hard": "off"}
-_LARGEST = 64 << 10  # bytes of output
+_LARGEST = 64_000  # bytes of output
 _MARGIN = 0.5  # seconds before the session ends, for the answer
 _MOST_SECONDS = 60.0  # for one run
 

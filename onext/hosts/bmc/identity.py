@@ -13,7 +13,7 @@ from uuid import UUID
 from onext import bounds
 from onext.hosts.bmc.errors import WrongMachine
 
-_LONGEST = 64  # characters of a serial number that are passed on
+_LONGEST = 128  # characters of a serial number, as bmc.yaml allows
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def byte_orders(uuid: str) -> Iterator[str]:
 
 
 def _mismatch(what: str, wanted: str, reported: tuple[str, ...]) -> str:
-    seen = " or ".join(repr(bounds.words(one, _LONGEST)) for one in reported[:3] if one)
+    seen = bounds.words(" or ".join(map(repr, filter(None, reported))), 300)
     if not seen:
         return (
             f"it reports no {what}, bmc.yaml names {wanted!r}: "

@@ -83,7 +83,7 @@ class _Datagrams:
             one = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
             self._sockets[version] = self._opened.enter_context(one)
             one.setblocking(False)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
             self._selector.register(one, selectors.EVENT_READ)
         return self._sockets[version]
 

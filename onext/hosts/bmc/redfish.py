@@ -38,7 +38,7 @@ class Redfish:
         """Return `on` or `off`."""
         state = self._system.get("PowerState")
         if not isinstance(state, str) or state not in _POWER:
-            raise InvalidAnswer(f"its power state is {bounds.words(repr(state), 80)}, neither On nor Off")
+            raise InvalidAnswer(f"its power state is {bounds.words(repr(state), 100)}, neither On nor Off")
         return _POWER[state]
 
     def identity(self) -> Reported:
@@ -62,7 +62,7 @@ class Redfish:
         except Refused as error:
             self._system = self._bmc.get(self._path)
             if _POWER.get(str(self._system.get("PowerState"))) != _AFTER[order]:
-                listed = f"; it allows {', '.join(allowed)}" if allowed else ""
+                listed = f"; it allows {_listed(allowed)}" if allowed else ""
                 raise Refused(f"ResetType {reset}: {error}{listed}") from error
 
     def watts(self, *, on: bool) -> Draw:
@@ -107,7 +107,7 @@ class Redfish:
                 if one.get("Name") == "ResetType":
                     listed = one.get("AllowableValues")
         values = listed if isinstance(listed, list) else ()
-        return [bounds.words(one, 32) for one in values if isinstance(one, str)][:24]
+        return [one for one in values if isinstance(one, str)]
 
     def _chosen(self, order: Order, allowed: list[str]) -> str:
         wanted = ("PushPowerButton",) if order == "soft" and self._job.button else _RESETS[order]
@@ -119,7 +119,7 @@ class Redfish:
         hint = ": set `shutdown: ssh` in bmc.yaml" if order == "soft" else ""
         raise Refused(
             f"it does not allow ResetType {' or '.join(wanted)}, which is needed; "
-            f"it allows {', '.join(allowed)}{hint}"
+            f"it allows {_listed(allowed)}{hint}"
         )
 
     def _only_system(self) -> str:
@@ -127,3 +127,7 @@ class Redfish:
         if len(systems) != 1:
             raise Refused(f"it has {len(systems)} systems: name the one meant in bmc.yaml as `system`")
         return systems[0]
+
+
+def _listed(allowed: list[str]) -> str:
+    return bounds.words(", ".join(allowed), 400)

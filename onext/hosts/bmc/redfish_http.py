@@ -38,8 +38,8 @@ from onext.hosts.bmc.job import Job
 from onext.hosts.bmc.redfish_json import Object
 
 _CONNECT, _READ = 4.0, 15.0  # seconds; the whole session ends with the process
-_LARGEST = 2 << 20  # bytes of an answer
-_MOST_REQUESTS, _MOST_REDIRECTS = 80, 4
+_LARGEST = 2_000_000  # bytes of an answer
+_MOST_REQUESTS, _MOST_REDIRECTS = 100, 4
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SHOWN = 200  # characters of what a BMC explains
 _LEGACY_CONNECT = 0x4  # ssl.OP_LEGACY_SERVER_CONNECT, which Python names since 3.12
@@ -187,7 +187,7 @@ def _no_constant(name: str) -> float:
 
 def _read(answer: requests.Response, path: str) -> bytes:
     body = bytearray()
-    for piece in answer.iter_content(1 << 14):
+    for piece in answer.iter_content(16_384):
         body += piece
         if len(body) > _LARGEST:
             raise InvalidAnswer(f"its answer to {path} has more than {_LARGEST} bytes")
@@ -218,7 +218,7 @@ def _explained(body: bytes) -> tuple[list[str], str]:
     try:
         found = json.loads(body[:65536])["error"]
         messages: Sequence[Any] = found.get("@Message.ExtendedInfo") or []
-        messages = [one for one in messages if isinstance(one, dict)][:8]
+        messages = [one for one in messages if isinstance(one, dict)]
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         return [], ""
     names = [str(one.get("MessageId", "")) for one in messages]
@@ -261,7 +261,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop(0)
-        if not isinstance(one, BaseException) or id(one) in seen or len(seen) > 32:
+        if not isinstance(one, BaseException) or id(one) in seen or len(seen) > 100:
             continue
         seen.add(id(one))
         yield one

@@ -27,7 +27,7 @@ MOST_TOKENS = 1024
 DEEPEST = 32
 LONGEST_PATTERN, LONGEST_VALUE = 128, 512  # of a comparison with wildcards
 PER_TOKEN, PER_WILDCARD = 50, 4  # what they cost, in comparisons
-SHOWN = 60
+SHOWN = 100  # characters of an expression in a message
 PREFIX = ("!", "(")
 
 _TOKEN = re.compile(
