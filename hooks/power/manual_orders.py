@@ -87,7 +87,7 @@ def switch_off(order: Order, *, evacuate: bool = False, unproven: bool = False) 
 
 def emptying(order: Order, *, evacuate: bool = False, unproven: bool = False) -> tuple[Move, ...]:
     """Return the migrations before a host is switched off; raise Refused where that is not permitted."""
-    host, policy = order.host, replace(order.assessment.policy, min_on_seconds=0.0, cycles_per_day=10**6)
+    host, policy = order.host, replace(order.assessment.policy, min_on_seconds=0.0, cycles_per_day=1_000_000)
     if unproven:
         policy = replace(policy, proven_seconds=float("inf"))
         host = replace(host, record=replace(host.record, proven=host.record.proven or 1.0))

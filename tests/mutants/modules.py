@@ -93,14 +93,18 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "onext/hosts/bmc",
         (
-            *("check", "config", "failure_log", "fence_agent", "identity", "ipmi", "redfish_http"),
-            *("redfish_watts", "ssh_shutdown", "verified_off", "wake_on_lan", "watts"),
+            *("check", "config", "failure_log", "identity", "reachability", "redfish_watts"),
+            *("ssh_shutdown", "verified_off", "watts"),
         ),
         ("{}",),
     ),
-    ("onext/hosts/bmc", ("entry",), ("config", "wake_on_lan")),
-    ("onext/hosts/bmc", ("redfish", "redfish_json"), ("redfish_orders", "redfish_watts", "redfish_http")),
-    ("onext/hosts/bmc", ("reachability",), ("check", "redfish_http")),
+    ("onext/hosts/bmc", ("entry",), ("{}", "config")),
+    ("onext/hosts/bmc", ("fence_agent",), ("fence_agent_answers", "{}")),
+    ("onext/hosts/bmc", ("ipmi",), ("ipmi_answers", "watts", "{}")),
+    ("onext/hosts/bmc", ("redfish",), ("redfish_orders", "redfish_watts")),
+    ("onext/hosts/bmc", ("redfish_http",), ("redfish_refusals", "{}")),
+    ("onext/hosts/bmc", ("redfish_json",), ("redfish_refusals",)),
+    ("onext/hosts/bmc", ("wake_on_lan",), ("suspended_host", "{}")),
     (
         "onext/hosts/inventory",
         ("cluster", "groups", "immovable", "requirements", "vms"),

@@ -133,7 +133,7 @@ def with_record(here: Cluster, record: Record, **changes: object) -> Cluster:
     return replace(here, hosts=(first, *here.hosts[1:]))
 
 
-TIRED = Record(proven=START - 86_400, on_since=START - 1, offs=(START - 1,) * 99)
+TIRED = Record(proven=START - 86_400, on_since=START, offs=(START - 1,) * 99)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from onext.hosts.bmc import client
-from onext.hosts.bmc.check import STEPS, check_all, findings
+from onext.hosts.bmc.check import STEPS, _steps, check_all, findings
 from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.bmc.entry import Suspend
 from onext.hosts.bmc.job import Job
 from tests.fixtures_bmc import PASSWORD, IpmiPeer, RedfishPeer
 from tests.onext.hosts.actions.cloud_model import entry
@@ -101,3 +102,61 @@ def test_E1_real_bmcs_are_checked(
     assert "11111111-2222" in results[2].reason
     assert "Reset" not in redfish.log
     assert not any(word in repr(results) for word in (PASSWORD, "not-this-one"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "steps"),
+    [
+        ("ipmi", {"power": "on", "privilege": True}, "ok - ok ok ok ok"),
+        ("redfish", {"power": "on", "privilege": True}, "ok ok ok ok ok ok"),
+        ("redfish", {"power": "on"}, "ok ok ok ok unknown ok"),
+        ("suspend", {"power": "on"}, "ok - - - unknown ok"),
+        ("agent", {"power": "on"}, "ok - ok - unknown ok"),
+        ("ipmi", {"error": "TimedOut"}, "failed - - - - -"),
+        ("redfish", {"error": "WrongPassword"}, "ok ok failed - - -"),
+        ("ipmi", {"error": "Refused"}, "ok - ok failed - -"),
+        ("ipmi", {"error": "Refused", "step": "power", "privilege": True}, "ok - ok ok ok failed"),
+        ("redfish", {"error": "Refused", "step": "another"}, "ok ok ok ok unknown ok"),
+    ],
+)
+def test_E1_steps_that_a_kind_does_not_have_are_not_reported_as_good(
+    kind: str, answer: dict[str, Any], steps: str
+) -> None:
+    """A certificate that IPMI does not have would be reported as checked."""
+    assert " ".join(_steps(answer, kind).values()) == steps  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "failed"),
+    [
+        ("suspend", "", False),
+        ("suspend", "Unreachable", False),
+        ("suspend", "TimedOut", False),
+        ("suspend", "WrongMachine", True),
+        ("ipmi", "Unreachable", True),
+        ("ipmi", "", False),
+    ],
+)
+def test_E1_a_host_that_may_be_asleep_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, kind: str, error: str, failed: bool
+) -> None:
+    """`doctor` would report each host that sleeps, or be silent about a BMC without its cable."""
+    suspended = Suspend(kind="suspend", address="192.0.2.14", mac="02:00:00:00:00:0e", interface="eth1")
+    config = BmcConfig(Path("bmc.yaml"), {7: suspended if kind == "suspend" else entry(7)})
+    answer = {"seconds": 1.2345, **({"error": error, "reason": "x"} if error else {})}
+    monkeypatch.setattr(client, "ask", lambda jobs, _: {job.id: answer for job in jobs})
+    (result,) = check_all(config)
+    assert (result.failed, result.seconds) == (failed, 1.23)
+    assert result.power == ("asleep or unreachable" if kind == "suspend" else "")
+    found = list(findings(config))
+    assert [check.level for check in found] == (["warn", "fail"] if failed else ["ok"])
+    assert found[0].message == f"{0 if failed else 1} of 1 BMCs can be used"
+
+
+@pytest.mark.parametrize(("count", "lines"), [(10, 11), (11, 12)])
+def test_E1_ten_bmcs_have_a_line_each(monkeypatch: pytest.MonkeyPatch, count: int, lines: int) -> None:
+    """`0 more BMCs` would be read as a fault."""
+    silent = {"seconds": 1.0, "error": "Unreachable", "reason": "x"}
+    monkeypatch.setattr(client, "ask", lambda jobs, _: {job.id: silent for job in jobs})
+    checks = list(findings(BmcConfig(Path("bmc.yaml"), {host: entry(host) for host in range(count)})))
+    assert len(checks) == lines

@@ -36,3 +36,20 @@ def test_E1_many_failures_at_once_are_a_number(caplog: pytest.LogCaptureFixture)
     FailureLog(logging.getLogger("test")).report({host: bad(Unreachable("silent")) for host in range(500)})
     assert len(caplog.messages) == 21
     assert caplog.messages[-1] == "480 more BMCs cannot be used: onext power bmc check"
+
+
+def test_E1_as_many_lines_as_a_screen_has_and_no_empty_number(caplog: pytest.LogCaptureFixture) -> None:
+    """`0 more BMCs cannot be used` would be read as a fault."""
+    caplog.set_level(logging.INFO)
+    log = FailureLog(logging.getLogger("test"))
+    log.report({host: bad(Unreachable("silent")) for host in range(20)})
+    assert len(caplog.messages) == 20
+    log.report({host: bad(Unreachable("silent")) for host in range(1, 22)})
+    assert caplog.messages[20:] == [
+        "host 20: its BMC cannot be used: silent",
+        "host 21: its BMC cannot be used: silent",
+    ]
+    log.report({host: GOOD for host in range(22)})
+    assert caplog.messages[22:] == [f"host {host}: its BMC can be used again" for host in range(1, 21)]
+    log.report({host: GOOD for host in range(22)})
+    assert len(caplog.messages) == 42

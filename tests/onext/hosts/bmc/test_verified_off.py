@@ -136,3 +136,51 @@ def test_a_real_bmc_is_switched_off_and_proved(ipmi: IpmiPeer, bmc_config: Books
     other = bmc_config({7: ipmi.entry(uuid="11111111-2222-3333-4444-555555555555")}).bmc(7, timeout=30.0)
     with pytest.raises(NotOff, match=r"bmc.yaml names '11111111"):
         power_off(other, 60.0)
+
+
+@pytest.mark.parametrize(("pause", "orders"), [(1.5, 4), (4.5, 4), (14.4, 2), (14.5, 3)])
+def test_a_machine_that_stays_on_is_ordered_again_after_a_while(pause: float, orders: int) -> None:
+    """A BMC that lost an order would never get it again, or one that is slow get twenty."""
+    bmc = Played(ON)
+    with pytest.raises(NotOff, match=f"ordered off {orders} times"):
+        power_off(bmc, 40.0 if pause > 10 else 60.0, now=lambda: bmc.time, pause=lambda _: bmc.passes(pause))
+    assert len(bmc.orders) == orders
+
+
+@pytest.mark.parametrize(("within", "proved"), [(5.6, True), (5.5, False)])
+def test_the_time_for_a_proof_is_used_to_its_end(within: float, proved: bool) -> None:
+    """VMs would stay down although their host is off, or a worker wait longer than it may."""
+    bmc = Played(ON, ON, OFF, OFF)
+    if proved:
+        assert off(bmc, within=within) == 1
+        return
+    with pytest.raises(NotOff, match="it reports off .ordered off 1 times"):
+        off(bmc, within=within)
+
+
+def test_the_intent_ends_at_its_second() -> None:
+    """An order a second too late reaches a host that another leader has returned to service."""
+    for not_after, orders in ((100.6, 1), (100.5, 0)):
+        bmc = Played(ON, OFF, OFF)
+        try:
+            off(bmc, not_after=not_after)
+        except NotOff as error:
+            assert "the intent to power it off has ended" in str(error)
+        assert len(bmc.orders) == orders
+
+
+def test_readings_are_two_seconds_apart() -> None:
+    """A BMC that restarts would report off twice in one moment."""
+    pauses: list[float] = []
+    bmc = Played(OFF, OFF)
+    power_off(bmc, 60.0, now=lambda: bmc.time, pause=pauses.append)
+    assert pauses == [2.0]
+
+
+def test_what_the_last_order_failed_with_is_reported() -> None:
+    """Whoever is called at night would search the log for it."""
+    bmc = Played(ON, ON, OFF, OFF, error=Refused("status 409"))
+    proof = power_off(bmc, 60.0, now=lambda: bmc.time, pause=bmc.passes)
+    assert (proof.ordered, proof.order_error) == (1, "status 409")
+    with pytest.raises(NotOff, match=r"it reports on \(ordered off 4 times; status 409\)"):
+        off(Played(ON, error=Refused("status 409")), within=50.0)
