@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from onext.hosts.bmc.entry import Entry, Redfish
 
-ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
+ENTRIES: TypeAdapter[dict[int, Entry]] = TypeAdapter(dict[int, Entry])
 LOGIN = {"address": "192.0.2.12", "user": "onext", "password": "secret", "serial": "ABC1234"}
 BASE: dict[str, dict[str, Any]] = {
     "ipmi": {"kind": "ipmi", **LOGIN},
@@ -20,7 +20,8 @@ PIN = "0f" * 32
 
 def made(kind: str, **changes: Any) -> Entry:
     values = {**BASE[kind], **changes}
-    return ENTRY.validate_python({key: value for key, value in values.items() if value != "absent"})
+    wanted = {key: value for key, value in values.items() if value != "absent"}
+    return ENTRIES.validate_python({7: wanted})[7]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_E1_as_many_lines_as_a_screen_has_and_no_empty_number(caplog: pytest.Log
         "host 20: its BMC cannot be used: silent",
         "host 21: its BMC cannot be used: silent",
     ]
-    log.report({host: GOOD for host in range(22)})
+    log.report(dict.fromkeys(range(22), GOOD))
     assert caplog.messages[22:] == [f"host {host}: its BMC can be used again" for host in range(1, 21)]
-    log.report({host: GOOD for host in range(22)})
+    log.report(dict.fromkeys(range(22), GOOD))
     assert len(caplog.messages) == 42

@@ -157,7 +157,7 @@ def test_the_state_after_an_order_decides(
     """Success is printed where nothing happened."""
     agent = play((0, "Success", ""), (0 if after == "ON" else 2, f"Status: {after}", ""))
     if raises:
-        with pytest.raises(Refused, match="was ordered (on|off) without effect: Success"):
+        with pytest.raises(Refused, match=r"was ordered (on|off) without effect: Success"):
             agent.order(order)
     else:
         agent.order(order)

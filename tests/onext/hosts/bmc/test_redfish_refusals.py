@@ -203,7 +203,7 @@ def follow(
 
 
 THERE = {"Location": "/there"}
-GOOD = (200, {}, b'{"a": 1}')
+GOOD: tuple[int, dict[str, str], bytes] = (200, {}, b'{"a": 1}')
 
 
 @pytest.mark.parametrize(("redirects", "followed"), [(1, True), (4, True), (5, False)])
@@ -305,7 +305,13 @@ def test_D2_an_answer_at_the_limit_is_read() -> None:
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_old_firmware_gets_old_ciphers_only_where_the_entry_asks_for_them() -> None:
     """All BMCs would be spoken to as weakly as the oldest one, or the oldest not at all."""
-    usual = {"id": 7, "wish": "power", "kind": "redfish", "address": "192.0.2.13", "port": 443}
+    usual: dict[str, Any] = {
+        "id": 7,
+        "wish": "power",
+        "kind": "redfish",
+        "address": "192.0.2.13",
+        "port": 443,
+    }
     modern = redfish_http._context(Job(**usual))
     legacy = redfish_http._context(Job(**usual, legacy_tls=True))
     pinned = redfish_http._context(Job(**usual, pin="0f" * 32))

@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,6 @@ def test_a_magic_packet_goes_to_the_broadcast_address_of_the_interface(
     sent: list[Any] = []
 
     class Sender:
-        def __enter__(self) -> "Sender":
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
         def setsockopt(self, *option: int) -> None:
             sent.append(option)
 
@@ -130,7 +126,7 @@ def test_a_magic_packet_goes_to_the_broadcast_address_of_the_interface(
         assert (request, data) == (0x8919, struct.pack("256s", b"eth1"))
         return data[:16] + bytes(4) + bytes([10, 9, 0, 255]) + data[24:]
 
-    monkeypatch.setattr(socket, "socket", lambda *_: Sender())
+    monkeypatch.setattr(socket, "socket", lambda *_: nullcontext(Sender()))
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
     wake(MAC, "eth1")
     assert sent == [

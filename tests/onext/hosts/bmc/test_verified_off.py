@@ -154,19 +154,17 @@ def test_the_time_for_a_proof_is_used_to_its_end(within: float, proved: bool) ->
     if proved:
         assert off(bmc, within=within) == 1
         return
-    with pytest.raises(NotOff, match="it reports off .ordered off 1 times"):
+    with pytest.raises(NotOff, match=r"it reports off \(ordered off 1 times"):
         off(bmc, within=within)
 
 
 def test_the_intent_ends_at_its_second() -> None:
     """An order a second too late reaches a host that another leader has returned to service."""
-    for not_after, orders in ((100.6, 1), (100.5, 0)):
-        bmc = Played(ON, OFF, OFF)
-        try:
-            off(bmc, not_after=not_after)
-        except NotOff as error:
-            assert "the intent to power it off has ended" in str(error)
-        assert len(bmc.orders) == orders
+    assert off(Played(ON, OFF, OFF), not_after=100.6) == 1
+    late = Played(ON, OFF, OFF)
+    with pytest.raises(NotOff, match="the intent to power it off has ended"):
+        off(late, not_after=100.5)
+    assert late.orders == []
 
 
 def test_readings_are_two_seconds_apart() -> None:
