@@ -60,8 +60,8 @@ def under_way(cluster: Cluster, actions: Iterable[Action], now: float) -> bool:
             isinstance(action, PowerOff) and not cluster.on(action.host)
         ):
             return True
-    waiting = (host.claim for host in cluster.hosts if host.claim and host.phase in WAITING)
-    return any(0 <= now - claim.since < LONG for claim in waiting)
+    since = (host.claim.since for host in cluster.hosts if host.claim and host.phase in WAITING)
+    return any(0 <= now - when < LONG for when in since)
 
 
 def _safely(step: Callable[[], str]) -> str:

@@ -105,11 +105,8 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("onext/hosts/bmc", ("redfish_http",), ("redfish_refusals", "{}")),
     ("onext/hosts/bmc", ("redfish_json",), ("redfish_refusals",)),
     ("onext/hosts/bmc", ("wake_on_lan",), ("suspended_host", "{}")),
-    (
-        "onext/hosts/inventory",
-        ("cluster", "groups", "immovable", "requirements", "vms"),
-        ("requirements", "cluster", "isolation"),
-    ),
+    ("onext/hosts/inventory", ("cluster",), ("cluster_limits", "cluster")),
+    ("onext/hosts/inventory", ("groups", "immovable", "requirements", "vms"), ("{}", "isolation")),
     ("onext/install", ("oned_conf", "prometheus_yml"), ("{}",)),
     ("onext/oned", ("documents", "elements", "stream", "template"), ("{}",)),
     ("onext/tunnel", ("validation",), ("{}",)),

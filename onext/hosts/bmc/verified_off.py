@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from onext.hosts.bmc.errors import BmcError, ConfigChanged, WrongMachine
 from onext.hosts.bmc.protocol import Bmc, Power, Reading
@@ -44,7 +45,7 @@ def power_off(
     bmc: Bmc,
     within: float,
     *,
-    not_after: float = float("inf"),
+    not_after: float = inf,
     now: Callable[[], float] = clock,
     pause: Callable[[float], None] = time.sleep,
 ) -> OffProof:
@@ -57,7 +58,7 @@ def power_off(
         raise NotOff("it has no BMC that could report that it is off")
     ends = now() + within
     agreeing = ordered = 0
-    again, error = 0.0, ""
+    again, error = -inf, ""
     while True:
         reading = bmc.power()
         if isinstance(reading.failure, _HOPELESS):

@@ -1,12 +1,22 @@
 """Which claims count: the document's, for the host of that name; a template's permits to wake."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onext.hosts.claims import HOST_RECORDS, HostRecord, claim_of, claim_vector, effective, expects
+from onext.hosts.claims import (
+    HOST_RECORDS,
+    HostRecord,
+    claim_of,
+    claim_vector,
+    effective,
+    expects,
+    plain,
+    same,
+)
 from onext.hosts.model import GOING, Claim, Host, Phase, Record
 from onext.hosts.placement.problem import Size
 from onext.oned.documents import Stored
@@ -135,3 +145,127 @@ def test_a_host_without_a_past_has_a_record_too() -> None:
     """The first claim on a host could not be read back."""
     host = HostRecord("node", Claim(Phase.DRAINING, 0.0))
     assert HOST_RECORDS.decode(HOST_RECORDS.encode(host)) == host
+
+
+LIMITS = [
+    ("SINCE", "100000000000", "100000000001"),
+    ("SERVER", "1000000000", "1000000001"),
+    ("TERM", "1000000000000000", "1000000000000001"),
+    ("LEASE", "86400", "86401"),
+    ("FAILURES", "1000000", "1000001"),
+    ("ASKED", "100000000000", "100000000001"),
+    ("UNTIL", "100000000000", "100000000001"),
+]
+
+
+@pytest.mark.parametrize(("key", "most", "beyond"), LIMITS)
+def test_S5_numbers_of_a_claim_end_at_their_limit(key: str, most: str, beyond: str) -> None:
+    """A lease of a year would bind for a year."""
+    vector = claim_vector(Claim(Phase.DRAINING, NOW))
+    for text, phase in ((most, Phase.DRAINING), (beyond, Phase.QUARANTINED), ("0", Phase.DRAINING)):
+        found = claim_of({**vector, key: text})
+        assert found is not None
+        assert found.phase is phase, text
+    low = claim_of({**vector, key: "-1"})
+    assert low is not None
+    assert (low.phase is Phase.DRAINING) is (key in ("SERVER", "TERM"))
+    del vector[key]
+    missing = claim_of(vector)
+    assert missing is not None
+    assert (missing.phase is Phase.QUARANTINED) is (key == "SINCE")
+
+
+def test_what_a_claim_without_its_numbers_means() -> None:
+    """An earlier version wrote fewer of them."""
+    found = claim_of({"PHASE": "off", "SINCE": "5"})
+    assert found == Claim(Phase.OFF, 5.0, -1, 0, 0.0, verified=False)
+    assert (claim_of(None), claim_of(""), claim_of({})) == (None, None, None)
+    other = claim_of("text")
+    assert other is not None
+    assert (other.phase, other.since, other.verified, other.reason) == (
+        Phase.QUARANTINED, 0.0, False, "ONEXT_POWER_STATE is invalid",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "most", "beyond"),
+    [
+        ("PROVEN", "100000000000", "100000000001"),
+        ("BOOT_SECONDS", "86400", "86401"),
+        ("ON_SINCE", "100000000000", "100000000001"),
+        ("OFF_SECONDS", "1000000000000", "1000000000001"),
+        ("JOULES", "10000000000000000", "20000000000000000"),
+        ("WAKES", "1000000000", "1000000001"),
+        ("FAILED_WAKES", "1000000000", "1000000001"),
+        ("OFFS", "1 100000000000", "1 100000000001"),
+    ],
+)
+def test_S5_numbers_of_a_past_end_at_their_limit(key: str, most: str, beyond: str) -> None:
+    """A proof in the year 9999 would never run out."""
+    document = dict(HOST_RECORDS.encode(HostRecord("node", None, PAST)))
+    HOST_RECORDS.decode({**document, f"PAST_{key}": most})
+    HOST_RECORDS.decode({**document, f"PAST_{key}": "0"})
+    for bad in (beyond, "-1", "x"):
+        with pytest.raises(ValueError, match=f"{key} is not a number from 0 to"):
+            HOST_RECORDS.decode({**document, f"PAST_{key}": bad})
+
+
+def test_a_past_without_its_numbers_is_that_of_a_new_host() -> None:
+    """A host that was never proven would count as proven, or its boot as one of no time."""
+    assert HOST_RECORDS.decode({"HOST": "node"}) == HostRecord("node")
+    assert HOST_RECORDS.decode({"HOST": "node"}).record.boot_seconds == 180.0
+
+
+def test_the_newest_times_of_switching_off_are_kept() -> None:
+    """CYCLES_PER_DAY would count those of last week, or the record grow without end."""
+    day = 86_400.0
+    record = Record(offs=(NOW - day, NOW - day + 1, NOW))
+    written = HOST_RECORDS.encode(HostRecord("node", None, record))
+    assert written["PAST_OFFS"] == f"{NOW - day + 1:.0f} {NOW:.0f}"
+    many = " ".join(str(n) for n in range(100))
+    assert HOST_RECORDS.decode({"HOST": "node", "PAST_OFFS": many}).record.offs == tuple(
+        float(n) for n in range(4, 100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "same_step"),
+    [
+        ({}, True),
+        ({"reason": "another", "lease": 5.0, "by_hand": True}, True),
+        ({"since": NOW + 0.4}, True),
+        ({"since": NOW + 0.6}, False),
+        ({"phase": Phase.OFF}, False),
+        ({"server": 3}, False),
+        ({"term": 3}, False),
+        ({"holder": "availability"}, False),
+        ({"asked": 1.0}, False),
+    ],
+)
+def test_S13_two_claims_are_one_step_of_one_writer(change: dict[str, Any], same_step: bool) -> None:
+    """Another server's step would be taken for ours, or our own for another's."""
+    claim = Claim(Phase.STOPPING, NOW, 0, 1)
+    assert same(claim, replace(claim, **change)) is same_step
+    assert not same(claim, None)
+    assert same(None, None)
+
+
+def test_texts_of_a_template_are_plain_and_bounded() -> None:
+    """A name could end the vector and forge another one."""
+    assert plain('a"b\\c]d\ne') == "a?b?c?d?e"
+    assert plain("x" * 201) == "x" * 200
+    claim = Claim(Phase.OFF, NOW, capacity={"NUMA": "y" * 500}, reason="r" * 500)
+    vector = claim_vector(claim)
+    assert (len(vector["NUMA"]), len(vector["REASON"])) == (400, 200)
+    found = claim_of({**vector, "OTHER": "z", "NUMA": "n" * 500})
+    assert found is not None
+    assert {key: len(value) for key, value in found.capacity.items()} == {"NUMA": 400}
+
+
+@pytest.mark.parametrize("flag", ["HARD", "BY_HAND", "SLEPT", "OPENED"])
+def test_a_flag_is_set_by_yes_only(flag: str) -> None:
+    """A person's order would be made of a typing error."""
+    vector = claim_vector(Claim(Phase.OFF, NOW))
+    for text, value in (("YES", True), ("NO", False), ("yes", False), ("1", False)):
+        found = claim_of({**vector, flag: text})
+        assert getattr(found, flag.lower()) is value

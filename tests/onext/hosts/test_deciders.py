@@ -110,3 +110,79 @@ def test_an_invalid_record_binds_for_a_lease_and_no_longer(changes: dict[str, An
         other.hold()
     zone.passes(LEASE + 1)
     other.hold()
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(29.9, False), (30.0, True)])
+def test_a_mandate_is_renewed_after_a_quarter_of_its_lease(seconds: float, written: bool) -> None:
+    """It would run out in the middle of a round, or be written for each step."""
+    zone = Zone()
+    power = zone.mandate("power")
+    power.hold()
+    zone.passes(seconds)
+    power.hold()
+    assert (zone.pool.documents[1][1]["VERSION"] == "2") is written
+
+
+@pytest.mark.parametrize(("seconds", "free"), [(LEASE - 0.5, False), (LEASE, True)])
+def test_a_lease_ends_at_its_second(seconds: float, free: bool) -> None:
+    """Two would decide for a moment, or nobody for another one."""
+    zone = Zone()
+    zone.mandate("power").hold()
+    other = zone.mandate("power", 1, 2)
+    with pytest.raises(Failed):
+        other.hold()
+    zone.passes(seconds)
+    if free:
+        other.hold()
+    else:
+        with pytest.raises(Failed, match="tried again when that has ended"):
+            other.hold()
+
+
+def test_a_renewed_record_binds_anew() -> None:
+    """A slow server that is at work would be overtaken."""
+    zone = Zone()
+    power, other = zone.mandate("power"), zone.mandate("power", 1, 2)
+    power.hold()
+    for _ in range(4):
+        with pytest.raises(Failed):
+            other.hold()
+        zone.passes(LEASE / 2)
+        power.hold()
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high"),
+    [
+        ("SERVER", "-1", "1000000000"),
+        ("TERM", "-1", "1000000000000000"),
+        ("SINCE", "0", "1e11"),
+        ("LEASE", "0", "86400"),
+    ],
+)
+def test_numbers_of_a_record_are_within_bounds(key: str, low: str, high: str) -> None:
+    """A lease of a year would stop the cluster for a year."""
+    values = dict(DECIDERS.encode(Decider("power", 0, 1, 5.0, LEASE)))
+    for good in (low, high):
+        DECIDERS.decode({**values, key: good})
+    for bad in ("-2", "x", "", "1e16", str(float(high) * 2)):
+        with pytest.raises(ValueError, match="is not a number"):
+            DECIDERS.decode({**values, key: bad})
+
+
+def test_what_is_not_held_is_not_released() -> None:
+    """Another part's right would be given away."""
+    zone = Zone()
+    zone.mandate("availability").hold()
+    before = dict(zone.pool.documents[1][1])
+    zone.mandate("power", 1, 2).release()
+    assert zone.pool.documents[1][1] == before
+    mine = zone.mandate("availability")
+    mine.hold()
+    zone.down = True
+    mine.release()
+    zone.down = False
+    mine.hold()
+    mine.release()
+    assert zone.pool.documents[1][1]["HOLDER"] == ""
+    assert zone.pool.documents[1][1]["LEASE"] == "0"

@@ -1,5 +1,6 @@
 """At most one part works on a host."""
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -68,3 +69,38 @@ def test_an_invalid_record_is_held_by_nobody(records: Documents[HostRecord]) -> 
     records.oned.documents[1] = ("onext.host.3", {"VERSION": "1", "PHASE": "x"})  # type: ignore[attr-defined]
     with pytest.raises(Conflict, match="invalid"):
         hold(records, 3, "node", INCIDENT)
+
+
+@pytest.mark.parametrize(
+    ("before", "held"),
+    [
+        (None, True),
+        (INCIDENT, True),
+        (Claim(Phase.HELD, NOW, holder="maintenance"), False),
+        (Claim(Phase.LEFT, NOW), True),
+        (Claim(Phase.QUARANTINED, NOW), True),
+        (Claim(Phase.OFF, NOW), False),
+        (Claim(Phase.WAKING, NOW, holder="availability"), True),
+    ],
+)
+def test_S5_whose_host_may_be_taken(records: Documents[HostRecord], before: Claim | None, held: bool) -> None:
+    """A sleeping host would be fenced, or one that is quarantined be lost to availability."""
+    if before:
+        records.put(3, HostRecord("old", before), None)
+    if not held:
+        with pytest.raises(Conflict, match=f"host 3 is held by {before.holder if before else ''}"):
+            hold(records, 3, "node", replace(INCIDENT, verified=False))
+        return
+    hold(records, 3, "node", replace(INCIDENT, phase=Phase.LEFT, verified=False))
+    stored = records.get(3)
+    assert stored is not None
+    assert stored.value is not None
+    assert (stored.value.name, stored.value.claim) == ("node", INCIDENT)
+
+
+def test_only_what_is_held_is_let_go(records: Documents[HostRecord]) -> None:
+    """A claim in the middle of another step would vanish."""
+    assert not let_go(records, 3, "availability")
+    records.put(3, HostRecord("node", Claim(Phase.WAKING, NOW, holder="availability")), None)
+    assert not let_go(records, 3, "availability")
+    assert claim(records) is not None

@@ -5,15 +5,18 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onext.hosts import notify
 from onext.hosts.actions.actuator import Event
 from onext.hosts.notify import VmEvent, address, body, send, syslog_line
+from onext.http import HttpError
 from onext.settings.notifications import Syslog, Webhook
 from onext.settings.power import Power
 from tests.misbehaving import MISBEHAVIOURS, servers
@@ -244,3 +247,158 @@ def test_S13_a_webhook_never_reaches_link_local_addresses(tmp_path: Path, url: s
     file.chmod(0o600)
     with pytest.raises(notify.Undelivered, match="link-local"):
         notify._post(Webhook(url_file=file), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "read"),
+    [(0o600, True), (0o640, True), (0o440, True), (0o660, False), (0o641, False), (0o650, False)],
+)
+def test_who_may_read_an_address(tmp_path: Path, mode: int, read: bool) -> None:
+    """Whoever can write the file has alarms sent to an address of his."""
+    file = tmp_path / "url"
+    file.write_text(" https://example.org/secret \n")
+    file.chmod(mode)
+    if read:
+        assert address(file) == "https://example.org/secret"
+    else:
+        with pytest.raises(PermissionError, match="is too wide"):
+            address(file)
+
+
+@pytest.mark.parametrize(
+    ("host", "forbidden"),
+    [
+        ("169.254.169.254", True),
+        ("::ffff:169.254.169.254", True),
+        ("fe80::1", True),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("224.0.0.1", True),
+        ("ff02::1", True),
+        ("127.0.0.1", False),
+        ("10.0.0.1", False),
+        ("::1", False),
+        ("chat.example.org", False),
+        ("", False),
+    ],
+)
+def test_S13_which_addresses_are_refused(host: str, forbidden: bool) -> None:
+    """Clouds serve credentials of the machine at link-local addresses; relays are at private ones."""
+    assert notify._forbidden(host) is forbidden
+
+
+@pytest.mark.parametrize(
+    ("url", "message", "shown"),
+    [
+        ("https://a.example/hook/T1?key=k2", "POST https://a.example/hook/T1?key=k2: 500", "POST https://a.example/***?/***: 500"),
+        ("https://a.example/", "POST https://a.example/: 500", "POST https://a.example/: 500"),
+        ("https://a.example", "POST https://a.example: 500", "POST https://a.example: 500"),
+        ("https://a.example/x", "https://a.example/x", "https://a.example/***"),
+    ],
+)  # fmt: skip
+def test_messages_show_no_part_of_an_address_that_is_secret(url: str, message: str, shown: str) -> None:
+    """Whoever reads the log could write in the name of onext."""
+    assert notify._redacted(message, url) == shown
+
+
+class Post:
+    """Plays the client: fails so often, and keeps what was sent."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.sent, self.closed = failures, list[Any](), 0
+
+    def post(self, url: str, data: bytes, **how: Any) -> None:
+        self.sent.append((url, data, how))
+        if len(self.sent) <= self.failures:
+            raise HttpError(f"{url}: HTTP 503")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize(
+    ("failures", "pauses", "sent"), [(0, [], 1), (1, [1.0], 2), (2, [1.0, 5.0], 3), (3, [1.0, 5.0], 3)]
+)
+def test_a_webhook_is_tried_three_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, pauses: list[float], sent: int
+) -> None:
+    """The one alarm of the night would be lost, or a receiver that is down be asked for ever."""
+    (hook,) = webhooks(tmp_path, ["https://a.example/secret"])
+    made, slept = Post(failures), list[float]()
+    monkeypatch.setattr(notify, "Http", lambda **_: made)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    if failures == 3:
+        with pytest.raises(notify.Undelivered, match=r"https://a.example/\*\*\*: HTTP 503"):
+            notify._post(hook, b"{}")
+    else:
+        notify._post(hook, b"{}")
+    assert (slept, len(made.sent), made.closed) == (pauses, sent, 1)
+    assert made.sent[0] == (
+        "https://a.example/secret", b"{}", {"timeout": 5.0, "headers": {"Content-Type": "application/json"}},
+    )  # fmt: skip
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_syslog_over_tcp_counts_its_octets(host: str) -> None:
+    """A relay would take two messages for one, and drop both."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
+        target = Syslog(host=host, port=server.getsockname()[1], transport="tcp")
+        notify._syslog(target, b"<132>1 \xef\xbb\xbfx")
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(100) == b"11 <132>1 \xef\xbb\xbfx"
+
+
+@pytest.mark.parametrize(
+    ("what", "level"),
+    [("off", "INFO"), ("wake-failed", "WARNING"), ("quarantine", "WARNING"), ("alarm", "WARNING")],
+)
+def test_events_are_in_our_own_log_with_their_weight(
+    caplog: pytest.LogCaptureFixture, what: str, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alarm would be one line among thousands."""
+    caplog.set_level("INFO")
+    put: list[Any] = []
+    monkeypatch.setattr(notify._sender, "put", lambda *event: put.append(event))
+    notify.teller(Power(), "alpha")(Event(3, "node", what, "why"))
+    assert [(one.levelname, one.message) for one in caplog.records] == [
+        (level, f"host 3 (node): {what}: why")
+    ]
+    assert put == [], "nobody is named"
+    settings = Power(syslog=Syslog(host="127.0.0.1"))
+    notify.teller(settings, "alpha")(VmEvent(9, "web", "vm-waits", "why"))
+    assert put == [(settings, "alpha", VmEvent(9, "web", "vm-waits", "why"))]
+    assert caplog.records[-1].levelname == "WARNING"
+
+
+def test_events_that_were_dropped_are_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody would know that alarms are missing."""
+    begun, ends, sent = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_settings: Power, cluster: str, _event: Event) -> None:
+        if cluster == "first":
+            begun.set()
+            ends.wait(60)
+        if cluster == "last":
+            sent.set()
+
+    monkeypatch.setattr(notify, "send", slow)
+    monkeypatch.setattr(notify, "MOST_WAITING", 2)
+    sender = notify.Sender()
+    sender.put(Power(), "first", EVENT)
+    assert begun.wait(60)
+    for _ in range(5):
+        sender.put(Power(), "second", EVENT)
+    ends.set()
+    for _ in range(600):
+        if "3 events were not sent" in caplog.text:
+            break
+        time.sleep(0.1)
+    assert "3 events were not sent" in caplog.text
+    sender.put(Power(), "last", EVENT)
+    assert sent.wait(60)
+    assert caplog.text.count("events were not sent") == 1

@@ -107,3 +107,65 @@ def test_D1_what_an_earlier_version_learned_wrongly_is_forgotten(tmp_path: Path,
     """It would be believed for another week."""
     save(tmp_path, {7: stored, 8: Metered("bmc", 101.5, 9.0, NOW)})
     assert set(load(tmp_path)) == {8}
+
+
+@pytest.mark.parametrize(
+    ("before", "source", "age", "learned"),
+    [
+        ("bmc", "kepler", 7 * 86_400 - 1, False),
+        ("bmc", "kepler", 7 * 86_400, True),
+        ("bmc", "bmc", 60, True),
+        ("kepler", "scaphandre", 60, True),
+        ("scaphandre", "kepler", 60, False),
+        ("unknown", "kepler", 60, True),
+    ],
+)
+def test_a_lesser_source_takes_over_after_a_week(before: str, source: str, age: float, learned: bool) -> None:
+    """A BMC that was away for an hour would lose its word, or one that is gone keep it for ever."""
+    known = {7: Metered(before, 100.0, 9.0, NOW)}
+    found = learn(known, [reading(source, 60.0)], NOW + age)[7]
+    assert (found != known[7]) is learned
+    assert not learned or found.at == NOW + age
+
+
+def test_another_source_begins_anew() -> None:
+    """Wall power would be mixed with that of the CPUs."""
+    known = learn({7: Metered("kepler", 40.0, 0.0, NOW)}, [reading("bmc", 120.0)], NOW + 60)
+    assert known[7] == Metered("bmc", 120.0, None, NOW + 60)
+    same = learn({7: Metered("bmc", 100.0, 9.0, NOW)}, [reading("bmc", 110.0)], NOW + 60)
+    assert same[7] == Metered("bmc", pytest.approx(103.0), 9.0, NOW + 60)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("watts", "load", "learned"), [(150.0, 0.9, True), (149.0, 0.9, False), (100.0, 0.6, True)]
+)
+def test_a_tenth_must_be_left_for_idling(watts: float, load: float, learned: bool) -> None:
+    """A model that does not fit would teach an idle of nothing."""
+    assert bool(learn({}, [reading("bmc", watts, load)], NOW)) is learned
+
+
+@pytest.mark.parametrize(("watts", "learned"), [(50.0, True), (50.1, False), (0.0, True)])
+def test_watts_off_are_at_most_half_of_idle(watts: float, learned: bool) -> None:
+    """A figure that a BMC repeats would be what the machine draws while it is off."""
+    known = {7: Metered("bmc", 100.0, None, NOW)}
+    found = learn(known, [reading("bmc", watts, off=True)], NOW + 60)[7]
+    assert found == (Metered("bmc", 100.0, watts, NOW + 60) if learned else known[7])
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        (Metered("bmc", 0.5), True),
+        (Metered("bmc", 20_000.0), True),
+        (Metered("bmc", 20_001.0), False),
+        (Metered("bmc", -1.0), False),
+        (Metered("bmc", 90.0, 0.0), True),
+        (Metered("bmc", 90.0, 90.0), True),
+        (Metered("bmc", 90.0, 91.0), False),
+        (Metered("bmc", 90.0, -1.0), False),
+    ],
+)
+def test_D1_stored_figures_are_within_bounds(tmp_path: Path, stored: Metered, kept: bool) -> None:
+    """One line that was edited by hand would decide which host goes off first."""
+    save(tmp_path, {7: stored})
+    assert bool(load(tmp_path)) is kept

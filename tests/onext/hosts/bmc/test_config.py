@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from onext.hosts.bmc import config as bmc_yaml
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.entry import Agent, Ipmi, Redfish
 from onext.hosts.bmc.errors import ConfigChanged, ConfigError, NotConfigured, UnsafeFile
@@ -253,3 +254,69 @@ def test_S13_a_fingerprint_tells_another_machine(tmp_path: Path) -> None:
     for other in (GOOD.replace("192.0.2.12", "192.0.2.99"), GOOD.replace(UUID, UUID.replace("4c", "5c"))):
         assert BmcConfig.load(written(tmp_path, other)).fingerprint(12) != first
     assert BmcConfig(Path("bmc.yaml")).fingerprint(12) == ""
+
+
+def test_a_file_at_the_limit_of_size_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large cloud would be refused, or a file without end fill the memory."""
+    monkeypatch.setattr(bmc_yaml, "_LARGEST", len(GOOD))
+    assert 12 in BmcConfig.load(written(tmp_path, GOOD))
+    with pytest.raises(ConfigError, match=f"larger than {len(GOOD)} bytes"):
+        BmcConfig.load(written(tmp_path, GOOD + "#"))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A link in a circle would end the worker."""
+    (tmp_path / "bmc.yaml").symlink_to("bmc.yaml")
+    with pytest.raises(ConfigError, match=r"bmc\.yaml: cannot be read: Too many levels"):
+        BmcConfig.load(tmp_path / "bmc.yaml")
+
+
+def test_entries_that_no_file_gave_do_not_change(tmp_path: Path) -> None:
+    """A simulation would end at its first order."""
+    file = written(tmp_path)
+    config = BmcConfig(file, BmcConfig.load(file).entries)
+    file.unlink()
+    config.unchanged(12)
+    empty = BmcConfig.load(file)
+    empty.unchanged(12)
+    written(tmp_path)
+    with pytest.raises(ConfigChanged):
+        empty.unchanged(12)
+
+
+def test_the_kind_of_an_entry_decides_who_switches(tmp_path: Path) -> None:
+    """A host without a BMC would be asked for one."""
+    suspend = "14:\n  kind: suspend\n  address: 192.0.2.14\n  mac: 02:00:00:00:00:0e\n  interface: eth1\n"
+    config = BmcConfig.load(written(tmp_path, GOOD + suspend))
+    assert (config.bmc(12).proves_off, config.bmc(14).proves_off) == (True, False)
+
+
+def test_S13_a_fingerprint_is_short_and_holds_no_secret(tmp_path: Path) -> None:
+    """It is written into records that many may read; agents' options may hold passwords."""
+    config = BmcConfig.load(written(tmp_path, GOOD + AGENT.replace("12:", "13:")))
+    prints = [config.fingerprint(number) for number in (12, 13)]
+    assert [len(one) for one in prints] == [16, 16]
+    assert prints[0] != prints[1]
+    serial = GOOD.replace(f"uuid: {UUID}", "serial: A1")
+    found = [
+        BmcConfig.load(written(tmp_path, text)).fingerprint(12)
+        for text in (serial, serial.replace("A1", "A2"))
+    ]
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("\n\n" + GOOD.replace("uuid", "uid"), [":8: 12.uid: unknown key"]),
+        (GOOD + "13: 7\n", [":7: 13: "]),
+        (GOOD + IPMI.replace("12:", "13:") + "  serial: a1\n" + IPMI.replace("12:", "14:") + "  serial: a2\n",
+         [":7: 13: names the same machine as 12", ":13: 14: names the same machine as 12"]),
+    ],
+)  # fmt: skip
+def test_each_complaint_names_its_line(tmp_path: Path, text: str, lines: list[str]) -> None:
+    """In a file of 10,000 lines nobody finds a key by its name alone."""
+    with pytest.raises(ConfigError) as caught:
+        BmcConfig.load(written(tmp_path, text))
+    found = str(caught.value).splitlines()
+    assert all(any(line in one for one in found) for line in lines), found

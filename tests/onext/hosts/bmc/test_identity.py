@@ -69,3 +69,30 @@ def test_D3_what_a_bmc_reports_is_one_bounded_line_in_messages(text: str) -> Non
     message = str(caught.value)
     assert message.isprintable()
     assert len(message) < 500
+
+
+def test_D3_a_mismatch_names_all_that_is_reported_in_bounded_length() -> None:
+    """A blade reports its own number and that of its enclosure: both are what people compare."""
+    with pytest.raises(WrongMachine, match=r"'A1' or 'B2' or 'C3' or 'D4', bmc.yaml names 'X'"):
+        verified(None, "X", Reported(serials=("A1", "B2", "", "C3", "D4")))
+    with pytest.raises(WrongMachine) as caught:
+        verified(None, "X", Reported(serials=tuple(f"{n}" * 100 for n in range(9))))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("uuid", "serial", "reported", "known"),
+    [
+        (None, " c3 ", Reported("u", (" A1 ", "C3")), ("u", "C3")),
+        (None, None, Reported("u", ("", "A1")), ("u", "A1")),
+        (None, None, Reported("", ()), ("", "")),
+        (DMIDECODE, None, Reported(DMIDECODE.upper(), ("A1", "B2")), (DMIDECODE, "A1")),
+        (None, "X" * 200, Reported("", ("x" * 200,)), ("", "x" * 127 + "…")),
+    ],
+)
+def test_D3_what_is_known_of_a_verified_machine(
+    uuid: str | None, serial: str | None, reported: Reported, known: tuple[str, str]
+) -> None:
+    """`onext power bmc check` would print the enclosure's number beside the right host."""
+    found = verified(uuid, serial, reported)
+    assert (found.uuid, found.serial) == known

@@ -95,3 +95,30 @@ def test_E1_a_shutdown_that_fails_names_the_cause(
     node.exit_code = code
     with pytest.raises(kind, match=message):
         bmc.soft_off()
+
+
+def test_a_machine_is_recognised_by_its_serial_number_where_it_has_no_uuid(
+    node: Node, bmc_config: Books
+) -> None:
+    """Boards without a UUID of their own could not be shut down."""
+    entry = {**{key: value for key, value in ENTRY.items() if key != "uuid"}, "serial": "ABC1234"}
+    bmc = bmc_config({12: entry}).bmc(12)
+    node.identity = " abc1234 "
+    bmc.soft_off()
+    assert node.commands == [
+        "sudo -n /usr/sbin/dmidecode -s system-serial-number",
+        "sudo -n /usr/bin/systemctl --no-block poweroff",
+    ]
+    node.identity, node.commands = UUID, []
+    with pytest.raises(WrongMachine):
+        bmc.soft_off()
+    assert len(node.commands) == 1
+
+
+def test_E1_the_command_that_failed_is_named_without_sudo(node: Node, bmc: Bmc) -> None:
+    """Somebody has to write exactly this line into sudoers."""
+    node.exit_code = 1
+    with pytest.raises(
+        Refused, match=r"node-a: `/usr/sbin/dmidecode -s system-uuid` failed with exit code 1"
+    ):
+        bmc.soft_off()

@@ -185,3 +185,63 @@ def test_S3_the_bounds_are_those_that_are_documented(within: str, beyond: str) -
     assert compile_test(within)(HOST)
     with pytest.raises(Unreadable):
         compile_test(beyond)(HOST)
+
+
+@pytest.mark.parametrize(
+    ("expression", "cost"),
+    [
+        ("", 0),
+        ("ID = 3", 10 + 50),
+        ("ID = 3 | ID = 3", 2 * 10 + 3 * 50),
+        ('NAME = "*a*"', 9 * 10 + 50),
+        ("!(ID = 3)", 10 + 2 * 50),
+    ],
+)
+def test_S3_what_an_expression_costs(expression: str, cost: int) -> None:
+    """A tenant would find the form that costs nothing by this count and seconds in truth."""
+    assert Matcher({number: {"ID": str(number)} for number in range(10)}).cost(parse(expression)) == cost
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "holds"),
+    [
+        ('X = "a*"', "a" * 512, True),
+        ('X = "a*"', "a" * 513, False),
+        ('X != "a*"', "a" * 513, True),
+        ('X @> "z"', "a," * 100 + "z", True),
+        ('X @> "z"', "a," * LONGEST + "z", False),
+        ("X = 3", "3.0", True),
+        ("X = 3", "three", False),
+        ("X != 3", "three", True),
+        ('X = ""', "x", False),
+        ('X != ""', "x", True),
+        ("X > 3", "3", False),
+        ("X >= 3", "3", True),
+        ("X < 3", "3", False),
+        ("X <= 3", "3", True),
+        ("X <= 3", "3.1", False),
+        ("x = 3", "3", True),
+        ("X > 3", "x", False),
+        ("X > x", "3", False),
+        ('"X"="a[b]?"', "abc", True),
+        ('"X"="a[b]?"', "ab", False),
+    ],
+)
+def test_one_comparison_at_its_limit(expression: str, value: str, holds: bool) -> None:
+    """A VM would be moved to a host that its owner excluded by one."""
+    assert compile_test(expression)({"X": value}) is holds
+    assert not compile_test(expression)({"X": ""}), "a missing attribute meets nothing"
+
+
+def test_a_syntax_error_shows_where_it_is() -> None:
+    """An owner would search a long expression for one character."""
+    with pytest.raises(Unreadable, match="syntax error at ' ~ x'"):
+        parse("ID = 3 & NAME ~ x".replace("NAME", "(ID=3)"))
+    for text, said in (
+        ("ID=3 &", "it ends in the middle"),
+        ("(ID=3", "a bracket is not closed"),
+        ("ID=3)", "a bracket is closed that was not opened"),
+        ("ID=3 ID=4", "is unexpected there"),
+    ):
+        with pytest.raises(Unreadable, match=said):
+            parse(text)
