@@ -166,7 +166,6 @@ def test_when_silence_is_sleep(phase: Phase | None, said: Bmc | None, sleeper: b
         bmcs={1: said} if said else {},
         sleepers=frozenset({1} if sleeper else ()),
         records=records,
-        template=template,
     )
     assert (host.bmc, host.sleeper) == (found, sleeper)
 
