@@ -8,6 +8,7 @@ import pytest
 
 from onext.cloud import model
 from onext.cloud.model import Stay
+from onext.hosts.inventory.cpu_models import CpuModels
 from onext.hosts.inventory.groups import Ties
 from onext.hosts.inventory.requirements import Unreadable
 from onext.hosts.inventory.vms import WORK, Judge, Places, size, vm_of
@@ -33,7 +34,7 @@ def judged(
     vm = model.Vm(
         7, **how, stay=Stay(0, host, "", 100, 0, "kvm", "shared", 1.0, 0.0, 0) if host >= 0 else None
     )
-    return vm_of(vm, Judge(Places(PLACES), ties or Ties(), pins_count, listed))
+    return vm_of(vm, Judge(Places(PLACES), ties or Ties(), pins_count, CpuModels(PLACES), listed))
 
 
 def found(**values: Any) -> Vm:
