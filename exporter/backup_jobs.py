@@ -63,8 +63,8 @@ class BackupJobs:
         if b"<ID>" in fields.get(b"SCHED_ACTIONS", b"") and len(self._due) < _MOST:
             due = self._times(job, known.get(job))
             if due is not None:
-                late = max((self._now() - at for at in due), default=0.0)
-                add("opennebula_backupjob_overdue_seconds", round(max(0.0, late)), **labels)
+                late = max([0.0, *(self._now() - at for at in due)])
+                add("opennebula_backupjob_overdue_seconds", round(late), **labels)
 
     def _times(self, job: int, known: tuple[float, list[int]] | None) -> list[int] | None:
         """Return the times of a job's actions that are not done; None when oned does not tell."""

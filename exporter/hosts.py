@@ -70,8 +70,8 @@ def _column(rows: Iterable[_Row], index: int) -> Iterator[tuple[int, int]]:
 
 def _host(element: bytes, clusters: Collection[int]) -> tuple[_Row, dict[int, str]] | None:
     """Return a host's row, and its name by id when it is on; None for one of another cluster."""
-    begin = element.find(b"<HOST_SHARE>")
-    fields = dict(children(element[len("<HOST>") : begin if begin >= 0 else -len("</HOST>")]))
+    head = element.partition(b"<HOST_SHARE>")[0].removesuffix(b"</HOST>")
+    fields = dict(children(head[len("<HOST>") :]))
     share, at = section(element, b"HOST_SHARE")
     vms, _ = section(element, b"VMS", at)
     host, state = whole(fields[b"ID"]), whole(fields[b"STATE"])

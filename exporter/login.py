@@ -25,7 +25,7 @@ class Users:
         self._users = {user: (hashed, found) for user, hashed in users.items() if (found := cost(hashed))}
         self._guarded = bool(users)
         self._most = max((found for _, found in self._users.values()), default=10)
-        self._secret = os.urandom(32)  # for digests: passwords are not kept in a form that can be guessed
+        self._secret = os.urandom(128)  # for digests: passwords are not kept in a form that can be guessed
         self._right: dict[str, bytes] = {}
         self._lock = threading.Lock()  # an address that guesses must not take all processors
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 
-from exporter.collected import Collected, label
+from exporter.collected import Collected, label, whole
 from onext.oned.elements import children, text
 from onext.oned.errors import Malformed
 
 DOCUMENT_TYPE = 100
-_LONG = re.compile(rb"[0-9]{19}")
 _LARGEST = 4_000_000  # bytes of a body
 _STATES = 100  # oned's OneFlow has 16, from 0 on
 
@@ -23,8 +21,11 @@ def read(elements: Iterable[bytes]) -> Collected:
     for element in elements:
         try:
             fields = dict(children(element[len("<DOCUMENT>") : -len("</DOCUMENT>")]))
-            service = int(fields[b"ID"][:18])
-            states.append((service, _state(fields[b"TEMPLATE"])))
+            service, state = whole(fields[b"ID"]), _state(fields[b"TEMPLATE"])
+            if service is None:
+                found.errors += 1
+                continue
+            states.append((service, state))
             names = (label(fields.get(tag, b"")) for tag in (b"NAME", b"UNAME", b"GNAME"))
             infos.append((service, b'name="%b",user="%b",group="%b"' % tuple(names)))
         except (ValueError, KeyError, RecursionError, Malformed):
@@ -39,14 +40,8 @@ def _state(template: bytes) -> int:
     body = dict(children(template))[b"BODY"]
     if len(body) > _LARGEST:
         raise ValueError(f"a service of more than {_LARGEST} bytes")
-    # Without the hook, which costs as much as all the rest, where no number is long.
-    document = json.loads(text(body), parse_int=_small if _LONG.search(body) else None)
+    document = json.loads(text(body))
     state = document["state"] if isinstance(document, dict) else None
     if isinstance(state, bool) or not isinstance(state, int) or not 0 <= state < _STATES:
         raise ValueError("a service without a state")
     return state
-
-
-def _small(digits: str) -> int:
-    """Read a whole number of JSON; -1 for one that is too long to be a state."""
-    return int(digits) if len(digits) <= 18 else -1

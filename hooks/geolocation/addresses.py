@@ -57,7 +57,7 @@ _DECODER = json.JSONDecoder()
 _UNUSABLE = ("dadfailed", "tentative")
 _PASSING = ("deprecated", "temporary")
 _MOST = 64  # addresses of one host
-_SHOWN = 80
+_SHOWN = 100
 
 
 class NotAddresses(ValueError):
@@ -126,6 +126,6 @@ def _infos(link: object) -> list[dict[str, object]]:
 
 def _local(info: dict[str, object]) -> Address | None:
     try:
-        return parse(str(info["local"])[:64])
+        return parse(str(info["local"])[:100])
     except ValueError:
         return None

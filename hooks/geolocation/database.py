@@ -81,7 +81,7 @@ class Database:
 
     def locate(self, address: Address) -> Place:
         """Return the location of an address, or why it has none; raise LookupFailed for a damaged file."""
-        if address.version > self._reader.metadata().ip_version and self._reader.metadata().ip_version == 4:
+        if address.version > self._reader.metadata().ip_version:
             return Unplaced("the database contains IPv4 only")
         try:
             return place(self._reader.get(address), self._largest)
@@ -155,7 +155,7 @@ def _stamps(files: list[Path]) -> Iterator[tuple[str, int, int]]:
 def _some(reader: maxminddb.Reader) -> Iterator[object]:
     """Yield the first records of a file: enough to recognise its content."""
     for count, (_, record) in enumerate(reader):
-        if count == 50:
+        if count == 100:
             return
         yield record
 

@@ -36,7 +36,7 @@ def hands_off(host: Host | CloudHost) -> str:
         return f"{LOCK} is set"
     written = mark.get("VALUE") if isinstance(mark, dict) else None
     if value and value != written:
-        return f"{VALUE}={bounds.words(value, 60)!r} was not written by onext"
+        return f"{VALUE}={bounds.words(value, 100)!r} was not written by onext"
     return ""
 
 

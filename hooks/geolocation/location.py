@@ -51,7 +51,7 @@ def place(record: object, largest_radius: float) -> Place:
         return Unplaced("the database has no coordinates")
     latitude, longitude = _number(written[0], 90), _number(written[1], 180)
     if latitude is None or longitude is None:
-        shown = ",".join(bounds.words(repr(value), 20) for value in written)
+        shown = ",".join(bounds.words(repr(value), 100) for value in written)
         return Unplaced(f"{shown} is not a location on Earth")
     if latitude == longitude == 0:
         return Unplaced("0,0 means an unknown location")

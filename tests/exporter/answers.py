@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import xmlrpc.client
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Answers:
     documents: dict[str, bytes | None]
     endpoint: str = ""
     calls: list[str] = field(default_factory=list)
+    parameters: dict[str, tuple[object, ...]] = field(default_factory=dict)  # of each method's last call
     delay: threading.Event | None = None  # an answer waits for it
     refusals: dict[str, int] = field(default_factory=dict)  # codes of methods that are refused
 
@@ -70,6 +72,7 @@ def serve(documents: Mapping[str, bytes | None]) -> Iterator[Answers]:
             assert found
             method = found[1].decode()
             answers.calls.append(method)
+            answers.parameters[method] = xmlrpc.client.loads(call.partition(b"\r\n\r\n")[2])[0][1:]
             if answers.delay:
                 answers.delay.wait(PATIENCE)
             try:

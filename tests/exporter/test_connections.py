@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.connections import MOST, PER_ADDRESS, REMEMBERED, RESERVED, Connections
+from exporter.connections import Connections
 from onext.client_network import network
 
+MOST, PER_ADDRESS, RESERVED, REMEMBERED = 64, 32, 16, 64
 PROMETHEUS, STRANGER = "192.0.2.1", "198.51.100.1"
 
 
@@ -121,3 +122,23 @@ def test_never_more_than_the_limits(steps: list[tuple[int, str]]) -> None:
         assert len(connections._served) <= REMEMBERED
     for fake in with_sockets:
         fake.close()
+
+
+@pytest.mark.parametrize(("others", "kept"), [(63, True), (64, False)])
+def test_S9_the_address_that_asked_longest_ago_is_forgotten(
+    fakes: list[Fake], others: int, kept: bool
+) -> None:
+    """A list that grows with each address that ever asked would fill the memory; the regular one stays."""
+    connections = Connections()
+    for address in (STRANGER, PROMETHEUS, *(f"10.1.0.{number}" for number in range(others - 1)), STRANGER):
+        fakes.append(Fake())
+        place = connections.take(fakes[-1], address)
+        assert place
+        connections.allowed(place)
+        connections.release(place)
+    for number in range(48):
+        opened(connections, fakes, f"10.2.0.{number}")
+    assert opened(connections, fakes, STRANGER) == 1
+    assert not any(fake.over for fake in fakes)
+    assert opened(connections, fakes, PROMETHEUS) == 1
+    assert any(fake.over for fake in fakes) != kept

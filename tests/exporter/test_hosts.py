@@ -93,3 +93,51 @@ def test_types_of_datastores() -> None:
     )
     assert b'{one_datastore_id="1",one_datastore_type="BACKUP",one_datastore_name="a\\"b"} 6291456' in text
     assert b'one_datastore_type="9"' in text
+
+
+@pytest.mark.parametrize(
+    ("state", "on"),
+    [(0, False), (1, True), (2, True), (3, False), (4, True), (5, False), (6, False), (7, True), (8, False)],
+)
+def test_which_hosts_are_asked_for_their_power(state: int, on: bool) -> None:
+    """One that is off costs a timeout in each scrape; one that is disabled still draws its power."""
+    found = hosts.read([HOST_XML.replace("<STATE>2<", f"<STATE>{state}<").encode()])
+    assert found.places == ({3: "node-a1"} if on else {})
+
+
+def test_the_hosts_of_chosen_clusters() -> None:
+    """Whoever sees the metrics of one cluster must not see the others'; an unreadable one is in none."""
+    other = HOST_XML.replace("<ID>3<", "<ID>4<", 1).replace("<CLUSTER_ID>100<", "<CLUSTER_ID>101<")
+    without = HOST_XML.replace("<ID>3<", "<ID>5<", 1).replace("<CLUSTER_ID>100</CLUSTER_ID>", "")
+    incomplete = other.replace("<MAX_CPU>700</MAX_CPU>", "")
+    found = hosts.read([one.encode() for one in (HOST_XML, other, without, incomplete)], (100,))
+    text = found.samples.render(HOST).decode()
+    assert (found.places, found.errors) == ({3: "node-a1"}, 0)
+    assert "opennebula_host_total 1\n" in text
+    assert text.count("opennebula_host_state{") == 1
+
+
+def test_each_value_is_in_its_unit_and_its_host() -> None:
+    """A value that is shifted to another metric or host is worse than none."""
+    second = HOST_XML.replace("<ID>3<", "<ID>4<", 1).replace("<TOTAL_MEM>4096<", "<TOTAL_MEM>x<")
+    text = hosts.read([second.encode(), HOST_XML.encode()]).samples.render(HOST).decode()
+    for metric, value in {
+        "mem_total_bytes": 4096 * 1024, "mem_maximum_bytes": 4000 * 1024, "mem_usage_bytes": 1024 * 1024,
+        "cpu_total_ratio": 800, "cpu_maximum_ratio": 700, "cpu_usage_ratio": 50,
+    }.items():  # fmt: skip
+        assert f'opennebula_host_{metric}{{one_host_id="3"}} {value}\n' in text
+        assert (f'opennebula_host_{metric}{{one_host_id="4"}} {value}\n' in text) == (
+            metric != "mem_total_bytes"
+        )
+
+
+def test_a_host_that_was_never_monitored() -> None:
+    """It has no HOST_SHARE yet: its state is what an alert needs."""
+    start, end = HOST_XML.index("<HOST_SHARE>"), HOST_XML.index("<VMS>")
+    found = hosts.read([(HOST_XML[:start] + HOST_XML[end:]).encode()])
+    text = found.samples.render(HOST).decode()
+    assert 'opennebula_host_state{one_host_id="3"} 2\n' in text
+    assert 'opennebula_host_vms{one_host_id="3"} 2\n' in text
+    bare = "<HOST><ID>3</ID><NAME>node-a1</NAME><STATE>2</STATE></HOST>"
+    text = hosts.read([bare.encode()]).samples.render(HOST).decode()
+    assert '{one_host_id="3",name="node-a1",one_cluster_id="-1",cluster=""} 1\n' in text

@@ -45,6 +45,7 @@ def test_S9_the_same_work_for_every_wrong_login(monkeypatch: pytest.MonkeyPatch)
     work: list[int] = []
 
     def check(password: bytes, against: bytes) -> bool:
+        assert len(against) == 60, "bcrypt refuses any other at once, without the work"
         work.append(2 ** int(against[4:6]))
         return False
 
@@ -82,3 +83,36 @@ def test_a_right_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_is_a_hash(text: str, expected: int | None) -> None:
     """A hash that can never match would keep its user out without a word."""
     assert cost(text) == expected
+
+
+def test_S9_the_same_work_where_no_hash_is_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter whose only hash is misspelt would answer at once, and tell so."""
+    work: list[int] = []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda _, against: work.append(int(against[4:6])))
+    assert not Users({"broken": "plain"}).allow(header("broken", "x"))
+    assert work == [10]
+
+
+def test_a_long_password_counts_with_its_first_72_bytes() -> None:
+    """The hash was made of them; a shorter one is another password."""
+    users = Users({"a": hashed("x" * 72, 4)})
+    assert users.allow(header("a", "x" * 72 + "y" * 9))
+    assert not users.allow(header("a", "x" * 71))
+
+
+def test_what_bcrypt_cannot_check_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash that the library refuses must open to nobody."""
+
+    def refuse(*_: object) -> bool:
+        raise ValueError("Invalid salt")
+
+    users = Users({"a": hashed("b", 4)})
+    monkeypatch.setattr(bcrypt, "checkpw", refuse)
+    assert not users.allow(header("a", "b"))
+
+
+@pytest.mark.parametrize("place", [6, 8])
+def test_a_header_with_other_characters_in_it_is_none(place: int) -> None:
+    """Another server before this one may read the header otherwise than we do."""
+    good = header("a", "b")
+    assert not Users({"a": hashed("b", 4)}).allow(good[:place] + "*" + good[place:])

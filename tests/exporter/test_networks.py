@@ -46,6 +46,7 @@ def test_the_free_part(values: dict[str, object], expected: str) -> None:
 def test_C7_a_range_that_cannot_be_read_hides_no_other() -> None:
     """The others of the network stay, and the loss is counted; a range without addresses has no ratio."""
     text, errors = rendered(
+        "<OTHER><SIZE>1</SIZE></OTHER>",
         address_range(0, SIZE="x"),
         address_range("", SIZE=1),
         address_range(2, SIZE=0),

@@ -40,3 +40,19 @@ def test_C7_a_service_that_cannot_be_read_hides_no_other(body: object) -> None:
     assert 'one_service_id="12"' not in text
     assert 'opennebula_service_state{one_service_id="13"} 7\n' in text
     assert errors == 1
+
+
+@pytest.mark.parametrize("state", [0, 99])
+def test_every_state_that_oneflow_has(state: int) -> None:
+    """0 is PENDING: a service that waits for its first role."""
+    text, errors = rendered(service(12, {"state": state}))
+    assert f'opennebula_service_state{{one_service_id="12"}} {state}\n' in text
+    assert errors == 0
+
+
+def test_C7_a_service_without_an_id_is_not_one_with_another() -> None:
+    """A number that is cut would show the state of somebody else's service."""
+    odd = [service(12, {"state": 2}).replace("<ID>12<", f"<ID>{one}<") for one in ("", "x", "-1", "1" * 19)]
+    text, errors = rendered(*odd, service(13, {"state": 2}))
+    assert text.count("opennebula_service_state{") == 1
+    assert errors == 4

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metric_families import POWER
-from exporter.power.readings import Implausible, NotPower, read
+from exporter.power.readings import Implausible, NotPower, Reading, read
 from exporter.power.rounds import Host, Rounds, pause
 from exporter.power.samples import samples
 from onext.settings.exporter import Power
@@ -433,3 +433,92 @@ def test_a_vm_counts_on_its_own_host_only() -> None:
     assert 'one_vm_id="43"' not in text
     assert 'opennebula_host_power_watts{one_host_id="3",source="scaphandre"} 50.0\n' in text
     assert 'opennebula_host_energy_joules_total{one_host_id="3",source="scaphandre"} 7.5\n' in text
+
+
+def _labelled(number: int) -> str:
+    labels = ",".join(f'label{one}="1"' for one in range(number))
+    return f"scaph_host_power_microwatts{{{labels}}} 5000000"
+
+
+@pytest.mark.parametrize(
+    ("line", "watts"),
+    [
+        ("scaph_host_power_microwatts 3000000000", 3000),  # at the bound
+        ('scaph_host_power_microwatts{a="1", b="2",} 5000000 1700000000', 5),
+        ("scaph_host_power_microwatts{} 5000000", 5),
+        ("scaph_host_power_microwatts\t5000000", 5),
+        ("scaph_host_power_microwatts " + "0" * 41 + "5000000", 5),
+        ("scaph_host_power_microwatts " + "0" * 42 + "5000000", None),  # longer than any number
+        ("scaph_host_power_microwatts{}5000000", None),
+        ("scaph_host_power_microwatts", None),
+        ("scaph_host_power_microwatts{a=1} 5000000", None),
+        ('scaph_host_power_microwatts{a="1" 5000000', None),
+        (_labelled(64), 5),
+        (_labelled(65), None),
+        ("scaph_host_power_microwatts 5000000".ljust(65_536), 5),
+        ("scaph_host_power_microwatts 5000000".ljust(65_537), None),
+    ],
+)
+def test_lines_of_the_text_format(line: str, watts: float | None) -> None:
+    """A good line that is not read leaves a host without power, a bad one that is read gives it a wrong one."""
+    page = f"{line}\nscaph_host_energy_microjoules 7000000\n"
+    reading = read("scaphandre", page.encode(), 3000.0)
+    assert (reading.watts, reading.joules) == (watts, 7)
+
+
+@pytest.mark.parametrize(
+    ("joules", "kept"), [("0", 0), ("1e21", 1e15), ("1.1e21", None), ("-1", None), ("1000000", 1)]
+)
+def test_D1_joules_that_cannot_be_are_absent(joules: str, kept: float | None) -> None:
+    """A counter of a machine that runs for a thousand years, or backwards, spoils every sum."""
+    page = f"scaph_host_power_microwatts 1000000\nscaph_host_energy_microjoules {joules}\n"
+    assert read("scaphandre", page.encode()).joules == kept
+
+
+@pytest.mark.parametrize(("watts", "kept"), [(0, True), (111, True), (111.5, False), (-0.5, False)])
+def test_D1_how_much_a_vm_may_take(watts: float, kept: bool) -> None:
+    """A tenth and a watt more than its host: both are measured over slightly different times."""
+    page = (
+        "scaph_host_power_microwatts 100000000\n"
+        f'scaph_process_power_consumption_microwatts{{exe="qemu",vmname="one-5"}} {watts * 1e6:.0f}\n'
+    )
+    reading = read("scaphandre", page.encode())
+    assert (reading.vms, reading.dropped) == (({5: watts}, 0) if kept else ({}, 1))
+
+
+def test_D1_without_the_hosts_watts_the_bound_counts_for_a_vm() -> None:
+    """Joules alone are no reason to believe every figure."""
+    vms = [
+        f'scaph_process_power_consumption_microwatts{{exe="qemu",vmname="one-{n}"}} {n}000000000\n'
+        for n in (3, 4)
+    ]
+    page = "scaph_host_energy_microjoules 1\n" + "".join(vms)
+    reading = read("scaphandre", page.encode(), 3000.0)
+    assert (reading.vms, reading.dropped) == ({3: 3000}, 1)
+
+
+def test_what_one_vm_takes_in_several_processes_is_one_sum() -> None:
+    """Twice the same series would make Prometheus refuse the page."""
+    line = 'scaph_process_power_consumption_microwatts{exe="qemu",vmname="one-5"} 2000000\n'
+    assert read("scaphandre", ("scaph_host_power_microwatts 9000000\n" + line * 2).encode()).vms == {5: 4}
+    kepler = (
+        KEPLER
+        + 'kepler_vm_cpu_watts{vm_name="one-524",zone="package"} 1\nkepler_node_cpu_joules_total{zone="package"} 1\n'
+    )
+    reading = read("kepler", kepler.encode())
+    assert (reading.vms, reading.joules) == ({524: 5.75}, 901235.5)
+
+
+def test_a_vm_counts_where_it_is_in_opennebula() -> None:
+    """In a migration both hosts measure it: twice the same series, or a bill of a host's rounding."""
+    reading = Reading("kepler", 41.1234567, 7.1234567, {5: 4.75, 6: 1.0, 7: 1.23456789})
+    host = Host("node-a1", reading=reading, tried={"scaphandre": False, "kepler": True})
+    text = samples({3: host}, {5: 3, 6: 4, 7: 3}).render(POWER).decode()
+    assert 'opennebula_host_power_watts{one_host_id="3",source="kepler"} 41.123457\n' in text
+    assert 'opennebula_host_energy_joules_total{one_host_id="3",source="kepler"} 7.123457\n' in text
+    assert 'opennebula_vm_power_watts{one_vm_id="7"} 1.234568\n' in text
+    assert 'opennebula_vm_power_consumption_uW{one_vm_id="5"} 4750000\n' in text
+    assert 'one_vm_id="6"' not in text
+    assert 'opennebula_power_source_up{one_host_id="3",source="scaphandre"} 0\n' in text
+    assert 'opennebula_power_source_up{one_host_id="3",source="kepler"} 1\n' in text
+    assert 'opennebula_power_implausible_total{one_host_id="3",source="kepler"} 0\n' in text

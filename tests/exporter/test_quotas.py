@@ -87,3 +87,21 @@ def test_a_name_cannot_leave_its_label(name: str) -> None:
     text = quotas.read(document.encode(), "user").samples.render(QUOTA).decode()
     assert text.count("\n") == quotas.read(USERS.encode(), "user").samples.render(QUOTA).count(b"\n")
     assert max(map(len, text.split("\n"))) < 1500
+
+
+def test_a_document_with_line_breaks_is_the_same() -> None:
+    """What a tool or a later release writes between the elements must not replace the values."""
+    spread = USERS.replace("\n", "").replace("><", ">\n  <")
+    text = quotas.read(spread.encode(), "user").samples.render(QUOTA)
+    assert text == quotas.read(USERS.replace("\n", "").encode(), "user").samples.render(QUOTA)
+
+
+def test_so_many_resources_of_a_quota_are_shown() -> None:
+    """An administrator's template must not become a thousand series for each user."""
+    own = "".join(f"<OWN_{number}_USED>1</OWN_{number}_USED>" for number in range(70))
+    found = rendered(
+        f"<USER_POOL><USER><ID>2</ID><NAME>alice</NAME></USER><QUOTAS><ID>2</ID><VM_QUOTA><VM>{own}</VM></VM_QUOTA>"
+        "</QUOTAS></USER_POOL>"
+    )
+    assert len(found) == 64
+    assert of_alice("used", "vm_own_63") in found

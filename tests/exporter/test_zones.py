@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from exporter import zones
 from exporter.metric_families import ZONE
 from exporter.zones import Zones
 from onext.oned.stream import Source
@@ -76,13 +77,13 @@ def test_a_silent_server_is_left_alone(oned: Answers) -> None:
     now = [0.0]
     with serve({}) as silent:
         zones = Zones(Source(oned.endpoint, "u:p"), "fe", lambda: now[0])
-        for _ in range(3):
+        for _ in range(2):
             found = collected(oned, oned.endpoint, silent.endpoint, zones=zones)
             assert found['opennebula_ha_error_members{one_server_fqdn="fe"}'] == 1
-            now[0] += 10
+            now[0] += 29.5
         assert silent.calls == ["zone.raftstatus"]
         silent.documents["zone.raftstatus"] = raft(2)
-        now[0] += 10
+        now[0] = 30
         found = collected(oned, oned.endpoint, silent.endpoint, zones=zones)
         assert found['opennebula_ha_error_members{one_server_fqdn="fe"}'] == 0
 
@@ -103,7 +104,37 @@ def test_a_user_that_may_not_ask_for_the_group(oned: Answers, caplog: pytest.Log
     """Three servers that refuse us must not look like three that failed, and page somebody."""
     oned.refusals["zone.raftstatus"] = 0x0200
     zones = Zones(Source(oned.endpoint, "u:p"), "fe")
-    for _ in range(2):
+    for _ in range(3):
         found = collected(oned, oned.endpoint, "http://127.0.0.1:1/RPC2", zones=zones)
     assert found == {'opennebula_zone_state{zone_id="0",zone_name="z0"}': 0}
     assert ["needs ADMIN of zones" in record.message for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "name"),
+    [
+        (["http://other:2633/RPC2"], "z0"),  # the only one is ours, however it is called
+        (["http://other:2633/RPC2", "ours"], "z1"),
+        (["ours", "http://other:2633/RPC2"], "z0"),
+        (["http://127.0.0.1:1/RPC2", "http://127.0.0.1:x/"], ""),
+        ([], ""),
+    ],
+)
+def test_the_zone_that_is_asked(oned: Answers, endpoints: list[str], name: str) -> None:
+    """In a federation each front-end's metrics bear its own zone's name."""
+    pool = "".join(
+        ZONE_XML.format(id=number, state=0, endpoint=oned.endpoint if one == "ours" else one, servers="")
+        for number, one in enumerate(endpoints)
+    )
+    oned.documents["zonepool.info"] = f"<ZONE_POOL>{pool}</ZONE_POOL>".encode()
+    made = Zones(Source(oned.endpoint, "u:p"), "fe")
+    made.collect()
+    assert made.name == name
+
+
+def test_so_many_servers_are_asked(oned: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that names thousands must not become thousands of connections."""
+    monkeypatch.setattr(zones, "_ask", lambda _source, _patience: 2)
+    found = collected(oned, *(f"http://server-{number}:2633/RPC2" for number in range(65)))
+    assert sum("zone_server_state" in key for key in found) == 64
+    assert found['opennebula_ha_members{one_server_fqdn="fe"}'] == 64

@@ -18,18 +18,18 @@ from _signal import alarm  # type: ignore[import-not-found]
 sys.modules.setdefault("datetime", _datetime)
 import biscuit_auth  # noqa: E402 - after that
 
-MAX_DOCUMENT = 64 * 1024  # bytes of XML; more is read, so that oned can write, and refused
-MAX_TOKEN = 16 * 1024  # characters of base64
+MAX_DOCUMENT = 65_536  # bytes of XML; more is read, so that oned can write, and refused
+MAX_TOKEN = 16_384  # characters of base64
 MAX_BLOCKS = 32
 MAX_CPU = 1  # seconds; a good token takes a hundredth, a cross join hours
-MAX_MEMORY = 256 << 20  # bytes; a good token takes a twentieth
+MAX_MEMORY = 268_435_456  # bytes; a good token takes a twentieth
 MAX_WAIT = 60  # seconds of wall clock; oned waits 90
 HEX = "0123456789abcdefABCDEF"
 KEY_DIGITS = {"ed25519": 64, "secp256r1": 66}
 ED25519_SIGNATURE = 64
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 WRITABLE_BY_ALL = 0o002
-PIECE = 32 * 1024  # bytes of the revocation list at once: twice as fast as all of it
+PIECE = 32_768  # bytes of the revocation list at once: twice as fast as all of it
 LONGEST_LINE = 4096  # bytes of a line of it
 ID_DIGITS = b"0123456789abcdef"
 ID_LINE = 129  # bytes of a line with an id of ed25519

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from exporter.scaphandre import node
 from exporter.scaphandre.node import Unsupported, check, modules, vms
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +27,11 @@ def amd(family: int) -> str:
     [
         (INTEL, "4.18.0-553.el8_10.x86_64", ["intel_rapl"]),
         (INTEL, "5.3.0", SPLIT),
+        (INTEL, "5.2.21", ["intel_rapl"]),
+        (INTEL, "odd", ["intel_rapl"]),
+        (amd(0x18), "5.8.0", SPLIT),
+        (amd(0x19), "5.11.0", SPLIT),
+        (amd(0x17).replace("AuthenticAMD", "HygonGenuine"), "5.8.0", SPLIT),
         (INTEL, "6.1.0-18-amd64", SPLIT),
         (amd(0x17), "5.8.0", SPLIT),
         (amd(0x19), "5.14.0-427.el9.x86_64", SPLIT),
@@ -40,7 +47,9 @@ def test_modules_by_cpu_and_kernel(cpu: str, release: str, expected: list[str]) 
     [
         (amd(0x17), "5.4.0-200-generic", "5.8 or later"),
         (amd(0x19), "5.10.0", "5.11 or later"),
-        (amd(0x15), "6.1.0", "no RAPL"),
+        (amd(0x16), "6.1.0", r"AMD family 16h has no RAPL"),
+        (amd(0x18), "5.7.19", "AMD family 18h needs Linux 5.8 or later; this is 5.7.19"),
+        ("vendor_id : AuthenticAMD\n", "6.1.0", "AMD family 0h has no RAPL"),
         ("vendor_id : Other\n", "6.1.0", "no RAPL on CPUs of Other"),
         ("", "6.1.0", "no RAPL"),
         (INTEL.replace("vmx", "vmx hypervisor"), "6.1.0", "virtual machine"),
@@ -145,3 +154,63 @@ def test_python_3_6_can_run_it() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("works", "arguments", "code", "stdout", "stderr"),
+    [
+        (True, [], 2, "", "usage: node.py check|modules"),
+        (True, ["check", "modules"], 2, "", "usage"),
+        (True, ["modules"], 0, "intel_rapl_common\nintel_rapl_msr\n", ""),
+        (False, ["modules"], 1, "", "virtual machine"),
+        (True, ["check"], 0, "CPU         ok    x", ""),
+        (False, ["check"], 1, "CPU         FAIL  x", ""),
+    ],
+)
+def test_what_setup_and_administrator_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    works: bool,
+    arguments: list[str],
+    code: int,
+    stdout: str,
+    stderr: str,
+) -> None:
+    """setup.sh goes by the exit code: a node without RAPL must not be set up, one that has it must."""
+
+    def needed(_cpu: str, _release: str) -> list[str]:
+        if not works:
+            raise Unsupported("this is a virtual machine")
+        return SPLIT
+
+    monkeypatch.setattr(node, "modules", needed)
+    monkeypatch.setattr(node, "_page", lambda: None)
+    good = node.Finding("A", True, "x")
+    monkeypatch.setattr(node, "check", lambda *_, **__: [good, node.Finding("CPU", works, "x")])
+    assert node.main(arguments) == code
+    out, err = capsys.readouterr()
+    assert stdout in out
+    assert stderr in err
+    assert bool(out) == bool(stdout)
+    assert bool(err) == bool(stderr)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_counters_that_only_root_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readable: bool
+) -> None:
+    """Scaphandre of another account would report nothing, though the counters are there."""
+    for number in range(2):
+        (tmp_path / f"intel-rapl:{number}").mkdir()
+        (tmp_path / f"intel-rapl:{number}/energy_uj").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: readable and mode == os.R_OK and "rapl:0" in path)
+    message = check(INTEL, "6.1.0", tmp_path)[1].message
+    assert message == "2 counters" + ("" if readable else ", which only root reads")
+
+
+def test_which_vms_a_page_has() -> None:
+    """Both forms, each VM once."""
+    page = (
+        'a{vmname="one-5"} 1\nb{cmdline="x-nameguest=one-40,y"} 1\nc{vmname="one-5"} 2\nd{vmname="two-6"} 1\n'
+    )
+    assert vms(page) == {"5", "40"}

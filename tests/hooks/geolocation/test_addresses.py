@@ -220,3 +220,21 @@ def test_many_addresses_are_bounded() -> None:
         {"local": f"193.0.{number // 250}.{number % 250 + 1}"} for number in range(1000)
     ]
     assert len(addresses(*many)) == 64
+
+
+def test_of_many_addresses_the_first_count() -> None:
+    """A container host with thousands of addresses would take all queries of a day."""
+    infos = [{"local": f"193.0.{number // 250}.{number % 250 + 1}"} for number in range(65)]
+    found = listed(json.dumps([{"addr_info": infos}]).encode())
+    assert list(map(str, found)) == [info["local"] for info in infos[:64]]
+
+
+@pytest.mark.parametrize(("decoys", "read"), [(0, True), (31, True), (32, False)])
+def test_what_looks_like_a_list_before_it_costs_no_more_than_it_may(decoys: int, read: bool) -> None:
+    """A login message in brackets must not hide the addresses, nor a hostile one cost a second each."""
+    output = ("[ {no JSON\n" * decoys + '[{"addr_info": [{"local": "193.0.6.139"}]}]').encode()
+    if read:
+        assert list(map(str, listed(output))) == ["193.0.6.139"]
+    else:
+        with pytest.raises(NotAddresses, match="printed something else"):
+            listed(output)

@@ -90,7 +90,7 @@ COUNTRY = {"country": {"iso_code": "US"}, "registered_country": {"iso_code": "US
             "accurate to 501 km only; at most 500 km are accepted",
         ),
         ({**with_location(accuracy_radius=1e8), **CITY}, "accurate to 1e+08 km only"),
-        ({**with_location(accuracy_radius=200), **COUNTRY}, "the centre of a country"),
+        ({**with_location(accuracy_radius=101), **COUNTRY}, "the centre of a country"),
         ({**with_location(), **COUNTRY}, "the centre of a country"),
         ({**with_location(), **COUNTRY, "city": {}, "subdivisions": []}, "the centre of a country"),
         ({**with_location(), **CITY, "traits": {"is_anycast": True}}, "anycast"),
@@ -214,3 +214,13 @@ def test_the_makers_test_databases(shared: Path) -> None:
         found = database_of(shared / "data/geoip" / name)
         assert found.locate(ip_address("89.160.20.112")) == Coordinates(58.4167, 15.6167)
         assert isinstance(found.locate(ip_address("214.1.1.9")), Unplaced)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_poles_and_the_date_line_are_on_earth(sign: int) -> None:
+    """A research station is a place too."""
+    found = place(with_location(latitude=90 * sign, longitude=180 * sign), 500.0)
+    assert found == Coordinates(90.0 * sign, 180.0 * sign)
+    for latitude, longitude in ((90.5, 0.0), (0.0, 180.5)):
+        with pytest.raises(ValueError, match="not a location on Earth"):
+            Coordinates(latitude * sign, longitude * sign)

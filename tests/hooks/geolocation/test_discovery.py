@@ -112,3 +112,21 @@ def test_a_name_that_does_not_resolve(resolver: Callable[[object], None], error:
     resolver(error)
     with pytest.raises(NotFoundOut, match="does not resolve"):
         by_dns("node")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (" ".join(f"193.0.6.{number}" for number in range(1, 17)), True),
+        (" ".join(f"193.0.6.{number}" for number in range(1, 18)), False),
+        ("193.0.6.139".ljust(1024, ","), True),
+        ("193.0.6.139".ljust(1025, ","), False),
+    ],
+)
+def test_how_much_an_override_may_hold(text: str, read: bool) -> None:
+    """A template is untrusted, and one that is cut would put the host where nobody wrote it."""
+    if read:
+        assert discover("node", text, never, never, has_value=True).addresses
+    else:
+        with pytest.raises(NotFoundOut, match="more than 16 addresses or 1024 characters"):
+            discover("node", text, never, never, has_value=True)

@@ -31,14 +31,13 @@ def guard(group: int, domain: str, uri: str = virsh.URI, reap: Callable[[], obje
         if state.postcopy:
             end = time.monotonic() + _GRACE
             time.sleep(0.5)
-            continue
-        if time.monotonic() >= end:  # libvirt takes no abort while it connects
+        elif time.monotonic() >= end:  # libvirt takes no abort while it connects
             stop(group)
-            continue
-        job = virsh.job(domain, uri)
-        if job is not None and job.active:
-            virsh.abort(domain, uri)
-        time.sleep(0.1)
+        else:
+            job = virsh.job(domain, uri)
+            if job is not None and job.active:
+                virsh.abort(domain, uri)
+            time.sleep(0.1)
 
 
 def alive(group: int) -> bool:

@@ -28,8 +28,8 @@ class Run(NamedTuple):
     stock: int  # its exit code
     source: str
     destination: str
-    local: bool = False  # the disks are copied: it resumes the VM at the end
-    snapshots: bool = False  # before that it copies disks with snapshots again
+    local: bool  # the disks are copied: it resumes the VM at the end
+    snapshots: bool  # before that it copies disks with snapshots again
 
 
 def judge(here: State, there: State, run: Run) -> Outcome:
