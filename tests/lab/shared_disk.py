@@ -44,7 +44,7 @@ class SharedDisk:
 
     def begin(self) -> None:
         """Write what front-ends and the node read, and run the VM on node a."""
-        for folder in (self.folder, *self.folder.parents[:3]):
+        for folder in (self.folder, *self.folder.parents[:4]):
             folder.chmod(0o755)
         initrd = build_initrd(self.folder, "disk_init.c")
         names = {name: str(self.folder / name) for name in ("disk", "console")}
