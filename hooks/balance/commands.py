@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 
 import click
 
-from hooks.balance import gather
+from hooks.balance import gather, memory
 from hooks.balance.model import Move, Plan, Situation
 from hooks.balance.plan import decide
 from onext.command import dry_run_option, explain_lack, find, front_end, json_option
@@ -18,6 +18,7 @@ from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.deciders import DECIDERS, Decider, Mandate
 from onext.hosts.inventory.cluster import ClusterUnreadable
 from onext.oned.documents import Documents
+from onext.oned.errors import OnedError
 from onext.part import Context
 from onext.table import show
 
@@ -72,8 +73,18 @@ def _round(context: Context, number: int) -> None:
     with _deciding(context, number) as world:  # first: what is read before may have changed
         found = decide(_situation(context, number), gather.limits(context.settings.balance))
         _show(found, as_json=False)
-        moved = {move.vm: context.now() for move in found.moves if _move(world, move)}
-    gather.remember(context, number, found.past, moved)
+        times = dict.fromkeys((move.vm for move in found.moves), context.now())
+        _remember(context, number, found, times)  # first: a VM whose move is not recorded would move again
+        moved = {move.vm: times[move.vm] for move in found.moves if _move(world, move)}
+        if moved != times:
+            _remember(context, number, found, moved)
+
+
+def _remember(context: Context, number: int, found: Plan, moved: Mapping[int, float]) -> None:
+    try:
+        memory.remember(context, number, found.past, moved)
+    except OnedError as error:
+        raise click.ClickException(f"cluster {number}: the round was not recorded: {error}") from error
 
 
 def _situation(context: Context, number: int) -> Situation:

@@ -1,14 +1,13 @@
-"""What a round of balancing goes by: measured use, what forbids moves, what is remembered."""
+"""What a round of balancing goes by: measured use, and what forbids moves."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timezone
-from pathlib import Path
 
-from hooks.balance.model import Limits, Past, Situation, Use
-from onext import atomic, bounds
+from hooks.balance.memory import remembered
+from hooks.balance.model import Limits, Situation, Use
+from onext import bounds
 from onext.hosts.inventory.cluster import held
 from onext.hosts.inventory.current import current
 from onext.hosts.model import Cluster, Host
@@ -19,7 +18,6 @@ from onext.xml import Element
 
 _KIB_PER_MIB = 1024
 _FORECAST = "_FORECAST"  # of OpenNebula 7.0 on: what its probe expects in the next minutes
-_LARGEST = 4 << 20  # bytes of what is remembered
 
 
 def limits(settings: Balance) -> Limits:
@@ -70,26 +68,3 @@ def forbidden(context: Context, cluster: Cluster, settings: Balance) -> str:
 def _busy(host: Host) -> str:
     assert host.claim
     return f"{host.claim.holder} works on host {host.id} ({host.claim.phase.value})"
-
-
-def _file(context: Context, cluster: int) -> Path:
-    return context.paths.state / f"balance.{cluster}.json"
-
-
-def remembered(context: Context, cluster: int) -> Past:
-    """Return what the last rounds remembered; nothing where the file is missing or unreadable."""
-    try:
-        with _file(context, cluster).open("rb") as stream:
-            document = json.loads(stream.read(_LARGEST))
-        return Past(
-            {int(host): int(rounds) for host, rounds in document["loaded"].items()},
-            {int(vm): float(at) for vm, at in document["moved"].items()},
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return Past()
-
-
-def remember(context: Context, cluster: int, past: Past, moved: Mapping[int, float]) -> None:
-    """Keep what the next round needs; `moved` are the VMs of this round with their times."""
-    document = {"loaded": past.loaded, "moved": {**past.moved, **moved}}
-    atomic.write(_file(context, cluster), json.dumps(document).encode())

@@ -20,11 +20,13 @@ from onext.hosts.inventory.current import current
 from onext.hosts.model import Claim, Cluster, Phase
 from onext.hosts.orders import MAINTENANCE, Order
 from onext.oned.documents import Documents
+from onext.oned.objects import HostState
 from onext.options import Group
 from onext.part import Context
 
 HOLDER = "maintenance"
 PAUSE = 3.0  # seconds between two checks of the VMs
+CLOSED = (HostState.DISABLED, HostState.MONITORING_DISABLED, HostState.OFFLINE)
 
 
 @click.group("host", cls=Group)
@@ -70,7 +72,9 @@ def _begin(context: Context, found: Host, world: Effects) -> None:
     hold(Documents(context.oned, HOST_RECORDS, context.now), found.id, found.name, claim)
     orders = Documents(context.oned, MAINTENANCE, context.now)
     before = orders.get(found.id)
-    orders.put(found.id, Order(who, context.now()), before.version if before else None)
+    closed = before.value.closed if before and before.value else found.state in CLOSED
+    order = Order(who, context.now(), closed=closed)
+    orders.put(found.id, order, before.version if before else None)
     try:
         world.disable(found.id)
     except Failed as error:
@@ -137,10 +141,13 @@ def _undo(context: Context, found: Host, *, dry_run: bool) -> None:
     before = orders.get(found.id)
     if before is None:
         raise click.ClickException(f"{found.name} is not in maintenance: see `onehost enable`")
+    closed = before.value is not None and before.value.closed
     if dry_run:
-        click.echo(f"{found.name} would be enabled")
+        click.echo(f"{found.name} would {'stay disabled, as it was before' if closed else 'be enabled'}")
         return
-    context.oned.call("host.status", found.id, 0)
+    if not closed:
+        context.oned.call("host.status", found.id, 0)
     let_go(Documents(context.oned, HOST_RECORDS, context.now), found.id, HOLDER)
     orders.remove(found.id, before.version)
-    click.echo(f"{found.name} is back in service")
+    left = "is out of maintenance, and stays disabled, as it was before: `onehost enable`"
+    click.echo(f"{found.name} {left if closed else 'is back in service'}")

@@ -11,16 +11,21 @@ from onext.oned.documents import Kind
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a person decided: who, when, and about which incident (the time at which it began)."""
+    """What a person decided: who, when, and about which incident (the time at which it began).
+
+    `closed`: the host took no VMs before the order either, because somebody had disabled it.
+    """
 
     who: str
     at: float
     incident: float = 0.0
+    closed: bool = False
 
 
 def encode(order: Order) -> Mapping[str, str]:
     """Return an order as a document holds it."""
-    return {"WHO": bounds.words(order.who, 64), "AT": f"{order.at:.3f}", "INCIDENT": f"{order.incident:.3f}"}
+    times = {"AT": f"{order.at:.3f}", "INCIDENT": f"{order.incident:.3f}"}
+    return {"WHO": bounds.words(order.who, 64), **times, "CLOSED": "YES" if order.closed else "NO"}
 
 
 def decode(values: Mapping[str, str]) -> Order:
@@ -28,7 +33,7 @@ def decode(values: Mapping[str, str]) -> Order:
     at, incident = bounds.number(values["AT"], 0, 1e12), bounds.number(values["INCIDENT"], 0, 1e12)
     if at is None or incident is None:
         raise ValueError("AT and INCIDENT are times")
-    return Order(bounds.words(values["WHO"], 64), at, incident)
+    return Order(bounds.words(values["WHO"], 64), at, incident, values.get("CLOSED") == "YES")
 
 
 MAINTENANCE: Kind[Order] = Kind("maintenance", encode, decode)  # by host: availability leaves it alone

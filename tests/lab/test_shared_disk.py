@@ -142,29 +142,25 @@ def test_a_daemon_that_is_stopped_before_the_network_fails_does_not_outlive_its_
     found.moved()
 
 
-def test_a_daemon_that_is_killed_at_twenty_points_does_not_outlive_its_lease(
-    scene: Scene, all_of_it: None
+@pytest.mark.parametrize("point", range(20))
+def test_a_daemon_that_is_killed_does_not_outlive_its_lease(
+    scene: Scene, all_of_it: None, point: int
 ) -> None:
     """Its unit starts it again, but only a new grant feeds the watchdog: the node lives on, or it is reset in time."""
-    points = 0
-    while points < 20:
-        found = scene()
-        found.record_lease()
-        found.front(0)
-        found.install_lease()
-        found.armed()
-        for _ in range(4):
-            time.sleep(random.uniform(2.0, 4.0))  # at any point of the grants' period
-            found.signal_daemon(signal.SIGKILL)
-            points += 1
-            time.sleep(6.0)  # longer than the watchdog takes
-            if found.was_reset():
-                break
-            found.stays(1)
-        else:
-            found.lab.cut(found.lab.a, off=True)
-        found.moved()
-        found.end()
+    found = scene()
+    found.record_lease()
+    found.front(0)
+    found.install_lease()
+    found.armed()
+    granted = found.report()["granted_at"]
+    until(lambda: found.report()["granted_at"] != granted, "the next grant")
+    time.sleep(point * 0.15)  # within the period of the grants and some more
+    found.signal_daemon(signal.SIGKILL)
+    time.sleep(6.0)  # longer than the watchdog takes
+    if not found.was_reset():
+        found.stays(1)
+    found.lab.cut(found.lab.a, off=True)
+    found.moved()
 
 
 def test_the_times_as_they_are(scene: Scene, all_of_it: None) -> None:

@@ -14,11 +14,12 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 def test_a_round_runs_only_where_a_person_enabled_it(sandboxes: Callable[..., Sandbox]) -> None:
     """An upgrade must not begin to move VMs by itself; and a round must read a front-end to its end."""
-    bundle = Bundle(sandboxes("--hosts", "3", "--vms", "6"))
+    sandbox = sandboxes("--hosts", "3", "--vms", "6")
+    bundle = Bundle(sandbox)
     assert "nothing is done" in bundle.onext("balance", "run").stdout
     bundle.settings("balance: {clusters: [100]}\n")
     assert "nothing moves" in bundle.onext("balance", "run", "--dry-run").stdout
-    assert not (bundle.var / "state/balance.100.json").exists()
+    assert "onext.balance.100" not in sandbox.call("documentpool.info", -2, -1, -1, 20_411)
     assert "nothing moves" in bundle.onext("balance", "run").stdout
-    assert (bundle.var / "state/balance.100.json").exists()
+    assert "onext.balance.100" in sandbox.call("documentpool.info", -2, -1, -1, 20_411)
     assert bundle.onext("balance", "plan", "100", "--json").stdout.strip() == "[]"

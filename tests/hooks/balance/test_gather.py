@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from hooks.balance.gather import forbidden, remember, remembered, used
-from hooks.balance.model import Past
+from hooks.balance.gather import forbidden, used
 from onext.cloud import model
 from onext.cloud.snapshot import Cloud
 from onext.hosts.model import Claim, Cluster, Host, Phase
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 from onext.part import Context
-from onext.paths import Paths
 from onext.settings.balance import Balance
 from onext.xml import parse
 
@@ -69,15 +67,3 @@ def test_nothing_moves_while_power_works_on_the_cluster_or_in_quiet_hours() -> N
     shrinking = replace(HERE, hosts=(replace(HERE.hosts[0], claim=claim),))
     assert forbidden(Played(), shrinking, Balance()) == "power works on host 0 (draining)"
     assert "quiet_hours" in forbidden(Played(), HERE, Balance(quiet_hours=tuple(range(24))))
-
-
-def test_what_was_moved_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each run is a process of its own: without it a VM would move every five minutes."""
-    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
-    made = Played(Paths.find())
-    made.paths.state.mkdir(parents=True)
-    assert remembered(made, 100) == Past()
-    remember(made, 100, Past({1: 2}, {7: 5.0}), {8: 6.0})
-    assert remembered(made, 100) == Past({1: 2}, {7: 5.0, 8: 6.0})
-    (made.paths.state / "balance.100.json").write_text("[1")
-    assert remembered(made, 100) == Past()

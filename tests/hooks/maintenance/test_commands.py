@@ -52,3 +52,18 @@ def test_a_host_is_emptied_and_put_back(sandboxes: Callable[..., Sandbox]) -> No
     assert "onext.maintenance.0" not in sandbox.call("documentpool.info", -2, -1, -1, 20_411)
     refused = bundle.onext("host", "flush", "node-0000", "--undo", check=False)
     assert "is not in maintenance" in refused.stderr
+
+
+def test_a_host_that_was_disabled_before_stays_so(sandboxes: Callable[..., Sandbox]) -> None:
+    """A person disabled it for a reason that maintenance does not end: VMs would be placed on it."""
+    sandbox = sandboxes("--hosts", "2")
+    bundle = Bundle(sandbox)
+    sandbox.call("host.status", 0, 1)
+    for _ in range(2):  # also where it is run again
+        bundle.onext("host", "flush", "node-0000", seconds=120)
+    dry = bundle.onext("host", "flush", "node-0000", "--undo", "--dry-run")
+    assert "would stay disabled" in dry.stdout
+    undone = bundle.onext("host", "flush", "node-0000", "--undo")
+    assert "stays disabled" in undone.stdout
+    assert state(sandbox) == DISABLED
+    assert "onext.maintenance.0" not in sandbox.call("documentpool.info", -2, -1, -1, 20_411)
