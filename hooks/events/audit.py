@@ -2,15 +2,20 @@
 
 Two lines belong to each call (src/rm/RequestLogger.cc of OpenNebula):
 
-    Sat Nov 28 19:11:57 2026 [Z0][ReM][D]: Req:8911 UID:0 IP:127.0.0.1 one.vm.action invoked
+    Sat Nov 28 19:11:57 2026 [Z0][ReM][D]: Req:8911 UID:0 IP:127.0.0.1 one.vm.action invoked 5f0c… 8911
     Sat Nov 28 19:11:57 2026 [Z0][ReM][D]: Req:8911 UID:0 one.vm.action result SUCCESS, 12
 
 Parameters and results may hold passwords: nothing of them is read. Calls that only read are left out.
+
+A user can make oned log lines of any text: messages of failures quote arguments, with their ends of lines.
+So oned.conf has a secret word behind `invoked`, and a call is `verified` where its first line has that word
+and agrees with the second.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -29,8 +34,10 @@ _MOST_FILES = 200  # in the log's folder, when a rotated log is looked for
 _LINE = re.compile(
     rb"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} \[Z\d{1,9}\]\[ReM\]\[[DE]\]: "
     rb"Req:(?P<request>\d{1,19}) UID:(?P<user>-?\d{0,10})(?: IP:(?P<address>[0-9A-Fa-f.:]{0,45}))?"
-    rb" (?P<method>one\.[a-z.]{1,40}) (?P<rest>invoked|result (?:SUCCESS|FAILURE))(?=[ ,\n]|$)"
+    rb" (?P<method>one\.[a-z.]{1,40}) (?P<rest>invoked|result (?:SUCCESS|FAILURE))"
+    rb"(?: (?P<word>[0-9a-f]{32}))?(?=[ ,\n]|$)"
 )
+_WORD = re.compile(r" invoked ([0-9a-f]{32})(?: |$)")
 _READING = "info|infoextended|infoset|list|monitoring|accounting|showback|version|config|status"
 _READS = re.compile(rf".*\.({_READING})")
 
@@ -58,12 +65,23 @@ class Position:
         return cls(int(inode), int(offset))
 
 
+@dataclass(frozen=True, slots=True)
+class _Invoked:
+    """The first line of a call; `known` where it has the secret word."""
+
+    address: str = ""
+    method: str = ""
+    user: int = -1
+    known: bool = False
+
+
 @dataclass
 class CallLog:
     """The log of oned on this server. Where it is read for the first time, it begins at its end."""
 
     path: Path
-    _open: dict[bytes, str] = field(default_factory=dict)  # the address of calls without a result, by request
+    word: str = ""  # the secret one of oned.conf; without it no call is verified
+    _open: dict[bytes, _Invoked] = field(default_factory=dict)  # calls without a result, by request
 
     def read(self, before: Position | None) -> tuple[list[Change], Position]:
         """Return the calls since a position, oldest first, and the new position; raise AuditError."""
@@ -105,30 +123,46 @@ class CallLog:
                 continue
             request, rest = match["request"], match["rest"]
             if rest == b"invoked":
-                self._note(request, (match["address"] or b"").decode("ascii"))
+                self._note(request, match)
                 continue
-            address, method = self._open.pop(request, ""), match["method"].decode("ascii")
+            begun, method = self._open.pop(request, _Invoked()), match["method"].decode("ascii")
             if not _READS.fullmatch(method):
-                yield _change(f"{inode}:{start + offset}", line, method, match["user"], address, rest)
+                verified = begun.known and (begun.method, begun.user) == (method, _user(match["user"]))
+                facts: Facts = {
+                    "method": method,
+                    "uid": _user(match["user"]),
+                    "address": begun.address,
+                    "verified": int(verified),
+                }
+                yield _change(f"{inode}:{start + offset}", line, facts, rest)
 
-    def _note(self, request: bytes, address: str) -> None:
-        self._open[request] = address
+    def _note(self, request: bytes, match: re.Match[bytes]) -> None:
+        word = (match["word"] or b"").decode("ascii")
+        known = bool(self.word) and hmac.compare_digest(word, self.word)
+        if not known and self._open.get(request, _Invoked()).known:
+            return  # a line of a user must not displace that of oned
+        address, method = (match["address"] or b"").decode("ascii"), match["method"].decode("ascii")
+        self._open.pop(request, None)
+        self._open[request] = _Invoked(address, method, _user(match["user"]), known)
         while len(self._open) > _MOST_OPEN:
             del self._open[next(iter(self._open))]
 
 
-def _change(where: str, line: bytes, method: str, user: bytes, address: str, rest: bytes) -> Change:
-    uid = int(user) if user not in (b"", b"-") else -1
+def secret_word(call_format: str) -> str:
+    """Return the secret word of a LOG_CALL_FORMAT, empty without one."""
+    found = _WORD.search(call_format)
+    return found[1] if found else ""
+
+
+def _user(text: bytes) -> int:
+    return int(text) if text not in (b"", b"-") else -1
+
+
+def _change(where: str, line: bytes, facts: Facts, rest: bytes) -> Change:
     digest = hashlib.sha256(where.encode() + b" " + line[:_LONGEST_LINE]).hexdigest()[:32]
     result = "success" if rest.endswith(b"SUCCESS") else "failure"
-    facts: Facts = {
-        "method": method,
-        "uid": uid,
-        "address": address,
-        "result": result,
-        "logged": line[:24].decode("ascii"),
-    }
-    return Change(digest, f"{PREFIX}.audit.{result}", Object(AUDITED, uid), facts)
+    whole: Facts = {**facts, "result": result, "logged": line[:24].decode("ascii")}
+    return Change(digest, f"{PREFIX}.audit.{result}", Object(AUDITED, int(facts["uid"])), whole)
 
 
 def _whole_lines(block: bytes) -> bytes:

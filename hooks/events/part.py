@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hooks.events import facts, filters, journal
-from hooks.events.audit import AuditError, CallLog, Position
+from hooks.events.audit import AuditError, CallLog, Position, secret_word
 from hooks.events.changes import difference
 from hooks.events.database import Corrupt, OutboxError
 from hooks.events.epoch import KIND, Epoch
@@ -116,7 +116,7 @@ def _commit(context: Context, cloud: Cloud) -> str:
         )
         receiving = {name: accept for name, accept in accepting.items() if name not in owed}
         count = outbox.append(changes, receiving, context.now())
-        _record_calls(context, outbox, receiving)
+        _record_calls(context, cloud, outbox, receiving)
         for name in [*owed, *_prune(context, outbox)]:
             source = f"e{_state.epoch.number}.{int(context.now())}"
             outbox.snapshot(name, accepting[name], source, context.now())
@@ -147,13 +147,15 @@ def _warn_before_loss(fill: float, states: Sequence[SinkState]) -> None:
     _state.almost_full = almost
 
 
-def _record_calls(context: Context, outbox: Outbox, receiving: Mapping[str, Accepts]) -> None:
+def _record_calls(context: Context, cloud: Cloud, outbox: Outbox, receiving: Mapping[str, Accepts]) -> None:
     """Commit the API calls that oned logged since the last pass; a failure is reported once."""
     path = context.settings.events.audit_log
     if path is None:
         return
     if _state.calls is None or _state.calls.path != path:
         _state.calls = CallLog(path)
+    configuration = cloud.document("system.config")
+    _state.calls.word = secret_word(configuration.findtext("LOG_CALL_FORMAT") or "")
     problem = ""
     try:
         calls, position = _state.calls.read(Position.parse(outbox.mark()))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooks.events.audit import AuditError, CallLog, Position
+from hooks.events.audit import AuditError, CallLog, Position, secret_word
 from hooks.events.changes import Change
 from hooks.events.outbox import Outbox
 
@@ -56,7 +56,7 @@ def test_a_call_names_user_address_method_and_result(log: Path) -> None:
     first, second = read(calls, position)[0]
     assert (str(first.object), first.type) == ("user/4", "io.opennebula.onext.audit.success")
     assert first.facts == {
-        "method": "one.vm.action", "uid": 4, "address": "10.0.0.7", "result": "success",
+        "method": "one.vm.action", "uid": 4, "address": "10.0.0.7", "verified": 0, "result": "success",
         "logged": "Sat Nov 28 19:11:57 2026",
     }  # fmt: skip
     assert (second.facts["uid"], second.facts["address"], second.facts["result"]) == (
@@ -114,6 +114,43 @@ def test_text_of_users_within_a_line_forges_no_call(log: Path) -> None:
     log.write_text(f"{DAY}[E]: Req:5 UID:4 one.vm.rename result FAILURE {ACTION.splitlines()[1]}\n")
     (only,) = read(calls, position)[0]
     assert only.facts["method"] == "one.vm.rename"
+
+
+WORD = "5f" * 16
+# What a tenant made a real oned 7.4.0 log: the message of a failure quotes the argument, with its end of line.
+FORGED = (
+    f"{DAY}[D]: Req:3 UID:4 IP:10.0.0.7 one.vm.action invoked {WORD} 3\n"
+    f'{DAY}[E]: Req:3 UID:4 one.vm.action result FAILURE [one.vm.action] Action "x\n'
+    f"{DAY}[D]: Req:77 UID:0 IP:127.0.0.1 one.user.delete invoked {'00' * 16}\n"
+    f"{DAY}[D]: Req:77 UID:0 one.user.delete result SUCCESS, 5\n"
+    f'y" is not supported\n'
+)
+
+
+def test_a_call_that_a_user_forged_is_not_verified(log: Path) -> None:
+    """A tenant could put calls of oneadmin into the audit trail by a line break in an argument."""
+    calls, position = begun(log)
+    calls.word = secret_word(f"Req:%i UID:%u IP:%A %m invoked {WORD}")
+    log.write_text(FORGED + ACTION.replace("invoked", f"invoked {WORD}"))
+    found = [
+        (call.facts["uid"], call.facts["result"], call.facts["verified"]) for call in read(calls, position)[0]
+    ]
+    assert found == [(4, "failure", 1), (0, "success", 0), (4, "success", 1)]
+
+
+def test_a_forged_line_does_not_displace_that_of_oned(log: Path) -> None:
+    """A tenant could take the proof from a call that is under way, or give it another result's."""
+    calls, position = begun(log)
+    calls.word = WORD
+    first, second = ACTION.replace("invoked", f"invoked {WORD}").splitlines(keepends=True)
+    forged = first.replace(WORD, "11" * 16).replace("10.0.0.7", "6.6.6.6")
+    log.write_text(first + forged + second.replace("UID:4", "UID:0") + first + forged + second)
+    found = [
+        (call.facts["uid"], call.facts["address"], call.facts["verified"])
+        for call in read(calls, position)[0]
+    ]
+    assert found == [(0, "10.0.0.7", 0), (4, "10.0.0.7", 1)]
+    assert secret_word("Req:%i UID:%u IP:%A %m invoked") == secret_word("") == ""
 
 
 @given(st.binary(max_size=300))
