@@ -6,7 +6,6 @@ A curve is a model (its `source`) until something was measured, which bends it: 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -52,7 +51,7 @@ class Curve:
         """Return the watts at a load from 0 to 1, on straight lines between the points."""
         steps = len(self.points) - 1
         position = min(max(load, 0.0), 1.0) * steps
-        left = min(bisect_right(range(steps + 1), position) - 1, steps - 1)
+        left = min(int(position), steps - 1)
         return self.points[left] + (position - left) * (self.points[left + 1] - self.points[left])
 
     def break_even(self, boot_seconds: float) -> float:

@@ -210,6 +210,8 @@ def test_D2_the_machine_is_the_sum_of_its_chassis_as_far_as_they_answer(
     assert driver(monkeypatch, tree).watts(on=True).watts == 800.0
     tree = {SYSTEM: {"Links": {"Chassis": refs(*links[:2])}}, links[0]: control(263)}
     assert driver(monkeypatch, tree).watts(on=True) == Draw(263.0, "Power")
+    tree[links[1]] = {"EnvironmentMetrics": {"x": 1, "PowerWatts": {"Reading": 100}}}
+    assert driver(monkeypatch, tree).watts(on=True) == Draw(363.0, "Power")
     for count, watts in ((0, None), (1, 100.0), (2, None)):
         tree = {SYSTEM: {}, CHASSIS: {"Members": refs(*links[:count])}} | {
             link: control(100) for link in links

@@ -95,6 +95,8 @@ def test_which_vms_concern_a_cluster(changes: dict[str, Any], there: bool) -> No
     host = changes.pop("host")
     here = seen([node(0), node(1), node(2, cluster_id=101)], [vm(7, host, **changes)])
     assert bool(here.vms) is there
+    elsewhere = seen([node(1)], [vm(7, -1, problem="x", named_host=0)])
+    assert not elsewhere.vms, "host 0 is another cluster's"
 
 
 def test_a_vm_without_a_place_of_its_own_is_where_a_host_lists_it() -> None:
