@@ -27,7 +27,7 @@ class Failure:
     @property
     def pause(self) -> float:
         """Return the seconds for which the VM is fixed."""
-        return min(LONGEST, FIRST * 2.0 ** min(self.count - 1, 20))
+        return min(LONGEST, FIRST * 2.0 ** min(self.count - 1, 100))
 
 
 @dataclass

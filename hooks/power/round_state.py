@@ -30,7 +30,7 @@ class Tally:
     looked: float = 0.0
     moved_gb: float = 0.0
 
-    def look(self, now: float, migrations: int, *, short: bool, gb: float = 0.0) -> None:
+    def look(self, now: float, migrations: int, *, short: bool, gb: float) -> None:
         """Count one round; a pause of more than ten minutes, or a clock set back, is not counted."""
         passed = now - self.looked if self.looked else 0.0
         if short and 0 < passed < LONGEST_PAUSE:

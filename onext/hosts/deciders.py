@@ -39,8 +39,8 @@ def _encode(decider: Decider) -> Mapping[str, str]:
 
 
 def _decode(values: Mapping[str, str]) -> Decider:
-    server = bounds.whole(values["SERVER"], -1, 10**9)
-    term = bounds.whole(values["TERM"], -1, 10**15)
+    server = bounds.whole(values["SERVER"], -1, 1_000_000_000)
+    term = bounds.whole(values["TERM"], -1, 1_000_000_000_000_000)
     since = bounds.number(values["SINCE"], 0, 1e11)
     lease = bounds.number(values["LEASE"], 0, 86_400)
     if server is None or term is None or since is None or lease is None:

@@ -37,7 +37,7 @@ from onext.hosts.bmc.errors import (
 from onext.hosts.bmc.job import Job
 from onext.hosts.bmc.redfish_json import Object
 
-_CONNECT, _READ = 4.0, 15.0  # seconds; the whole session ends with the process
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 4.0, 15.0  # seconds; the whole session ends with the process
 _LARGEST = 2_000_000  # bytes of an answer
 _MOST_REQUESTS, _MOST_REDIRECTS = 100, 4
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -136,7 +136,7 @@ class Connection:
                 self._origin + path,
                 data=data,
                 headers=headers,
-                timeout=(_CONNECT, _READ),
+                timeout=(_CONNECT_TIMEOUT, _READ_TIMEOUT),
                 allow_redirects=False,
                 stream=True,
             ) as answer:

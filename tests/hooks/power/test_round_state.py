@@ -72,7 +72,7 @@ def test_seconds_without_a_buffer_are_those_between_two_rounds(later: float, cou
     tally.look(1_800_000_000.0 + later, 1, short=True, gb=0.5)
     assert tally.short_seconds == pytest.approx(counted)
     assert (tally.migrations, tally.moved_gb) == (3, 2.0)
-    tally.look(1_800_000_060.0 + later, 0, short=False)
+    tally.look(1_800_000_060.0 + later, 0, short=False, gb=0.0)
     assert tally.short_seconds == pytest.approx(counted)
 
 

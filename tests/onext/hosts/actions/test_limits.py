@@ -408,8 +408,15 @@ def test_a_fencing_is_ordered_within_half_a_lease(scene: Scene, late: float, fen
     world.monotonic = lambda: next(times, 1000.0 + late)  # type: ignore[method-assign]
     scene.actuator.leases.waited = lambda *_: 0.0  # type: ignore[method-assign]
     times = iter([1000.0, 1000.0 + late])
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        scene.cloud.pass_time(seconds)
+
     if fenced:
-        assert fence(scene.actuator, 0, 300.0, scene.cloud.pass_time) == "node-0 is off"
+        assert fence(scene.actuator, 0, 300.0, pause) == "node-0 is off"
+        assert pauses == [2.0] * len(pauses), "a BMC is not asked without a pause"
     else:
         with pytest.raises(NotFenced, match="it took too long"):
             fence(scene.actuator, 0, 300.0, scene.cloud.pass_time)

@@ -129,6 +129,12 @@ def test_whose_pin_counts(values: dict[str, Any], fixed: bool) -> None:
     assert found(**values).fixed == ("ONEXT_POWER_PIN was set" if fixed else "")
 
 
+@pytest.mark.parametrize(("gid", "group"), [(-1, 0), (0, 0), (1, 1), (105, 105)])
+def test_a_vm_belongs_to_its_group(gid: int, group: int) -> None:
+    """A group's buffer would be made of another one's VMs."""
+    assert found(gid=gid).group == group
+
+
 def tied(hosts: set[int] | None = None, averse: set[int] | None = None) -> Ties:
     ties = Ties()
     if hosts:
