@@ -98,7 +98,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
         ("{}",),
     ),
-    ("onext/hosts/bmc", ("entry",), ("{}", "config")),
+    ("onext/hosts/bmc", ("entry",), ("{}",)),
     ("onext/hosts/bmc", ("fence_agent",), ("fence_agent_answers", "{}")),
     ("onext/hosts/bmc", ("ipmi",), ("ipmi_answers", "watts", "{}")),
     ("onext/hosts/bmc", ("redfish",), ("redfish_reading", "redfish_orders")),

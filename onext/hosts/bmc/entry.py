@@ -90,7 +90,7 @@ class _Metered(Section):
     """Which readings of power are plausible; what is outside of these is left out."""
 
     watts_min: float = Field(LOWEST, gt=0, le=1e5)
-    watts_max: float = Field(HIGHEST, gt=0, le=1e5)
+    watts_max: float = Field(HIGHEST, le=1e5)
     watts_off_max: float = Field(HIGHEST_OFF, ge=0, le=1e4)
 
     @model_validator(mode="after")

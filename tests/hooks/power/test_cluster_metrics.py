@@ -65,8 +65,8 @@ def test_rounds_remember_across_processes(tmp_path: Path) -> None:
 def test_a_pause_is_no_shortage() -> None:
     """A worker that was down for a day would report a day without buffer."""
     tally = Tally()
-    tally.look(NOW, 1, short=True)
-    tally.look(NOW + 60, 2, short=True)
-    tally.look(NOW + 99_999, 0, short=True)
-    tally.look(NOW, 0, short=True)
+    tally.look(NOW, 1, short=True, gb=0.0)
+    tally.look(NOW + 60, 2, short=True, gb=0.0)
+    tally.look(NOW + 99_999, 0, short=True, gb=0.0)
+    tally.look(NOW, 0, short=True, gb=0.0)
     assert (tally.migrations, tally.short_seconds) == (3, 60.0)

@@ -91,7 +91,10 @@ def test_what_a_machine_may_have_is_taken(kind: str, changes: dict[str, Any]) ->
         ("agent", {"options": {"plug": "v" * 513}}, "at most 512"),
         ("agent", {"options": {"plug": "a\nb"}}, "one line"),
         ("agent", {"password": "a\nb"}, "one line"),
-        ("agent", {"options": {"power-timeout": "1"}}, "set by onext"),
+        *(
+            ("agent", {"options": {name: "1"}}, "set by onext")
+            for name in ("power-timeout", "action", "debug_file")
+        ),
         ("agent", {"shutdown": "ssh", "host": "node-a"}, "needs `host`, and `uuid` or `serial`"),
         ("agent", {"shutdown": "ssh", "serial": "ABC"}, "needs `host`, and `uuid` or `serial`"),
         ("agent", {"agent": "fence_" + "x" * 41}, "pattern"),
