@@ -217,3 +217,23 @@ def test_D2_the_machine_is_the_sum_of_its_chassis_as_far_as_they_answer(
             link: control(100) for link in links
         }
         assert driver(monkeypatch, tree).watts(on=True).watts == watts, "whose they are, nobody can tell"
+
+
+@pytest.mark.parametrize(("order", "hint"), [("soft", True), ("hard", False), ("on", False)])
+def test_D2_ssh_is_proposed_where_the_bmc_offers_no_shutdown(
+    monkeypatch: pytest.MonkeyPatch, order: Any, hint: bool
+) -> None:
+    """Somebody would configure ssh for a BMC that cannot switch on, which ssh cannot either."""
+    values = ["Nmi", 7, "x" * 600]
+    action = {"target": "/reset", "ResetType@Redfish.AllowableValues": values}
+    with pytest.raises(Refused, match="it allows Nmi, x") as caught:
+        driver(monkeypatch, {SYSTEM: {"Actions": {"#ComputerSystem.Reset": action}}}).order(order)
+    assert ("set `shutdown: ssh`" in str(caught.value)) is hint
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("actions", [None, {}, {"#ComputerSystem.Reset": {"target": ""}}])
+def test_D2_a_system_without_a_reset_is_reported(monkeypatch: pytest.MonkeyPatch, actions: object) -> None:
+    """A traceback would end the order."""
+    with pytest.raises(Refused, match="it does not offer to switch this system"):
+        driver(monkeypatch, {SYSTEM: {"Actions": actions}}).order("on")
