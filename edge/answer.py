@@ -1,7 +1,7 @@
 """An answer's values, checked before they become files and commands of root."""
 
 import re
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, Dict, List
 
 from edge import word
@@ -36,6 +36,11 @@ def _checked(answer: Dict[str, Any]) -> Dict[str, Any]:
         [_within(address, pool), word.checked(_NAME, name)] for address, name in _list(answer["hosts"], _MOST)
     ]
     kept["revoked"] = [word.checked(_CA, key) for key in _list(answer["revoked"], _MOST)]
+    kept["peers"] = [_peer(item, pool) for item in _list(answer.get("peers", []), 128)]
+    kept["node_ports"] = [
+        [_number(low, 1, 65535), _number(high, 1, 65535)]
+        for low, high in _list(answer.get("node_ports", []), 64)
+    ]
     if "certificate" in answer:
         kept["certificate"] = word.checked(_CERTIFICATE, answer["certificate"])
         kept["days"] = _number(answer["days"], 1, 4000)
@@ -47,6 +52,17 @@ def _hub(item: Dict[str, Any], pool: IPv6Network) -> Dict[str, str]:
     return {
         "key": word.checked(_KEY, item["key"]),
         "endpoint": str(item["endpoint"]),
+        "address": _within(item["address"], pool),
+    }
+
+
+def _peer(item: Dict[str, Any], pool: IPv6Network) -> Dict[str, str]:
+    host, port = word.split(item["endpoint"])
+    address = ip_address(host)
+    endpoint = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+    return {
+        "key": word.checked(_KEY, item["key"]),
+        "endpoint": endpoint,
         "address": _within(item["address"], pool),
     }
 

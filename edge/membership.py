@@ -2,9 +2,9 @@
 
 import os
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
-from edge import answer, ed25519, keys, messages, narrowing, server, system_files, tunnel, word
+from edge import answer, bell, direct, ed25519, keys, messages, narrowing, server, system_files, tunnel, word
 from edge.errors import EdgeError, Refused, Unreachable
 from edge.places import Places
 from edge.word import Server
@@ -12,6 +12,7 @@ from edge.word import Server
 CLOCK = 300  # seconds of difference that certificates tolerate
 SYNC = 120.0  # seconds between two questions
 LOOK = 15.0  # seconds between two checks of the tunnel
+STEP = 2.0  # seconds between two checks of direct peers
 TUNNEL = 30.0  # seconds in which the tunnel must carry the first answer
 PATIENCE = 120.0  # seconds in which a front-end may become ready
 _Say = Callable[[str], None]
@@ -97,35 +98,44 @@ def ask(
     places: Places, state: Dict[str, Any], action: str, servers: List[Server], certificate: bool = False
 ) -> Dict[str, Any]:
     """Send one request of a node that has joined."""
-    asked = messages.Asked(
-        keys.identity(places), action, {"session": state["session"], "certificate": certificate}
-    )
+    values = {"session": state["session"], "certificate": certificate, "here": tunnel.here(state)}
+    asked = messages.Asked(keys.identity(places), action, values)
     return server.ask(servers, asked, state["key"])
 
 
 def run(places: Places, say: _Say) -> None:
     """Keep the tunnel up until the node has left; what fails is tried again."""
-    state, primary, last, said = joined(places), 0, 0.0, ""
+    state, primary, last, said, looked = joined(places), 0, 0.0, "", -LOOK
     sources: Dict[str, str] = {}
+    peers, rung = direct.Direct(say), bell.Bell()
     while places.state() is not None:
         try:
-            if not tunnel.present():
-                tunnel.up(places, state, primary)
-                system_files.apply(places, state)
-            before = dict(sources)
-            primary = tunnel.follow(places, state, primary, sources)
-            moved = bool(before) and before != sources
-            if time.monotonic() - last > SYNC or not last or moved:
-                last = (
-                    time.monotonic() + os.getpid() % 100 * SYNC / 1000
-                )  # nodes that started together spread
-                state = refresh(places, state, primary)
-            said = ""
+            if time.monotonic() - looked >= LOOK:
+                looked = time.monotonic()
+                primary, moved = _look(places, state, primary, sources)
+                if time.monotonic() - last > SYNC or not last or moved:
+                    # nodes that started together spread
+                    last = time.monotonic() + os.getpid() % 100 * SYNC / 1000
+                    state = refresh(places, state, primary)
+                said = ""
+            peers.step(state)
         except (EdgeError, OSError) as error:
             if str(error) != said:
                 said = str(error)
                 say(said)
-        time.sleep(LOOK)
+        if rung.wait(STEP, state):
+            looked, last = -LOOK, 0.0
+
+
+def _look(places: Places, state: Dict[str, Any], primary: int, sources: Dict[str, str]) -> Tuple[int, bool]:
+    """Keep the interface up and follow the hubs; return the one for the pool, and whether we moved."""
+    if not tunnel.present():
+        tunnel.up(places, state, primary)
+        system_files.apply(places, state)
+    before = dict(sources)
+    tunnel.touch(state)
+    primary = tunnel.follow(places, state, primary, sources)
+    return primary, bool(before) and before != sources
 
 
 def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str, Any]:

@@ -1,13 +1,15 @@
 """The node's WireGuard interface: made from the state, followed while hubs move."""
 
+import contextlib
 import socket
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
-from edge import programs, word
+from edge import direct, programs, word
 from edge.errors import CommandFailed
 from edge.places import INTERFACE, Places, read
 
+DISCARD = 9  # a port that nothing listens at
 KEEPALIVE = 25  # seconds: keeps the way through NAT open
 STALE = 150.0  # seconds without a handshake after which a hub is asked for anew; WireGuard makes one in 120
 
@@ -24,6 +26,7 @@ def up(places: Places, state: Dict[str, Any], primary: int = 0) -> None:
 
 def down() -> None:
     """Remove the interface; wireguard-go ends with it."""
+    direct.forget()
     if present():
         programs.run(["ip", "link", "del", INTERFACE])
 
@@ -40,24 +43,27 @@ def present() -> bool:
 def configuration(places: Places, state: Dict[str, Any], primary: int) -> str:
     """Return what `wg syncconf` is given: each hub with its address, one of them with the whole pool."""
     lines = ["[Interface]", "PrivateKey = " + read(places.wireguard).strip()]
+    lines += [f"ListenPort = {port()}"] if port() else []  # without it `wg` takes another one each time
     for number, hub in enumerate(state["hubs"]):
         allowed = hub["address"] + "/128" + (", " + state["pool"] if number == primary else "")
         lines += ["[Peer]", "PublicKey = " + hub["key"], "AllowedIPs = " + allowed]
         lines += [f"PersistentKeepalive = {KEEPALIVE}"]
         endpoint = resolved(hub["endpoint"])
         lines += ["Endpoint = " + endpoint] if endpoint else []
+    if state.get("peers"):
+        lines += direct.sections(state, direct.dump())
     return "\n".join(lines) + "\n"
 
 
 def resolved(where: str) -> Optional[str]:
     """Return a hub's endpoint with its address as it is now, None while its name does not resolve."""
-    host, port = word.split(where)
+    host, number = word.split(where)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        found = socket.getaddrinfo(host, number, type=socket.SOCK_DGRAM)
     except OSError:
         return None
     address = str(found[0][4][0])
-    return ("[{}]:{}" if ":" in address else "{}:{}").format(address, port)
+    return ("[{}]:{}" if ":" in address else "{}:{}").format(address, number)
 
 
 def _create() -> None:
@@ -78,15 +84,41 @@ def handshakes() -> Dict[str, float]:
     return found
 
 
+def here(state: Dict[str, Any]) -> List[str]:
+    """Return where this machine's own network reaches the interface: ADDRESS:PORT, for nodes beside it."""
+    endpoint = resolved(state["hubs"][0]["endpoint"]) if state["hubs"] else None
+    address = source(endpoint) if endpoint else ""
+    if not address or not port():
+        return []
+    return [("[{}]:{}" if ":" in address else "{}:{}").format(address, port())]
+
+
+def port() -> int:
+    """Return the interface's UDP port, 0 before it has one."""
+    shown = programs.run(["wg", "show", INTERFACE, "listen-port"]).strip() if present() else ""
+    return int(shown) if shown.isdigit() else 0
+
+
 def source(endpoint: str) -> str:
     """Return this machine's address on the way to an endpoint, empty without a way; nothing is sent."""
-    host, port = word.split(endpoint)
+    host, number = word.split(endpoint)
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as way:
-            way.connect((host, port))
+            way.connect((host, number))
             return str(way.getsockname()[0])
     except OSError:
         return ""
+
+
+def touch(state: Dict[str, Any]) -> None:
+    """Send a datagram to each hub, which drops it: WireGuard looks after 15 seconds whether it was received.
+
+    Keepalives do not make it look: a hub that lost its sessions would be noticed after two minutes only.
+    """
+    for hub in state["hubs"]:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(b"", (hub["address"], DISCARD))
 
 
 def follow(places: Places, state: Dict[str, Any], primary: int, sources: Dict[str, str]) -> int:

@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooks.edge import hub_plan
+from hooks.edge import bell, hub_plan
 from hooks.edge.forms import WIREGUARD_KEY, matching
 from hooks.edge.hub_plan import Hub, InvalidList
 from onext import atomic, process
 from onext.process import CommandError
 
 POLL = 0.25  # seconds between two checks of the list
-TELL = 30.0  # seconds between two reports of where peers dial in from
+TELL = 10.0  # seconds between two reports of where peers dial in from
 ENDPOINTS = "endpoints.json"
 AGAIN = 10.0  # seconds until a failed attempt is repeated
 _LARGEST = 32 << 20  # bytes of the list
@@ -70,6 +70,8 @@ class Device:
             _run("ip", "link", "set", hub.interface, "mtu", str(hub.mtu), "up")
             _forward(hub.interface)
         self.applied = hub
+        if before is not None:
+            bell.ring(bell.concerned(before, hub))
 
     @property
     def lost(self) -> bool:

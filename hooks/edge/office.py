@@ -14,7 +14,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hooks.edge import admission, answers, hub_list, ssh_client, verify_token
+from hooks.edge import (
+    admission,
+    answers,
+    hub_list,
+    introductions,
+    ssh_client,
+    verify_token,
+    whereabouts,
+)
 from hooks.edge.admission import ALLOCATING, NO_HOST, Admission, Refused
 from hooks.edge.hosts import MARK, Hosts
 from hooks.edge.records import ZONE, Book, Node, State, Token, View, Zone
@@ -42,6 +50,9 @@ class Office:
 
     context: Callable[[], Context]
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    own: dict[int, str] = field(
+        default_factory=dict
+    )  # what nodes state of their own network, until a restart
     verifying: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
 
     def handle(self, request: Request) -> bytes:
@@ -136,6 +147,7 @@ class Office:
             raise Refused("this request is of an earlier join")
         if request.action == LEAVE:
             return self._leave(context, book, number, nodes[number])
+        self.own[number] = request.here
         if request.action == READY:
             self._ready(context, book, number, nodes[number])
         return self._told(context, book, number, certify=request.certificate)
@@ -181,6 +193,10 @@ class Office:
         view = publish(context, book)
         zone, node, settings = zone_of(view), view.valid[number], context.settings.edge
         told = answers.state(zone, view.front_ends, view.valid, number, settings)
+        if settings.direct:
+            seen = whereabouts.endpoints(whereabouts.place(context.paths))
+            told["peers"] = introductions.peers(zone, view.valid, number, seen, self.own)
+            told["node_ports"] = [list(ports) for ports in settings.node_ports]
         told["result"] = "ok"
         told["host"] = node.host
         told["host_state"] = Hosts(context.oned).state(node.host) if node.host >= 0 else ""

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from hooks.edge import secrets
 from hooks.edge.forms import HEX_KEY, SSH_KEY, WIREGUARD_KEY, matching
@@ -33,6 +34,7 @@ class Request:
     session: str
     certificate: bool  # whether a new host certificate is asked for
     join: Join | None
+    here: str = ""  # ADDRESS:PORT of its tunnel in its own network, as the node states it
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,27 @@ def _request(body: Mapping[str, object], key: str, digest: str) -> Request:
         raise Invalid("`time` is not a Unix time")
     session = "" if action == JOIN else _text(body, "session", 64)
     join = _join(body) if action == JOIN else None
-    return Request(action, key, digest, float(moment), session, body.get("certificate") is True, join)
+    certificate = body.get("certificate") is True
+    return Request(action, key, digest, float(moment), session, certificate, join, _here(body.get("here")))
+
+
+def _here(listed: object) -> str:
+    """Return the first endpoint of a node's own network, none where it is not a private address."""
+    first = listed[0] if isinstance(listed, list) and listed else ""
+    if not isinstance(first, str) or len(first) > 64:
+        return ""
+    host, _, port = first.rpartition(":")
+    try:
+        address = ip_address(host.strip("[]"))
+        usable = address.is_private and not (address.is_loopback or address.is_link_local)
+        return endpoint(address, int(port)) if usable and port.isascii() and 0 < int(port) < 65536 else ""
+    except ValueError:
+        return ""
+
+
+def endpoint(address: IPv4Address | IPv6Address, port: int) -> str:
+    """Return ADDRESS:PORT, an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 def _join(body: Mapping[str, object]) -> Join:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
+from hooks.edge.forms import WHERE
 from hooks.edge.records import Node, State
 from onext import log
 from onext.http import is_public
@@ -29,6 +31,12 @@ def place(paths: Paths) -> Path:
 
 def read(file: Path) -> Mapping[str, str]:
     """Return the public address of each key; a file that is missing or invalid holds none."""
+    read_ = {key: _address(text) for key, text in endpoints(file).items()}
+    return {key: address for key, address in read_.items() if address}
+
+
+def endpoints(file: Path) -> Mapping[str, str]:
+    """Return the endpoint of each key, ADDRESS:PORT; a file that is missing or invalid holds none."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
@@ -38,8 +46,7 @@ def read(file: Path) -> Mapping[str, str]:
     except (OSError, ValueError, RecursionError):
         return {}
     pairs = found.items() if isinstance(found, dict) else ()
-    read_ = {str(key): _address(str(endpoint)[:64]) for key, endpoint in pairs}
-    return {key: address for key, address in read_.items() if address}
+    return {str(key): str(text)[:64] for key, text in pairs if re.fullmatch(WHERE, str(text)[:64])}
 
 
 def _address(endpoint: str) -> str:

@@ -27,6 +27,9 @@ class Edge(Section):
         ((22, 22), (16509, 16509), (16514, 16514), (49152, 49215)),
         description="ports (first, last) that nodes of a cluster reach of each other through the hub",
     )
+    direct: bool = Field(
+        True, description="let nodes of a cluster that reach each other do so without the hub"
+    )
     front_end_ports: tuple[Port, ...] = Field(
         (4124,), description="TCP and UDP ports of this server that nodes reach, besides the endpoint's"
     )

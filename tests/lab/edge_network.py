@@ -135,6 +135,7 @@ class Node(Space):
         folder.mkdir()
         super().__init__(folder)
         self.name, self.program, self.root = name, program, folder / "root"
+        self.service: subprocess.Popen[bytes] | None = None
         for place in ("etc/ssh/sshd_config.d", "run", "etc/systemd"):
             (self.root / place).mkdir(parents=True)
         self.install()
@@ -163,9 +164,12 @@ class Node(Space):
         return self.edge("join", "--name", name or self.name, "--wait", "60", token, check=check)
 
     def serve(self) -> None:
-        """Start what systemd would run."""
+        """Start what systemd would run, again where it runs."""
+        if self.service is not None:
+            self.service.kill()
+            self.service.wait()
         given = ["--root", str(self.root), "--account", "root", "run"]
-        self.start(sys.executable, "-I", str(self.program), *given)
+        self.service = self.start(sys.executable, "-I", str(self.program), *given)
 
     @property
     def state(self) -> dict[str, object]:
@@ -215,7 +219,8 @@ class Network:
         space.run("ip", "addr", "add", "192.168.1.1/24", "dev", "lan")
         space.run("ip", "link", "set", "lan", "up")
         space.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "wan", "-j", "MASQUERADE")
-        space.run("iptables", "-A", "FORWARD", "-i", "wan", "-m", "state", "--state", "NEW", "-j", "DROP")
+        for chain in ("FORWARD", "INPUT"):  # as routers do: what nobody asked for leaves no trace
+            space.run("iptables", "-A", chain, "-i", "wan", "-m", "state", "--state", "NEW", "-j", "DROP")
         return space
 
     def node(self, name: str, nat: str, number: int) -> Node:

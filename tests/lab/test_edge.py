@@ -175,6 +175,47 @@ def _hosts(net: Network) -> list[Host]:
     return Oned(net.sandbox.endpoint, net.sandbox.session, 30).hosts()
 
 
+def carries(node: Node, other: Node) -> bool:
+    """Whether a node sends to another one without the hub."""
+    shown = node.run("wg", "show", "onext-edge", "allowed-ips").stdout
+    return f"\t{other.address}/128" in shown
+
+
+def test_nodes_reach_each_other_without_the_hub_and_fall_back_to_it(net: Network) -> None:
+    """Migrations between two sites cross the hub's line, or stop when a direct way is lost."""
+    token = net.token("--name", "*", "--uses", "3")
+    a1, a2, b1 = net.node("a1", "a", 10), net.node("a2", "a", 11), net.node("b1", "b", 12)
+    for node in (a1, a2, b1):
+        node.join(token)
+        node.serve()
+    for port in (49152, 8080):
+        listen(b1, port)
+    seen = net.bundle.var / "run/edge/endpoints.json"
+    until(lambda: seen.exists() and len(json.loads(seen.read_text())) == 3, "the hub's view of three nodes")
+    for node in (a1, a2, b1, a1, a2, b1):  # each tells where it is, then asks for the others
+        node.edge("rejoin", "--wait", "5")
+    for node in (a1, a2, b1):
+        node.serve()  # what it does at its next question, two minutes later
+    pairs = ((a1, b1), (b1, a1), (a1, a2), (a2, a1))
+    until(lambda: all(carries(one, other) for one, other in pairs), "direct peers")
+    endpoints = a1.run("wg", "show", "onext-edge", "endpoints").stdout
+    assert "203.0.113.194" in endpoints, "the other site by its NAT"
+    assert "192.168.1.11" in endpoints, "the neighbour in the own network"
+    net.front.run("ip", "link", "set", "wan", "down")
+    assert reaches(a1, b1.address, 49152)
+    assert not reaches(a1, b1.address, 8080), "the hub's rules count without the hub"
+    net.front.run("ip", "link", "set", "wan", "up")
+    net.front.run("ip", "route", "replace", "default", "via", "203.0.113.1")
+    net.bundle.onext("edge", "revoke", "a2")
+    ended = time.monotonic()
+    until(lambda: not carries(a1, a2) and not carries(b1, a2), "the neighbours give it up too")
+    assert time.monotonic() - ended < 15 or os.environ.get("CI"), "not when they ask next, in two minutes"
+    net.nats["b"].run("iptables", "-I", "FORWARD", "-s", "203.0.113.130", "-j", "DROP")
+    net.nats["b"].run("iptables", "-I", "FORWARD", "-d", "203.0.113.130", "-j", "DROP")
+    until(lambda: not carries(a1, b1) and not carries(b1, a1), "the hub takes over")
+    until(lambda: reaches(a1, b1.address, 49152), "the way through the hub")
+
+
 def test_a_man_in_the_middle_receives_nothing(net: Network) -> None:
     """A token that is sent to an impostor would be his."""
     a1 = net.node("a1", "a", 10)

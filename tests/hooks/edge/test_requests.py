@@ -34,6 +34,22 @@ def test_fields_that_are_no_fields(changes: dict[str, object]) -> None:
         requests.read(messages.Asked(machine.secret, "join", {**values, **changes}).data)
 
 
+@pytest.mark.parametrize(
+    ("here", "read"),
+    [
+        (["192.168.1.7:4000"], "192.168.1.7:4000"), (["[fd00::1]:4000"], "[fd00::1]:4000"), ([], ""), ("x", ""),
+        (["198.51.100.7:4000", "x"], "198.51.100.7:4000"), (["8.8.8.8:4000"], ""), (["127.0.0.1:53"], ""),
+        (["192.168.1.7:70000"], ""), (["front.example:1"], ""), (["192.168.1.7:1\nx"], ""), ([{"a": 1}], ""),
+        (["169.254.169.254:80"], ""), (["192.168.1.7:-1"], ""),
+    ],
+)  # fmt: skip
+def test_a_node_states_an_endpoint_of_its_own_network_only(here: object, read: str) -> None:
+    """A node that lies makes its neighbours send packets to a stranger, or to a service of their own."""
+    machine = Machine("edge-1")
+    asked = messages.Asked(machine.secret, "sync", {"session": "s", "certificate": False, "here": here})
+    assert requests.read(asked.data).here == read
+
+
 @given(
     st.one_of(
         st.binary(max_size=200),

@@ -1,0 +1,39 @@
+"""Who is introduced to whom: nodes of one cluster, each with the endpoint at which the other may reach it.
+
+The hub sees from where each node dials in. Behind one public address they use their own network's addresses;
+else each dials the other's public endpoint: that opens both NATs where they keep a port for all destinations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hooks.edge.records import Node, Zone, node_address
+
+NEIGHBOURS = 32  # to either side, in the order of their numbers: a large cluster is no full mesh
+
+
+def peers(
+    zone: Zone, nodes: Mapping[int, Node], number: int, seen: Mapping[str, str], own: Mapping[int, str]
+) -> list[dict[str, str]]:
+    """Return the direct peers to try for a node: key, endpoint and overlay address.
+
+    `seen` has the endpoint of each WireGuard key as the hub sees it, `own` what nodes state of their network.
+    """
+    cluster = nodes[number].cluster
+    members = [n for n, node in sorted(nodes.items()) if node.cluster == cluster and node.state.peer]
+    place = members.index(number)
+    near = members[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
+    here = _host(seen.get(nodes[number].wireguard, ""))
+    found = []
+    for other in near:
+        there = seen.get(nodes[other].wireguard, "")
+        endpoint = own.get(other, "") if here and here == _host(there) else there
+        if other != number and here and endpoint:
+            address = str(node_address(zone.pool, other))
+            found.append({"key": nodes[other].wireguard, "endpoint": endpoint, "address": address})
+    return found
+
+
+def _host(endpoint: str) -> str:
+    return endpoint.rpartition(":")[0]

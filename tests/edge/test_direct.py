@@ -1,0 +1,149 @@
+"""Direct peers: when a node sends to its neighbour without the hub, and when it returns to the hub."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from edge import answer, bell, direct, programs
+from tests.edge.test_program import KEY
+from tests.waiting import PATIENCE
+
+PEER = {"key": KEY, "endpoint": "203.0.113.7:5000", "address": "fd00::2"}
+STATE = {"peers": [PEER], "node_ports": [[22, 22], [49152, 49215]]}
+
+
+class Machine:
+    """A WireGuard interface and a clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ran: list[list[str]] = []
+        self.inputs: list[str] = []
+        self.allowed, self.handshake, self.received, self.known = "(none)", 0, 0, False
+        self.now = 1000.0
+        monkeypatch.setattr(programs, "run", self.run)
+        monkeypatch.setattr(programs, "there", lambda _: True)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "time", lambda: self.now)
+
+    def run(self, argv: list[str], text: str = "") -> str:
+        """Act as `wg` and `nft`."""
+        if argv[1] == "show":
+            line = f"{KEY}\t(none)\t203.0.113.7:5000\t{self.allowed}\t{self.handshake}\t{self.received}\t0\t5"
+            return "interface\n" + (line + "\n" if self.known else "")
+        self.ran.append(argv)
+        self.inputs.append(text)
+        if "endpoint" in argv:
+            self.known = True
+        if "allowed-ips" in argv:
+            self.allowed = argv[-1] or "(none)"
+        if "remove" in argv:
+            self.known, self.allowed = False, "(none)"
+        return ""
+
+
+def test_the_hub_carries_until_packets_arrive_and_again_when_they_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An address that is given to a peer which hears nothing is cut off: a migration in it hangs."""
+    machine, said = Machine(monkeypatch), list[str]()
+    followed = direct.Direct(said.append)
+    for _ in range(3):
+        machine.now += 2
+        followed.step(STATE)
+    assert (machine.known, machine.allowed) == (True, "(none)")
+    machine.handshake, machine.received = int(machine.now), 92
+    followed.step(STATE)
+    machine.now, machine.received = machine.now + 2, 300
+    followed.step(STATE)
+    assert machine.allowed == "fd00::2/128"
+    for _ in range(5):
+        machine.now += 2
+        followed.step(STATE)
+    assert machine.allowed == "fd00::2/128", "ten seconds are two lost packets"
+    machine.now += 4
+    followed.step(STATE)
+    assert machine.allowed == "(none)"
+    assert said == ["fd00::2: reached directly", "fd00::2: reached through the hub"]
+    followed.step({"peers": []})
+    assert not machine.known
+
+
+def test_one_way_only_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handshakes that arrive and are never answered raise the counter too."""
+    machine = Machine(monkeypatch)
+    followed = direct.Direct(lambda _: None)
+    for _ in range(10):
+        machine.now, machine.received = machine.now + 2, machine.received + 148
+        followed.step(STATE)
+    assert machine.allowed == "(none)"
+
+
+def test_the_rules_come_before_the_peer_and_are_the_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A neighbour that no hub filters would reach every service of the node."""
+    machine = Machine(monkeypatch)
+    followed = direct.Direct(lambda _: None)
+    followed.step(STATE)
+    assert [argv[0] for argv in machine.ran] == ["nft", "wg"]
+    rules = machine.inputs[0]
+    assert "elements = { fd00::2 }" in rules
+    assert "th dport { 22, 49152-49215 } accept" in rules
+    assert rules.index("dport") < rules.index("    drop")
+    monkeypatch.setattr(programs, "there", lambda name: name != "nft")
+    machine.ran.clear()
+    direct.Direct(lambda _: None).step(STATE)
+    assert machine.ran == [], "without nft there are no direct peers"
+
+
+def test_a_new_configuration_leaves_direct_peers_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that was added to the cluster interrupted all migrations between its nodes."""
+    machine = Machine(monkeypatch)
+    machine.known = True
+    assert direct.sections(STATE, direct.dump()) == [
+        "[Peer]",
+        f"PublicKey = {KEY}",
+        "PersistentKeepalive = 5",
+    ]
+    machine.allowed = "fd00::2/128"
+    assert direct.sections(STATE, direct.dump())[-1] == "AllowedIPs = fd00::2/128"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"endpoint": "host.example:1"},
+        {"endpoint": "1.2.3.4"},
+        {"key": "x"},
+        {"address": "fd01::1"},
+        {"address": "x"},
+    ],
+)
+def test_peers_are_checked_before_they_are_commands(change: dict[str, str]) -> None:
+    """The answer is signed, but the values in it came from other nodes and the hub."""
+    from ipaddress import IPv6Network
+
+    pool = IPv6Network("fd00::/64")
+    assert answer._peer(PEER, pool) == PEER
+    with pytest.raises(ValueError, match=r"."):
+        answer._peer({**PEER, **change}, pool)
+
+
+@pytest.mark.process
+def test_only_a_hub_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours that can ring make a node ask the front-end as often as they like."""
+    monkeypatch.setattr(bell, "PORT", 0)
+    rung = bell.Bell()
+    state = {"address": "::1", "hubs": [{"address": "fd00::1"}]}
+    assert not rung.wait(0.01, state)
+    assert rung._socket is not None
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"look", rung._socket.getsockname())
+        assert not rung.wait(0.2, state)
+        state["hubs"] = [{"address": "::1"}]
+        sender.sendto(b"look", rung._socket.getsockname())
+        assert rung.wait(PATIENCE, state)
+        sender.sendto(b"look", rung._socket.getsockname())
+        assert not rung.wait(0.05, state), "once a second at most"
+    rung._socket.close()
