@@ -112,7 +112,7 @@ class _Pipes:
                 left = deadline - time.monotonic()
                 events = self._selector.select(left) if left > 0 else []
                 if not events:
-                    raise subprocess.TimeoutExpired(self._argv, 0)
+                    raise subprocess.TimeoutExpired(self._argv, left)
                 for key, _ in events:
                     self._move(key.fileobj)  # type: ignore[arg-type]  # only files are registered
         stdout, stderr = self._read.values()

@@ -38,7 +38,7 @@ class Evacuation:
     now: float
     unread: Collection[int] = ()  # VMs that are there and could not be read
     steps: list[Step] = field(default_factory=list)
-    proven: bool = False
+    proven: bool = field(init=False)
 
     def run(self, place: Place, *, proven: bool) -> Incident:
         """Return the incident after this round; starts nothing unless death is proven now."""

@@ -92,7 +92,7 @@ def _choice(name: str, kind: type[Enum]) -> _Reader:
     values = {item.value: item for item in kind}
 
     def convert(text: str) -> dict[str, object] | None:
-        found = values.get(text.strip().lower()[:20])
+        found = values.get(text.strip().lower())
         return None if found is None else {name: found}
 
     return convert
@@ -100,14 +100,14 @@ def _choice(name: str, kind: type[Enum]) -> _Reader:
 
 def _flag(name: str, yes: str, no: str) -> _Reader:
     def convert(text: str) -> dict[str, object] | None:
-        word = text.strip().lower()[:20]
+        word = text.strip().lower()
         return {name: word == yes} if word in (yes, no) else None
 
     return convert
 
 
 def _hosts(text: str) -> dict[str, object] | None:
-    items = text[: 10 * _MOST_DENIED].replace(",", " ").split()
+    items = text.replace(",", " ").split()
     numbers = [bounds.whole(item, 0, 2**31) for item in items]
     if len(items) > _MOST_DENIED or None in numbers:
         return None

@@ -72,8 +72,8 @@ def _remains(kind: object, element: bytes) -> dict[str, object]:
     found: dict[str, object] = {"name": text(name[1])} if name else {}
     if kind is Host and (cluster := _CLUSTER.search(element)):
         found["cluster_id"] = int(cluster[1])
-    records = max(element.rfind(b"<HISTORY_RECORDS>"), element.rfind(b"<HISTORY_RECORDS/>"), 0)
-    if kind is Vm and (last := _HID.match(element, max(0, element.rfind(b"<HID>", records)))):
+    records = element[max(element.rfind(b"<HISTORY_RECORDS>"), element.rfind(b"<HISTORY_RECORDS/>")) :]
+    if kind is Vm and (last := _HID.match(records, records.rfind(b"<HID>"))):
         found["named_host"] = int(last[1])
     return found
 

@@ -105,7 +105,8 @@ def mutants() -> Iterator[Mutant]:
 def matters(mutant: Mutant) -> bool:
     """Return whether a mutant is a program that decides something else.
 
-    Annotations, docstrings and a dataclass's `frozen` and `slots` decide nothing; nor does one more or less of a
+    Annotations, docstrings, a dataclass's `frozen` and `slots`, and the mark of keywords in a signature decide
+    nothing; nor does one more or less of a
     limit of 100 and above, or of a module's seconds of patience, which were chosen: whether they are respected is
     what comparisons are mutated for.
     """
@@ -134,11 +135,25 @@ def _executed(text: str) -> ast.Module:
             node.annotation = None if isinstance(node, ast.arg) else ast.Constant(None)
         elif isinstance(node, ast.FunctionDef):
             node.returns = None
+            node.args = _ordered(node.args)
         elif isinstance(node, ast.ClassDef):
             node.decorator_list = []
     for seconds in _patience(tree):
         seconds.value = 1.0
     return tree
+
+
+def _ordered(given: ast.arguments) -> ast.arguments:
+    """Return parameters without the marks of how they are passed: `*` between them multiplies nothing."""
+    return ast.arguments(
+        posonlyargs=[],
+        args=[*given.posonlyargs, *given.args, *given.kwonlyargs],
+        vararg=given.vararg,
+        kwonlyargs=[],
+        kw_defaults=[],
+        kwarg=given.kwarg,
+        defaults=[*given.defaults, *(value for value in given.kw_defaults if value is not None)],
+    )
 
 
 def _patience(tree: ast.Module) -> Iterator[ast.Constant]:

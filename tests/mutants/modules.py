@@ -35,8 +35,8 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "hooks/availability",
         (
-            *("act", "brakes", "decide", "evacuation", "evidence", "forecast", "memory", "placement"),
-            *("policy", "protection", "steps", "vm_states"),
+            *("act", "brakes", "decide", "evacuation", "evidence", "policy", "protection", "steps"),
+            "vm_states",
         ),
         (
             "policy",
@@ -44,13 +44,14 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
             "vm_states",
             "evidence",
             "evacuation",
+            "one_round",
             "guards",
             "decide",
             "every_rule_is_needed",
             "scenarios",
         ),
     ),
-    ("hooks/availability", ("probe", "records"), ("{}",)),
+    ("hooks/availability", ("forecast", "memory", "placement", "probe", "records"), ("{}",)),
     ("hooks/events", ("changes", "facts", "filters"), ("snapshot", "outbox", "delivery", "commands")),
     ("hooks/events", ("signature",), ("delivery",)),
     ("hooks/geolocation", ("addresses", "discovery", "decide"), ("{}", "decide")),

@@ -97,3 +97,21 @@ def test_an_argument_that_no_process_can_have_is_a_command_error() -> None:
     """A zero byte in a name raised ValueError past everyone who handles failed commands."""
     with pytest.raises(CommandError, match="cannot be started"):
         run(["echo", "a\0b"], timeout=PATIENCE)
+
+
+def test_a_command_that_stops_reading_is_ended_in_time() -> None:
+    """A worker's thread would hang in a write for ever, past every deadline."""
+    with pytest.raises(CommandError, match="still running after 1 s"):
+        run(["sh", "-c", "head -c 5000 >/dev/null; sleep 77"], timeout=1, input=b"x" * 300_000)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1_048_576, True), (1_048_577, False)])
+def test_a_command_prints_at_most_a_mebibyte_unless_more_is_expected(size: int, fits: bool) -> None:
+    """What a command prints without an end would fill the worker's memory."""
+    argv = ["head", "-c", str(size), "/dev/zero"]
+    if fits:
+        assert len(run(argv, timeout=PATIENCE).stdout) == size
+    else:
+        with pytest.raises(CommandError, match="more than 1048576 bytes of output"):
+            run(argv, timeout=PATIENCE)
+        assert len(run(argv, timeout=PATIENCE, max_output=size).stdout) == size

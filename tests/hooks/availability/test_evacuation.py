@@ -100,7 +100,7 @@ def test_an_order_that_oned_never_took_is_tried_elsewhere_and_costs_no_attempt(
     if waits:
         assert (entry.stage, steps) == (Stage.STARTED, [])
     else:
-        assert (entry.stage, entry.attempts) == (Stage.WAITING, 0)
+        assert (entry.stage, entry.attempts, entry.target) == (Stage.WAITING, 0, -1)
         assert "no host has room" in entry.reason
 
 
@@ -170,6 +170,53 @@ def test_a_group_that_cannot_start_does_not_hold_the_others_without_an_end(since
     vms = [VM, replace(VM, id=8)]
     _, steps = after([Entry(7, 1, 9), Entry(8, 1, 5)], vms, room={8: TARGET}, since=since)
     assert (Start(DEAD, 8, TARGET, Course.MIGRATE) in steps) is opens
+
+
+@pytest.mark.parametrize(("age", "lcm", "reported"), [(900, 3, False), (901, 3, True), (901, 16, False)])
+def test_a_vm_that_waits_for_oned_or_a_driver_is_reported_after_a_while(
+    age: float, lcm: int, reported: bool
+) -> None:
+    """A driver that hangs keeps a VM down for hours, and nothing tells a person."""
+    _, steps = after([Entry(7, 1, 5)], [replace(VM, lcm=lcm)], since=NOW - age)
+    texts = [step.text for step in steps if isinstance(step, Alarm)]
+    assert any(text.startswith("VM 7 (db) still waits: LCM state 3: ") for text in texts) is reported
+
+
+def test_hosts_that_were_tried_are_remembered_and_not_without_an_end() -> None:
+    """A VM is ordered to the same broken host again, or its record outgrows a document."""
+    failed = replace(VM, host=TARGET, lcm=37)
+    tried = tuple(range(100, 120))
+    (entry,), _ = _one(replace(STARTED, tried=tried), failed)
+    assert entry.tried == (*tried[1:], TARGET)
+    (entry,), _ = _one(replace(STARTED, tried=tried[1:]), failed)
+    assert entry.tried == (*tried[1:], TARGET)
+    late = replace(STARTED, tried=tried, started=NOW - 121, attempts=2)
+    seen: list[Mapping[int, frozenset[int]]] = []
+    incident = Incident(DEAD, "a", 100, Phase.EVACUATING, NOW, NOW, entries=(late,))
+
+    def place(_: Sequence[int], without: Mapping[int, frozenset[int]]) -> Mapping[int, int]:
+        seen.append(without)
+        return {}
+
+    Evacuation(incident, {7: VM}, USUAL, NOW).run(place, proven=True)
+    assert seen == [{7: frozenset((*tried[1:], TARGET))}]
+
+
+def test_a_vm_that_cannot_be_read_stays_as_it_is_recorded() -> None:
+    """It would be taken for removed, and never start."""
+    incident = Incident(DEAD, "a", 100, Phase.EVACUATING, NOW, NOW, entries=(STARTED,))
+    done = Evacuation(incident, {}, USUAL, NOW, unread={7}).run(lambda *_: {}, proven=True)
+    assert done.entries == (STARTED,)
+
+
+def test_a_report_is_made_once() -> None:
+    """One VM without room would send a mail in each round."""
+    text = "VM 7 is not restarted yet: no host has room that it may use"
+    incident = Incident(DEAD, "a", 100, Phase.EVACUATING, NOW, NOW, entries=(Entry(7, 1, 5),))
+    for alarms, steps in (((), [Alarm(DEAD, text)]), ((text,), [])):
+        one = Evacuation(replace(incident, alarms=alarms), {7: VM}, USUAL, NOW)
+        one.run(lambda *_: {}, proven=True)
+        assert one.steps == steps
 
 
 def test_time_that_ran_backwards_counts_as_passed() -> None:

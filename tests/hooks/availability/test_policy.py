@@ -93,6 +93,8 @@ def _fields(policy: Policy) -> dict[str, object]:
 def test_as_many_hosts_as_allowed_may_be_denied() -> None:
     """The longest list that the documentation allows would be refused, and its hosts fenced."""
     assert len(read({"DENY": " ".join(map(str, range(2_000)))}, WIDE).deny) == 2_000
+    longest = [2**31 - number for number in range(2_000)]
+    assert read({"DENY": ", ".join(map(str, longest))}, WIDE).deny == frozenset(longest)
 
 
 @pytest.mark.parametrize("chosen", list(Mode))
@@ -115,3 +117,15 @@ def test_any_text_is_survived(chosen: dict[str, str]) -> None:
     policy = read(chosen, WIDE)
     assert policy.confirm >= 20
     assert all(len(one) < 160 for one in policy.complaints)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "shown"),
+    [
+        ("K" * 40, "x" * 60, f"ONEXT_HA/{'K' * 40} = '{'x' * 60}' is invalid"),
+        ("K" * 41, "x" * 61, f"ONEXT_HA/{'K' * 39}… = '{'x' * 59}…' is invalid"),
+    ],
+)
+def test_an_invalid_value_is_shown_as_far_as_a_line_goes(key: str, text: str, shown: str) -> None:
+    """Whoever may edit a cluster's template could fill the log, or the value could not be recognised."""
+    assert read({key: text}, WIDE).complaints == (shown,)

@@ -223,7 +223,8 @@ WHOLE_VM = b"""<VM><ID>7</ID><UID>2</UID><GID>3</GID><UNAME>u</UNAME><GNAME>g</G
 
 def test_every_value_of_a_vm_is_its_own() -> None:
     """Two values that changed places, or one that is always the default, would mislead every part."""
-    assert parse.vm(WHOLE_VM) == model.Vm(
+    long = b"<SCHED_ACTION><TIME>" + b"9" * 65 + b"</TIME></SCHED_ACTION><DISK><DISK_ID>1"
+    assert parse.vm(WHOLE_VM.replace(b"<DISK><DISK_ID>1", long)) == model.Vm(
         7, "web", 2, 3, "u", "g", state=8, lcm_state=0, previous_state=5, began=100.0, deploy_id="one-7",
         locked=2, resched=True, cpu=1.5, memory=64, vcpu=2,
         nics=(
@@ -235,7 +236,7 @@ def test_every_value_of_a_vm_is_its_own() -> None:
             model.Disk(1, 10, "FILE", "BLOCK", "ceph", 4, 6, persistent=True, target="vda"),
             model.Disk(-1, 0, "", "", "", -1, -1, persistent=False, target=""),
         ),
-        actions=("+60",),
+        actions=("+60", "9" * 64),
         template={"CPU": "1.5", "MEMORY": "64", "VCPU": "2", "PCI": {"ADDRESS": "1"}},
         stay=model.Stay(4, 11, "n", 12, 13, "kvm", "ssh", 14.0, 15.0, 16),
     )  # fmt: skip
@@ -283,8 +284,9 @@ def test_every_value_of_a_host_is_its_own() -> None:
         7, "a", 2, 3, 4, "c", "kvm", "qemu", 800, 700, 10, 90, 80, 20, frozenset({5, 6}), 2, {"ARCH": "x"}
     )
     assert parse.host(element) == whole
-    told = parse.host(element.replace(b"<ARCH>", b"<TOTAL_WILDS>0</TOTAL_WILDS><ARCH>"))
-    assert told.wild_vms == 0, "the host's own count of VMs that are not OpenNebula's"
+    for count, read in ((b"0", 0), (b"1048576", 1 << 20), (b"1048577", 2), (b"-1", 2)):
+        told = parse.host(element.replace(b"<ARCH>", b"<TOTAL_WILDS>%b</TOTAL_WILDS><ARCH>" % count))
+        assert told.wild_vms == read, "the host's own count of VMs that are not OpenNebula's"
 
 
 def test_every_value_of_a_datastore_is_its_own() -> None:
@@ -361,7 +363,12 @@ def test_a_vm_that_cannot_be_read_still_names_its_host() -> None:
     found = parse.safely(parse.vm, model.Vm, LEAST % (b"VM", records, b"VM"))
     assert found is not None
     assert (found.id, found.name, found.named_host, found.state) == (7, "a", 6, model.UNKNOWN)
-    nowhere = parse.safely(parse.vm, model.Vm, LEAST % (b"VM", b"<STATE>x</STATE><HISTORY_RECORDS/>", b"VM"))
-    assert nowhere is not None
-    assert nowhere.named_host == -1
+    forged = b"<STATE>x</STATE><USER_TEMPLATE><HISTORY_RECORDS><HID>4</HID></HISTORY_RECORDS></USER_TEMPLATE>"
+    for end in (b"<HISTORY_RECORDS/>", b"<HISTORY_RECORDS></HISTORY_RECORDS>"):
+        nowhere = parse.safely(parse.vm, model.Vm, LEAST % (b"VM", forged + end, b"VM"))
+        assert nowhere is not None
+        assert nowhere.named_host == -1
+    without = parse.safely(parse.vm, model.Vm, LEAST % (b"VM", b"<STATE>x</STATE><HID>4</HID>", b"VM"))
+    assert without is not None
+    assert without.named_host == -1
     assert parse.safely(parse.vm, model.Vm, b"<VM>?</VM>") is None

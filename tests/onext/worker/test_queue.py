@@ -41,6 +41,8 @@ def test_an_event_ends_the_waiting() -> None:
     assert queue.due(0) == []
     queue.add(ONE, 0)
     assert queue.due(0) == [ONE]
+    queue.add(ONE, 9)
+    assert queue.due(0) == [ONE], "a queue that does not let events settle delays none"
 
 
 def test_events_settle_but_not_for_long() -> None:
