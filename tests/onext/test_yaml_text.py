@@ -67,11 +67,11 @@ def test_S10_any_text_is_read_or_refused(text: str) -> None:
         ("a: !!int x\nb: 1", "1: a: this value does not fit its tag"),
         ("b: 1\na: !!int x", "2: a: this value does not fit its tag"),
         ("x: 2001-99-99", "1: x: this value is not possible (a date, or a number too long?); put texts in quotes"),
-        (f"{'k' * 61}: 2001-99-99\n", f"1: {'k' * 60}: this value is not possible (a date, or a number too long?);"
-         " put texts in quotes"),
+        (f"{'k' * 61}: 2001-99-99\n", (f"1: {'k' * 60}: this value is not possible (a date, or a number too long?);"
+         " put texts in quotes")),
         ("".join(f"{' ' * n}{'k' * 50}:\n" for n in range(3)) + "    a: 2001-99-99",
-         f"4: {'.'.join(['k' * 50] * 3)[:120]}: this value is not possible (a date, or a number too long?); put texts in"
-         " quotes"),
+         (f"4: {'.'.join(['k' * 50] * 3)[:120]}: this value is not possible (a date, or a number too long?); put texts in"
+         " quotes")),
     ],
 )  # fmt: skip
 def test_what_is_too_much_is_named_and_what_just_fits_is_read(text: str, problem: str) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from onext.cloud.reader import Reader
+from onext.oned import stream
 from onext.oned.client import Oned
 from onext.oned.errors import OnedError
+from onext.oned.stream import Source
 from tests.exporter.answers import Answers, compact, serve
 
 pytestmark = pytest.mark.process
@@ -148,3 +152,148 @@ def test_more_events_than_a_pool_is_worth_read_the_pool(answers: Answers, oned: 
         reader.changed("vm", number)
     assert reader.cloud(oned).vms
     assert answers.calls == ["vmpool.infoextended", "vmpool.infoextended"]
+
+
+def test_each_pool_is_asked_for_whole(oned: Oned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks or images of other users, or VMs beyond a range, would be missing from the cloud."""
+    asked: list[tuple[object, ...]] = []
+
+    def pool(_: object, method: str, *arguments: object, tag: str) -> Iterator[bytes]:
+        asked.append((method, *arguments, tag))
+        return iter(())
+
+    monkeypatch.setattr("onext.oned.stream.pool", pool)
+    cloud = Reader().cloud(oned)
+    for name in ("hosts", "vms", "clusters", "datastores", "networks", "images"):
+        assert getattr(cloud, name) == {}
+    assert asked == [
+        ("hostpool.info", "HOST"),
+        ("vmpool.infoextended", -2, -1, -1, -1, "", "VM"),
+        ("clusterpool.info", "CLUSTER"),
+        ("datastorepool.info", "DATASTORE"),
+        ("vnpool.info", -2, -1, -1, "VNET"),
+        ("imagepool.info", -2, -1, -1, "IMAGE"),
+    ]
+
+
+@pytest.mark.parametrize(("count", "single"), [(30, True), (31, False)])
+def test_a_few_hosts_are_asked_one_by_one(answers: Answers, oned: Oned, count: int, single: bool) -> None:
+    """A switch of all hosts would be a thousand calls, or one event the whole pool."""
+    reader = Reader()
+    assert reader.cloud(oned).hosts
+    for number in range(count):
+        reader.changed("host", number)
+    assert reader.cloud(oned).hosts[1].name == "node"
+    expected = ["host.info"] * count if single else ["hostpool.info"]
+    assert answers.calls == ["hostpool.info", *expected]
+
+
+@pytest.mark.parametrize(
+    ("count", "requests"),
+    [(200, ["vmpool.infoset"]), (201, ["vmpool.infoset"] * 2), (1000, ["vmpool.infoset"] * 5)],
+)
+def test_vms_are_asked_for_in_batches(
+    answers: Answers, oned: Oned, count: int, requests: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is too long fails, and one for each VM takes minutes after a storm of events."""
+    reader = Reader()
+    assert reader.cloud(oned).vms
+    wanted: list[int] = []
+    pool = stream.pool
+
+    def noted(source: Source, method: str, *arguments: str | int, tag: str) -> Iterator[bytes]:
+        wanted.extend(map(int, str(arguments[0]).split(",")))
+        assert arguments[1:] == (True,)
+        return pool(source, method, *arguments, tag=tag)
+
+    monkeypatch.setattr(stream, "pool", noted)
+    for number in range(count):
+        reader.changed("vm", number)
+    assert reader.cloud(oned).vms[5].state == 8
+    assert answers.calls == ["vmpool.infoextended", *requests]
+    assert wanted == list(range(count))
+
+
+def test_more_vms_than_that_read_the_pools_again(answers: Answers, oned: Oned) -> None:
+    """Hosts would be shown with VMs that left them."""
+    reader = Reader()
+    cloud = reader.cloud(oned)
+    assert cloud.vms
+    assert cloud.hosts
+    for number in range(1001):
+        reader.changed("vm", number)
+    again = reader.cloud(oned)
+    assert again.vms
+    assert again.hosts
+    assert answers.calls == ["vmpool.infoextended", "hostpool.info"] * 2
+
+
+@pytest.mark.parametrize(("age", "calls"), [(60.0, 1), (60.1, 2)])
+def test_a_round_lasts_a_minute(
+    answers: Answers, oned: Oned, age: float, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts would act on what was minutes ago, or read 76 MB for each of them."""
+    reader = Reader()
+    assert reader.cloud(oned).hosts
+    assert reader._round is not None
+    began = reader._round.began
+    monkeypatch.setattr("onext.cloud.reader.clock", lambda: began + age)
+    assert reader.cloud(oned).hosts
+    assert len(answers.calls) == calls
+
+
+@pytest.mark.parametrize(("later", "calls"), [(4.9, 1), (5.0, 2)])
+def test_after_a_failure_oned_is_asked_again_in_five_seconds(
+    answers: Answers, oned: Oned, later: float, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every part would wait for its own time-out, or a moment's failure last for a minute."""
+    times = [100.0]
+    monkeypatch.setattr(
+        "onext.cloud.reader.time", SimpleNamespace(monotonic=lambda: times[0], time=time.time)
+    )
+    document, answers.documents["hostpool.info"] = answers.documents["hostpool.info"], None
+    cloud = Reader().cloud(oned)
+    with pytest.raises(OnedError):
+        _ = cloud.hosts
+    answers.documents["hostpool.info"] = document
+    times[0] += later
+    if calls == 1:
+        with pytest.raises(OnedError):
+            _ = cloud.hosts
+    else:
+        assert set(cloud.hosts) == {1, 2}
+    assert len(answers.calls) == calls
+
+
+def test_a_host_that_was_removed_is_gone_and_others_stay(answers: Answers, oned: Oned) -> None:
+    """It would be woken, or counted, until the next round."""
+    reader = Reader()
+    assert set(reader.cloud(oned).hosts) == {1, 2}
+    answers.refusals["host.info"] = 0x0400
+    reader.changed("host", 1)
+    reader.changed("cluster", 2)
+    assert set(reader.cloud(oned).hosts) == {2}
+    assert answers.calls == ["hostpool.info", "host.info"]
+
+
+def test_an_event_before_a_pool_was_read_costs_no_call(answers: Answers, oned: Oned) -> None:
+    """Each VM that starts would be asked for twice."""
+    reader = Reader()
+    reader.changed("vm", 5)
+    reader.changed("host", 1)
+    cloud = reader.cloud(oned)
+    assert cloud.vms[5].state == 3
+    assert reader.cloud(oned).hosts
+    assert answers.calls == ["vmpool.infoextended", "hostpool.info"]
+
+
+def test_a_vm_that_moved_reads_both_hosts_again(answers: Answers, oned: Oned) -> None:
+    """The host that it left looks busy, or that it came to empty, and is switched off."""
+    reader = Reader()
+    cloud = reader.cloud(oned)
+    assert cloud.vms
+    assert cloud.hosts
+    answers.documents["vmpool.infoset"] = vms(VM % (5, b"3", b"", 2))
+    reader.changed("vm", 5)
+    assert reader.cloud(oned).vms[5].host_id == 2
+    assert answers.calls[2:] == ["vmpool.infoset", "host.info", "host.info"]
