@@ -16,7 +16,7 @@ from onext import metrics
 
 PART = "backups"
 FILE = "state.json"  # below /var/lib/one
-_LARGEST = 8 << 20  # bytes
+_LARGEST = 8_388_608  # bytes
 _MOST = 50_000  # VMs
 _NAMES = (
     ("backup_status", "opennebula_vm_backup_last_status", "Last backup of the VM: 1 done, 0 failed."),

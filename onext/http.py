@@ -25,9 +25,9 @@ from urllib3.response import BaseHTTPResponse
 
 from onext.deadline import DeadlineResponse
 
-_CHUNK = 1 << 16
+_CHUNK = 65_536
 _HOSTS = 2048  # whose connections are kept at most
-_ERROR_BODY = 1 << 16  # bytes of the body of an answer that is not 2xx
+_ERROR_BODY = 65_536  # bytes of the body of an answer that is not 2xx
 _GZIP = 16 + zlib.MAX_WBITS  # zlib.decompressobj: a gzip header is expected
 
 
@@ -84,7 +84,7 @@ class Http:
         self,
         *,
         connections: int = 8,
-        size: int = 1 << 20,
+        size: int = 1_048_576,
         connect_timeout: float = 5.0,
         trust: Path | None = None,
         public: bool = False,

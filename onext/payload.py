@@ -6,7 +6,7 @@ On a hook's fast path: imports nothing but two modules written in C.
 import binascii
 import pyexpat
 
-LIMIT = 64 << 20  # bytes; a host with 1,000 VMs is 0.1 MB, oned's own limit of a message is 1 GiB
+LIMIT = 67_108_864  # bytes; a host with 1,000 VMs is 0.1 MB, oned's own limit of a message is 1 GiB
 
 _DIRECT = ("ID", "NAME", "STATE", "LCM_STATE")
 _PARAMETER = ("POSITION", "TYPE", "VALUE")

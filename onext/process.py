@@ -42,7 +42,7 @@ def run(
     *,
     timeout: float,
     input: bytes | None = None,  # noqa: A002 - the word of the subprocess module
-    max_output: int = 1 << 20,
+    max_output: int = 1_048_576,
     env: Mapping[str, str] | None = None,
     check: bool = True,
 ) -> Completed:

@@ -16,7 +16,7 @@ from onext import atomic, bounds
 FILE = "results.json"
 MOST = 20_000  # the oldest are forgotten
 _LONGEST = 500  # characters of a message
-_LARGEST = 16 << 20  # bytes of the file
+_LARGEST = 16_777_216  # bytes of the file
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-_LARGEST = 1 << 20  # bytes of the file
+_LARGEST = 1_048_576  # bytes of the file
 # bcrypt's form: version, cost, 22 characters of salt and 31 of hash.
 _HASH = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 LOWEST_COST, HIGHEST_COST = 4, 16  # 4 is bcrypt's own; a check takes 2^cost, which is seconds at 16

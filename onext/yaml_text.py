@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-LARGEST = 4 << 20  # characters
+LARGEST = 4_194_304  # characters
 _DEEPEST = 20
 _MOST_ALIASES = 10  # more could grow without end when they are followed
 _LONG_NUMBER = re.compile(r"[-+]?(0[xXoObB][0-9a-fA-F_]{30,}|[0-9_]{31,})", re.ASCII)

@@ -23,7 +23,7 @@ from onext.hosts import orders
 from onext.hosts.orders import Order
 from onext.oned.documents import Kind
 
-_LARGEST = 1 << 20  # bytes of JSON: about 5,000 VMs
+_LARGEST = 1_048_576  # bytes of JSON: about 5,000 VMs
 _CHUNK = 12_000
 _LATEST, _LONGEST = 1e12, 1000
 _ADAPTER = TypeAdapter(Incident)

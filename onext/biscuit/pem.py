@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from biscuit_auth import KeyPair, PrivateKey, PublicKey
 
-LARGEST = 64 * 1024  # characters
+LARGEST = 65_536  # characters
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----([^-]{1,8192})-----END \1-----")
 _SEQUENCE, _INTEGER, _BITS, _OCTETS, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
 _PUBLIC_IMPLICIT, _PUBLIC_EXPLICIT = 0x81, 0xA1  # RFC 5958; SEC 1, and PKCS#8 of ring before 0.17

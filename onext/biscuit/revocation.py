@@ -12,7 +12,7 @@ from onext import bounds
 from onext.biscuit.errors import ListUnusable
 
 FILE = "biscuit-revoked"  # in Paths.own_etc
-LARGEST = 64 << 20  # bytes of the list
+LARGEST = 67_108_864  # bytes of the list
 LONGEST_LINE = 4096  # bytes of one of its lines
 # A signature: 64 bytes of Ed25519, or DER of P-256, whose two numbers fill it exactly.
 _ID = re.compile(r"[0-9a-f]{128}|30[0-9a-f]{14,142}")

@@ -113,8 +113,9 @@ def _add_to_authn(text: str) -> str:
 
 def _add_entry(text: str) -> str:
     entries = _entries(text)
-    if len(entries) == 1 and not _wrong(text, entries[0]):
-        return text
+    match entries:
+        case [only] if not _wrong(text, only):
+            return text
     for entry in reversed(entries):
         text = _switch_off(text, entry)
     others = [a.end for a in attributes(text) if a.name == "AUTH_MAD_CONF"]

@@ -31,6 +31,7 @@ LATE = 15.0  # seconds from the lock to the write, after which the write is give
 TRIES, PAUSE = 20, 0.1
 MOST_VALUES, LONGEST_VALUE, LARGEST = 64, 16_384, 65_536  # of one record; lengths in characters
 UNREADABLE = -1  # the version of a record whose VERSION is not a number
+_HIGHEST_ID, _HIGHEST_VERSION = 2_147_483_648, 1_000_000_000_000_000
 _REPLACE = 0  # one.document.update: the whole template
 _MODE_600 = (1, 1, 0, 0, 0, 0, 0, 0, 0)
 _NAME = re.compile(r"onext\.([a-z]{1,16})\.(\d{1,9})")
@@ -98,7 +99,7 @@ class Documents(Generic[T]):
 
         Raises Conflict where it has another one, OnedError where oned did not take it.
         """
-        text = self._rendered(number, value, max(version or 0, 0) + 1)
+        text = self._rendered(number, value, _next(version))
         if version is None:
             return self._created(number, text)
         document = self._ids.get(number)
@@ -107,7 +108,7 @@ class Documents(Generic[T]):
         if document is None:
             raise Conflict(f"record {self._name(number)} was removed by another writer")
         self._compare_and_set(number, document, version, text)
-        return Stored(number, document, max(version, 0) + 1, value)
+        return Stored(number, document, _next(version), value)
 
     def remove(self, number: int, version: int) -> None:
         """Delete a record that still has this version; raise Conflict where it has another one."""
@@ -221,8 +222,12 @@ def read(oned: Oned) -> Element:
     return oned.document("documentpool.info", OWNER, -1, -1, TYPE)
 
 
+def _next(version: int | None) -> int:
+    return 1 if version is None or version == UNREADABLE else version + 1
+
+
 def _id(element: Element) -> int:
-    found = bounds.whole(element.findtext("ID"), 0, 2**31)
+    found = bounds.whole(element.findtext("ID"), 0, _HIGHEST_ID)
     return -1 if found is None else found
 
 
@@ -237,7 +242,7 @@ def _authoritative(element: Element) -> bool:
 
 
 def _version(element: Element) -> int:
-    version = bounds.whole(element.findtext("TEMPLATE/VERSION"), 0, 10**15)
+    version = bounds.whole(element.findtext("TEMPLATE/VERSION"), 0, _HIGHEST_VERSION)
     return UNREADABLE if version is None else version
 
 

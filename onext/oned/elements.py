@@ -23,7 +23,7 @@ _NOT_PLAIN = re.compile(rb"!(?<=<!)(?!\[CDATA\[[^<]*(?<=\]\]>)<)")
 _LEAF = re.compile(rb"<([^<>/!]+)>((?:<!\[CDATA\[)?[^<]*)</[^<]*")  # up to the next tag
 _OPENING = re.compile(rb"<([^<>/!]+)(/?)>")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
-_LARGEST = 64 << 20  # bytes of one element; oned's own limit for a whole message is below
+_LARGEST = 67_108_864  # bytes of one element; oned's own limit for a whole message is below
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _root(source: Iterator[bytes], form: Form) -> tuple[bytes, bytes]:
         head += chunk
         if found := root.match(head):
             return found[1], head[found.end() :]
-        if len(head) > len(chunk) + 256:
+        if len(head) > 256:
             break
     raise Malformed(f"not the document of a pool: it begins with {head[:40]!r}")
 
@@ -108,7 +108,7 @@ def plain(block: bytes) -> bytes | None:
         if not block.startswith(_CDATA, start):
             raise Malformed(f"refused in a pool's document: {block[start : start + 20]!r}")
         end = block.find(_CDATA_END, start)
-        if end < 0:
+        if end == -1:
             return None
         text = block[start + len(_CDATA) : end].decode("utf-8", "surrogateescape")
         parts += [block[at:start], escape(text).encode("utf-8", "surrogateescape")]
@@ -136,8 +136,9 @@ def children(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         tag, empty = opening.groups()
         end = opening.end() if empty else end_of(tag, content, opening.end())
         yield tag, content[opening.end() : end]
-        at = end if empty else content.find(b">", end) + 1
-        at = content.find(b"<", at) if content.find(b"<", at) >= 0 else size
+        at = content.find(b"<", end if empty else content.find(b">", end))
+        if at == -1:
+            return
 
 
 def section(element: bytes, tag: bytes, at: int = 0) -> tuple[bytes, int]:
@@ -158,10 +159,10 @@ def end_of(tag: bytes, content: bytes, start: int) -> int:
 def closing_at(opening: bytes, closing: bytes, content: bytes, start: int) -> int:
     """Return where the end tag is, both tags given as they are written; raise Malformed."""
     inner, end = start, content.find(closing, start)
-    while end >= 0 and (inner := content.find(opening, inner, end)) >= 0:
-        inner += 1  # a descendant of the same name: that was its end
-        end = content.find(closing, end + 1)
-    if end < 0:
+    while end != -1 and (inner := content.find(opening, inner, end)) != -1:
+        inner += len(opening)  # a descendant of the same name: that was its end
+        end = content.find(closing, end + len(closing))
+    if end == -1:
         raise Malformed(f"an element has no end {closing[:48]!r}")
     return end
 

@@ -21,7 +21,7 @@ from onext.oned.escaped import ESCAPED, normal, unescape, whole_references
 __all__ = ["ALL_VMS", "Source", "document", "escaped_pool", "pool", "single"]
 
 ALL_VMS = (-2, -1, -1, -1, "")  # of every user, the whole range, all states but DONE
-_HEAD = 1 << 16  # bytes in which the answer's value must have begun
+_HEAD = 65_536  # bytes in which the answer's value must have begun
 _SUCCESS = re.compile(rb"<boolean>1</boolean></value>\s*<value>\s*(?:<string>)?(?=[^<\s])")
 _FAILURE = re.compile(rb"<boolean>0</boolean>|<fault>")
 

@@ -81,8 +81,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hooks/targets", ("networks", "policy"), ("leases", "decide", "inventory")),
     ("onext", ("atomic", "backup_state", "bounds", "http", "payload", "process", "spool"), ("{}",)),
     ("onext", ("results", "webconfig", "yaml_text"), ("{}",)),
-    ("onext/biscuit", ("keys", "revocation", "sessions"), ("{}",)),
-    ("onext/biscuit", ("pem",), ("keys",)),
+    ("onext/biscuit", ("keys", "pem", "revocation", "sessions"), ("{}",)),
     ("onext/cloud", ("parse", "reader"), ("{}",)),
     ("onext/hosts", ("claims", "deciders", "energy", "holding", "notify", "watt_model"), ("{}",)),
     (

@@ -201,3 +201,86 @@ def test_gzip_round_trip_and_bound(body: bytes, size: int) -> None:
             onext_http._decoded(gzip.compress(body), headers, size)
     else:
         assert onext_http._decoded(gzip.compress(body), headers, size) == body
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("9.9.9.9", True),
+        ("10.0.0.1", False),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("224.0.0.1", False),
+        ("2001:4860::8888", True),
+        ("fe80::1%eth0", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:9.9.9.9", True),
+        ("2002:0a00:0001::", False),
+        ("2002:0909:0909::", True),
+        ("fd00::1", False),
+        ("ff0e::1", False),
+    ],
+)
+def test_S13_an_address_within_another_counts_as_itself(address: str, public: bool) -> None:
+    """A webhook of a tenant would reach the front-end's own services, or none that exists."""
+    assert onext_http.is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://a:b@host/x?token=1", "host/x"),
+        ("http://host/x?token=1", "http://host/x"),
+        ("http://host/x?a=b@c", "http://host/x"),
+    ],
+)
+def test_an_address_is_shown_without_what_is_secret(url: str, shown: str) -> None:
+    """A password in the log is everybody's."""
+    assert onext_http._shown(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "size", "expected"),
+    [
+        ("", b"abc", 1, b"abc"),
+        (" Identity ", b"abc", 1, b"abc"),
+        ("br", b"", 1, b""),
+        ("x-gzip", gzip.compress(b"abc"), 3, b"abc"),
+        ("GZIP", gzip.compress(b"ab") + gzip.compress(b"c"), 3, b"abc"),
+        ("gzip", gzip.compress(b"ab") + gzip.compress(b"cd"), 3, "an answer of more than 3 bytes"),
+        ("gzip", gzip.compress(b"abcd"), 3, "an answer of more than 3 bytes"),
+        ("gzip", gzip.compress(b"abc")[:-1], 3, "the compressed answer is truncated"),
+        ("gzip", b"abc", 3, "the compressed answer is damaged: "),
+        ("b" * 41, b"abc", 3, f"Content-Encoding '{'b' * 40}', which was not requested"),
+    ],
+)
+def test_an_encoded_body_is_decoded_within_its_bound(
+    encoding: str, body: bytes, size: int, expected: bytes | str
+) -> None:
+    """A page of a few kilobytes unpacks to gigabytes, or half of it is taken for the whole."""
+    headers = {"content-encoding": encoding} if encoding else {}
+    if isinstance(expected, bytes):
+        assert onext_http._decoded(body, headers, size) == expected
+    else:
+        with pytest.raises(InvalidAnswer) as refused:
+            onext_http._decoded(body, headers, size)
+        assert str(refused.value).startswith(expected)
+
+
+@pytest.mark.parametrize(("status", "size"), [(200, 1_048_576), (500, 65_536)])
+def test_a_body_of_exactly_the_bound_is_read(serve: Serve, status: int, size: int) -> None:
+    """The largest page that is allowed would be refused, or a larger one fill the memory."""
+
+    def ask(length: int) -> bytes:
+        with contextlib.closing(Http()) as http:
+            try:
+                return http.get(serve(answer(f"{status} x", b"x" * length)), timeout=PATIENCE).body
+            except BadStatus as failure:
+                return failure.answer.body
+
+    assert len(ask(size)) == size
+    if status == 200:
+        with pytest.raises(InvalidAnswer, match=f"an answer of more than {size} bytes"):
+            ask(size + 1)
+    else:
+        assert ask(size + 1) == b"", "the status is what counts"

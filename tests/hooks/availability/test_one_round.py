@@ -61,7 +61,7 @@ def steps(
     return decide(around, lambda vms, _: dict.fromkeys(vms, 1))
 
 
-def written(found: list[Step]) -> Incident:
+def written(found: Sequence[Step]) -> Incident:
     """Return the record of the last write."""
     return [step.incident for step in found if isinstance(step, Write)][-1]
 
@@ -228,7 +228,7 @@ def test_one_host_is_fenced_at_a_time(phase: Phase, fenced: bool) -> None:
     both = steps(found, policy=replace(POLICY, max_down=2))
     assert (Fence(0) in both) is fenced
     if not fenced:
-        assert written([step for step in both if step.__class__ is Write][:1]).reason == (
+        assert written([step for step in both if isinstance(step, Write)][:1]).reason == (
             "another host of the cluster is being fenced"
         )
 

@@ -237,8 +237,12 @@ class PlayedOned:
         one = self._document()
         return xml(f"<POOL>{one}</POOL>".encode() if method == "documentpool.info" else one.encode())
 
-    def call(self, method: str, *_: object) -> int:
+    def call(self, method: str, *arguments: object) -> int:
         self.calls.append(method)
+        if method == "document.update":
+            assert (arguments[0], arguments[2]) == (5, 0), "the whole document is replaced"
+        else:
+            assert arguments == {"document.lock": (5, 3, True)}.get(method, (5,))
         if method == "document.lock" and self.gone:
             raise NotFound("no such document")
         if method == "document.lock" and self.held:
@@ -393,3 +397,10 @@ def test_a_lock_that_stays_is_reported(caplog: pytest.LogCaptureFixture) -> None
 
     assert played(Stuck(WRITTEN)).put(12, "draining", 3).version == 4
     assert "document 5 was not unlocked: no leader" in caplog.text
+
+
+def test_a_refused_record_names_its_first_keys() -> None:
+    """Whoever reads the log learns nothing, or gets a page of keys."""
+    wrong = Documents(PlayedOned(WRITTEN), Kind("host", lambda _: dict.fromkeys("abcd", ""), decode))  # type: ignore[arg-type]
+    with pytest.raises(Refused, match=r"has an invalid key: \['a', 'b', 'c'\]$"):
+        wrong.put(12, "off", 3)

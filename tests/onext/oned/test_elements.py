@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onext.oned.elements import children, section, split, text
+from onext.oned.elements import children, closing_at, section, split, text
 from onext.oned.errors import Malformed
 from onext.oned.escaped import ESCAPED, normal, unescape, whole_references
 
@@ -166,3 +166,98 @@ def test_rubbish_ends_in_an_error_or_an_end(parts: list[str]) -> None:
             list(children(element[4:-5]))
     with contextlib.suppress(Malformed):
         list(children(document))
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ("x" * 41, f"not the document of a pool: it begins with b'{'x' * 40}'"),
+        (f"<VM_POOL><VM><!{'x' * 30}></VM></VM_POOL>", f"refused in a pool's document: b'<!{'x' * 18}'"),
+    ],
+)
+def test_what_is_refused_is_shown_as_far_as_a_line_goes(document: str, reason: str) -> None:
+    """A web server's page fills the log, or nobody can tell what answered in place of oned."""
+    with pytest.raises(Malformed) as refused:
+        list(split([document.encode()], "VM"))
+    assert str(refused.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"x" * 41, f"no element at b'{'x' * 40}'"),
+        (b"<A><B>1</B>", "an element has no end b'</A>'"),
+        (b"<" + b"T" * 60 + b"><B>", f"an element has no end b'</{'T' * 46}'"),
+        (b"<A>1</A> <", "no element at b'<'"),
+    ],
+)
+def test_what_is_no_element_is_shown_as_far_as_a_line_goes(content: bytes, reason: str) -> None:
+    """The object cannot be found in the answer, or the log grows by whole templates."""
+    with pytest.raises(Malformed) as refused:
+        list(children(content))
+    assert str(refused.value) == reason
+
+
+def test_children_are_found_one_behind_the_other() -> None:
+    """An attribute that follows an empty one, or a vector, would be missing."""
+    content = b" <A/><B><C>1</C></B><D><D>2</D></D> <E>3</E><F/>\n"
+    assert list(children(content)) == [
+        (b"A", b""),
+        (b"B", b"<C>1</C>"),
+        (b"D", b"<D>2</D>"),
+        (b"E", b"3"),
+        (b"F", b""),
+    ]
+    assert list(children(b"")) == []
+
+
+def test_an_end_before_the_element_is_not_its_end() -> None:
+    """A broken element would read as a whole one."""
+    with pytest.raises(Malformed):
+        closing_at(b"<A>", b"</A>", b"</A><A>x<A>y", 7)
+    assert closing_at(b"<A>", b"</A>", b"<A><A></A><A></A></A>", 3) == 17
+
+
+@pytest.mark.parametrize(("margin", "read"), [(256, True), (257, False)])
+def test_a_pool_begins_early_or_not_at_all(margin: int, read: bool) -> None:
+    """A server that sends anything without an end would fill the memory before it is refused."""
+
+    def chunks() -> Iterator[bytes]:
+        yield b" " * margin
+        assert read, "more was read of what is no pool"
+        yield b"<VM_POOL></VM_POOL>"
+
+    if read:
+        assert list(split(chunks(), "VM")) == []
+    else:
+        with pytest.raises(Malformed):
+            list(split(chunks(), "VM"))
+
+
+@pytest.mark.parametrize(
+    ("reference", "character"),
+    [
+        ("&#x10FFFF;", "\U0010ffff"),
+        ("&#x110000;", "\ufffd"),
+        ("&#xD7FF;", "\ud7ff"),
+        ("&#xD800;", "\ufffd"),
+        ("&#xDFFF;", "\ufffd"),
+        ("&#xE000;", "\ue000"),
+        ("&#1114111;", "\U0010ffff"),
+        ("&#12345678;", "&#12345678;"),
+    ],
+)
+def test_references_to_characters(reference: str, character: str) -> None:
+    """A name would show as another one, or end the reading of its whole pool."""
+    assert text(reference.encode()) == character
+
+
+def test_an_element_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer without an end would fill the memory of the worker."""
+    element = b"<VM><A>1</A></VM>"
+    monkeypatch.setattr("onext.oned.elements._LARGEST", len(element) - 1)
+    pieces = [b"<VM_POOL>", element[:-1], element[-1:], b"</VM_POOL>"]
+    assert list(split(pieces, "VM")) == [element]
+    monkeypatch.setattr("onext.oned.elements._LARGEST", len(element) - 2)
+    with pytest.raises(Malformed, match=f"an element of more than {len(element) - 2} bytes"):
+        list(split(pieces, "VM"))
