@@ -23,7 +23,7 @@ _MOST_WISHES = 64  # targets that one attribute may name
 _REMEMBERED = 4096  # texts: a pass reads the same ones each minute
 _MOST_LABELS = 10
 _LONGEST_VALUE = 128
-_SHOWN = 64  # characters of a tenant's text in a message
+_SHOWN = 100  # characters of a tenant's text in a message
 _TARGET = re.compile(
     r"(?:(?P<address>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})(?P<path>/[A-Za-z0-9._~/-]{0,127})?"
 )
@@ -67,7 +67,7 @@ def _wish(word: str) -> Wish | Refused:
     if found is None:
         return Refused(f"{shown(word)} is not port, address:port or [address]:port, with an optional /path")
     port = int(found["port"])
-    if not 0 < port < 1 << 16:
+    if not 0 < port <= 65_535:
         return Refused(f"{shown(word)}: not a port (1 to 65535)")
     try:
         address = ip_address(found["address"].strip("[]")) if found["address"] else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,12 +80,12 @@ def test_last_good_data_ages_out(oned: Answers, collection: Collection, clock: C
     good = samples(collection().text.decode())
     kept = dict(oned.documents)
     oned.documents = dict.fromkeys(kept)
-    clock.now += 299
+    clock.now += 300
     old = samples(collection().text.decode())
     assert old["opennebula_up{}"] == 0
-    assert old['opennebula_data_age_seconds{collector="vms"}'] == 299
+    assert old['opennebula_data_age_seconds{collector="vms"}'] == 300
     assert old['opennebula_vm_state{one_vm_id="0"}'] == good['opennebula_vm_state{one_vm_id="0"}']
-    clock.now += 2
+    clock.now += 0.5
     gone = samples(collection().text.decode())
     assert not any(key.startswith(("opennebula_vm_", "opennebula_host_")) for key in gone)
     assert gone['opennebula_scrape_errors_total{collector="vms"}'] == 2
@@ -254,3 +256,67 @@ def test_C7_all_answers_of_a_scrape_have_one_deadline(oned: Answers, tmp_path: P
     assert made._source.deadline <= first - 4
     made._ends -= 100
     assert 0 < made._source.deadline <= 0.1
+
+
+def test_the_objects_of_all_users_are_asked_for(oned: Answers, collection: Collection) -> None:
+    """Another filter of oned's gives the objects of oneadmin alone, or of one state, without an error."""
+    collection()
+    assert {method: words for method, words in oned.parameters.items() if words} == {
+        "vmpool.infoextended": (-2, -1, -1, -1, ""),
+        "vnpool.info": (-2, -1, -1),
+        "documentpool.info": (-2, -1, -1, 100),
+        "backupjobpool.info": (-2, -1, -1),
+        "backupjob.info": (3,),
+    }
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0, 1), (299, 1), (300, 2)])
+def test_the_release_is_asked_for_now_and_then(oned: Answers, seconds: float, asked: int) -> None:
+    """A call in each scrape is one for nothing; an upgrade changes the labels within five minutes."""
+    now = [0.0]
+    release = Release(Source(oned.endpoint, "u:p"), lambda: now[0])
+    oned.documents["system.version"] = b"7.0.2"
+    assert release() == (7, 0)
+    oned.documents["system.version"] = b"10.24.1"
+    now[0] += seconds
+    assert release() == ((10, 24) if asked == 2 else (7, 0))
+    assert oned.calls.count("system.version") == asked
+    release.forget()
+    assert release() == (10, 24)
+
+
+def test_before_oned_told_its_release_the_newest_counts(oned: Answers) -> None:
+    """Labels of an old release for a moment are other series to Prometheus."""
+    oned.documents["system.version"] = None
+    release = Release(Source(oned.endpoint, "u:p"))
+    assert (release(), release()) == ((7, 4), (7, 4))
+    assert oned.calls == ["system.version"] * 2, "it is asked again at once"
+
+
+def test_what_cannot_be_read_is_summed_up(oned: Answers, collection: Collection) -> None:
+    """An alert on the increase of errors needs each of them."""
+    whole = oned.documents["hostpool.info"]
+    assert whole
+    oned.documents["hostpool.info"] = whole.replace(b"<STATE>2<", b"<STATE>x<")
+    lost = whole.count(b"<STATE>2<")
+    key = 'opennebula_scrape_errors_total{collector="hosts"}'
+    assert [samples(collection().text.decode())[key] for _ in range(2)] == [lost, 2 * lost]
+
+
+def test_the_landing_page_has_the_figures_of_the_scrape(
+    oned: Answers, collection: Collection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since when oned answers, or does not, is what an administrator looks for first."""
+    wall = [5000.0]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+    first = collection()
+    assert (first.vms, first.up, first.at, first.since) == (15, True, 5000, 5000)
+    assert gzip.decompress(first.compressed) == first.text
+    wall[0] += 60
+    assert collection().since == 5000
+    oned.documents = dict.fromkeys(oned.documents)
+    wall[0] += 60
+    down = collection()
+    assert (down.up, down.at, down.since) == (False, 5120, 5120)
+    wall[0] += 60
+    assert collection().since == 5120

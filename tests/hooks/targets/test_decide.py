@@ -295,3 +295,21 @@ def test_S4_an_address_of_several_vms_is_no_ones_target() -> None:
     alone = replace(part, owners={VM | 42: frozenset({0})})
     networks = leasing(mine), VirtualNetwork(2, administered=True, scrape="YES", ranges=(alone,))
     assert vms(with_vm(*networks, addresses=(mine,), wanted=f"{common}:9101")) == ["10.0.0.100:9101"]
+
+
+@pytest.mark.parametrize(
+    ("number", "named"),
+    [(1, "node-1"), (3, "node-1, node-2, node-3"), (5, "node-1, node-2, node-3 and 2 more")],
+)
+def test_B2_whose_address_is_unknown_is_named(number: int, named: str) -> None:
+    """All VMs are refused until it is corrected: an administrator has to see where."""
+    names = tuple(f"node-{one}" for one in range(1, number + 1))
+    (reason,) = reasons(replace(INVENTORY, unprotected=names))
+    assert reason == f"'9100': no VM is scraped while the addresses of {named} are unknown"
+
+
+def test_addresses_without_a_route_are_named() -> None:
+    """The first three: a VM may have dozens."""
+    addresses = tuple(ip_address(f"10.0.0.{number}") for number in range(1, 6))
+    decision = decide(given(*addresses), Targets(), lambda _: False)
+    assert decision.refusals[0].reason == "'9100': the front-end has no route to 10.0.0.1, 10.0.0.2, 10.0.0.3"

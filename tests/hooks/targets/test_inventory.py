@@ -151,3 +151,12 @@ def test_a_vm_that_did_not_change_is_read_once_and_one_that_did_again() -> None:
     moved = replace(first, name="renamed")
     assert [vm.name for vm in known.of([moved])] == ["renamed"]
     assert list(known.of([])) == []
+
+
+def test_a_vector_in_place_of_a_text_is_shown_by_its_first_names() -> None:
+    """The owner finds in the refusal what was written, and a thousand names fill no log."""
+    values = {"A": "1", "B": "2", "C": "3", "D": "4"}
+    (vm,) = inventory.vms(
+        [cloud.Vm(1, name="web", state=3, lcm_state=3, user_template={"PROMETHEUS_EXPORTER": values})]
+    )
+    assert vm.wanted == "[A, B, C]"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hooks.targets.log_limit import PER_HOUR, PER_PASS, NewLines
+from hooks.targets.log_limit import NewLines
+
+PER_PASS, PER_HOUR = 20, 200
 
 
 def test_S8_a_refusal_is_logged_once() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hooks.targets.protected_addresses import Names, own, protected, written
+from hooks.targets import protected_addresses
+from hooks.targets.protected_addresses import Names, Routes, own, protected, written
 
 FIB_TRIE = """\
 Main:
@@ -173,3 +176,88 @@ def test_B2_a_name_that_does_not_exist_is_no_doubt(
     codes[0] = socket.EAI_AGAIN
     clock[0] += 61
     assert protected(names, ["node-a1"], [], tmp_path / "bmc.yaml", tmp_path).unknown == found.unknown
+
+
+@pytest.mark.parametrize(("resolves", "seconds", "asked"), [
+    (True, 599, 1), (True, 600, 2), (False, 59, 1), (False, 60, 2),
+])  # fmt: skip
+def test_when_a_name_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], resolves: bool, seconds: float, asked: int
+) -> None:
+    """A host that got another address must be protected there soon, without a question in each round."""
+    questions: list[str] = []
+    monkeypatch.setattr(socket, "getaddrinfo", resolver({"a": "192.0.2.1"} if resolves else {}, questions))
+    names = Names()
+    names.addresses(["a"])
+    clock[0] += seconds
+    names.addresses(["a"])
+    assert len(questions) == asked
+
+
+def test_of_a_names_addresses_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that answers without an end must not fill the memory; a scope is no part of an address."""
+    answers = [(2, 1, 6, "", (f"192.0.2.{number}", 0)) for number in range(63)]
+    answers += [(10, 1, 6, "", ("fe80::1%eth0", 0)), (2, 1, 6, "", ("192.0.2.99", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
+    found = Names().addresses(["a"])["a"]
+    assert found is not None
+    assert len(found) == 64
+    assert ip_address("fe80::1") in found
+    assert ip_address("192.0.2.99") not in found
+
+
+@contextmanager
+def probe(family: int, kind: int) -> Iterator[SimpleNamespace]:
+    """Be a socket that has a route to addresses that end with 7."""
+    assert kind == socket.SOCK_DGRAM, "a probe must send nothing"
+
+    def connect(address: tuple[str, int]) -> None:
+        assert (family == socket.AF_INET6) == (":" in address[0])
+        if not address[0].endswith("7"):
+            raise OSError("Network is unreachable")
+
+    yield SimpleNamespace(connect=connect)
+
+
+@pytest.mark.parametrize(
+    ("address", "reaches"),
+    [("192.0.2.7", True), ("192.0.2.8", False), ("2001:db8::7", True), ("2001:db8::8", False)],
+)
+def test_whether_there_is_a_route(monkeypatch: pytest.MonkeyPatch, address: str, reaches: bool) -> None:
+    """A target without a route is down for ever; of two addresses the one with a route is taken."""
+    monkeypatch.setattr(socket, "socket", probe)
+    assert Routes()(ip_address(address)) is reaches
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0, 1), (60, 1), (60.5, 2)])
+def test_routes_are_remembered_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], seconds: float, asked: int
+) -> None:
+    """10,000 VMs are 10,000 sockets in each pass; a route that came must be seen soon."""
+    looked: list[object] = []
+
+    def reaches(address: object) -> bool:
+        looked.append(address)
+        return True
+
+    monkeypatch.setattr(protected_addresses, "_reaches", reaches)
+    routes = Routes()
+    assert routes(ip_address("192.0.2.7"))
+    clock[0] += seconds
+    assert routes(ip_address("192.0.2.7"))
+    assert len(looked) == asked
+
+
+@pytest.mark.parametrize(("more", "known"), [(0, True), (1, False)])
+def test_the_largest_file_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int, known: bool
+) -> None:
+    """A BMC's address behind the limit would be scraped in a tenant's name: the file counts as unknown."""
+    monkeypatch.setattr(protected_addresses, "_LARGEST", 100)
+    file = tmp_path / "bmc.yaml"
+    file.write_text("a: 192.0.2.1\n".ljust(100 + more, "#"))
+    if known:
+        assert list(map(str, written(file))) == ["192.0.2.1"]
+    else:
+        with pytest.raises(ValueError, match="has more than 100 characters"):
+            list(written(file))

@@ -107,3 +107,40 @@ def test_as_many_labels_as_documented_and_not_one_more() -> None:
     assert len(labels(",".join(f"l{number}=x" for number in range(10)))) == 10
     with pytest.raises(Refused, match="more than 10 labels"):
         labels(",".join(f"l{number}=x" for number in range(11)))
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_every_port_can_be_scraped(port: int) -> None:
+    """The bounds of TCP, and no others."""
+    assert wishes(str(port)) == (Wish(str(port), port),)
+
+
+@pytest.mark.parametrize(("number", "refused"), [(64, 0), (65, 1), (200, 1)])
+def test_so_many_targets_of_one_attribute(number: int, refused: int) -> None:
+    """One VM with a thousand targets would take the scrapes of all others; who names more is told once."""
+    found = wishes(",".join(str(port) for port in range(1, number + 1)))
+    assert sum(isinstance(one, Wish) for one in found) == 64
+    assert [str(one) for one in found if isinstance(one, Refused)] == [
+        "PROMETHEUS_EXPORTER names more than 64 targets"
+    ] * refused
+
+
+@pytest.mark.parametrize(("length", "fits"), [(1024, True), (1025, False)])
+def test_how_long_an_attribute_may_be(length: int, fits: bool) -> None:
+    """What is documented fits, and a text without an end costs nothing."""
+    assert isinstance(wishes("9100".ljust(length))[0], Wish) is fits
+    text = "app=web".ljust(length, ",")
+    assert (labels(text) == {"app": "web"}) if fits else _refused(text)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(128, True), (129, False)])
+def test_how_long_a_label_may_be(length: int, fits: bool) -> None:
+    """Each character of it is stored with each series."""
+    text = "app=" + "x" * length
+    assert (labels(text) == {"app": "x" * length}) if fits else _refused(text)
+
+
+def _refused(text: str) -> bool:
+    with pytest.raises(Refused):
+        labels(text)
+    return True
