@@ -37,6 +37,7 @@ from gateway.rpc.endpoint import Endpoint
 from gateway.rpc.upstream import Upstream
 from gateway.scoped import Scopes
 from gateway.sessions import Sessions
+from gateway.traffic import Traffic
 from gateway.views import Views
 from gateway.watts_history import WattsHistory
 from onext import log
@@ -73,7 +74,8 @@ def application(deployment: Deployment) -> ASGIApp:
     requests = Buckets(settings.requests, settings.requests * BURST)
     scopes = Scopes.of(deployment.scoped_key, own.keys) if deployment.scoped_key else None
     gate = Gate(callers, Sessions(settings.session_hours), requests, deployment.public, scopes)
-    api = Api(gate, views, EventStream(events, views, callers), deployment.version)
+    stream = EventStream(events, views, callers)
+    api = Api(gate, views, stream, deployment.version)
     history = WattsHistory(own.watts)
     actions = Actions(gate, Worker(deployment.worker), settings.actions)
     pages = Pages(gate, views, history, tls=deployment.tls)
@@ -83,6 +85,11 @@ def application(deployment: Deployment) -> ASGIApp:
         history.sample()
 
     routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes()]
+    traffic = Traffic()
+    traffic.follow("oned_calls", "Calls to oned under way.", lambda: calls.limiter.borrowed_tokens)
+    traffic.follow("event_streams", "Event streams that are open.", lambda: stream.open)
+    if settings.metrics:
+        routes += traffic.routes()
     routes += [*actions.routes(), *pages.routes()]
     pages_and_api = Starlette(
         routes=routes,
@@ -90,9 +97,10 @@ def application(deployment: Deployment) -> ASGIApp:
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _failed},
         lifespan=_lifespan(events, every_minute),
     )
-    return (
-        _split(pages_and_api, _endpoint(deployment, gate, calls, scopes)) if settings.rpc else pages_and_api
-    )
+    app: ASGIApp = pages_and_api
+    if settings.rpc:
+        app = _split(app, _endpoint(deployment, gate, calls, scopes))
+    return traffic.counted(app) if settings.metrics else app
 
 
 def _endpoint(deployment: Deployment, gate: Gate, calls: OnedCalls, scopes: Scopes | None) -> ASGIApp:

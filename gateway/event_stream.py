@@ -39,6 +39,11 @@ class EventStream:
         self._events, self._views, self._callers, self._recheck = events, views, callers, recheck
         self._open: list[int] = []  # user ids
 
+    @property
+    def open(self) -> int:
+        """How many streams are open."""
+        return len(self._open)
+
     async def page(self, request: Request, caller: Caller) -> Response:
         """Answer with the events behind `after`, or the newest ones."""
         answers.only(request, ("limit", "after"))

@@ -34,6 +34,7 @@ class Dashboard:
     title: str
     panels: Sequence[Panel]
     variables: Sequence[tuple[str, str, str]] = ()
+    sites: bool = False  # with a map of the sites behind the other panels
 
 
 HOST = ("host", "one_host_id", "opennebula_host_state")
@@ -95,6 +96,7 @@ FLEET = Dashboard(
             "Errors of the exporter", "increase(opennebula_scrape_errors_total[5m])", "short", "{{collector}}"
         ),
     ),
+    sites=True,
 )
 HOSTS = Dashboard(
     "onext-host",
@@ -231,7 +233,10 @@ ALL = (FLEET, HOSTS, POWER, TARGETS, OWNERS)
 def render(dashboard: Dashboard) -> str:
     """Return a dashboard as Grafana's JSON."""
     panels = [_panel(number, panel) for number, panel in enumerate(dashboard.panels)]
-    variables = [{"name": "datasource", "type": "datasource", "query": "prometheus"}]
+    variables: list[dict[str, Any]] = [{"name": "datasource", "type": "datasource", "query": "prometheus"}]
+    if dashboard.sites:
+        panels.append(_map(len(panels)))
+        variables += _MAP_VARIABLES
     document = {
         "uid": dashboard.uid,
         "title": dashboard.title,
@@ -254,6 +259,55 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
         "datasource": SOURCE,
         "gridPos": {"x": number % 2 * WIDTH, "y": number // 2 * 8, "w": WIDTH, "h": 8},
         "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+        "targets": [target],
+    }
+
+
+# The map asks the gateway, through Grafana's server, by the plugin of the data source Infinity.
+_INFINITY = "yesoreyeram-infinity-datasource"
+_MAP_VARIABLES: Sequence[dict[str, Any]] = (
+    {"name": "infinity", "type": "datasource", "query": _INFINITY, "label": "Infinity"},
+    {"name": "gateway", "type": "textbox", "query": "http://127.0.0.1:9928", "label": "Gateway"},
+)
+_COLUMNS = (
+    ("id", "site", "string"),
+    ("geometry.coordinates.1", "latitude", "number"),
+    ("geometry.coordinates.0", "longitude", "number"),
+    ("properties.hosts", "hosts", "number"),
+    ("properties.vms", "vms", "number"),
+)
+
+
+def _map(number: int) -> dict[str, Any]:
+    """Return the map of `/v1/sites.geojson`: a mark for each site, larger for more hosts."""
+    source = {"type": _INFINITY, "uid": "${infinity}"}
+    target = {
+        "refId": "A",
+        "datasource": source,
+        "type": "json",
+        "source": "url",
+        "format": "table",
+        "parser": "backend",
+        "url": "${gateway}/v1/sites.geojson",
+        "url_options": {"method": "GET"},
+        "root_selector": "features",
+        "columns": [{"selector": path, "text": text, "type": kind} for path, text, kind in _COLUMNS],
+    }
+    size = {"field": "hosts", "fixed": 5, "min": 4, "max": 20}
+    layer = {
+        "type": "markers",
+        "name": "Sites",
+        "location": {"mode": "coords", "latitude": "latitude", "longitude": "longitude"},
+        "config": {"showLegend": False, "style": {"size": size, "opacity": 0.6}},
+        "tooltip": True,
+    }
+    return {
+        "id": number + 1,
+        "type": "geomap",
+        "title": "Sites",
+        "datasource": source,
+        "gridPos": {"x": 0, "y": (number + 1) // 2 * 8, "w": 2 * WIDTH, "h": 12},
+        "options": {"view": {"id": "fit", "allLayers": True}, "layers": [layer]},
         "targets": [target],
     }
 

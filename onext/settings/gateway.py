@@ -36,6 +36,7 @@ class Gateway(Section):
         None, description="file with the private key that vouches for operations; empty: no scoped tokens"
     )
     rpc: bool = Field(False, description="serve the guarded XML-RPC at /RPC2")
+    metrics: bool = Field(False, description="serve the gateway's own figures at /metrics, without a login")
     requests: float = Field(
         20.0, gt=0, le=10_000, description="requests per second of one user, five-fold in a burst"
     )

@@ -133,6 +133,8 @@ def test_every_panel_shows_something(monitored: Prometheus, file: Path) -> None:
     assert panels
     for panel in panels:
         for target in panel["targets"]:
+            if panel["type"] == "geomap":  # it asks the gateway: tests/gateway/test_api.py
+                continue
             query = target["expr"].replace("$host", ".*").replace("$vm", ".*")
             until(partial(monitored.query, query), f"{panel['title']}: {query}")
 

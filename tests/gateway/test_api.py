@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from exporter.dashboards.build import FLEET, render
+from gateway import describe
 from gateway.callers import accepted
 from gateway.credentials import Credential
 from gateway.openapi import LISTS
-from gateway.records import Incident
+from gateway.records import Incident, Place, Site
 from gateway.refusals import Unauthorised
 from gateway.visible import Sight
 from onext import published
@@ -284,3 +286,27 @@ def test_a_damaged_publication_does_no_harm(gateway: Gateway) -> None:
     assert [one["id"] for one in gateway.items("ha")] == [0]
     answer: Answer = gateway.get("/v1/events")
     assert answer.status == 200
+
+
+def test_the_map_of_the_fleet_dashboard_finds_its_columns() -> None:
+    """The panel in Grafana would be empty, because it asks for fields that the gateway does not have."""
+    site = Site(
+        id="1.00,2.00",
+        place=Place(latitude=1.0, longitude=2.0),
+        hosts=3,
+        conditions={},
+        vms=4,
+        watts=None,
+        host_ids=[],
+    )
+    panel = json.loads(render(FLEET))["panels"][-1]
+    found: Any = describe.geojson([site])[panel["targets"][0]["root_selector"]]
+    row = {}
+    for column in panel["targets"][0]["columns"]:
+        value = found[0]
+        for key in column["selector"].split("."):
+            value = value[int(key)] if key.isdecimal() else value[key]
+        row[column["text"]] = value
+    assert row == {"site": "1.00,2.00", "latitude": 1.0, "longitude": 2.0, "hosts": 3, "vms": 4}
+    location = panel["options"]["layers"][0]["location"]
+    assert {location["latitude"], location["longitude"]} <= row.keys()

@@ -157,3 +157,23 @@ def test_a_value_is_made_once_and_a_failure_is_forgotten() -> None:
         return list(await asyncio.gather(*(cache.get("a", make) for _ in range(20))))
 
     assert asyncio.run(run()) == [2] * 20
+
+
+@pytest.mark.process
+def test_figures_are_shown_where_they_are_enabled_and_name_nobody(cloud: Cloud) -> None:
+    """An operator would not see that logins fail; or the figures would tell strangers who uses the cloud."""
+    with started(cloud.sandbox, "  metrics: true\n  rpc: true\n") as gateway:
+        assert gateway.get("/v1/vms").status == 200
+        assert gateway.get("/v1/vms", "alice:wrong").status == 401
+        assert gateway.get("/v1/" + "x" * 50).status == 404
+        shown = gateway.get("/metrics", None)
+        text = shown.body.decode()
+        assert shown.status == 200
+        assert 'onext_gateway_answers_total{kind="api",status="2xx"} 1.0' in text
+        assert 'onext_gateway_answers_total{kind="api",status="4xx"} 2.0' in text
+        assert "onext_gateway_event_streams 0.0" in text
+        assert "onext_gateway_oned_calls 0.0" in text
+        assert "alice" not in text
+        assert "xxx" not in text
+    with started(cloud.sandbox) as gateway:
+        assert gateway.get("/metrics", None).status == 404
