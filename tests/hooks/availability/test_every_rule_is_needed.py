@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from hooks.availability.model import Phase
 from hooks.availability.policy import Policy
 from hooks.availability.vm_states import Course, Disposition
 from onext.oned.objects import HostState
+from tests.hooks.availability import more_rules
 from tests.hooks.availability.happenings import FrontEnd, happen
 from tests.hooks.availability.simulation import POLICY, Cloud, Server, SimulatedWorld, build
 
@@ -303,6 +306,9 @@ def _round_though_stopped(self: Server) -> dict[int, str]:
     return {}
 
 
+RULES |= more_rules.RULES
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_the_check_holds_with_the_rule(name: str) -> None:
     """The rules are what an administrator relies on."""
@@ -316,3 +322,10 @@ def test_the_check_fails_without_the_rule(name: str, monkeypatch: pytest.MonkeyP
     patch(monkeypatch)
     with pytest.raises(AssertionError):
         check()
+
+
+def test_the_documentation_lists_every_rule() -> None:
+    """An administrator who reads a rule there relies on it: each one listed has its test, and none is left out."""
+    text = (Path(__file__).parents[3] / "docs/availability.md").read_text()
+    listed = re.findall(r"^\| (.*) \| yes \| no \|$", text, re.MULTILINE)
+    assert listed == list(RULES)
