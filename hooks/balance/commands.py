@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from hooks.balance import gather, memory
+from hooks.balance import gather, memory, onedrs
 from hooks.balance.model import Move, Plan, Situation
 from hooks.balance.plan import decide
 from onext.command import dry_run_option, explain_lack, find, front_end, json_option
@@ -71,8 +71,11 @@ def run(context: Context, *, dry_run: bool) -> None:
 
 def _round(context: Context, number: int) -> None:
     with _deciding(context, number) as world:  # first: what is read before may have changed
-        found = decide(_situation(context, number), gather.limits(context.settings.balance))
+        around = _situation(context, number)
+        found = decide(around, gather.limits(context.settings.balance))
         _show(found, as_json=False)
+        if found.moves and around.proposed is not None and (reason := onedrs.delete(context, number)):
+            raise click.ClickException(f"cluster {number}: nothing moves: {reason}")
         times = dict.fromkeys((move.vm for move in found.moves), context.now())
         _remember(context, number, found, times)  # first: a VM whose move is not recorded would move again
         moved = {move.vm: times[move.vm] for move in found.moves if _move(world, move)}

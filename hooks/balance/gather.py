@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
+from hooks.balance import onedrs
 from hooks.balance.memory import remembered
 from hooks.balance.model import Limits, Situation, Use
 from onext import bounds
@@ -35,7 +36,8 @@ def situation(context: Context, number: int) -> Situation:
         dict(used(context.oned.document("vmpool.monitoring", -2, 0), "CPU", "MEMORY")),
     )
     reason = forbidden(context, cluster, context.settings.balance)
-    return Situation(cluster, use, remembered(context, number), context.now(), reason)
+    past = remembered(context, number)
+    return Situation(cluster, use, past, context.now(), reason, onedrs.read(context, number))
 
 
 def used(monitoring: Element, cpu: str, memory: str) -> Iterable[tuple[int, Size]]:

@@ -70,10 +70,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All input of a decision."""
+    """All input of a decision. `proposed` is OneDRS's plan: with one, only its moves are made."""
 
     cluster: Cluster
     use: Use
     past: Past
     now: float
     held: str = ""  # why nothing may move: OneDRS, power, quiet hours
+    proposed: Mapping[int, int] | None = None  # target by VM
+
+    def accepts(self, vm: int, target: int) -> bool:
+        """Return whether a move may be made as far as OneDRS's plan goes."""
+        return self.proposed is None or self.proposed.get(vm) == target

@@ -128,7 +128,8 @@ def _best(
         if use is None:
             continue
         before = load.excess(vm.host)
-        for target in [host for host in openings.fitting(vm) if host in load.used][:_TARGETS]:
+        targets = [h for h in openings.fitting(vm) if h in load.used and around.accepts(vm.id, h)]
+        for target in targets[:_TARGETS]:
             load.move(use, vm.host, target)
             fine = load.excess(target) <= min(limits.approx, before)
             gain = (before - max(load.excess(vm.host), load.excess(target))) / max(vm.size.memory / GIB, 0.25)
