@@ -70,6 +70,7 @@ def write(path: str, content: str, mode: int = 0o644) -> bool:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         os.makedirs(folder, 0o755)
+    _remove_drafts(path)
     draft = f"{path}.new.{os.getpid()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -79,6 +80,15 @@ def write(path: str, content: str, mode: int = 0o644) -> bool:
         os.fsync(file.fileno())
     os.rename(draft, path)
     return True
+
+
+def _remove_drafts(path: str) -> None:
+    """Remove what killed processes left of this file: one may hold a key."""
+    folder, name = os.path.split(path)
+    for found in os.listdir(folder):
+        begin, _, process = found.rpartition(".new.")
+        if begin == name and process.isdigit() and not os.path.exists("/proc/" + process):
+            remove(os.path.join(folder, found))
 
 
 def remove(path: str) -> None:

@@ -140,9 +140,12 @@ def undo(places: Places) -> None:
     remove(places.sshd_snippet)
     for file, mode in ((places.sshd_config, 0o600), (places.hosts, 0o644), (places.known_hosts, 0o644)):
         text = read(file)
-        if with_block(text, "") != text:
-            write(file, with_block(text, ""), mode)
+        rest = with_block(text, "")
+        if rest != text:
+            write(file, rest, mode)
             had = True
+        if not rest:
+            remove(file)
     if had:
         _reload(places)
     for file in (places.certificate, places.user_ca, places.principals, places.revoked):
