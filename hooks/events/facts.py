@@ -128,10 +128,7 @@ def of_image(image: Image) -> Facts:
 
 
 def _name(states: type[HostState | VmState | ImageState], number: int) -> str:
-    try:
-        return states(number).name
-    except ValueError:
-        return str(number)
+    return states(number).name
 
 
 def _place(host: Host) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.availability.placement import Places
 from onext.cloud.model import Cluster, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
+from onext.hosts.inventory.groups import Ties
 from onext.oned.objects import HostState, VmState
 
 GIB = 1024
@@ -68,3 +71,80 @@ def test_a_vm_restarts_only_where_its_cpu_model_is() -> None:
     assert Places(found, 100, (0,)).place([0], {}) == {0: 1}
     evc = Cloud.of(hosts, vms=list(found.vms.values()), clusters=[cluster])
     assert Places(evc, 100, (0,)).place([0], {}) == {0: 2}
+
+
+def test_a_trial_leaves_no_trace() -> None:
+    """A question about one host would change the answer about the next one, or a restart itself."""
+    found = cloud([10, 10, 10], [(0, 1), (1, 1)])
+    places = Places(found, 100, (), Ties(apart={0: {"g"}, 1: {"g"}}))
+    before = places.room(2)
+    assert places.trial([0], [0]) == {0: 2}
+    assert places.trial([1], [1]) == {1: 2}
+    assert places.room(2) == before
+    assert places.place([0, 1], {}) == {0: 2}, "the second of a group finds no host apart from the first"
+
+
+@pytest.mark.parametrize(("start", "host"), [(0, 1), (1, 2), (2, 1)])
+def test_a_start_passes_over_the_hosts_with_the_most_room(start: int, host: int) -> None:
+    """Two questions get one answer, or a VM that fits nowhere else gets none."""
+    found = cloud([10, 60, 20], [(0, 4)])
+    assert Places(found, 100, ()).place([0], {}, start=start) == {0: host}
+    assert Places(found, 100, ()).trial([0], [0], start=start) == {0: host}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({}, True),
+        ({"max_cpu": 100}, True),
+        ({"max_cpu": 99}, False),
+        ({"max_cpu": 150, "cpu_usage": 51}, False),
+        ({"state": int(HostState.DISABLED)}, False),
+        ({"problem": "?"}, False),
+        ({"cluster_id": 101}, False),
+    ],
+)
+def test_only_an_open_host_with_room_takes_a_vm(changes: dict[str, Any], fits: bool) -> None:
+    """A VM is sent to a host that cannot take it, and stays down for another round."""
+    found = cloud([10, 10], [(0, 4)])
+    other = replace(found.hosts[1], **changes)
+    changed = Cloud.of([found.hosts[0], other], vms=list(found.vms.values()))
+    assert Places(changed, 100, ()).place([0, 99], {}) == ({0: 1} if fits else {})
+    assert Places(changed, 100, (1,)).place([0], {}) == {}
+    assert Places(changed, 100, ()).place([0], {0: frozenset({1})}) == {}
+
+
+@pytest.mark.parametrize(
+    ("expression", "host"),
+    [
+        ("", 1),
+        ("ID = 2", 2),
+        ('NAME = "h2"', 2),
+        ("CLUSTER_ID = 100", 1),
+        ("CLUSTER_ID = 101", None),
+        ("RACK = r2", 2),
+        ("ID = ", None),
+    ],
+)
+def test_a_vm_goes_where_its_requirements_allow(expression: str, host: int | None) -> None:
+    """A VM starts on a host without its network, or one whose expression is unreadable on any."""
+    found = cloud([10, 60, 20], [(0, 4)])
+    asking = replace(found.vms[0], user_template={"SCHED_REQUIREMENTS": expression})
+    racks = [replace(one, template={"RACK": f"r{one.id}"}) for one in found.hosts.values()]
+    places = Places(Cloud.of(racks, vms=[asking]), 100, ())
+    assert places.place([0], {}) == ({} if host is None else {0: host})
+
+
+@pytest.mark.parametrize(
+    ("ties", "host"),
+    [
+        (Ties(hosts={0: {2}}), 2),
+        (Ties(not_hosts={0: {1}}), 2),
+        (Ties(not_hosts={0: {1, 2}}), None),
+        (Ties(), 1),
+    ],
+)
+def test_a_vm_group_binds_and_forbids_hosts(ties: Ties, host: int | None) -> None:
+    """Two databases that must not fail together start on one host."""
+    found = cloud([10, 60, 20], [(0, 4)])
+    assert Places(found, 100, (), ties).place([0], {}) == ({} if host is None else {0: host})

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onext.oned import stream
 from onext.oned.errors import (
     Malformed,
     NotFound,
@@ -189,3 +190,53 @@ def test_a_dripping_server_meets_the_deadline() -> None:
 def test_a_session_is_not_shown() -> None:
     """A password in a traceback ends in a log."""
     assert "secret" not in repr(Source("http://localhost", "user:secret"))
+
+
+def parsed(*chunks: bytes) -> bytes:
+    """Return the string of an answer that arrives in these pieces."""
+    return b"".join(stream._string("one.x", iter(chunks)))
+
+
+BEGIN = b"<boolean>1</boolean></value><value><string>"
+
+
+@pytest.mark.parametrize(("margin", "read"), [(65_536 - len(BEGIN) - 1, True), (65_536 - len(BEGIN), False)])
+def test_a_value_begins_within_64_kib(margin: int, read: bool) -> None:
+    """An answer without an end would be kept in memory until it is refused."""
+    answer = b" " * margin + BEGIN + b"text" + b"</string>"
+    if read:
+        assert parsed(answer) == b"text"
+    else:
+        with pytest.raises(Malformed, match=r"one\.x: the answer is cut or no XML-RPC"):
+            parsed(answer)
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"), [(131_072, "is cut or no XML-RPC"), (131_073, "has not the form")]
+)
+def test_what_is_no_answer_is_refused_early(size: int, reason: str) -> None:
+    """A server that sends anything without an end would fill the memory."""
+    with pytest.raises(Malformed, match=reason):
+        parsed(b" " * size)
+
+
+def test_an_answer_is_read_in_any_pieces() -> None:
+    """A pool would be cut where a packet ends."""
+    assert parsed(*(bytes((byte,)) for byte in BEGIN + b"ab</string>")) == b"ab"
+    assert parsed(BEGIN[:10], BEGIN[10:] + b"a", b"b", b"c<", b"/string>") == b"abc"
+    with pytest.raises(Malformed, match="is cut within its value"):
+        parsed(BEGIN + b"a", b"b")
+
+
+def test_a_failure_of_several_pieces_is_read_whole() -> None:
+    """The reason that oned gives would be missing from the message."""
+    whole = failure("[one.x] Error: " + "x" * 1000, 0x0400)
+    start = whole.index(b"</boolean>") + len(b"</boolean>")
+    rest = [whole[start + n : start + n + 80] for n in range(0, len(whole) - start, 80)]
+    with pytest.raises(NotFound, match="x" * 100):
+        parsed(whole[:start], *rest)
+
+
+def test_all_vms_are_those_of_every_user() -> None:
+    """VMs of other users than oneadmin, or beyond a page, would not be seen at all."""
+    assert stream.ALL_VMS == (-2, -1, -1, -1, "")
