@@ -122,7 +122,9 @@ class UnixService:
 
 
 def _listening(file: Path) -> socket.socket:
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not file.parent.is_dir():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.chmod(0o755)  # whatever the umask: the worker's unit has 0027
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX)

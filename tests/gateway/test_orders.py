@@ -435,6 +435,20 @@ def test_only_the_gateways_user_is_served(tmp_path: Path) -> None:
     assert not is_gateway(Paths.self_contained(tmp_path), os.geteuid() + 1)
 
 
+def test_users_that_systemd_creates_reach_the_socket(tmp_path: Path) -> None:
+    """With the umask of the worker's unit neither the gateway nor the edge endpoint could enter its folder."""
+    before = os.umask(0o027)
+    try:
+        file = tmp_path / "gateway/actions.sock"
+        unix_service.UnixService(file, lambda data: (200, data), threads=1, largest=100).close()
+        service = unix_service.UnixService(file, lambda data: (200, data), threads=1, largest=100)
+        assert file.parent.stat().st_mode & 0o777 == 0o755
+        assert file.stat().st_mode & 0o777 == 0o666
+        service.close()
+    finally:
+        os.umask(before)
+
+
 def test_a_request_that_comes_slowly_ends(tmp_path: Path) -> None:
     """A byte every few seconds would hold one of the worker's threads for days."""
     file = tmp_path / "slow.sock"
