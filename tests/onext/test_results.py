@@ -91,7 +91,9 @@ def test_what_is_written_is_rounded_and_cut(tmp_path: Path) -> None:
     results.record("a", Result(5.4, 0.126, True, "x" * 500, 7.6))
     results.record("b", Result(5.4, 0.126, False, "x" * 501))
     results.save(force=True)
-    rows = json.loads((tmp_path / "r.json").read_text())
+    text = (tmp_path / "r.json").read_text(encoding="utf-8")
+    assert "…" in text, "written as it is, which is shorter"
+    rows = json.loads(text)
     assert rows == {"a": [5, 0.13, 1, "x" * 500, 8], "b": [5, 0.13, 0, "x" * 499 + "…"]}
 
 

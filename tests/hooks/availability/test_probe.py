@@ -95,3 +95,41 @@ def test_ssh_is_asked_once_an_hour_where_a_host_listens(monkeypatch: pytest.Monk
         ["ssh", "-G", "--", "a"],
         ["ssh", "-F", "/etc/own", "-G", "--", "b"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "address"),
+    [
+        (b"hostname h\nport 1\n", ("h", 1)),
+        (b"hostname h\nport 65535\n", ("h", 65535)),
+        (b"hostname h\nport 0\n", ("h", 22)),
+        (b"hostname h\nport 65536\n", ("h", 22)),
+        (b"port 23\nhostnamecanonical x\nportx 9\n", ("a", 23)),
+        (None, ("a", 22)),
+    ],
+)
+def test_a_port_is_one_that_can_be_asked(
+    answer: bytes | None, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host would be taken for silent, and fenced, because of a line in ssh's configuration."""
+
+    def run(argv: list[str], timeout: float) -> process.Completed:
+        if answer is None:
+            raise process.CommandError(argv, f"still running after {timeout} s", None, b"")
+        return process.Completed(tuple(argv), 0, answer, b"")
+
+    monkeypatch.setattr(process, "run", run)
+    assert probe.Ports().where("a") == address
+
+
+def test_a_host_that_never_answered_is_not_taken_for_one_that_did() -> None:
+    """A host that was off when the worker started would be suspected, or one that answered not be known as such."""
+    clock = [100.0]
+    heard = probe.Heard(lambda: clock[0])
+    heard.note({1: False, 2: True})
+    clock[0] = 130.0
+    assert (heard.silent(1), heard.answered(1)) == (30.0, float("inf"))
+    assert (heard.silent(2), heard.answered(2)) == (30.0, 30.0)
+    assert (heard.silent(3), heard.answered(3)) == (0.0, float("inf"))
+    heard.note({1: False})
+    assert (heard.silent(2), heard.answered(2)) == (0.0, float("inf"))

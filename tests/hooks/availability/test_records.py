@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooks.availability import records
 from hooks.availability.model import Entry, Incident, Phase, Stage
 from hooks.availability.records import INCIDENT, decode, encode
 from onext.oned.template import render
@@ -83,3 +84,66 @@ def test_what_is_not_an_incident_is_refused(values: dict[str, str]) -> None:
     """A damaged record authorises nothing, and its size is bounded."""
     with pytest.raises((ValueError, KeyError)):
         INCIDENT.decode(values)
+
+
+@pytest.mark.parametrize("field", ["first", "since", "fenced", "started"])
+@pytest.mark.parametrize(("time", "valid"), [(0.0, True), (1e12, True), (1.1e12, False), (-1.0, False)])
+def test_a_time_is_one_that_a_clock_can_show(field: str, time: float, valid: bool) -> None:
+    """A host would be confirmed dead at once, or never."""
+    entry = Entry(1, 1, 5, started=time if field == "started" else 0.0)
+    changes = {} if field == "started" else {field: time}
+    values = encode(replace(PLAIN, entries=(entry,), **changes))  # type: ignore[arg-type]
+    if valid:
+        assert decode(values).entries == (entry,)
+    else:
+        with pytest.raises(ValueError, match="contradict each other or are out of range"):
+            decode(values)
+
+
+@pytest.mark.parametrize("field", ["name", "reason", "error", "proof", "confirmed", "alarms", "entry"])
+@pytest.mark.parametrize(("length", "valid"), [(1000, True), (1001, False)])
+def test_a_text_has_a_longest_form(field: str, length: int, valid: bool) -> None:
+    """A record that another writer filled would be logged and mailed with each round."""
+    text = "x" * length
+    given: dict[str, dict[str, object]] = {
+        "alarms": {"alarms": (text,)},
+        "entry": {"entries": (Entry(1, 1, 5, reason=text),)},
+    }
+    changes = given.get(field, {field: text})
+    values = encode(replace(PLAIN, **changes))  # type: ignore[arg-type]
+    if valid:
+        assert decode(values).host == 7
+    else:
+        with pytest.raises(ValueError, match="contradict each other or are out of range"):
+            decode(values)
+
+
+@pytest.mark.parametrize(("host", "valid"), [(0, True), (-1, False)])
+def test_a_record_is_that_of_a_host(host: int, valid: bool) -> None:
+    """The record of no host would authorise an order."""
+    values = encode(replace(PLAIN, host=host))
+    if valid:
+        assert decode(values).host == host
+    else:
+        with pytest.raises(ValueError, match="out of range"):
+            decode(values)
+
+
+def test_a_record_of_several_values_is_whole_or_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an incident would be taken for one without VMs."""
+    monkeypatch.setattr(records, "_CHUNK", 20)
+    values = dict(encode(PLAIN))
+    assert len(values) > 5
+    assert decode(values) == PLAIN
+    for missing in ("BODY0", "BODY2", f"BODY{len(values) - 3}"):
+        with pytest.raises((ValueError, KeyError)):
+            decode({key: value for key, value in values.items() if key != missing})
+
+
+def test_a_body_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few kilobytes would unpack to gigabytes in the worker."""
+    monkeypatch.setattr(records, "_LARGEST", len(BODY))
+    assert decode(encode(PLAIN)) == PLAIN
+    monkeypatch.setattr(records, "_LARGEST", len(BODY) - 1)
+    with pytest.raises(ValueError, match="EOF"):
+        decode(encode(PLAIN))

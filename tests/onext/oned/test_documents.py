@@ -404,3 +404,16 @@ def test_a_refused_record_names_its_first_keys() -> None:
     wrong = Documents(PlayedOned(WRITTEN), Kind("host", lambda _: dict.fromkeys("abcd", ""), decode))  # type: ignore[arg-type]
     with pytest.raises(Refused, match=r"has an invalid key: \['a', 'b', 'c'\]$"):
         wrong.put(12, "off", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("0", 0), ("1", 1), ("-2", -1), ("1000000000000000", 10**15), ("1000000000000001", -1), ("", -1)],
+)
+def test_a_version_is_a_number_that_a_writer_counted_to(text: str, version: int) -> None:
+    """A write would follow upon a record that nobody read."""
+    found = played(PlayedOned(f"<VERSION>{text}</VERSION><PHASE>off</PHASE>")).get(12)
+    assert found is not None
+    assert found.version == version
+    written = played(PlayedOned(f"<VERSION>{text}</VERSION><PHASE>off</PHASE>")).put(12, "off", version)
+    assert written.version == (1 if version < 0 else version + 1)
