@@ -59,11 +59,10 @@ class Watch:
 
     def unchanged(self, cluster: int, version: int, now: float) -> float:
         """Return for how many seconds this version of a cluster's record has been seen."""
-        known, first = self.seen.get(cluster, (None, 0.0))
-        if known != version:
-            first = now
-            self.seen[cluster] = (version, now)
-        return now - first
+        known = self.seen.get(cluster)
+        if known is None or known[0] != version:
+            known = self.seen[cluster] = (version, now)
+        return now - known[1]
 
 
 @dataclass

@@ -56,11 +56,10 @@ class Leases:
     def waited(self, host: int, claim: Claim, world: World) -> float:
         """Return for how many seconds we have seen this phase of this claim."""
         step = (claim.phase, round(claim.since))
-        known, first = self._waits.get(host, (None, 0.0))
-        if known != step:
-            first = world.monotonic()
-            self._waits[host] = (step, first)
-        return world.monotonic() - first
+        known = self._waits.get(host)
+        if known is None or known[0] != step:
+            known = self._waits[host] = (step, world.monotonic())
+        return world.monotonic() - known[1]
 
     def saved(self) -> dict[str, tuple[str, int, float]]:
         """Return the state for the next process of this server, valid until the machine boots again."""
@@ -76,11 +75,10 @@ class Leases:
         """Whether another server may still be acting on this claim; none acts on one that is off."""
         if (claim.server, claim.term) == (world.server, world.term) or claim.phase is Phase.OFF:
             return False
-        known, first = self._seen.get(host, (None, 0.0))
-        if known != claim:
-            self._seen[host] = (claim, world.monotonic())
-            return claim.lease > 0
-        return world.monotonic() - first < claim.lease
+        known = self._seen.get(host)
+        if known is None or known[0] != claim:
+            known = self._seen[host] = (claim, world.monotonic())
+        return world.monotonic() - known[1] < claim.lease
 
 
 @dataclass
