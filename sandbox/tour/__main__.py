@@ -13,7 +13,9 @@ from sandbox.tour import front_end, tell
 from sandbox.tour.stage import CHECKOUT, Stage, TourError
 
 # In the order in which they are shown; a scene without its part is left out, with a message.
-SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power", "gateway")
+SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power", "availability", "gateway")
+# What begins before a scene, and is shown later: a scene and its function
+EARLY = {"prometheus": ("availability", "prepare"), "power": ("availability", "begin")}
 
 _OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")
 
@@ -51,18 +53,20 @@ def tour(stage: Stage, wheels: Path) -> None:
     tell.chapter(f"oned runs, at {stage.endpoint}; ./install.sh once more registers the hooks")
     tell.indented(stage.install_sh("--offline", str(wheels)))
     for name in SCENES:
+        if name in EARLY:
+            _play(stage, *EARLY[name])
         _play(stage, name)
     tell.chapter("./install.sh --check")
     tell.indented(stage.run(str(CHECKOUT / "install.sh"), "--check", check=False))
 
 
-def _play(stage: Stage, name: str) -> None:
+def _play(stage: Stage, name: str, act: str = "play") -> None:
     try:
         scene = importlib.import_module(f"sandbox.tour.scenes.{name}")
     except ModuleNotFoundError:
         return
     if stage.installed(scene.NEEDS):
-        scene.play(stage)
+        getattr(scene, act)(stage)
     else:
         tell.chapter(f"{name}: not installed ({scene.NEEDS} not found), skipped")
 

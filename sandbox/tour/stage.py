@@ -33,6 +33,7 @@ class Stage:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="onext-sandbox-")))
     endpoint: str = ""
     page: str = ""  # address of the gateway, once it runs
+    shop: dict[str, Any] = field(default_factory=dict)  # what the scene of availability began
     before: dict[str, str] = field(default_factory=dict)  # the tree before the installation
     _processes: list[subprocess.Popen[str]] = field(default_factory=list)
 

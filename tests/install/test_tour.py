@@ -36,6 +36,12 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
     assert "onext-host-monitored: exit code 0" in done.stdout
     assert "migrate_default: OpenNebula's own" in done.stdout
     assert re.search(r"\boffline +off +off\b", done.stdout)
+    restarts = re.findall(r"\(priority (\d)\) restarts on (shop-[a-z]+)", done.stdout)
+    assert [priority for priority, _ in restarts] == ["9", "9", "5"]
+    assert "shop-a" not in {host for _, host in restarts}
+    timeline = re.findall(r"^    \S+Z +\d+  (\w+(?: VM)?)", done.stdout, re.MULTILINE)
+    expected = ["suspect", "confirm", "spare", "order", "fenced", "evacuating", "done", "stale VM", "closed"]
+    assert [what for what in dict.fromkeys(timeline) if what in expected] == expected
     assert "io.opennebula.onext.host.created" in done.stdout
     assert "are as before, byte for byte" in done.stdout
     assert list(tmp_path.glob("onext-sandbox-*")) == []

@@ -12,9 +12,8 @@ NEEDS = "var/remotes/hooks/onext/event"
 _HOSTS = ("edge-a", "edge-b", "edge-c")
 _BUSY = "another round"  # what a command prints while the worker acts
 _SECONDS = 300.0  # an idle minute, two agreeing rounds, a machine that boots
+_SECTION = "power:\n  clusters: ["
 _ENVELOPE = """\
-power:
-  clusters: [{cluster}]
   highest_mode: auto
   lowest_min_hosts: 1
   spare_host: false
@@ -63,11 +62,13 @@ def make_cluster(stage: Stage) -> tuple[int, list[int]]:
         stage.until(f"host {host} is MONITORED", partial(is_on, stage, host))
     book = stage.location / "etc/onext/bmc.yaml"
     book.touch(mode=0o640)
-    book.write_text(
-        "".join(f"{n}: {json.dumps(entries[name])}\n" for n, name in zip(hosts, _HOSTS, strict=True))
-    )
+    with book.open("a") as file:
+        file.writelines(f"{n}: {json.dumps(entries[name])}\n" for n, name in zip(hosts, _HOSTS, strict=True))
     settings = stage.location / "etc/onext.yaml"
-    settings.write_text(settings.read_text() + _ENVELOPE.format(cluster=cluster))
+    text = settings.read_text()
+    text += "" if _SECTION in text else f"{_SECTION}]\n"
+    begin, end = text.split(_SECTION)
+    settings.write_text(f"{begin}power:\n{_ENVELOPE}  clusters: [{cluster}, {end}")
     return cluster, hosts
 
 
