@@ -13,11 +13,15 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "drivers/vmm/migrate/onext_migrate",
         (
-            *("action", "identity", "json_lines", "location", "orphan_guard", "outcome", "path_probe"),
-            *("policy", "refcount", "settings", "ssh", "traffic_check", "tunnel", "underlay"),
-            *("virsh_options", "virsh_wrapper", "watchdog"),
+            *("action", "json_lines", "location", "orphan_guard", "outcome", "policy", "refcount"),
+            *("ssh", "traffic_check", "virsh_wrapper", "watchdog"),
         ),
         ("{}",),
+    ),
+    (
+        "drivers/vmm/migrate/onext_migrate",
+        ("identity", "path_probe", "settings", "tunnel", "underlay", "virsh_options"),
+        ("{}", "wireguard", "tunnel"),
     ),
     ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
     (

@@ -320,3 +320,24 @@ def test_S13_both_forms_of_a_signature_are_each_others(rules: ModuleType, r: int
         assert rules.is_identifier(form.hex().encode())
         assert not rules.is_identifier(form.hex()[:-2].encode())
         assert not rules.is_identifier(form.hex().encode() + b"00")
+
+
+@pytest.mark.parametrize(
+    ("word", "is_id"),
+    [
+        ("3006" + "020101" + "020101", True),
+        ("3106" + "020101" + "020101", False),
+        ("3007" + "020101" + "020101", False),
+        ("3006" + "030101" + "020101", False),
+        ("3006" + "020101" + "030101", False),
+        ("3006" + "020101" + "020201", False),
+        ("3006" + "020501" + "020101", False),
+        ("3005" + "020101" + "0201", False),
+        ("3046" + "0221" + "00" * 33 + "0221" + "00" * 33, True),
+        ("3047" + "0222" + "00" * 34 + "0221" + "00" * 33, False),
+    ],
+)
+def test_S11_each_part_of_an_ecdsa_signature_counts(rules: ModuleType, word: str, is_id: bool) -> None:
+    """A line that is nearly an id revokes nothing: it must refuse every login instead."""
+    assert rules.is_identifier(word.encode()) is is_id
+    assert revocation._is_identifier(word) is is_id

@@ -145,3 +145,10 @@ def test_post_copy_is_waited_for_until_it_breaks(here: bool, broken: bool) -> No
 def test_only_exit_code_0_is_a_migration(code: int, migrated: bool) -> None:
     """After another one nothing is accounted for as arrived."""
     assert outcome.Outcome(code, "").migrated is migrated
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("destroyed", "destroyed"), ("", "gone")])
+def test_a_vm_that_is_on_neither_host_is_reported_with_what_libvirt_knows(reason: str, shown: str) -> None:
+    """Whoever looks for a lost VM begins with why it ended."""
+    found = outcome.judge(State("crashed", reason), State("absent", ""), run(0))
+    assert found.message == f"the VM is neither on node-a ({shown}) nor on node-b"
