@@ -73,7 +73,12 @@ def _paused_there(here: State, there: State, failed: int, run: Run) -> Outcome:
             f" Copy them to {run.destination} (see the rsync above), then `virsh resume` the VM there"
         )
         return Outcome(failed, advice)
-    return Outcome(0, message, RESUME_THERE if here.name == "absent" else _leftover(here))
+    if here.name == "absent":
+        return Outcome(0, message, RESUME_THERE)
+    if _leftover(here) == REMOVE_HERE:
+        return Outcome(0, message, REMOVE_HERE)
+    both = f"{message}, and {here.name} on {run.source}: `virsh resume` it there if its disks are complete"
+    return Outcome(failed, both)
 
 
 def _paused_here(here: State, there: State, failed: int, run: Run) -> Outcome:

@@ -64,6 +64,14 @@ def test_A3_A4_paused_on_the_destination(
     assert (found.exit_code, found.remedy) == (code, remedy)
 
 
+@pytest.mark.parametrize("name", ["crashed", "shut off"])
+def test_paused_there_and_dead_here_is_for_a_person(name: str) -> None:
+    """Success would have OpenNebula delete the source's disks, and show a VM as running that is paused."""
+    found = outcome.judge(State(name, ""), State("paused", "user"), run(0, local=True))
+    assert (found.exit_code, found.remedy) == (1, outcome.NOTHING)
+    assert name in found.message
+
+
 @given(STATES, STATES, st.integers(-15, 255), st.booleans(), st.booleans())
 def test_success_is_never_claimed_for_a_vm_that_runs_here(
     here: State, there: State, stock: int, local: bool, snapshots: bool
