@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from onext import yaml_text
 from onext.hosts.bmc.controller import Controller
 from onext.hosts.bmc.entry import Entry, Suspend
 from onext.hosts.bmc.errors import ConfigChanged, ConfigError, NotConfigured, UnsafeFile
@@ -126,22 +124,17 @@ def _refuse_unsafe(file: Path, found: os.stat_result) -> None:
 def _parse(data: bytes) -> tuple[Mapping[int, Entry], list[str]]:
     """Return the entries, or `line: complaint` for each thing that is wrong."""
     try:
-        document = YAML(typ="rt").load(data.decode()) or {}
-    except DuplicateKeyError as error:
-        return {}, [f"{_marked(error)}: this key appears twice"]
-    except MarkedYAMLError as error:
-        return {}, [f"{_marked(error)}: not YAML (a password with special characters needs quotes)"]
-    except (YAMLError, ValueError, OverflowError, RecursionError):  # ValueError: not UTF-8, or 2001-99-99
-        return {}, ["1: not YAML in UTF-8, or a value of it is not possible (put texts in quotes)"]
+        document = yaml_text.load(data.decode()) or {}
+    except UnicodeDecodeError:
+        return {}, ["1: not UTF-8"]
+    except yaml_text.InvalidYaml as error:
+        hint = " (a password with special characters needs quotes)" if "not YAML" in error.reason else ""
+        return {}, [f"{error}{hint}"]
     try:
         entries = _ENTRIES.validate_python(document)
     except ValidationError as error:
         return {}, list(_complaints(document, error))
     return entries, list(_twins(document, entries))
-
-
-def _marked(error: MarkedYAMLError) -> int:
-    return error.problem_mark.line + 1 if error.problem_mark else 1
 
 
 def _complaints(document: object, error: ValidationError) -> Iterator[str]:
