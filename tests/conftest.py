@@ -17,21 +17,11 @@ settings.register_profile("ci", settings.get_profile("own"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "own")
 
 ALLOWED = ("process", "lab", "live")
-ONE_AT_A_TIME = ("install", "lab", "live")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make lab` ask for every combination instead of the pairwise selection."""
     parser.addoption("--lab", default="pairwise", choices=["pairwise", "all"])
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process of `make test`, and in one all that change the machine below a folder."""
-    here = Path(__file__).parent
-    for item in items:
-        folder = item.path.relative_to(here).parts[0]
-        group = folder if folder in ONE_AT_A_TIME else str(item.path.relative_to(here))
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)
