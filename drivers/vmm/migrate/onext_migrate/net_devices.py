@@ -3,6 +3,8 @@
 import os
 from typing import List, Optional
 
+_IFF_TUN = 0x1  # linux/if_tun.h; 0x2 is IFF_TAP
+
 
 def exists(name: str) -> bool:
     """Tell whether the device is there (the exit codes of OVS's tools do not show that)."""
@@ -26,8 +28,8 @@ def is_wireguard(name: str) -> bool:
 
 
 def is_tun(name: str) -> bool:
-    """Tell whether a program is behind the device."""
-    return bool(_read(name, "tun_flags"))
+    """Tell whether a program is behind the device, at layer 3: bridges of OVS in userspace are TAP."""
+    return bool(int(_read(name, "tun_flags").strip() or "0", 16) & _IFF_TUN)
 
 
 def mtu(name: str) -> int:

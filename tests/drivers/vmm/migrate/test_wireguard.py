@@ -226,3 +226,12 @@ def test_keys_are_made_before_the_tunnel(monkeypatch: pytest.MonkeyPatch) -> Non
     thread.join(PATIENCE)
     lines = os.read(from_helper, 65536).splitlines()
     assert [json.loads(line) for line in lines] == [{"key": OTHER}] * 2
+
+
+@pytest.mark.parametrize(("flags", "tun"), [("0x1002\n", False), ("0x5001\n", True), ("", False)])
+def test_a_bridge_of_ovs_in_userspace_is_no_wireguard(
+    monkeypatch: pytest.MonkeyPatch, flags: str, tun: bool
+) -> None:
+    """It is a TAP device: deleted as a device its bridge stays, and comes back with the switch."""
+    monkeypatch.setattr(net_devices, "_read", lambda _name, _which: flags)
+    assert net_devices.is_tun("oxt0123456789a") is tun
