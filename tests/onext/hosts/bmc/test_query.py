@@ -134,7 +134,7 @@ def test_workers_end_with_who_asked(
     code = "import sys; from pathlib import Path; from onext.hosts.bmc.config import BmcConfig;"
     code += "from onext.hosts.bmc.query import query_all; query_all(BmcConfig.load(Path(sys.argv[1])), 60.0)"
     asker = subprocess.Popen([sys.executable, "-c", code, str(book.file)], cwd=ROOT)
-    until(lambda: len(list(descendants(asker.pid))) >= 2, "the start of child and worker")
+    until(lambda: len(list(descendants(asker.pid))) >= 2, "the start of child and worker", 60.0)
     family = list(descendants(asker.pid))
     asker.kill()
     asker.wait()
