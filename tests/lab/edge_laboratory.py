@@ -20,6 +20,8 @@ from tests.lab.vm import VM
 class EdgeLaboratory(laboratory.Laboratory):
     """Nodes `lab-a` behind NAT a and `lab-b` behind NAT b."""
 
+    prefix = "oxe"
+
     def __init__(self, folder: Path, net: edge_network.Network, kernel: Path, initrd: Path) -> None:
         super().__init__(folder, laboratory.Network(), kernel, initrd)
         self.net = net

@@ -30,10 +30,12 @@ class Network:
 class Laboratory:
     """Nodes `a` and `b`, joined through a third namespace where everything on the underlay can be captured."""
 
+    prefix = "oxl"  # of its namespaces: laboratories of two kinds may be up at once
+
     def __init__(self, folder: Path, network: Network, kernel: Path, initrd: Path) -> None:
         self.folder, self.network = folder, network
         self.kernel, self.initrd = kernel, initrd
-        tag = f"oxl{os.getpid() % 100000}"
+        tag = f"{self.prefix}{os.getpid() % 100000}"
         self._wan = tag + "w"
         self.a = Node("lab-a", 1, folder / "a", tag + "a")
         self.b = Node("lab-b", 2, folder / "b", tag + "b")
