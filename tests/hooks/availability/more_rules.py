@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,20 +17,11 @@ from hooks.availability.steps import Fence
 from hooks.availability.vm_states import Course, dispose
 from onext.oned.objects import HostState
 from tests.hooks.availability.happenings import FrontEnd, happen
+from tests.hooks.availability.rule_checks import Checks, registered_in
 from tests.hooks.availability.simulation import POLICY, Cloud, Server, SimulatedWorld, build
 
-Patch = Callable[[pytest.MonkeyPatch], None]
-RULES: dict[str, tuple[Patch, Callable[[], None]]] = {}
-
-
-def rule(name: str, patch: Patch) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Register a check with the patch that removes its rule."""
-
-    def register(check: Callable[[], None]) -> Callable[[], None]:
-        RULES[name] = (patch, check)
-        return check
-
-    return register
+RULES: Checks = {}
+rule = registered_in(RULES)
 
 
 def front(**machines: object) -> FrontEnd:
