@@ -161,7 +161,7 @@ def received(connection: socket.socket, largest: int, seconds: float) -> bytes:
 
 
 def ask(file: Path, data: bytes, *, seconds: float, largest: int) -> tuple[int, bytes]:
-    """Return status and body of a service's answer; raise OSError, or ValueError for what is no answer."""
+    """Return status and body of a service's answer; raise OSError, or ValueError for an invalid answer."""
     with socket.socket(socket.AF_UNIX) as stream:
         stream.settimeout(seconds)
         stream.connect(str(file))

@@ -1,4 +1,4 @@
-"""The worker's side: who asks, whether it is enabled and permitted, then the command, once.
+"""The worker's side: checks the caller, the settings and the right, then runs the command once.
 
 The caller's credential is used for the questions to oned and forgotten before anything begins.
 """
@@ -36,7 +36,7 @@ Run = Callable[[Context, Command, str], tuple[bool, list[str]]]
 
 
 def run(context: Context, command: Command, user: str) -> tuple[bool, list[str]]:
-    """Run a command of ours; return whether it succeeded, and its lines."""
+    """Run an `onext` command; return whether it succeeded, and its output lines."""
     argv = [str(context.paths.bin / "onext"), *command.words]
     environment = {**os.environ, "LOGNAME": user}  # commands record who ordered it
     try:
@@ -120,7 +120,7 @@ class Desk:
 
 
 def require_enabled(context: Context, order: Order) -> None:
-    """Raise Forbidden unless the settings enable this action, and nobody stopped the gateway's part."""
+    """Raise Forbidden where the settings do not enable this action, or the gateway is stopped."""
     if name(order) not in context.settings.gateway.actions:
         raise Forbidden(f"{name(order)} is not enabled: `gateway: actions:` of onext.yaml lacks it")
     if context.stopped("gateway"):

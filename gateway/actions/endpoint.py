@@ -75,7 +75,7 @@ class Actions:
         return _fresh(body, 200, {})
 
     async def result(self, caller: Caller, number: str) -> tuple[int, bytes]:
-        """Return what the worker knows of an order; raise a Refusal."""
+        """Return what the worker has recorded about an order; raise a Refusal."""
         try:
             frame = msgspec.convert({"credential": caller.credential.session, "result": number}, Frame)
         except msgspec.ValidationError:

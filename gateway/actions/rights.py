@@ -109,4 +109,4 @@ def revocation_id(token: str) -> str:
     try:
         return str(tokens.unverified(tokens.normal(token)).revocation_ids[0])
     except (BiscuitError, ValueError, IndexError):
-        raise Invalid("this is no biscuit") from None
+        raise Invalid("the token is not a biscuit") from None

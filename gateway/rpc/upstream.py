@@ -204,7 +204,7 @@ class Answer:
                 raise self._cut()
             head += data
             if len(head) > _LARGEST_HEAD and b"\r\n\r\n" not in head:
-                raise Malformed(self._where("the answer is no HTTP"))
+                raise Malformed(self._where("the answer is not HTTP"))
         self._rest = head[end + 4 :]
         self._read_head(head[:end])
 

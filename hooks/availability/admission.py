@@ -20,7 +20,7 @@ from onext.hosts.placement.problem import ZERO, Size
 from onext.oned.objects import VmState
 
 MOST_TRIED = 10_000  # pairs of one cluster that are tried
-MOST_DOUBTFUL = 100_000  # pairs of one cluster that are looked at
+MOST_DOUBTFUL = 100_000  # pairs of hosts examined in one cluster
 MOST_NAMED = 100  # pairs of one cluster that are reported
 
 Priority = Callable[[Vm], int]
@@ -109,7 +109,7 @@ class _Check:
         self.cloud, self.places, self.ties, self.priority = cloud, places, ties, priority
         self.plans: dict[int, list[_Plan]] = {}
         self.passed = 0  # hosts that the next way passes over
-        self.unseen = 0  # 1 where pairs were too many to be looked at
+        self.unseen = 0  # 1 where a cluster had more pairs than are examined
         self.alone: dict[int, frozenset[int]] = {}  # VMs that a single loss leaves without a place
 
     def vms(self, *hosts: int) -> list[int]:

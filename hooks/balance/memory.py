@@ -43,7 +43,7 @@ def _pairs(
             word, _, text = pair.partition(":")
             number, value = bounds.whole(word, 0, 2**31), read(text)
             if number is None or value is None:
-                raise ValueError(f"{name}: {bounds.words(pair, 40)!r} is no pair of numbers")
+                raise ValueError(f"{name}: {bounds.words(pair, 40)!r} is not a pair of numbers")
             yield number, value
 
 
@@ -51,7 +51,7 @@ BALANCE: Kind[Past] = Kind("balance", encode, decode)  # by cluster
 
 
 def remembered(context: Context, cluster: int) -> Past:
-    """Return what the last rounds remembered; nothing where there is no document, or an invalid one."""
+    """Return what the last rounds remembered; empty without a valid document."""
     stored = Documents(context.oned, BALANCE, context.now).get(cluster)
     return stored.value if stored is not None and stored.value is not None else Past()
 

@@ -47,7 +47,7 @@ def read(context: Context, cluster: int) -> Mapping[int, int] | None:
 
 
 def delete(context: Context, cluster: int) -> str:
-    """Delete the plan, so that nobody executes it, too; return why it is still there, else empty."""
+    """Delete the plan, so that OpenNebula does not execute it; return why this failed, else an empty text."""
     try:
         context.oned.call("cluster.plandelete", cluster)
     except OnedError as error:

@@ -26,7 +26,7 @@ from onext import atomic, process
 from onext.process import CommandError
 
 POLL = 0.25  # seconds between two checks of the list
-TELL = 10.0  # seconds between two reports of where peers dial in from
+TELL = 10.0  # seconds between two reports of the peers' endpoints
 ENDPOINTS = "endpoints.json"
 AGAIN = 10.0  # seconds until a failed attempt is repeated
 _LARGEST = 32 << 20  # bytes of the list

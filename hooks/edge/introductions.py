@@ -1,6 +1,6 @@
 """Who is introduced to whom: nodes of one cluster, each with the endpoint at which the other may reach it.
 
-The hub sees from where each node dials in. Behind one public address they use their own network's addresses;
+The hub sees the endpoint of each node. Behind one public address they use their own network's addresses;
 else each dials the other's public endpoint: that opens both NATs where they keep a port for all destinations.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from hooks.edge.records import Node, Zone, node_address
 
-NEIGHBOURS = 32  # to either side, in the order of their numbers: a large cluster is no full mesh
+NEIGHBOURS = 32  # to either side, in the order of their numbers: a large cluster is not a full mesh
 
 
 def peers(

@@ -38,7 +38,7 @@ def add(text: str) -> str:
         return text
     text = _OURS.sub("", text)  # one of an earlier version, without the word
     text = _LINE.sub(lambda match: _OFF + match.group(0).rstrip("\n") + "\n", text)
-    # %i at the end: oned leaves out the last character of the format where it is no sign
+    # %i comes last: oned drops the last character of a format that does not end in such a letter
     line = f'{NAME} = "{FORMAT} {secrets.token_hex(16)} %i"\n'
     return text + ("" if text.endswith("\n") or not text else "\n") + _BEGIN + line
 

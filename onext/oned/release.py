@@ -8,7 +8,7 @@ _NUMBERS = re.compile(r"\s*(\d{1,4})\.(\d{1,4})")
 
 
 def older(version: str, since: tuple[int, int]) -> bool:
-    """Return whether a version such as `7.0.2` is older than a release; of one that is no number, False."""
+    """Return whether a version such as `7.0.2` is older than a release; False where it is not a number."""
     found = _NUMBERS.match(version)
     return found is not None and (int(found[1]), int(found[2])) < since
 

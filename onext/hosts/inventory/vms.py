@@ -161,5 +161,5 @@ def _hosts(vm: model.Vm, judge: Judge) -> tuple[frozenset[int] | None, str]:
 
 
 def _both(one: frozenset[int] | None, other: frozenset[int] | None) -> frozenset[int] | None:
-    """Return the hosts in both; None stands for all."""
+    """Return the hosts in both; None means all."""
     return other if one is None else one if other is None else one & other

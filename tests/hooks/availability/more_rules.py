@@ -128,12 +128,14 @@ def _expired(held: bool = True, wait: float = 40.0) -> bool:
     return found.status(7, 495.0 + wait, silent=1e9).expired
 
 
-@rule("a lease is no proof before it ended", lambda m: m.setattr(Ledger, "granted", lambda *_: None))
+@rule("a lease is not a proof before it ended", lambda m: m.setattr(Ledger, "granted", lambda *_: None))
 def _not_before() -> None:
     assert not _expired(wait=26.0 - 0.5)
 
 
-@rule("a lease without a held watchdog is no proof", lambda m: m.setattr(Ledger, "_no_proof", lambda *_: ""))
+@rule(
+    "a lease without a held watchdog is not a proof", lambda m: m.setattr(Ledger, "_no_proof", lambda *_: "")
+)
 def _not_held() -> None:
     assert not _expired(held=False, wait=200.0)
 

@@ -57,13 +57,15 @@ def _proves_unverified(item: Evidence) -> bool:
     return item.finding is Finding.DEAD
 
 
-@rule("one reading of a controller is no proof", lambda m: m.setattr(evidence, "_proves", _proves_unverified))
+@rule(
+    "one reading of a controller is not a proof", lambda m: m.setattr(evidence, "_proves", _proves_unverified)
+)
 def _one_reading() -> None:
     item = Evidence(Source.BMC, Finding.DEAD, readings=1)
     assert evidence.judge([item]).verdict is Verdict.UNKNOWN
 
 
-@rule("silence is no proof", lambda m: m.setattr(evidence, "_missing", _raise_silence))
+@rule("silence is not a proof", lambda m: m.setattr(evidence, "_missing", _raise_silence))
 def _silence() -> None:
     found = play(cloud(has_bmc=False), 3600, ("cut storage", 0))
     assert found.vms[1].host == 0

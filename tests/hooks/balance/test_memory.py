@@ -38,5 +38,5 @@ def test_every_past_survives_its_document(loaded: dict[int, int], moved: dict[in
 @pytest.mark.parametrize("text", ["1", "1:x", "x:1", "1:nan", "1:-1", "99999999999:1"])
 def test_nonsense_in_a_document_is_refused(text: str) -> None:
     """A limit that rests on nonsense is none."""
-    with pytest.raises(ValueError, match="no pair of numbers"):
+    with pytest.raises(ValueError, match="not a pair of numbers"):
         decode({"MOVED0": text})

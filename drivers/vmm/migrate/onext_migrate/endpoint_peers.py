@@ -1,6 +1,6 @@
 """A tunnel that is there anyway: both hosts are WireGuard peers, and reach each other at overlay addresses.
 
-Nothing is built and nothing is taken away; a device that lacks something is not used.
+The driver creates and deletes nothing here; it does not use an incomplete device.
 """
 
 from . import net_devices

@@ -14,7 +14,7 @@ from .errors import CommandError, TakenError, TunnelError
 
 KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 NONCE = re.compile(r"[0-9a-f]{16}\Z")
-_KEEPALIVE = 5  # seconds: the far end must learn a new address of ours, and NAT must not forget us
+_KEEPALIVE = 5  # seconds: a peer learns our new address, and NAT keeps its mapping
 _RULES = "copy vmm/kvm/onext_migrate/sudoers to /etc/sudoers.d/onext-migrate on both hosts"
 
 
@@ -82,7 +82,7 @@ def _create(name: str) -> None:
 
 
 def _check_port(port: int) -> None:
-    """Raise TakenError for a port in use: wireguard-go reports that to nobody."""
+    """Raise TakenError for a port in use, because wireguard-go does not report it."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         try:
             sock.bind(("::", port))
