@@ -42,6 +42,21 @@ def scene(use_lab: OpenLab, tmp_path: Path) -> Iterator[Scene]:
 
 
 @pytest.fixture
+def leased(scene: Scene) -> Scene:
+    """Return the function that sets a scene in which the front-end grants a lease to the node."""
+
+    def make(**how: object) -> SharedDisk:
+        found = scene(**how)
+        found.record_lease()
+        found.front(0)
+        found.install_lease()
+        found.armed()
+        return found
+
+    return make
+
+
+@pytest.fixture
 def all_of_it(pytestconfig: pytest.Config) -> None:
     """Leave the longer ways to `make lab`."""
     if pytestconfig.getoption("lab") != "all":
@@ -78,13 +93,9 @@ def test_the_front_end_loses_the_host_but_its_peers_do_not(scene: Scene, all_of_
     until(lambda: found.report()["phase"] == "", "the end of the incident")
 
 
-def test_a_host_with_a_lease_that_only_its_peers_reach_ends_its_vm(scene: Scene, all_of_it: None) -> None:
+def test_a_host_with_a_lease_that_only_its_peers_reach_ends_its_vm(leased: Scene, all_of_it: None) -> None:
     """Grants come from the front-end alone: without them the host resets, and what it ran starts elsewhere."""
-    found = scene()
-    found.record_lease()
-    found.front(0)
-    found.install_lease()
-    found.armed()
+    found = leased()
     found.lab.block(found.lab.a, off=True)
     found.moved()
 
@@ -129,14 +140,10 @@ def test_a_leader_that_is_paused_between_its_write_and_its_grant_extends_nothing
 
 
 def test_a_daemon_that_is_stopped_before_the_network_fails_does_not_outlive_its_lease(
-    scene: Scene, all_of_it: None
+    leased: Scene, all_of_it: None
 ) -> None:
     """A daemon that cannot run cannot end VMs: the watchdog has to."""
-    found = scene()
-    found.record_lease()
-    found.front(0)
-    found.install_lease()
-    found.armed()
+    found = leased()
     found.signal_daemon(signal.SIGSTOP)
     found.lab.cut(found.lab.a, off=True)
     found.moved()
@@ -144,14 +151,10 @@ def test_a_daemon_that_is_stopped_before_the_network_fails_does_not_outlive_its_
 
 @pytest.mark.parametrize("point", range(20))
 def test_a_daemon_that_is_killed_does_not_outlive_its_lease(
-    scene: Scene, all_of_it: None, point: int
+    leased: Scene, all_of_it: None, point: int
 ) -> None:
     """Its unit starts it again, but only a new grant feeds the watchdog: the node lives on, or it is reset in time."""
-    found = scene()
-    found.record_lease()
-    found.front(0)
-    found.install_lease()
-    found.armed()
+    found = leased()
     granted = found.report()["granted_at"]
     until(lambda: found.report()["granted_at"] != granted, "the next grant")
     time.sleep(point * 0.15)  # within the period of the grants and some more
@@ -163,12 +166,8 @@ def test_a_daemon_that_is_killed_does_not_outlive_its_lease(
     found.moved()
 
 
-def test_the_times_as_they_are(scene: Scene, all_of_it: None) -> None:
+def test_the_times_as_they_are(leased: Scene, all_of_it: None) -> None:
     """What holds with short times must hold with those that people use, too."""
-    found = scene(times=Times(lease=20.0))
-    found.record_lease()
-    found.front(0)
-    found.install_lease()
-    found.armed()
+    found = leased(times=Times(lease=20.0))
     found.lab.cut(found.lab.a, off=True)
     found.moved(600.0)
