@@ -43,12 +43,19 @@ def listen(node: Node, port: int) -> None:
     node.start("python3", "-c", _LISTEN.format(port))
 
 
+_OWN_HOSTS = "127.0.0.1 localhost\n192.168.1.9 printer\n"
+
+
 def test_join_roam_restart_leave_and_revoke(net: Network) -> None:
     """What an operator of edge sites does in a year, over real tunnels, NATs and sshd."""
     token = net.token("--name", "a*", "--uses", "2")
     a1, a2, b1 = net.node("a1", "a", 10), net.node("a2", "a", 11), net.node("b1", "b", 12)
+    hosts = a1.root / "etc/hosts"
+    hosts.parent.mkdir(parents=True, exist_ok=True)
+    hosts.write_text(_OWN_HOSTS)
     for node in (a1, a2):
         assert "the host is MONITORED" in node.join(token).stdout
+    assert "onext" in hosts.read_text()
     assert "used 2 of 2" in b1.join(token, name="a3", check=False).stderr
     b1.join(net.token("--name", "b1", "--cluster", "101"))
     _logs_in(net, a1)
@@ -167,7 +174,7 @@ def _leaves(net: Network, a1: Node) -> None:
     assert "a1" not in {found.name for found in _hosts(net)}
     files = {str(path.relative_to(a1.root)) for path in a1.root.rglob("*") if path.is_file()}
     assert not any("onext-edge" in name for name in files), files
-    assert "onext" not in (a1.root / "etc/hosts").read_text()
+    assert (a1.root / "etc/hosts").read_text() == _OWN_HOSTS
     assert a1.run("ip", "link", "show", "onext-edge", check=False).returncode == 1
 
 
