@@ -24,7 +24,10 @@ from ruamel.yaml.reader import ReaderError
 LARGEST = 4_194_304  # characters
 _DEEPEST = 20
 _MOST_ALIASES = 10  # more could grow without end when they are followed
-_LONG_NUMBER = re.compile(r"[-+]?(0[xXoObB][0-9a-fA-F_]{30,}|[0-9_]{31,})", re.ASCII)
+# a fingerprint such as 0b5e… is a text: only what the library would read as a number is one
+_LONG_NUMBER = re.compile(
+    r"[-+]?(0[xX][0-9a-fA-F_]{30,}|0[oO][0-7_]{30,}|0[bB][01_]{30,}|[0-9_]{31,})", re.ASCII
+)
 _TYPES = (ValueError, OverflowError, RecursionError, TypeError, KeyError, AttributeError, AssertionError)
 
 

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab.laboratory import Laboratory, Network
+from tests.lab.readable import open_to_all
 from tests.lab.vm import VM, build_initrd
 
 KERNEL = Path(".cache/lab/vmlinuz")
@@ -64,9 +64,7 @@ def vm_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     if reason:
         pytest.skip(reason)
     initrd = build_initrd(tmp_path_factory.mktemp("VM"))
-    for folder in (initrd.parent, initrd.parent.parent, initrd.parent.parent.parent):
-        # oneadmin's QEMU reads it. With --basetemp one of them is /tmp: nothing is taken from a folder
-        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o755)
+    open_to_all(initrd.parent)
     # nodes have a /var/tmp of their own: the checkout may be there
     return Path(shutil.copy(KERNEL, initrd.parent)), initrd
 

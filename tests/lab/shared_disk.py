@@ -22,6 +22,7 @@ from tests.lab.disk_vm import DiskVm
 from tests.lab.front_end import HOSTS, SECRET, SOURCE, Oned, Times
 from tests.lab.laboratory import Laboratory
 from tests.lab.node import HERE, Node, until
+from tests.lab.readable import open_to_all
 from tests.lab.vm import build_initrd
 
 ROOT = HERE.parent.parent
@@ -44,8 +45,7 @@ class SharedDisk:
 
     def begin(self) -> None:
         """Write what front-ends and the node read, and run the VM on node a."""
-        for folder in (self.folder, *self.folder.parents[:4]):
-            folder.chmod(0o755)
+        open_to_all(self.folder)
         initrd = build_initrd(self.folder, "disk_init.c")
         names = {name: str(self.folder / name) for name in ("disk", "console")}
         self.vm = DiskVm(str(self.lab.kernel), str(initrd), **names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.lab.capture import Capture
 from tests.lab.edge_laboratory import EdgeLaboratory
 from tests.lab.edge_network import network, why_not
 from tests.lab.node import until
+from tests.lab.readable import open_to_all
 from tests.lab.scenario import leftovers, runs_on, ticking
 from tests.lab.test_crashes import in_mid_stream
 from tests.lab.vm import VM
@@ -31,8 +31,7 @@ def edge_lab(
     tmp_path: Path, sandboxes: Callable[..., Sandbox], vm_files: tuple[Path, Path]
 ) -> Iterator[EdgeLaboratory]:
     """Return two hypervisors that have joined, and settings that accept encrypted migrations only."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | 0o755)
+    open_to_all(tmp_path)
     with network(tmp_path, sandboxes) as net:
         (tmp_path / "lab").mkdir()
         made = EdgeLaboratory(tmp_path / "lab", net, *vm_files)

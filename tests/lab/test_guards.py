@@ -36,7 +36,7 @@ def test_B1_required_is_required(lab: Laboratory, vm: VM, fault: str) -> None:
     assert result.done.exit_code == 1, result.log
     assert "ERROR" in result.log
     assert whole(lab, vm) == "lab-a"
-    assert capture.markers == {"vxlan": 0, "ssh": 0, "other": 0}
+    assert not any(capture.markers.values()), capture.markers
 
 
 def test_B2_a_folder_of_another_account(lab: Laboratory, vm: VM) -> None:

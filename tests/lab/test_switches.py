@@ -222,7 +222,7 @@ def test_tls(lab: Laboratory, vm: VM) -> None:
         result = migrate(vm, lab.a, lab.b)
     assert result.done.exit_code == 0, result.log
     assert capture.bytes["vxlan"] > 50_000_000
-    assert capture.markers == {"vxlan": 0, "ssh": 0, "other": 0}
+    assert not any(capture.markers.values()), capture.markers
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ def test_S10_any_text_is_read_or_refused(text: str) -> None:
         ("a: &a 1\nb: [" + "*a, " * 10 + "]", ""),
         ("a: &a 1\nb: [" + "*a, " * 11 + "]", "2: b: more than 10 aliases"),
         ("a: " + "9" * 30, ""),
+        ("a: 0b" + "5e" * 31, ""),  # one fingerprint of 256 begins like a binary number
+        ("a: 0o" + "7" * 29 + "8", ""),
+        ("a: 0o" + "7" * 30, "1: a: a number of more than 30 digits; put texts in quotes"),
+        ("a: 0b" + "1" * 30, "1: a: a number of more than 30 digits; put texts in quotes"),
         ("a: " + "9" * 31, "1: a: a number of more than 30 digits; put texts in quotes"),
         ("a: -0x" + "f" * 29, ""),
         ("a: -0x" + "f" * 30, "1: a: a number of more than 30 digits; put texts in quotes"),
