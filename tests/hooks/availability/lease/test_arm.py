@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from hooks.availability.lease.onext_lease import daemon as node_daemon
 from hooks.availability.lease.onext_lease.daemon import Daemon, Node
 from hooks.availability.lease.onext_lease.lease import Lease
 from onext.paths import Paths
+from tests.ending import end_at_next_call
 
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[4]
@@ -105,12 +107,16 @@ class Fake(Node):
         """Do nothing to this machine."""
 
 
-def test_real_datagrams_reach_the_daemon_and_strangers_are_ignored() -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is how they end
+def test_real_datagrams_reach_the_daemon_and_strangers_are_ignored(request: pytest.FixtureRequest) -> None:
     """The exchange has to work over a network, beside hosts that do not exist."""
     channel = node_daemon.listen(0)
+    request.addfinalizer(channel.close)
     port = channel.getsockname()[1]
     daemon = Daemon(Fake(), Lease(12, b"key", "a" * 32, "b" * 36))
-    threading.Thread(target=node_daemon.serve, args=(daemon, channel), daemon=True).start()
+    serving = threading.Thread(target=node_daemon.serve, args=(daemon, channel), daemon=True)
+    serving.start()
+    request.addfinalizer(partial(end_at_next_call, serving, daemon, "step"))
     peers = {
         12: Peer(12, b"key", ("127.0.0.1", port)),
         13: Peer(13, b"key", ("127.0.0.1", port)),

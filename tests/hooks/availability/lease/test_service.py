@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hooks.availability.lease.service import Service
 from onext.oned.documents import Documents
 from onext.part import Context
 from onext.paths import Paths
+from tests.ending import end_at_next_call
 from tests.fixtures_bundle import Bundle
 from tests.fixtures_sandbox import Sandbox
 from tests.waiting import until
@@ -53,13 +55,18 @@ class Fake(Node):
         self.ends += 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is how they end
 def test_a_host_is_armed_granted_and_disarmed(
-    sandboxes: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sandboxes: Callable[..., Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     """Each piece alone may work while no host ever gets a grant."""
     sandbox = sandboxes("--hosts", "2")
     bundle = Bundle(sandbox)
     channel = node_daemon.listen(0)
+    request.addfinalizer(channel.close)
     bundle.settings(SETTINGS.format(location=sandbox.location, port=channel.getsockname()[1]))
     sandbox.control("node", "node-0000", {"addresses": ["10.0.0.1"]})
     script = tmp_path / "arm.sh"
@@ -68,12 +75,16 @@ def test_a_host_is_armed_granted_and_disarmed(
     assert found is not None
     node = Fake()
     daemon = Daemon(node, Lease(0, bytes.fromhex(found[1]), os.urandom(16).hex(), "b" * 36))
-    threading.Thread(target=node_daemon.serve, args=(daemon, channel), daemon=True).start()
+    serving = threading.Thread(target=node_daemon.serve, args=(daemon, channel), daemon=True)
+    serving.start()
+    request.addfinalizer(partial(end_at_next_call, serving, daemon, "step"))
     for key, value in sandbox.env.items():
         monkeypatch.setenv(key, value)
     context = Context(Paths.find())
     service = Service()
     service.ensure(context)
+    assert service._thread is not None
+    request.addfinalizer(partial(end_at_next_call, service._thread, service, "_round"))
     until(lambda: service.granter.armed() == {0}, "the host to be armed")
     until(lambda: node.fed > 3, "the watchdog to be fed")
     status = service.status(context, 0, float("inf"))
