@@ -30,6 +30,7 @@ class Executor:
     cleaned: set[int] = field(default_factory=set)
     outcome: dict[int, str] = field(default_factory=dict)
     _written: dict[int, float] = field(default_factory=dict)  # when a write that returned had begun
+    _back: dict[int, float] = field(default_factory=dict)  # until when a host counts as back
 
     def run(self, planned: Iterable[Step]) -> dict[int, str]:
         """Take the steps in order and return what became of each host's."""
@@ -77,10 +78,13 @@ class Executor:
             case steps.Boot():
                 self._boot(step)
             case _:
+                self._still_back(host)
                 self._return(step, host)
 
     def _return(self, step: Step, host: int) -> None:  # noqa: C901
         match step:
+            case steps.Back():
+                self._see_again(step)
             case steps.Resume():
                 self._resume(step)
             case steps.MoveBack():
@@ -140,7 +144,7 @@ class Executor:
         self.world.fence(host, deadline)
 
     def _start(self, step: steps.Start) -> None:
-        self._prove(step)
+        deadline = self._prove(step)
         vm = self.world.vm(step.vm)
         if vm is None or vm.host != step.host:
             raise Failed(f"VM {step.vm}: it is not on host {step.host} any more")
@@ -149,30 +153,42 @@ class Executor:
             raise Failed(f"VM {step.vm}: {found.reason}")
         if self.world.stopped():
             raise Stopped
+        self._in_time(step, deadline)
         if vm.lock:
             self.world.unlock(step.vm)
         try:
-            self.world.start(step.vm, step.target, step.course)
+            self.world.start(step.vm, step.target, step.course, deadline)
         except Failed:
             self.world.lock(step.vm, vm.lock or ADMIN)  # unlocked, OpenNebula's planners would start it
             raise
 
-    def _prove(self, step: steps.Start | steps.Boot) -> None:
-        """Raise Failed unless the record names this start and the host is proven dead now."""
+    def _prove(self, step: steps.Start | steps.Boot) -> float:
+        """Return until when the start may be ordered.
+
+        Raise Failed unless the record names this start and the host is proven dead now.
+        """
+        began = self.world.monotonic()
         entry = self._own(step.host, _RESTARTS).entry(step.vm)
         if entry is None or entry.stage is not Stage.STARTED or entry.target != step.target:
             raise Failed(f"VM {step.vm}: its start on host {step.target} is not recorded")
         if self._judge(step.host).verdict is not Verdict.DEAD:
             raise Failed(f"VM {step.vm} is not started: no fresh proof that host {step.host} is dead")
+        return began + evidence.FRESH
+
+    def _in_time(self, step: steps.Start | steps.Boot, deadline: float) -> None:
+        """Raise Failed where this process was paused since the proof: the host may be back by now."""
+        if self.world.monotonic() > deadline:
+            raise Failed(f"VM {step.vm} is not started: the proof of death is too old by now")
 
     def _boot(self, step: steps.Boot) -> None:
         """Resume a VM that was moved while POWEROFF; from here on it runs, so death is proven again."""
-        self._prove(step)
+        deadline = self._prove(step)
         vm = self.world.vm(step.vm)
         if vm is None or vm.host != step.target or vm.state != POWEROFF:
             raise Failed(f"VM {step.vm}: it is not in POWEROFF on host {step.target} any more")
         if self.world.stopped():
             raise Stopped
+        self._in_time(step, deadline)
         if vm.lock:
             self.world.unlock(step.vm)
         self.world.resume(step.vm)
@@ -189,7 +205,20 @@ class Executor:
             raise Failed(f"VM {step.vm} does not run elsewhere any more: it is not moved back")
         self.world.move_back(step.vm, step.host)
 
+    def _see_again(self, step: steps.Back) -> None:
+        began = self.world.monotonic()
+        if self.world.incident(step.host) != step.incident:
+            raise Failed(f"host {step.host}: its record changed")
+        if self._judge(step.host).verdict is not Verdict.ALIVE:
+            raise Failed(f"host {step.host}: it does not answer any more")
+        self._back[step.host] = began + evidence.FRESH
+
+    def _still_back(self, host: int) -> None:
+        """Raise Failed where this process was paused since the host was seen again: it may have failed."""
+        if self.world.monotonic() > self._back.get(host, float("inf")):
+            raise Failed(f"host {host}: it was seen alive too long ago")
+
     def _enable(self, host: int) -> None:
-        if self._judge(host).verdict is not Verdict.ALIVE:
+        if host not in self._back and self._judge(host).verdict is not Verdict.ALIVE:
             raise Failed(f"host {host} is not enabled: it does not answer")
         self.world.enable(host)

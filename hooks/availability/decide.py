@@ -19,6 +19,7 @@ from hooks.availability.policy import Mode, Policy
 from hooks.availability.protection import exposed, protect
 from hooks.availability.steps import (
     Alarm,
+    Back,
     Clean,
     Enable,
     Fence,
@@ -289,7 +290,8 @@ def _returning(around: Round, incident: Incident, host: Host) -> list[Step]:
 def _close(around: Round, incident: Incident, host: Host) -> list[Step]:
     """Unlock what we locked; enable the host that we disabled, unless a person works on it."""
     vms = {vm.id: vm for vm in around.cluster.vms}
-    steps: list[Step] = [Unlock(incident.host, entry.vm) for entry in incident.entries if entry.locked]
+    steps: list[Step] = [Back(incident.host, incident)]
+    steps += [Unlock(incident.host, entry.vm) for entry in incident.entries if entry.locked]
     if incident.disabled and not host.maintenance:
         steps.append(Enable(incident.host))
     if not host.maintenance:

@@ -149,11 +149,13 @@ class Effects:
             self._record(host, "confirmation withdrawn", ["the host showed life after it"])
 
     def forget(self, host: int) -> None:
-        """Delete the record; the timeline stays."""
-        for documents in (self.incidents, self.confirmations):
-            stored = _tried(lambda documents=documents: documents.get(host))  # type: ignore[misc]
-            if stored is not None:
-                _tried(lambda d=documents, s=stored: d.remove(host, s.version))  # type: ignore[misc]
+        """Delete the record unless another server changed it since the decision; the timeline stays."""
+        before = self._stored.get(host)
+        if before is not None:
+            _tried(lambda: self.incidents.remove(host, before.version))
+        confirmed = _tried(lambda: self.confirmations.get(host))
+        if confirmed is not None:
+            _tried(lambda: self.confirmations.remove(host, confirmed.version))
         self._stored.pop(host, None)
         self._record(host, "closed", [])
 
@@ -256,12 +258,14 @@ class Effects:
         after = replace(before, claim=claim if held else None)
         _tried(lambda: documents.put(host, after, stored.version if stored else None))
 
-    def start(self, vm: int, target: int, course: Course) -> None:
+    def start(self, vm: int, target: int, course: Course, deadline: float) -> None:
         """Start a VM elsewhere: oned checks capacity, and the disks stay in their datastore."""
+        found = self.vm(vm)
+        if self.monotonic() > deadline:
+            raise Failed(f"VM {vm} is not started: the proof of death is too old by now")
         if course is Course.RECREATE:
             self._call("vm.recover", vm, RECREATE)
             return
-        found = self.vm(vm)
         kind = POWEROFF_HARD if found is not None and found.pci else SAVE
         self._call("vm.migrate", vm, target, False, True, NO_DATASTORE, kind)
 

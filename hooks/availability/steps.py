@@ -141,6 +141,14 @@ class Clean:
 
 
 @dataclass(frozen=True, slots=True)
+class Back:
+    """Read again that the host is back and its record is still this one: what follows rests on it."""
+
+    host: int
+    incident: Incident
+
+
+@dataclass(frozen=True, slots=True)
 class Enable:
     """Enable the host that we disabled."""
 
@@ -180,6 +188,7 @@ Step = (
     | Unlock
     | Relock
     | Clean
+    | Back
     | Enable
     | Forget
 ) | Alarm

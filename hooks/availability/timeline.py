@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onext import log
+from onext import bounds, log
 
 LARGEST = 1 << 20  # bytes of one file; the one before is kept beside it
 LONGEST_LINE = 1 << 16
 _MOST_LINES, _LONGEST = 32, 400  # of one entry
 _DAY = 86_400.0
+_LATEST = 1e11  # a Unix time that every calendar can show
 _log = log.get("availability")
 
 
@@ -72,4 +73,17 @@ def _entry(line: str) -> dict[str, object] | None:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("at"), int | float) else None
+    return found if isinstance(found, dict) and _is_entry(found) else None
+
+
+def _is_entry(found: dict[str, object]) -> bool:
+    """Return whether a line is one that `add` writes: the file may be damaged, or edited by a person."""
+    at, host, lines = found.get("at"), found.get("host"), found.get("lines")
+    return (
+        type(at) in (int, float)
+        and bounds.number(str(at), 0, _LATEST) is not None
+        and type(host) is int
+        and isinstance(found.get("what"), str)
+        and isinstance(lines, list)
+        and all(isinstance(line, str) for line in lines)
+    )

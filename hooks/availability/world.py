@@ -81,8 +81,8 @@ class World(Protocol):
     def wake(self, host: int) -> None:
         """Ask power management to wake a host."""
 
-    def start(self, vm: int, target: int, course: Course) -> None:
-        """Start a VM on another host."""
+    def start(self, vm: int, target: int, course: Course, deadline: float) -> None:
+        """Start a VM on another host, unless `deadline` (monotonic) has passed when it would be ordered."""
 
     def recover(self, vm: int) -> None:
         """Report the VM's last step to oned as failed."""

@@ -328,12 +328,14 @@ class FrontEnd:
     def wake(self, host: int) -> None:
         """There are no spares."""
 
-    def start(self, vm: int, target: int, course: Course) -> None:
+    def start(self, vm: int, target: int, course: Course, deadline: float) -> None:
         """Start the VM on the target, as OpenNebula's driver does: its definition over ssh, then libvirt."""
         with self.oned.written() as content:
             found = content["vm"]
             if found["lock"]:
                 raise Failed("the VM is locked")
+            if self.monotonic() > deadline:
+                raise Failed("the proof of death is too old by now")
             content["vm"] = found | {"host": target, "lcm": BOOT, "starts": found["starts"] + 1, "seq": 1}
             start = found["starts"]
         name = HOSTS[target][0]

@@ -12,8 +12,8 @@ from hooks.availability.heartbeat import Heartbeats
 from hooks.availability.lease import ledger
 from hooks.availability.lease.challenges import Challenge
 from hooks.availability.lease.ledger import Ledger
-from hooks.availability.model import Action, Phase, Vm
-from hooks.availability.steps import Fence
+from hooks.availability.model import Action, Phase, Stage, Vm
+from hooks.availability.steps import Back, Boot, Fence, Unlock
 from hooks.availability.vm_states import Course, dispose
 from onext.oned.objects import HostState
 from tests.hooks.availability.happenings import FrontEnd, happen
@@ -49,6 +49,42 @@ def _late_order() -> None:
     found.clock += 100.0  # the leader was paused
     executor.run([Fence(0)])
     assert found.machines[0].on
+
+
+@rule("a start follows its proof within 30 s", lambda m: m.setattr(act.Executor, "_in_time", lambda *_: None))
+def _late_start() -> None:
+    made = front()
+    happen(made, "die", 0)
+    found = play(made, 50)
+    entry = replace(found.records[0].entries[0], stage=Stage.STARTED, target=1)
+    record = replace(found.records[0], phase=Phase.EVACUATING, entries=(entry,), server=0, term=1)
+    found.records[0] = record
+    found.vms[1] = replace(found.vms[1], host=1, state=8, lcm=0)
+
+    class Paused(SimulatedWorld):
+        def vm(self, vm: int) -> Vm | None:
+            found.clock += 100.0
+            return super().vm(vm)
+
+    act.Executor(Paused(found), found.policy).run([Boot(0, 1, 1)])
+    assert found.vms[1].state == 8
+
+
+@rule(
+    "an incident is closed only while its host answers",
+    lambda m: m.setattr(act.Executor, "_see_again", _see_nothing),
+)
+def _closed_too_late() -> None:
+    made = front()
+    happen(made, "hang", 0)
+    found = play(made, 60)
+    record = found.records[0] = replace(found.records[0], phase=Phase.RETURNING, server=0, term=1)
+    act.Executor(SimulatedWorld(found), found.policy).run([Back(0, record), Unlock(0, 1)])
+    assert found.vms[1].lock == 3
+
+
+def _see_nothing(*_: object) -> None:
+    """Take a host for back."""
 
 
 def _ignore_pauses(patch: pytest.MonkeyPatch) -> None:

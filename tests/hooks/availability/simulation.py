@@ -441,9 +441,11 @@ class SimulatedWorld:
             self.cloud.hosts[host].state, self.cloud.hosts[host].claimed = HostState.MONITORED, False
             self.cloud.hosts[host].heard = self.cloud.clock
 
-    def start(self, vm: int, target: int, course: Course) -> None:
+    def start(self, vm: int, target: int, course: Course, deadline: float) -> None:
         """Start a VM elsewhere, as oned would: a locked one is refused."""
         self._effect()
+        if self.cloud.clock > deadline:
+            raise Failed("the proof is too old")
         found = self.cloud.vms[vm]
         if found.lock:
             raise Failed(f"VM {vm} is locked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import replace
@@ -12,9 +13,11 @@ import pytest
 from hooks.availability.collect_evidence import Subject
 from hooks.availability.effects import Effects
 from hooks.availability.model import Incident, Phase
+from hooks.availability.published_incidents import document
 from hooks.availability.records import CONFIRMATION, PAUSE
 from hooks.availability.round_records import Records, orphans, records, spares
 from hooks.availability.timeline import LARGEST, Timeline
+from hooks.availability.vm_states import Course
 from hooks.availability.world import Failed
 from onext.cloud.model import Host
 from onext.cloud.snapshot import Cloud
@@ -223,3 +226,52 @@ def test_a_timeline_is_bounded_and_ends(tmp_path: Path) -> None:
         os.utime(file, (old, old))
     timeline.prune(1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_another_server_changed_is_not_deleted(front: FrontEnd, tmp_path: Path) -> None:
+    """The host failed again: without its record nobody restarts its VMs, which stay locked."""
+    world(front, tmp_path).write(replace(INCIDENT_0, phase=Phase.RETURNING))
+    slow = world(front, tmp_path)
+    world(front, tmp_path, server=1).write(replace(INCIDENT_0, phase=Phase.CONFIRM))
+    with pytest.raises(Failed, match="version"):
+        slow.forget(0)
+    assert 0 in records(context(front)).incidents
+    world(front, tmp_path, server=1).forget(0)
+    assert records(context(front)).incidents == {}
+
+
+@pytest.mark.parametrize("course", [Course.MIGRATE, Course.RECREATE])
+def test_a_start_is_not_sent_after_its_deadline(
+    front: FrontEnd, tmp_path: Path, course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped for minutes would start VMs whose host was switched on meanwhile."""
+    calls: list[str] = []
+    here = world(front, tmp_path)
+    monkeypatch.setattr(here, "vm", lambda _: None)
+    monkeypatch.setattr(here, "_call", lambda method, *_: calls.append(method))
+    with pytest.raises(Failed, match="too old"):
+        here.start(1, 2, course, here.monotonic() - 0.1)
+    assert calls == []
+    here.start(1, 2, course, here.monotonic() + 60)
+    assert len(calls) == 1
+
+
+GOOD = {"at": 5.0, "host": 0, "what": "order", "lines": ["x"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"at": True}, {"at": float("nan")}, {"at": float("inf")}, {"at": -1e300}, {"at": 10**400}, {"at": None},
+     {"host": "0"}, {"host": True}, {"what": 7}, {"lines": "text"}, {"lines": [1]}],
+)  # fmt: skip
+def test_a_damaged_entry_of_a_timeline_is_left_out(tmp_path: Path, change: dict[str, object]) -> None:
+    """One bad line in a file would end each round of availability, and nothing would be restarted."""
+    timeline = Timeline(tmp_path)
+    timeline.add(5.0, 0, "order", ["x"])
+    with (tmp_path / "host-0.jsonl").open("a") as stream:
+        stream.write(json.dumps({**GOOD, **change}) + "\n[]\n{}\n\0\n")
+        stream.write(json.dumps({key: GOOD[key] for key in ("at", "host")}) + "\n")
+    assert timeline.entries() == [GOOD]
+    shown = document([INCIDENT_0], timeline)["incidents"]
+    assert isinstance(shown, list)
+    assert len(shown[0]["timeline"]) == 1

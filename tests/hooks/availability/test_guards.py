@@ -9,8 +9,8 @@ import pytest
 
 from hooks.availability import act, evidence, steps
 from hooks.availability.evidence import Evidence, Finding, Source, Verdict
-from hooks.availability.model import Phase, Stage
-from hooks.availability.vm_states import dispose
+from hooks.availability.model import Incident, Phase, Stage
+from hooks.availability.vm_states import Course, dispose
 from hooks.availability.world import Failed
 from onext.oned.objects import HostState
 from tests.hooks.availability.happenings import FrontEnd, happen
@@ -285,3 +285,86 @@ def test_only_a_vm_that_runs_elsewhere_unlocked_is_moved_back(change: dict[str, 
     executor.run([steps.MoveBack(0, 1)])
     told = one.cloud.history[len(before) :]
     assert any("back" in line or "moves" in line for line in told) is moved, told
+
+
+@pytest.mark.parametrize(("paused", "started"), [(0, True), (30, True), (31, False)])
+@pytest.mark.parametrize("powered_off", [False, True])
+def test_a_server_that_was_paused_after_the_proof_starts_nothing(
+    paused: int, started: bool, powered_off: bool
+) -> None:
+    """While it was paused somebody may have switched the host on, cut off from all who could tell: it runs twice."""
+    one = front()
+    executor = fencing(one)
+    one.cloud.machines[0].power_off()
+    state = {"host": 1, "state": POWEROFF, "lcm": 0} if powered_off else {"lcm": UNKNOWN, "lock": 3}
+    one.cloud.vms[1] = replace(one.cloud.vms[1], **state)  # type: ignore[arg-type]
+    record = one.cloud.records[0]
+    entry = replace(record.entries[0], stage=Stage.STARTED, target=1)
+    executor.run([steps.Write(replace(record, phase=Phase.EVACUATING, entries=(entry,)))])
+    look = executor.world.vm
+
+    def late(vm: int) -> object:
+        one.cloud.clock += paused
+        return look(vm)
+
+    executor.world.vm = late  # type: ignore[method-assign,assignment]
+    executor.run([steps.Boot(0, 1, 1) if powered_off else steps.Start(0, 1, 1, Course.MIGRATE)])
+    found = one.cloud.vms[1]
+    assert (found.host == 1 and found.state != POWEROFF) is started
+    assert started or powered_off or found.lock == 3, "unlocked, a planner would start it"
+
+
+def returning(one: FrontEnd) -> Incident:
+    """Bring an incident to the moment before it is closed."""
+    play(one, 80, "hang")
+    one.cloud.machines[0].power_off()
+    happen(one, "return", 0)
+    one.cloud.advance(10.0)
+    record = replace(one.cloud.records[0], phase=Phase.RETURNING, server=0, term=1)
+    one.cloud.records[0] = record
+    return record
+
+
+CLOSING = (steps.Unlock(0, 1), steps.Enable(0), steps.Resume(0, 1), steps.Release(0), steps.Forget(0))
+
+
+def test_a_server_that_was_paused_before_it_closes_an_incident_closes_nothing() -> None:
+    """The host failed again meanwhile: its VMs would be unlocked for OpenNebula's planners, the record deleted."""
+    one = front()
+    record = returning(one)
+    assert one.cloud.vms[1].lock == 3
+    executor = act.Executor(SimulatedWorld(one.cloud), one.cloud.policy)
+    executor.run([steps.Back(0, record)])
+    happen(one, "hang", 0)
+    one.cloud.clock += 31
+    executor.run(CLOSING)
+    assert one.cloud.vms[1].lock == 3
+    assert one.cloud.records[0] == record
+    assert one.cloud.hosts[0].state is HostState.DISABLED
+
+
+@pytest.mark.parametrize("event", ["hang", "another server"])
+def test_an_incident_is_closed_only_while_its_host_answers_and_its_record_is_the_same(event: str) -> None:
+    """Another server confirms that the host failed again: its locks and its record would be removed."""
+    one = front()
+    record = returning(one)
+    if event == "hang":
+        happen(one, "hang", 0)
+        one.cloud.advance(200.0)
+    else:
+        one.cloud.records[0] = replace(record, phase=Phase.CONFIRM, server=1, term=2)
+    executor = act.Executor(SimulatedWorld(one.cloud), one.cloud.policy)
+    executor.run([steps.Back(0, record), *CLOSING])
+    assert one.cloud.vms[1].lock == 3
+    assert 0 in one.cloud.records
+
+
+def test_an_incident_is_closed_while_its_host_answers() -> None:
+    """The host would stay disabled, and its VMs locked, for ever."""
+    one = front()
+    record = returning(one)
+    executor = act.Executor(SimulatedWorld(one.cloud), one.cloud.policy)
+    executor.run([steps.Back(0, record), *CLOSING])
+    assert one.cloud.vms[1].lock == 0
+    assert not one.cloud.records
+    assert one.cloud.hosts[0].state is HostState.MONITORED

@@ -67,6 +67,30 @@ class AvailabilityMachine(RuleBasedStateMachine):
         if self.front.old is not None:
             self.front.old.round()
 
+    @rule(
+        what=st.sampled_from(FAULTS), host=st.integers(0, HOSTS - 1), after=st.integers(0, 9),
+        back=st.sampled_from(["", "heal", "return", "takeover"]), seconds=st.sampled_from([20, 60, 400]),
+    )  # fmt: skip
+    def round_frozen(self, what: str, host: int, after: int, back: str, seconds: int) -> None:
+        """Pause the process between two of its steps, while the world and, after a takeover, others go on."""
+        left = [after]
+
+        def freeze() -> None:
+            left[0] -= 1
+            if left[0] != -1:
+                return
+            frozen = self.front.server
+            happen(self.front, what, host)
+            if back:
+                happen(self.front, back, host)
+            for _ in range(seconds // 10):
+                self.cloud.advance(10.0)
+                if self.front.server is not frozen:
+                    self.front.server.round()
+
+        self.cloud.advance(10.0)
+        self.front.server.round(freeze)
+
     @invariant()
     def holds(self) -> None:
         if not hasattr(self, "cloud"):
