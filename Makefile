@@ -11,7 +11,7 @@ CODE := onext hooks exporter gateway sandbox drivers edge tests
 
 .PHONY: test check bench fuzz lab live clean
 test: $(STAMP) packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests
 
 check: $(STAMP) lock-check
 	$(BIN)/ruff check .
