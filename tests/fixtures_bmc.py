@@ -94,20 +94,29 @@ class IpmiPeer:
     def __init__(self, folder: Path, uuid: str, serial: str = "SIM-1") -> None:
         self.folder, self.uuid, self.port = folder, uuid, free_port(datagram=True)
         (folder / "state").mkdir(parents=True)
-        settings = {"name": folder.name, "port": self.port, "guid": UUID(uuid).hex, "folder": folder}
+        self._names = {"name": folder.name, "guid": UUID(uuid).hex, "folder": folder}
         fru = _fru(serial)
-        (folder / "lan.conf").write_text(_LAN.format(**settings, password=PASSWORD))
         (folder / "emulation").write_text(
             _EMULATION.format(size=len(fru), fru=" ".join(f"0x{byte:02x}" for byte in fru))
         )
         (folder / "chassis").write_text(_CHASSIS)
         (folder / "chassis").chmod(0o755)
         self.power = "on"
+        self._start()
+
+    def _start(self) -> None:
+        lan = _LAN.format(port=self.port, password=PASSWORD, **self._names)
+        (self.folder / "lan.conf").write_text(lan)
         command = ["ipmi_sim", "-n", "-c", "lan.conf", "-f", "emulation", "-s", "state"]
-        quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            command, cwd=folder, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
-        )
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     @property
     def power(self) -> str:
@@ -141,17 +150,25 @@ class IpmiPeer:
         self.process.wait()
 
     def wait_until_ready(self) -> None:
-        """Return when it answers a presence ping."""
+        """Return when it answers a presence ping; start it on another port where it does not: it may be taken."""
+        for _ in range(3):
+            if self._answers(PATIENCE / 3):
+                return
+            self.stop()
+            self.port = free_port(datagram=True)
+            self._start()
+        pytest.fail(f"ipmi_sim answers on no port: {(self.folder / 'log').read_text()!r}")
+
+    def _answers(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(0.1)
-
-            def answers() -> bool:
-                probe.sendto(_PRESENCE_PING, ("127.0.0.1", self.port))
+            while time.monotonic() < end and self.process.poll() is None:
                 with contextlib.suppress(OSError):
-                    return bool(probe.recv(64))
-                return False
-
-            until(answers, f"an answer of ipmi_sim on port {self.port}")
+                    probe.sendto(_PRESENCE_PING, ("127.0.0.1", self.port))
+                    if probe.recv(64):
+                        return True
+        return False
 
     def ipmitool(self, *words: str) -> str:
         """Ask with an independent client."""
