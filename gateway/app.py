@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.actions.client import Worker
 from gateway.actions.endpoint import Actions
+from gateway.actions.offers import Offers
 from gateway.answers import problem
 from gateway.api import Api
 from gateway.callers import Callers
@@ -29,6 +30,7 @@ from gateway.guard import CALLS, Guard
 from gateway.journal import Journal
 from gateway.limits import Buckets
 from gateway.oned_calls import OnedCalls
+from gateway.order_pages import OrderPages
 from gateway.own_data import OwnData
 from gateway.pages import Pages
 from gateway.pools import Pools
@@ -77,8 +79,9 @@ def application(deployment: Deployment) -> ASGIApp:
     stream = EventStream(events, views, callers)
     api = Api(gate, views, stream, deployment.version)
     history = WattsHistory(own.watts)
-    actions = Actions(gate, Worker(deployment.worker), settings.actions)
-    pages = Pages(gate, views, history, tls=deployment.tls)
+    worker = Worker(deployment.worker)
+    actions = Actions(gate, worker, settings.actions)
+    pages = Pages(gate, views, history, Offers(worker, settings.actions), tls=deployment.tls)
 
     def every_minute() -> None:
         deployment.follow()
@@ -90,7 +93,7 @@ def application(deployment: Deployment) -> ASGIApp:
     traffic.follow("event_streams", "Event streams that are open.", lambda: stream.open)
     if settings.metrics:
         routes += traffic.routes()
-    routes += [*actions.routes(), *pages.routes()]
+    routes += [*actions.routes(), *OrderPages(pages, gate, views, actions).routes(), *pages.routes()]
     pages_and_api = Starlette(
         routes=routes,
         middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=1024)],

@@ -15,9 +15,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway import credentials, forms, page_data, plots, projection
+from gateway.actions.offers import WORDS, Offer, Offers
 from gateway.callers import Caller
 from gateway.gate import Gate
-from gateway.refusals import Missing, Refusal, Unauthorised
+from gateway.records import Host
+from gateway.refusals import Elsewhere, Missing, Refusal, Unauthorised
 from gateway.sessions import COOKIE
 from gateway.views import Views
 from gateway.watts_history import WattsHistory
@@ -40,24 +42,27 @@ def environment() -> Environment:
 class Pages:
     """The page's parts for one caller each."""
 
-    def __init__(self, gate: Gate, views: Views, history: WattsHistory, *, tls: bool) -> None:
+    def __init__(self, gate: Gate, views: Views, history: WattsHistory, offers: Offers, *, tls: bool) -> None:
         self._gate, self._views, self._history, self._tls = gate, views, history, tls
+        self.offers = offers
         self._templates = environment()
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the page."""
         return [
-            Route("/", self._shown(self._map)),
-            Route("/hosts/{number:int}", self._shown(self._host)),
-            Route("/incidents", self._shown(self._incidents)),
-            Route("/power", self._shown(self._power)),
+            Route("/", self.shown(self._map)),
+            Route("/hosts/{number:int}", self.shown(self._host)),
+            Route("/incidents", self.shown(self._incidents)),
+            Route("/power", self.shown(self._power)),
             Route("/login", self._login_form),
             Route("/login", self._log_in, methods=["POST"]),
             Route("/logout", self._log_out, methods=["POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ]
 
-    def _shown(self, show: Show) -> Callable[[Request], Awaitable[Response]]:
+    def shown(self, show: Show) -> Callable[[Request], Awaitable[Response]]:
+        """Return what answers requests of the page: for strangers the login, for refusals a page."""
+
         async def answer(request: Request) -> Response:
             try:
                 caller = await self._gate.caller(request)
@@ -68,7 +73,7 @@ class Pages:
                 self._gate.sessions.end(request.cookies.get(COOKIE))
                 return RedirectResponse("/login", 303)
             except Refusal as refusal:
-                return self._problem(refusal)
+                return self.problem(refusal)
 
         return answer
 
@@ -82,7 +87,7 @@ class Pages:
         site = request.query_params.get("site", "")
         chosen = next((one for one in sites if one.id == site), None)
         listed = [host for host in hosts if chosen is None or host.id in chosen.host_ids]
-        return self._page(
+        return self.page(
             request, caller, "map.html", "Sites", here="/",
             counts=page_data.counts(hosts), marks=page_data.marks(sites), tunnels=tunnels,
             lines=page_data.lines(tunnels, hosts), hosts=listed, vms=len(vms),
@@ -97,18 +102,27 @@ class Pages:
             raise Missing("this host does not exist, or you may not see it")
         watts = plots.line(self._history.of(number)) if caller.administrator else None
         here = [one for one in vms if one.host_id == number]
-        return self._page(request, caller, "host.html", host.name, here="", host=host, vms=here, watts=watts)
+        return self.page(
+            request, caller, "host.html", host.name, here="", host=host, vms=here, watts=watts, words=WORDS,
+            offer=await self._offer(request, caller, host),
+        )  # fmt: skip
+
+    async def _offer(self, request: Request, caller: Caller, host: Host) -> Offer:
+        """Return what the caller may order here: nothing without a login on the page."""
+        if "authorization" in request.headers or self._gate.session(request) is None:
+            return Offer()
+        return await self.offers.about(caller, host, await self._views.incident(caller, host.id))
 
     async def _incidents(self, request: Request, caller: Caller) -> Response:
         incidents = await self._views.ha(caller)
-        return self._page(
+        return self.page(
             request, caller, "incidents.html", "Incidents", here="/incidents", incidents=incidents
         )
 
     async def _power(self, request: Request, caller: Caller) -> Response:
         energy, plans = await asyncio.gather(self._views.energy(caller), self._views.power(caller))
         clusters = [(one, plots.line([(sample.at, sample.on) for sample in one.day])) for one in energy]
-        return self._page(
+        return self.page(
             request, caller, "power.html", "Power", here="/power", clusters=clusters, plans=plans
         )
 
@@ -118,8 +132,9 @@ class Pages:
     def _login_page(self, problem: str, status: int) -> Response:
         token = secrets.token_urlsafe(24)
         text = self._templates.get_template("login.html").render(
-            title="Log in", live=False, user="", csrf="", public=False, here="", token=token, problem=problem
-        )
+            title="Log in", live=False, user="", csrf="", public=False, here="", token=token, problem=problem,
+            revoke=False,
+        )  # fmt: skip
         answer = Response(text, status, {"Cache-Control": "no-store"}, _HTML)
         answer.set_cookie(
             _LOGIN, token, 3600, path="/login", secure=self._tls, httponly=True, samesite="strict"
@@ -145,19 +160,21 @@ class Pages:
         try:
             await forms.read(request, session.csrf if session else "")
         except Refusal as refusal:
-            return self._problem(refusal)
+            return self.problem(refusal)
         self._gate.sessions.end(request.cookies.get(COOKIE))
         answer = RedirectResponse("/login", 303)
         answer.delete_cookie(COOKIE, path="/")
         return answer
 
-    def _problem(self, refusal: Refusal) -> Response:
+    def problem(self, refusal: Refusal) -> Response:
+        """Return the page of a refusal."""
         text = self._templates.get_template("problem.html").render(
-            title="Not served", problem=str(refusal), live=False, user="", csrf="", public=False, here=""
-        )
+            title="Not served", problem=str(refusal), live=False, user="", csrf="", public=False, here="",
+            revoke=False, leader=refusal.origin if isinstance(refusal, Elsewhere) else "",
+        )  # fmt: skip
         return Response(text, refusal.status, {"Cache-Control": "no-store"}, _HTML)
 
-    def _page(
+    def page(
         self,
         request: Request,
         caller: Caller,
@@ -165,12 +182,15 @@ class Pages:
         title: str,
         *,
         here: str,
+        live: bool = True,
         **values: Any,  # noqa: ANN401
     ) -> Response:
+        """Return a page for a caller."""
         session = self._gate.session(request) if "authorization" not in request.headers else None
         text = self._templates.get_template(template).render(
-            title=title, here=here, live=True, user=caller.name, csrf=session.csrf if session else "",
-            public=session is None and caller.credential == self._gate.public, **values,
+            title=title, here=here, live=live, user=caller.name, csrf=session.csrf if session else "",
+            public=session is None and caller.credential == self._gate.public,
+            revoke=session is not None and self.offers.revokes, **values,
         )  # fmt: skip
         headers = {"Cache-Control": "private, no-store", "Vary": "Authorization, Cookie"}
         return Response(text, 200, headers, _HTML)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 
 class Refusal(Exception):
     """A request that is not served; `status` is HTTP's, the message is shown to the client."""
@@ -49,6 +51,12 @@ class Elsewhere(Refusal):
     def __init__(self, location: str) -> None:
         super().__init__("another server of the zone leads: send the request there")
         self.location = location
+
+    @property
+    def origin(self) -> str:
+        """The page of that server."""
+        found = urlsplit(self.location)
+        return f"{found.scheme}://{found.netloc}/"
 
 
 class TooLarge(Refusal):

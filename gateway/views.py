@@ -90,6 +90,10 @@ class Views:
         """Return the incidents."""
         return list((await self.sight(caller)).incidents(self.own.incidents().values()))
 
+    async def incident(self, caller: Caller, host: int) -> Incident | None:
+        """Return the incident of one host."""
+        return next((one for one in await self.ha(caller) if one.id == host), None)
+
     async def energy(self, caller: Caller) -> list[Energy]:
         """Return the energy of clusters."""
         return list((await self.sight(caller)).energy(self.own.energy().values()))

@@ -25,13 +25,13 @@ class Worker:
     file: Path
     _waiting: int = field(default=0)
 
-    async def ask(self, frame: Frame) -> tuple[int, bytes]:
+    async def ask(self, frame: Frame, seconds: float = PATIENCE) -> tuple[int, bytes]:
         """Return status (200 or 202) and the encoded result; raise a Refusal."""
         if self._waiting >= _MOST:
             raise TooMany("too many orders at once", retry=5)
         self._waiting += 1
         try:
-            status, body = await anyio.to_thread.run_sync(lambda: self._exchange(frame))
+            status, body = await anyio.to_thread.run_sync(lambda: self._exchange(frame, seconds))
         except (OSError, ValueError):
             raise Unavailable("the worker of this server does not answer", retry=5) from None
         finally:
@@ -40,9 +40,9 @@ class Worker:
             return status, body
         raise _refusal(status, body)
 
-    def _exchange(self, frame: Frame) -> tuple[int, bytes]:
+    def _exchange(self, frame: Frame, seconds: float) -> tuple[int, bytes]:
         data = msgspec.json.encode(frame)
-        return unix_service.ask(self.file, data, seconds=PATIENCE, largest=LARGEST_ANSWER)
+        return unix_service.ask(self.file, data, seconds=seconds, largest=LARGEST_ANSWER)
 
 
 def _refusal(status: int, body: bytes) -> Refusal:

@@ -81,6 +81,8 @@ class Desk:
             raise _elsewhere(context, frame.result)
         if frame.result is not None:
             return 200, self._known(caller, frame.result)
+        if frame.asked:
+            return 200, msgspec.json.encode([_may(context, rights, caller, one) for one in frame.asked])
         if frame.order is None:
             raise Invalid("an order or the id of one is expected")
         require_enabled(context, frame.order)
@@ -117,6 +119,16 @@ class Desk:
         except Exception as error:  # noqa: BLE001 - the outermost edge of an order
             done, lines = False, [f"a fault of the worker: {type(error).__name__}"]
         self.ledger.end(number, ledger.DONE if done else ledger.FAILED, lines, context.now())
+
+
+def _may(context: Context, rights: Rights, caller: Caller, order: Order) -> bool:
+    """Return whether the caller could give an order now; nothing is begun."""
+    try:
+        require_enabled(context, order)
+        rights.demand(caller, order)
+    except (Forbidden, Missing):
+        return False
+    return True
 
 
 def require_enabled(context: Context, order: Order) -> None:

@@ -102,12 +102,13 @@ class Result(Record, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the gateway sends: the caller's credential, and an order or the id of one."""
+    """What the gateway sends: the caller's credential, and an order, the id of one, or orders to judge."""
 
     credential: Annotated[str, Meta(min_length=3, max_length=24 << 10)]
     order: AnyOrder | None = None
     key: Key | None = None
     result: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
+    asked: Annotated[list[AnyOrder], Meta(max_length=16)] = []  # which of them the caller may give
 
     def __repr__(self) -> str:
         return "Frame(…)"  # it holds a password

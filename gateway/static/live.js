@@ -19,7 +19,13 @@ async function refresh() {
   if (fresh === null || content.innerHTML === fresh.innerHTML) return;
   const focused = content.contains(document.activeElement) ? document.activeElement.id : "";
   content.replaceChildren(...document.adoptNode(fresh).childNodes);
+  watch();
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+// An order that is under way has no event: ask again until it has ended.
+function watch() {
+  if (document.querySelector("[data-running]")) setTimeout(refresh, 1500);
 }
 
 function soon() {
@@ -36,3 +42,4 @@ events.addEventListener("reset", soon);
 events.addEventListener("end", () => { events.close(); location.reload(); });
 events.addEventListener("error", () => { status.textContent = "No connection"; });
 setInterval(refresh, 60000);
+watch();

@@ -162,7 +162,7 @@ def add_rule(sandbox: Sandbox, user: int, rule: str) -> None:
     _, resource, right = rule.split()
     mark, number = resource.partition("/")[2][0], int(resource.partition("/")[2][1:])
     bits = RESOURCES["HOST"] | {"#": ONE, "%": CLUSTER}[mark] | number
-    rights = {"MANAGE": 2, "ADMIN": 4}[right]
+    rights = {"USE": 1, "MANAGE": 2, "ADMIN": 4}[right]
     sandbox.call("acl.addrule", f"{ONE | user:x}", f"{bits:x}", f"{rights:x}")
 
 

@@ -43,7 +43,7 @@ def rendered(count: int) -> str:
     found = hosts(count)
     sites = list(describe.sites(found))
     return templates.get_template("map.html").render(
-        title="Sites", here="/", live=True, user=NASTY, csrf=NASTY, public=False, counts=page_data.counts(found),
+        title="Sites", here="/", live=True, user=NASTY, csrf=NASTY, public=False, revoke=False, counts=page_data.counts(found),
         marks=page_data.marks(sites), lines=[], tunnels=[], hosts=found, vms=0, site="",
         width=projection.WIDTH, height=projection.HEIGHT,
     )  # fmt: skip
