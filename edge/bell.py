@@ -1,4 +1,4 @@
-"""A datagram from a hub asks this node to look for changes now: a neighbour was revoked, or left.
+"""A datagram from a hub asks this node to look for changes now: a neighbour was revoked, left, came or moved.
 
 WireGuard has compared the sender's address with its key; the datagram has no content that counts, and the
 question that follows goes the usual way.
@@ -18,18 +18,24 @@ class Bell:
 
     def __init__(self) -> None:
         self._socket: Optional[socket.socket] = None
-        self._rang = 0.0
+        self._rang, self._waiting = -REST, False
 
     def wait(self, seconds: float, state: Dict[str, Any]) -> bool:
-        """Sleep; return whether a hub rang meanwhile."""
-        ends = time.monotonic() + seconds
-        rang = False
-        while time.monotonic() < ends and not rang:
+        """Sleep; return whether a hub rang meanwhile, or too early after it rang before."""
+        now = time.monotonic()
+        ends = now + seconds
+        while now < ends:
+            if self._waiting and now >= self._rang + REST:
+                self._rang, self._waiting = now, False
+                return True
             if not self._open(state["address"]):
-                time.sleep(max(0.0, ends - time.monotonic()))
+                time.sleep(ends - now)
                 return False
-            rang = self._heard(ends - time.monotonic(), {hub["address"] for hub in state["hubs"]})
-        return rang
+            next_ = min(ends, self._rang + REST) if self._waiting else ends
+            heard = self._heard(next_ - now, {hub["address"] for hub in state["hubs"]})
+            self._waiting = self._waiting or heard
+            now = time.monotonic()
+        return False
 
     def _open(self, address: str) -> bool:
         if self._socket is None:
@@ -52,8 +58,4 @@ class Bell:
             self._socket.close()
             self._socket = None
             return False
-        now = time.monotonic()
-        if sender not in hubs or now - self._rang < REST:
-            return False
-        self._rang = now
-        return True
+        return sender in hubs

@@ -11,6 +11,7 @@ from edge.word import Server
 
 CLOCK = 300  # seconds of difference that certificates tolerate
 SYNC = 120.0  # seconds between two questions
+AGAIN = 30.0  # seconds until a question is repeated that no front-end answered
 LOOK = 15.0  # seconds between two checks of the tunnel
 STEP = 2.0  # seconds between two checks of direct peers
 TUNNEL = 30.0  # seconds in which the tunnel must carry the first answer
@@ -105,7 +106,7 @@ def ask(
 
 def run(places: Places, say: _Say) -> None:
     """Keep the tunnel up until the node has left; what fails is tried again."""
-    state, primary, last, said, looked = joined(places), 0, 0.0, "", -LOOK
+    state, primary, due, said, looked = joined(places), 0, 0.0, "", -LOOK
     sources: Dict[str, str] = {}
     peers, rung = direct.Direct(say), bell.Bell()
     while places.state() is not None:
@@ -113,10 +114,11 @@ def run(places: Places, say: _Say) -> None:
             if time.monotonic() - looked >= LOOK:
                 looked = time.monotonic()
                 primary, moved = _look(places, state, primary, sources)
-                if time.monotonic() - last > SYNC or not last or moved:
-                    # nodes that started together spread
-                    last = time.monotonic() + os.getpid() % 100 * SYNC / 1000
+                if moved or time.monotonic() > due:
+                    due = time.monotonic() + AGAIN
                     state = refresh(places, state, primary)
+                    # nodes that started together spread
+                    due = time.monotonic() + SYNC + os.getpid() % 100 * SYNC / 1000
                 said = ""
             peers.step(state)
         except (EdgeError, OSError) as error:
@@ -124,7 +126,7 @@ def run(places: Places, say: _Say) -> None:
                 said = str(error)
                 say(said)
         if rung.wait(STEP, state):
-            looked, last = -LOOK, 0.0
+            looked, due = -LOOK, 0.0
 
 
 def _look(places: Places, state: Dict[str, Any], primary: int, sources: Dict[str, str]) -> Tuple[int, bool]:

@@ -15,7 +15,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from onext.process import CommandError
 POLL = 0.25  # seconds between two checks of the list
 TELL = 10.0  # seconds between two reports of the peers' endpoints
 ENDPOINTS = "endpoints.json"
+NO_ENDPOINT = "(none)"  # as `wg` shows a peer that has not dialled in
 AGAIN = 10.0  # seconds until a failed attempt is repeated
 _LARGEST = 32 << 20  # bytes of the list
 _TIMEOUT = 15.0
@@ -124,6 +125,7 @@ def _changed(file: Path) -> tuple[int, int]:
 def run(list_file: Path, key_file: Path, ended: Sequence[int]) -> None:
     """Follow the list until `ended` has an entry."""
     device, seen, failed, told = Device(key_file), (0, 0), 0.0, 0.0
+    sight = Sight(list_file.with_name(ENDPOINTS))
     while not ended:
         now, moment = _changed(list_file), time.monotonic()
         if now != (0, 0) and (now != seen or device.lost or (failed and moment - failed > AGAIN)):
@@ -135,18 +137,37 @@ def run(list_file: Path, key_file: Path, ended: Sequence[int]) -> None:
                 sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
         if device.applied is not None and moment - told > TELL:
             told = moment
-            _tell(device.applied.interface, list_file.with_name(ENDPOINTS))
+            sight.tell(device.applied)
         time.sleep(POLL)
 
 
-def _tell(interface: str, file: Path) -> None:
-    """Write from where each peer dials in; the worker, which has no rights, cannot ask."""
-    try:
-        lines = _run("wg", "show", interface, "endpoints").decode("ascii", "replace").splitlines()
-        found = dict(line.split("\t", 1) for line in lines if "\t" in line)
-        atomic.write(file, json.dumps(found).encode(), 0o644)
-    except (CommandError, OSError) as error:
-        sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
+@dataclass
+class Sight:
+    """From where the peers dial in: the worker, which has no rights, cannot ask."""
+
+    file: Path
+    last: dict[str, str] | None = None
+    news: Collection[str] = ()
+
+    def tell(self, hub: Hub) -> None:
+        """Write the endpoints, and ring where one is new: twice, as the first may be early, or be lost."""
+        try:
+            found = _endpoints(hub.interface)
+            atomic.write(self.file, json.dumps(found).encode(), 0o644)
+        except (CommandError, OSError) as error:
+            sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
+            return
+        before = found if self.last is None else self.last
+        news = bell.moved(before, found)
+        bell.ring(bell.near(hub, {*news, *self.news}))
+        self.last, self.news = {**before, **found}, news
+
+
+def _endpoints(interface: str) -> dict[str, str]:
+    """Return the endpoint of each peer that has one, by key; raise CommandError."""
+    lines = _run("wg", "show", interface, "endpoints").decode("ascii", "replace").splitlines()
+    found = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    return {key: endpoint for key, endpoint in found.items() if endpoint != NO_ENDPOINT}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

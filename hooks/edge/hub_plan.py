@@ -15,6 +15,7 @@ from hooks.edge.forms import WIREGUARD_KEY, matching
 
 _INTERFACE = re.compile(r"[a-z][a-z0-9-]{0,14}")
 MOST_PEERS = 100_000
+NEIGHBOURS = 32  # to either side, in the order of their addresses: a large cluster is not a full mesh
 TABLE = "onext_edge"
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hooks.edge.hub_plan import NEIGHBOURS
 from hooks.edge.records import Node, Zone, node_address
-
-NEIGHBOURS = 32  # to either side, in the order of their numbers: a large cluster is not a full mesh
 
 
 def peers(

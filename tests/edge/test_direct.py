@@ -146,4 +146,5 @@ def test_only_a_hub_rings(monkeypatch: pytest.MonkeyPatch) -> None:
         assert rung.wait(PATIENCE, state)
         sender.sendto(b"look", rung._socket.getsockname())
         assert not rung.wait(0.05, state), "once a second at most"
+        assert rung.wait(PATIENCE, state), "the second of two revocations counts too"
     rung._socket.close()

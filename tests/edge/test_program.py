@@ -6,7 +6,9 @@ import hashlib
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 from edge import (
     answer,
+    bell,
     build,
     ed25519,
     membership,
@@ -29,7 +32,7 @@ from edge import (
     tunnel,
     word,
 )
-from edge.errors import InvalidToken, Refused, WrongServer
+from edge.errors import InvalidToken, Refused, Unreachable, WrongServer
 from tests.drivers.vmm.migrate.test_python36 import interpreters
 from tests.waiting import PATIENCE
 
@@ -215,6 +218,38 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_has_passed(
     assert renewed["certificate"] == fresh
     assert time.time() - renewed["certified"] < 1000
     assert (here.state(), applied) == (renewed, ["tunnel", "files"])
+
+
+def test_a_question_that_nobody_answered_is_repeated_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that asked while its tunnel came up knew of no neighbour for two minutes."""
+    here, asked, clock = places.Places(str(tmp_path)), list[float](), [1000.0]
+    here.keep({"address": "fd00::2"})
+
+    def refresh(_places: object, state: dict[str, Any], _primary: int) -> dict[str, Any]:
+        asked.append(clock[0])
+        if len(asked) == 1:
+            raise Unreachable("no front-end answered")
+        if len(asked) == 3:
+            Path(here.state_file).unlink()
+        return state
+
+    class Quiet:
+        def wait(self, seconds: float, _state: object) -> bool:
+            clock[0] += seconds
+            return False
+
+    monkeypatch.setattr(membership, "_look", lambda *_: (0, False))
+    monkeypatch.setattr(membership, "refresh", refresh)
+    monkeypatch.setattr(bell, "Bell", Quiet)
+    monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    heard: list[str] = []
+    membership.run(here, heard.append)
+    assert heard == ["no front-end answered"]
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert pauses[0] < 60
+    assert pauses[1] > 110, "a front-end is asked rarely while it answers"
 
 
 def test_a_wrong_clock_is_reported() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
+import pytest
+
 from edge import answer
-from hooks.edge import bell, hub_plan, introductions, whereabouts
+from hooks.edge import bell, hub, hub_plan, introductions, whereabouts
 from hooks.edge.records import Node, State, Zone
 from tests.edge.test_program import CA
 from tests.hooks.edge.front_end import wireguard_key
@@ -91,3 +93,52 @@ def test_the_hub_rings_at_the_neighbours_of_who_is_gone() -> None:
     assert bell.concerned(replace(before, peers=tuple(peers[1:])), before) == []
     renewed = replace(peers[2], key=wireguard_key())
     assert bell.concerned(before, replace(before, peers=(*peers[:2], renewed))) == [ZONE.pool[3]]
+
+
+def cluster_of(size: int) -> hub_plan.Hub:
+    """Return a hub with so many nodes in one cluster, and one in another."""
+    peers = [hub_plan.Peer(wireguard_key(), ZONE.pool[n], 100) for n in range(1, size + 1)]
+    peers.append(hub_plan.Peer(wireguard_key(), ZONE.pool[size + 1], 101))
+    return hub_plan.Hub("onext-edge", ZONE.pool[0xFFFF], ZONE.pool, 51820, 1280, (), (), tuple(peers))
+
+
+def test_the_hub_rings_where_nodes_are_introduced_and_nowhere_else() -> None:
+    """One node that moves in a cluster of 1,000 made all of them ask at once."""
+    large = cluster_of(200)
+    assert bell.near(large, {large.peers[100].key}) == [ZONE.pool[n] for n in range(69, 134)]
+    assert bell.near(large, {large.peers[0].key}) == [ZONE.pool[n] for n in range(1, 34)]
+    assert bell.near(large, {large.peers[200].key}) == [ZONE.pool[201]]
+    assert bell.near(large, {"unknown"}) == []
+
+
+def test_nodes_look_when_one_dials_in_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Migrations crossed the hub for two minutes after each join and move; a silent node is no news."""
+    three = cluster_of(2)
+    one, two, _other = (peer.key for peer in three.peers)
+    now: dict[str, str] = {}
+    rung: list[list[IPv6Address]] = []
+
+    def shown(*_words: str) -> bytes:
+        return "".join(f"{peer.key}\t{now.get(peer.key, '(none)')}\n" for peer in three.peers).encode()
+
+    def told() -> list[IPv6Address]:
+        sight.tell(three)
+        return rung[-1]
+
+    monkeypatch.setattr(hub, "_run", shown)
+    monkeypatch.setattr(bell, "ring", rung.append)
+    sight = hub.Sight(tmp_path / "endpoints.json")
+    both = [ZONE.pool[1], ZONE.pool[2]]
+    now[one] = "203.0.113.1:5000"
+    assert told() == [], "a restart of the hub's process is no news"
+    now[two] = "203.0.113.2:5000"
+    assert told() == both
+    assert json.loads(sight.file.read_text()) == now
+    assert told() == both, "again: the first may have come before the node told its own address"
+    assert told() == []
+    gone = now.pop(two)
+    assert told() == []
+    now[two] = gone
+    assert told() == [], "the hub's interface was made again"
+    now[two] = "203.0.113.3:5000"
+    assert told() == both
