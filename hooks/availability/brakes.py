@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
+from hooks.availability.alarms import kind_of
 from hooks.availability.evidence import Judgement, Verdict
 from hooks.availability.model import Cluster, Host, Incident, Phase
 from hooks.availability.policy import Mode, Policy
@@ -13,6 +15,10 @@ from onext.oned.objects import HostState
 QUORUM = 0.51
 _SAME_TEXT = 3  # hosts that failed with the same words within a minute
 _TOGETHER = 60.0
+# what oned writes before the words of a driver: `Sat Nov 21 04:47:44 2026 : Error monitoring Host a (8): `
+_OPENING = re.compile(
+    r"^(?:\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} : )?(?:Error monitoring Host [^ ]{1,128} \(\d+\):)?"
+)
 
 
 def proofs_needed(cluster: Cluster) -> int:
@@ -47,8 +53,10 @@ def _failed(cluster: Cluster, host: Host) -> bool:
 def _reasons(cluster: Cluster, incident: Incident, judgement: Judgement, policy: Policy) -> Iterator[str]:
     if cluster.paused:
         yield "availability is paused in this cluster"
+    if cluster.rival:
+        yield f"{cluster.rival} is registered, which restarts VMs, too: delete that hook"
     if policy.mode is not Mode.AUTO:
-        yield f"MODE is {policy.mode.value}"
+        yield "; ".join([f"MODE is {policy.mode.value}", *policy.complaints[:1]])
     host = next((one for one in cluster.hosts if one.id == incident.host), None)
     if host is not None and host.maintenance:
         yield "a person put the host into maintenance"
@@ -79,9 +87,15 @@ def _mass_failure(cluster: Cluster, incident: Incident, policy: Policy) -> Itera
 def _common_text(cluster: Cluster, incident: Incident) -> str:
     """Return the error text that hosts share which fell together: an illness of the front-end or a driver."""
     together = [
-        other.error
+        words
         for other in cluster.incidents.values()
-        if other.error and abs(other.first - incident.first) <= _TOGETHER
+        if abs(other.first - incident.first) <= _TOGETHER and (words := _words(other))
     ]
     text, count = next(iter(Counter(together).most_common(1)), ("", 0))
     return text[:120] if count >= _SAME_TEXT else ""
+
+
+def _words(incident: Incident) -> str:
+    """Return oned's error without what differs from host to host: time, name, figures."""
+    text = _OPENING.sub("", incident.error)
+    return kind_of(text.replace(incident.name, "HOST") if incident.name else text).strip()

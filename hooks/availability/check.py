@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from hooks.availability import cluster_view
+from hooks.availability import cluster_view, rival
 from hooks.availability.admission import Admission, Loss, admission, wanted
 from hooks.availability.part import restricted, vm_groups
 from hooks.availability.policy import TEMPLATE_KEY, read
@@ -15,8 +15,6 @@ from onext.cloud.snapshot import Cloud
 from onext.command import front_end, json_option
 from onext.part import Context
 from onext.table import Row, show
-
-HOOK = "host_error.rb"
 
 
 @click.command("check")
@@ -74,12 +72,5 @@ def _advice(context: Context, cloud: Cloud) -> Iterator[str]:
             yield f"cluster {number}: MODE is off; set {TEMPLATE_KEY} = [ MODE = advise ] in its template"
     if not restricted(cloud):
         yield "oned.conf does not restrict ONEXT_HA_*: priorities do not count; ./install.sh --configure"
-    if _competes(context):
-        yield f"{HOOK} is registered: it restarts VMs, too; delete that hook, or leave availability off"
-
-
-def _competes(context: Context) -> bool:
-    """Return whether OpenNebula's own fault tolerance hook is registered."""
-    pool = context.oned.document("hookpool.info", -2, -1, -1)
-    commands = [item.findtext("TEMPLATE/COMMAND", "") for item in pool.iterfind("HOOK")]
-    return any(command.endswith(HOOK) for command in commands)
+    if hook := rival.registered(cloud):
+        yield f"{hook} is registered: it restarts VMs, too: every incident is held until it is deleted"

@@ -44,6 +44,7 @@ class Situation:
     trusted: bool = False  # oned.conf restricts RESTRICTED, so that no tenant can have written them
     quiet: float = float("inf")
     paused: bool = False
+    rival: str = ""  # another hook that restarts VMs
 
 
 def cluster(cloud: Cloud, number: int, situation: Situation) -> model.Cluster:
@@ -66,6 +67,7 @@ def cluster(cloud: Cloud, number: int, situation: Situation) -> model.Cluster:
         found.plan_state in (0, 1),
         {n: one for n, one in situation.incidents.items() if _belongs(cloud, one, number)},
         frozenset(vm.id for vm in cloud.vms.values() if vm.problem),
+        situation.rival,
     )
 
 

@@ -24,7 +24,7 @@ from onext.settings import Settings
 PEERS = 2
 PEER_TIMEOUT = 8.0  # seconds for a peer to connect to the host
 MONITORED_WITHIN = 60.0  # seconds of age of the last monitoring that shows life
-_KNOCK = 'exec 3<>"/dev/tcp/$1/22" && head -c 4 <&3'
+_KNOCK = 'exec 3<>"/dev/tcp/$1/$2" && head -c 4 <&3'
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,15 @@ def _peers(subject: Subject, settings: Settings) -> list[Evidence]:
     """Ask peers whether the host's sshd greets them; one greeting shows life."""
     if not valid_host_name(subject.name):
         return [Evidence(Source.PEER, Finding.UNKNOWN, detail="its name is not a host name")]
-    found = [_peer(peer, subject.name, settings) for peer in subject.peers[:PEERS]]
+    port = subject.address[1] if subject.address else probe.PORT
+    found = [_peer(peer, subject.name, port, settings) for peer in subject.peers[:PEERS]]
     if not found:
         return [Evidence(Source.PEER, Finding.UNKNOWN, detail="no peer could be asked")]
     return found
 
 
-def _peer(peer: str, name: str, settings: Settings) -> Evidence:
-    words = ["timeout", "5", "bash", "-c", _KNOCK, "knock", name]
+def _peer(peer: str, name: str, port: int, settings: Settings) -> Evidence:
+    words = ["timeout", "5", "bash", "-c", _KNOCK, "knock", name, str(port)]
     try:
         done = ssh.run(
             peer,

@@ -28,7 +28,6 @@ from onext.options import Group
 from onext.part import Context
 from onext.table import Row, echo, show
 
-HOOK = "host_error.rb"
 _SAME = 0.01  # seconds between two writings of one time
 
 

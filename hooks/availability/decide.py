@@ -38,6 +38,7 @@ from onext.oned.objects import HostState
 SUSPICION = 30.0  # seconds of silence after which a host is suspected
 FENCE_AGAIN = 60.0  # seconds between two orders to the same BMC
 MOST_FENCINGS = 3
+RETURN_TIMEOUT = 600.0  # seconds after which a host that is back and does not serve is reported
 _ACTIVE, _POWEROFF = 3, 8
 _BOUND = (3, 5, 7, 8)  # ACTIVE, SUSPENDED, FAILED, POWEROFF: bound to their host
 
@@ -125,7 +126,7 @@ def _by_phase(
     around: Round, incident: Incident, host: Host, place: Place, planned: Sequence[Step]
 ) -> list[Step]:
     if incident.phase is Phase.RETURNING:
-        return _returning(around, incident, host)
+        return _overdue(around, incident, host) or _returning(around, incident, host)
     if around.judgement(host.id).verdict is Verdict.ALIVE:
         return [Write(_to(around, incident, Phase.RETURNING, "it answers and is monitored again"))]
     if incident.bmc != host.bmc:
@@ -285,6 +286,25 @@ def _returning(around: Round, incident: Incident, host: Host) -> list[Step]:
         if steps:
             return [Write(after), *steps]
     return _close(around, incident, host)
+
+
+def _overdue(around: Round, incident: Incident, host: Host) -> list[Step]:
+    """Report, once, a host that has been back for long and does not serve."""
+    if around.waited.get(host.id, 0.0) <= RETURN_TIMEOUT or host.silent >= SUSPICION:
+        return []
+    reason = _unserved(around, incident)
+    alarms = alarm_once(incident, f"it is back and does not serve yet: {reason}") if reason else []
+    return [Write(reported(incident, alarms)), *alarms] if alarms else []
+
+
+def _unserved(around: Round, incident: Incident) -> str:
+    """Return why a host that is back does not serve yet; empty while VMs move back to it."""
+    judgement = around.judgement(incident.host)
+    if judgement.verdict is not Verdict.ALIVE:
+        return f"it is not in order: {next(iter(judgement.reasons), judgement.verdict.value)}"
+    if incident.host not in around.cleaned:
+        return "its libvirt was not found in order (`onext ha history`, the log)"
+    return "" if around.policy.failback else "its incident could not be closed (the log has the reason)"
 
 
 def _close(around: Round, incident: Incident, host: Host) -> list[Step]:

@@ -163,6 +163,7 @@ class Cluster:
     plan: bool = False  # OneDRS has a plan here
     incidents: Mapping[int, Incident] = field(default_factory=dict)
     unread: frozenset[int] = frozenset()  # VMs that are there and could not be read
+    rival: str = ""  # another hook that restarts VMs
 
     def on(self, host: int) -> tuple[Vm, ...]:
         """Return the VMs whose last history record names this host."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hooks.availability import (
     evidence,
     probe,
     published_incidents,
+    rival,
     subjects,
 )
 from hooks.availability.act import Executor
@@ -219,6 +220,8 @@ def assess(
 ) -> Assessment:
     """Return one cluster with the evidence about its suspects; changes nothing."""
     policy = read(cluster_view.chosen(cloud, number, TEMPLATE_KEY), context.settings.availability)
+    other = rival.registered(cloud) if kept.incidents and policy.mode is Mode.AUTO else ""
+    policy = replace(policy, mode=Mode.ADVISE) if other else policy
     claims = {host.id: kept.claim(host) for host in cloud.hosts.values()}
     holders = {host: claim.holder for host, claim in claims.items() if claim is not None}
     situation = Situation(
@@ -235,6 +238,7 @@ def assess(
         trusted=restricted(cloud),
         quiet=_quiet(context, kept, number),
         paused=number in kept.paused,
+        rival=other,
     )
     cluster = cluster_view.cluster(cloud, number, situation)
     around = Round(cluster, policy, {}, context.now())

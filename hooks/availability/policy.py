@@ -12,6 +12,7 @@ from onext.settings.availability import Availability
 
 TEMPLATE_KEY = "ONEXT_HA"
 _MOST_DENIED = 2_000
+_LIMITS = ("DENY", "ACTION", "MAX_DOWN_HOSTS")
 
 
 class Mode(str, Enum):
@@ -43,27 +44,34 @@ class Policy:
 
 
 def read(chosen: Mapping[str, str], envelope: Availability) -> Policy:
-    """Return the policy of a template. An invalid value keeps the default and is named in `complaints`."""
+    """Return the policy of a template.
+
+    An invalid value keeps the default and is named in `complaints`. That of a limit lowers the mode to
+    `advise`, because the default may allow what was to be forbidden.
+    """
     policy = Policy(quiet=float(envelope.quiet_seconds), services=envelope.services)
-    complaints = []
+    complaints, highest = [], Mode(envelope.highest_mode)
     for key, text in chosen.items():
         reader = _KEYS.get(key.upper())
         change = reader(text) if reader else None
         if change is None:
+            highest = _lower(highest, Mode.ADVISE) if key.upper() in _LIMITS else highest
             complaints.append(
                 f"{TEMPLATE_KEY}/{bounds.words(key, 40)} = {bounds.words(text, 60)!r} is invalid"
             )
         else:
             policy = replace(policy, **change)  # type: ignore[arg-type]
-    return replace(_within(policy, envelope), complaints=tuple(complaints))
+    return replace(_within(policy, envelope), mode=_lower(policy.mode, highest), complaints=tuple(complaints))
+
+
+def _lower(one: Mode, other: Mode) -> Mode:
+    """Return the mode in which less is done."""
+    return min(one, other, key=list(Mode).index)
 
 
 def _within(policy: Policy, envelope: Availability) -> Policy:
-    modes = list(Mode)
-    highest = modes.index(Mode(envelope.highest_mode))
     return replace(
         policy,
-        mode=modes[min(modes.index(policy.mode), highest)],
         confirm=max(policy.confirm, float(envelope.lowest_confirm_seconds)),
         max_down=min(policy.max_down, envelope.highest_down_hosts),
     )

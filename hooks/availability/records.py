@@ -52,7 +52,8 @@ def decode(values: Mapping[str, str]) -> Incident:
     except (binascii.Error, zlib.error) as error:
         raise ValueError(f"its body cannot be read: {error}") from error
     incident = _ADAPTER.validate_json(text, strict=True)
-    if str(incident.host) != values["HOST"] or not _in_range(incident):
+    shown = (str(incident.host), incident.phase.value)
+    if shown != (values["HOST"], values["PHASE"]) or not _in_range(incident):
         raise ValueError("its values contradict each other or are out of range")
     return incident
 
@@ -65,7 +66,8 @@ def _in_range(incident: Incident) -> bool:
     times = [incident.first, incident.since, incident.fenced, *(one.started for one in incident.entries)]
     texts = [incident.name, incident.reason, incident.error, incident.proof, incident.confirmed]
     texts += [*incident.alarms, *(one.reason for one in incident.entries)]
-    finite = all(math.isfinite(time) and 0 <= time <= _LATEST for time in times)
+    vms = [one.vm for one in incident.entries]
+    finite = len(vms) == len(set(vms)) and all(math.isfinite(time) and 0 <= time <= _LATEST for time in times)
     return finite and all(len(text) <= _LONGEST for text in texts) and incident.host >= 0
 
 

@@ -368,3 +368,23 @@ def test_an_incident_is_closed_while_its_host_answers() -> None:
     assert one.cloud.vms[1].lock == 0
     assert not one.cloud.records
     assert one.cloud.hosts[0].state is HostState.MONITORED
+
+
+@pytest.mark.parametrize(("event", "words"), [("unsure", "libvirt"), ("mute", "not in order")])
+def test_a_host_that_is_back_and_does_not_serve_is_reported(event: str, words: str) -> None:
+    """It stays disabled, its VMs locked, and nobody learns of it."""
+    one = front()
+    play(one, 600, "die")
+    happen(one, "return", 0)
+    if event == "mute":
+        play(one, 20, "unsure")
+        one.cloud.machines[0].unsure, one.cloud.machines[0].mute = False, True
+    else:
+        happen(one, event, 0)
+    before = len(one.cloud.alarms)
+    play(one, 300)
+    assert len(one.cloud.alarms) == before
+    play(one, 900)
+    told = one.cloud.alarms[before:]
+    assert len(told) == 1, told
+    assert words in told[0]

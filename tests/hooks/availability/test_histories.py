@@ -107,6 +107,10 @@ class AvailabilityMachine(RuleBasedStateMachine):
         for record in self.cloud.records.values():
             stuck = record.phase in (Phase.SUSPECT, Phase.CONFIRM, Phase.FENCING)
             assert not stuck, f"host {record.host} stays in {record.phase}\n{self.cloud.timeline()}"
+            if record.phase is Phase.RETURNING and not self.cloud.machines[record.host].serves:
+                continue  # silent since less than the suspicion takes
+            if record.phase is Phase.RETURNING:
+                assert self.cloud.alarms, f"host {record.host} does not serve again\n{self.cloud.timeline()}"
             waiting = [e for e in record.entries if e.stage not in SETTLED]
             if record.phase in (Phase.HELD, Phase.EVACUATING) and waiting:
                 assert self.cloud.alarms, self.cloud.timeline()

@@ -13,6 +13,7 @@ from hooks.availability.collect_evidence import Subject
 from hooks.availability.evidence import Evidence, Finding, Source
 from hooks.availability.memory import Memory
 from hooks.availability.model import Incident, Phase
+from hooks.availability.policy import Mode
 from hooks.availability.round_records import Records
 from onext.cloud.model import Cluster, Datastore, Disk, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
@@ -29,7 +30,7 @@ from onext.xml import parse
 from tests.onext.hosts.document_pool import DocumentPool
 
 AUTO = {"ONEXT_HA": {"MODE": "auto"}}
-EMPTY = {"vmgrouppool.info": parse("<P/>"), "system.config": parse("<C/>")}
+EMPTY = {name: parse("<P/>") for name in ("vmgrouppool.info", "system.config", "hookpool.info")}
 LEADER = Raft(0, RaftState.LEADER, 1)
 
 
@@ -140,3 +141,27 @@ def test_a_flushed_host_counts_as_in_maintenance_and_not_as_power_managements(
         (1, True, False),
         (2, False, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "acts"),
+    [
+        ("ft/host_error.rb", "$TEMPLATE -m -p 5", False),
+        ("host_error.rb", "", False),
+        ("/usr/bin/ruby", "/var/lib/one/remotes/hooks/ft/host_error.rb -m", False),
+        ("onext/hook", "", True),
+        ("my_host_error.rb", "", True),
+    ],
+)
+def test_beside_opennebulas_own_hook_nothing_is_done(
+    context: Context, command: str, arguments: str, acts: bool
+) -> None:
+    """Two parts would fence one host after the other, and start each VM where the other did not expect it."""
+    template = f"<COMMAND>{command}</COMMAND><ARGUMENTS>{arguments}</ARGUMENTS>"
+    hooks = {"hookpool.info": parse(f"<P><HOOK><TEMPLATE>{template}</TEMPLATE></HOOK></P>")}
+    hosts = [Host(n, f"host{n}", 2, cluster_id=100) for n in range(3)]
+    cloud = Cloud.of(hosts, clusters=[Cluster(100, "c", template=AUTO)], documents={**EMPTY, **hooks})
+    kept = records({1: Incident(1, "host1", 100, Phase.CONFIRM, 1.0, 1.0)})
+    found = part.assess(context, cloud, BmcConfig(Path("none")), kept, 100, {})
+    assert (found.policy.mode is Mode.AUTO) is acts
+    assert bool(found.cluster.rival) is not acts

@@ -129,3 +129,19 @@ def test_any_text_is_survived(chosen: dict[str, str]) -> None:
 def test_an_invalid_value_is_shown_as_far_as_a_line_goes(key: str, text: str, shown: str) -> None:
     """Whoever may edit a cluster's template could fill the log, or the value could not be recognised."""
     assert read({key: text}, WIDE).complaints == (shown,)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "mode"),
+    [
+        ("DENY", "node-7", Mode.ADVISE),
+        ("ACTION", "leav", Mode.ADVISE),
+        ("MAX_DOWN_HOSTS", "none", Mode.ADVISE),
+        ("RETRIES", "two", Mode.AUTO),
+        ("ISOLATION", "halt", Mode.AUTO),
+    ],
+)
+def test_a_limit_that_cannot_be_read_lets_nothing_be_done(key: str, text: str, mode: Mode) -> None:
+    """A host that DENY was to exempt would be powered off because its name was written instead of its id."""
+    assert read({"MODE": "auto", key: text}, WIDE).mode is mode
+    assert read({"MODE": "off", key: text}, WIDE).mode is Mode.OFF

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hooks.availability import probe
-from onext import process
+from hooks.availability import collect_evidence, probe
+from hooks.availability.collect_evidence import Subject
+from hooks.availability.evidence import Finding
+from onext import process, ssh
+from onext.settings import Settings
 
 pytestmark = pytest.mark.process
 
@@ -133,3 +139,28 @@ def test_a_host_that_never_answered_is_not_taken_for_one_that_did() -> None:
     assert (heard.silent(3), heard.answered(3)) == (0.0, float("inf"))
     heard.note({1: False})
     assert (heard.silent(2), heard.answered(2)) == (0.0, float("inf"))
+
+
+def test_a_peer_asks_the_port_on_which_the_hosts_sshd_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At another port nobody answers: a host that its peers still reach would be taken for silent, and fenced."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def greet() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(b"SSH-2.0-x\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+
+        def run(_peer: str, words: list[str], **_: object) -> process.Completed:
+            done = subprocess.run(words, capture_output=True, check=False)
+            return process.Completed(tuple(words), done.returncode, done.stdout, b"")
+
+        monkeypatch.setattr(ssh, "run", run)
+        subject = Subject(1, "localhost", None, ("peer",), address=("127.0.0.1", port))
+        (found,) = collect_evidence._peers(subject, Settings())
+        assert found.finding is Finding.ALIVE
+        (found,) = collect_evidence._peers(replace(subject, address=("127.0.0.1", 1)), Settings())
+        assert found.finding is Finding.SILENT

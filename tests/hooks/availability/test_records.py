@@ -35,7 +35,7 @@ INCIDENTS = st.builds(
     first=st.floats(0, 2e9),
     since=st.floats(0, 2e9),
     reason=TEXT,
-    entries=st.lists(ENTRIES, max_size=5).map(tuple),
+    entries=st.lists(ENTRIES, max_size=5, unique_by=lambda one: one.vm).map(tuple),
     alarms=st.lists(TEXT, max_size=3).map(tuple),
 )
 PLAIN = Incident(7, "node", 100, Phase.HELD, 1.0, 2.0)
@@ -47,6 +47,11 @@ def test_an_incident_is_read_as_it_was_written(incident: Incident) -> None:
     values = encode(incident)
     assert decode(values) == incident
     assert render(values)
+
+
+def test_a_record_is_valid_as_it_is_written() -> None:
+    """The cases below would be refused for another reason than theirs."""
+    assert INCIDENT.decode(packed(BODY)) == PLAIN
 
 
 def test_a_large_incident_fits_a_document() -> None:
@@ -76,6 +81,9 @@ BODY = zlib.decompress(base64.b64decode(encode(PLAIN)["BODY0"])).decode()
         packed(BODY.replace('"first":1.0', '"first":1e99')),
         packed(BODY.replace('"held"', '"freed"')),
         packed(BODY.replace('"host":7', '"host":8')),
+        {**packed(BODY), "PHASE": "fencing"},
+        {key: value for key, value in packed(BODY).items() if key != "PHASE"},
+        dict(encode(replace(PLAIN, entries=(Entry(1, 1, 5), Entry(1, 2, 5))))),
         packed(BODY.replace('"disabled":false', '"disabled":"no"')),
         {**packed("x"), "BODY0": base64.b64encode(zlib.compress(b" " * 10**8)).decode()},
     ],
