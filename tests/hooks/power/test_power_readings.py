@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from onext.settings import Settings
 from onext.settings.exporter import Client, Exporter
 from onext.settings.exporter import Power as Sources
 from tests.fixtures_tls import certify
+from tests.waiting import until
 
 NOW = 1_800_000_000.0
 CLOUD = Cloud.of(Host(number) for number in range(4))
@@ -156,12 +158,16 @@ def test_an_exporter_behind_tls_and_a_password(tmp_path: Path, caplog: pytest.Lo
             client = Client(url=url, ca_file=tmp_path / ca, login_file=tmp_path / login)
             return power_readings.exported(Exporter(web_config=tmp_path / "web.yml", client=client))
 
-        assert ask("cert.pem", "login") == {3: ("kepler", 41.5)}
-        caplog.clear()
-        for ca, login in (("cert.pem", "wrong"), ("cert.pem", "none"), ("none", "login")):
+        until(lambda: ask("cert.pem", "login") == {3: ("kepler", 41.5)}, "the exporter's page")
+
+        def warned(ca: str, login: str) -> bool:
+            caplog.clear()
             assert ask(ca, login) == {}
-        assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
-        assert "secret" not in caplog.text
+            assert "secret" not in caplog.text
+            return [record.levelname for record in caplog.records] == ["WARNING"]
+
+        for ca, login in (("cert.pem", "wrong"), ("cert.pem", "none"), ("none", "login")):
+            until(partial(warned, ca, login), f"a warning with {ca} and {login}")
         server.shutdown()
 
 
