@@ -9,9 +9,11 @@ from itertools import islice
 
 from onext.cloud.model import Host, Vm
 from onext.cloud.snapshot import Cloud
+from onext.hosts.inventory.cluster import attributes
 from onext.hosts.inventory.cpu_models import CpuModels, evc_mode
 from onext.hosts.inventory.groups import Ties
-from onext.hosts.inventory.requirements import Unreadable, compile_test
+from onext.hosts.inventory.requirements import Unreadable
+from onext.hosts.inventory.vms import Places as Required
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
 
@@ -36,9 +38,10 @@ class Places:
     closed: Collection[int] = ()  # hosts that take nothing: failed, claimed, in maintenance
     ties: Ties = field(default_factory=Ties)
     _room: dict[int, Size] = field(default_factory=dict)
+    _all: frozenset[int] = frozenset()
     _order: list[tuple[int, int]] = field(default_factory=list)
     _apart: dict[int, set[str]] = field(default_factory=dict)
-    _allowed: dict[str, frozenset[int]] = field(default_factory=dict)
+    _required: Required = field(default_factory=lambda: Required({}))
     _models: CpuModels = field(default_factory=lambda: CpuModels({}))
 
     def __post_init__(self) -> None:
@@ -49,8 +52,10 @@ class Places:
                 placed = self.cloud.vms_by_host.get(host.id, ())
                 self._apart[host.id] = {key for vm in placed for key in self.ties.apart.get(vm.id, ())}
         cluster = self.cloud.clusters.get(self.cluster)
-        listed = {host: _attributes(self.cloud.hosts[host]) for host in self._room}
+        listed = {host: attributes(self.cloud.hosts[host]) for host in self._room}
+        self._required = Required(listed)
         self._models = CpuModels(listed, evc_mode(cluster.template) if cluster else "")
+        self._all = frozenset(self._room)
         self._order = sorted((-size.memory, host) for host, size in self._room.items())
 
     def place(
@@ -104,25 +109,17 @@ class Places:
         return None
 
     def _hosts(self, vm: Vm) -> frozenset[int]:
-        expression = " & ".join(f"({text})" for text in vm.requirements)
-        if expression not in self._allowed:
-            self._allowed[expression] = self._matching(expression)
-        allowed = self._allowed[expression]
-        if (supplying := self._models.allowed(vm.template)) is not None:
-            allowed = allowed & supplying
+        try:
+            limits = [self._required.allowed(text, vm.uid) for text in vm.requirements]
+        except Unreadable:
+            return frozenset()
+        allowed = self._all
+        for limit in (*limits, self._models.allowed(vm.template)):
+            allowed = allowed if limit is None else allowed & limit
         if affined := self.ties.hosts.get(vm.id):
             allowed = allowed & affined
         refused = self.ties.not_hosts.get(vm.id)
         return allowed - frozenset(refused) if refused else allowed
-
-    def _matching(self, expression: str) -> frozenset[int]:
-        if not expression:
-            return frozenset(self._room)
-        try:
-            test = compile_test(expression)
-        except Unreadable:
-            return frozenset()
-        return frozenset(host for host in self._room if test(_attributes(self.cloud.hosts[host])))
 
     def _take(self, vm: Vm, host: int) -> None:
         self._resize(host, self._room[host] - size_of(vm))
@@ -138,11 +135,3 @@ class Places:
 def size_of(vm: Vm) -> Size:
     """Return what a VM needs."""
     return Size(round(100 * vm.cpu), vm.memory)
-
-
-def _attributes(host: Host) -> dict[str, str]:
-    """Return what requirements may ask of a host."""
-    scalars = {key: value for key, value in host.template.items() if isinstance(value, str)}
-    return {**scalars, "ID": str(host.id), "NAME": host.name, "CLUSTER_ID": str(host.cluster_id)} | {
-        "CLUSTER": host.cluster, "VM_MAD": host.vm_mad,
-    }  # fmt: skip

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hooks.availability.placement import Places
 from onext.cloud.model import Cluster, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
+from onext.hosts.inventory import vms
 from onext.hosts.inventory.groups import Ties
 from onext.oned.objects import HostState, VmState
 
@@ -148,3 +149,37 @@ def test_a_vm_group_binds_and_forbids_hosts(ties: Ties, host: int | None) -> Non
     """Two databases that must not fail together start on one host."""
     found = cloud([10, 60, 20], [(0, 4)])
     assert Places(found, 100, (), ties).place([0], {}) == ({} if host is None else {0: host})
+
+
+def requiring(one: Vm, automatic: str, own: str) -> Vm:
+    """Return a VM for which oned and its owner require something."""
+    return replace(
+        one, template={"AUTOMATIC_REQUIREMENTS": automatic}, user_template={"SCHED_REQUIREMENTS": own}
+    )
+
+
+def test_a_tenants_bracket_does_not_end_what_oned_requires() -> None:
+    """`a) | (b` would lift the automatic requirements, and start a VM where its datastore is not."""
+    found = cloud([10, 20, 20], [(0, 1)])
+    asking = requiring(found.vms[0], 'NAME = "h1"', 'NAME = "h1") | (NAME = "h2"')
+    assert Places(Cloud.of(found.hosts.values(), vms=[asking]), 100, (0,)).place([0], {}) == {}
+    plain = requiring(found.vms[0], 'NAME = "h1"', 'NAME = "h1" | NAME = "h2"')
+    assert Places(Cloud.of(found.hosts.values(), vms=[plain]), 100, (0,)).place([0], {}) == {0: 1}
+
+
+def test_a_tenants_requirements_cost_no_more_than_his_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of long expressions would keep availability busy for hours while hosts of others are down."""
+    monkeypatch.setattr(vms, "WORK", 10_000)
+    found = cloud([10, 20, 20], [(0, 1)] * 40)
+    asking = [
+        replace(
+            requiring(one, "", " & ".join(f'NAME != "{one.id}x{n}*"' for n in range(50))),
+            uid=5 if one.id else 6,
+        )
+        for one in found.vms.values()
+    ]
+    places = Places(Cloud.of(found.hosts.values(), vms=asking), 100, (0,))
+    placed = places.place(range(40), {})
+    assert 0 in placed, "another user's VMs have their own share"
+    assert 1 in placed
+    assert 39 not in placed
