@@ -12,6 +12,7 @@ from hooks.availability.availability_metrics import Losses
 from hooks.availability.heartbeat import Heartbeats
 from hooks.availability.lease.service import Service
 from hooks.availability.model import Incident, Phase
+from hooks.availability.readiness import Readiness
 from onext.hosts.deciders import Watch
 
 
@@ -49,6 +50,9 @@ class Memory:
     pruned: float = float("-inf")
     orphans: set[int] = field(default_factory=set)
     losses: Losses = field(default_factory=Losses)
+    readiness: defaultdict[int, Readiness] = field(
+        default_factory=lambda: defaultdict(Readiness)
+    )  # by cluster
 
     def waited(self, incidents: Mapping[int, Incident]) -> Mapping[int, float]:
         """Return for how many seconds this process has seen each incident in its phase."""

@@ -182,6 +182,7 @@ def _cluster(
     policy, cluster = assessed.policy, assessed.cluster
     if policy.mode is Mode.OFF and not cluster.incidents:
         return f"{cluster.name}: off"
+    cluster = _memory.readiness[number].fill(cluster, cloud, context.settings.geolocation.ssh_config)
     around = Round(
         cluster, policy, assessed.judgements, context.now(),
         _memory.waited(kept.incidents), _memory.suspected(kept.incidents),

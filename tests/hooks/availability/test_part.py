@@ -12,8 +12,10 @@ from hooks.availability.cluster_view import on_shared_storage, shared_datastores
 from hooks.availability.collect_evidence import Subject
 from hooks.availability.evidence import Evidence, Finding, Source
 from hooks.availability.memory import Memory
+from hooks.availability.model import Cluster as HaCluster
 from hooks.availability.model import Incident, Phase
 from hooks.availability.policy import Mode
+from hooks.availability.readiness import Readiness
 from hooks.availability.round_records import Records
 from onext.cloud.model import Cluster, Datastore, Disk, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
@@ -165,3 +167,19 @@ def test_beside_opennebulas_own_hook_nothing_is_done(
     found = part.assess(context, cloud, BmcConfig(Path("none")), kept, 100, {})
     assert (found.policy.mode is Mode.AUTO) is acts
     assert bool(found.cluster.rival) is not acts
+
+
+def test_each_round_asks_whether_restarted_vms_are_ready(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an answer each group waits for its pause, and each VM with ONEXT_HA_READY is reported as not ready."""
+    asked: list[int] = []
+
+    def fill(_: Readiness, cluster: HaCluster, *_others: object) -> HaCluster:
+        asked.append(cluster.id)
+        return cluster
+
+    monkeypatch.setattr(Readiness, "fill", fill)
+    cloud = Cloud.of(clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
+    part._isolated(context, cloud, BmcConfig(Path("none")), records(), 100, {}, LEADER)
+    assert asked == [100]
