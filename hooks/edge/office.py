@@ -19,6 +19,7 @@ from hooks.edge import (
     answers,
     hub_list,
     introductions,
+    published_nodes,
     ssh_client,
     verify_token,
     whereabouts,
@@ -209,7 +210,7 @@ class Office:
 
 
 def publish(context: Context, book: Book) -> View:
-    """Write the hub's list and oneadmin's ssh files from the records, and return these.
+    """Write the hub's list, oneadmin's ssh files and the published nodes from the records; return these.
 
     One process at a time reads and writes: an older reading would let a revoked node in again. Raises
     NotReady, Busy, SecretsError, OSError or an OnedError.
@@ -223,6 +224,7 @@ def publish(context: Context, book: Book) -> View:
             content = hub_list.document(zone, view.valid, server, context.settings.edge)
             hub_list.write(context.paths, content)
         ssh_client.write(context.paths, zone, view.valid, now=context.now())
+        published_nodes.publish(context.paths, view.valid)
     return view
 
 

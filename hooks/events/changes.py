@@ -59,7 +59,8 @@ def difference(
 
 def _verb(before: Facts, after: Facts) -> str:
     """Name what matters most of a change: placement, then state, then anything else."""
-    if before.get("host") != after.get("host"):
+    address = before.get("address")  # of an edge node: at first it has none
+    if before.get("host") != after.get("host") or (address and address != after.get("address")):
         return "moved"
     if (before.get("state"), before.get("lcm_state")) != (after.get("state"), after.get("lcm_state")):
         return "state"

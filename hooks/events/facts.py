@@ -25,7 +25,7 @@ _POWER_PHASES = frozenset(
 class Object(NamedTuple):
     """What an event is about."""
 
-    kind: str  # vm, host, cluster, network, image
+    kind: str  # vm, host, cluster, network, image, edge
     id: int
 
     def __str__(self) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from hooks.events import facts, filters, journal
+from hooks.events import edge_nodes, facts, filters, journal
 from hooks.events.audit import AuditError, CallLog, Position, secret_word
-from hooks.events.changes import difference
+from hooks.events.changes import Change, Known, difference
 from hooks.events.database import Corrupt, OutboxError
 from hooks.events.epoch import KIND, Epoch
+from hooks.events.facts import Object
 from hooks.events.outbox import Accepts, Outbox
 from hooks.events.senders import Sender, Senders
 from hooks.events.sinks.configured import Misconfigured, build
@@ -111,9 +112,7 @@ def _commit(context: Context, cloud: Cloud) -> str:
         new_epoch = outbox.epoch() != _state.epoch.number
         owed = [name for name in accepting if new_epoch or not outbox.sink(name).last]
         late = time.monotonic() - _state.committed > _LATE  # it happened while no worker looked
-        changes = difference(
-            outbox.known(), facts.facts(cloud), unknown=facts.unknown(cloud), late=late and not new_epoch
-        )
+        changes = _changes(context, cloud, outbox.known(), late=late and not new_epoch)
         receiving = {name: accept for name, accept in accepting.items() if name not in owed}
         count = outbox.append(changes, receiving, context.now())
         _record_calls(context, cloud, outbox, receiving)
@@ -132,6 +131,17 @@ def _commit(context: Context, cloud: Cloud) -> str:
         return f"{count} changes, {sum(state.lag for state in states)} events wait to be sent"
     finally:
         outbox.close()
+
+
+def _changes(
+    context: Context, cloud: Cloud, known: Mapping[Object, Known], *, late: bool
+) -> Iterable[Change]:
+    """Return what changed; edge nodes are as they were while that part is off, or has published nothing."""
+    nodes = edge_nodes.read(context.paths) if context.settings.edge.enabled else None
+    unknown = facts.unknown(cloud)
+    if nodes is None:
+        unknown |= {thing for thing in known if thing.kind == edge_nodes.KIND}
+    return difference(known, {**facts.facts(cloud), **(nodes or {})}, unknown=unknown, late=late)
 
 
 def _warn_before_loss(fill: float, states: Sequence[SinkState]) -> None:

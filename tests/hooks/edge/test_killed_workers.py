@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_a_worker_that_is_killed_at_any_effect_of_a_revocation_lets_nobody_in(
         machine = Machine(f"edge-{effect}")
         front_end.join(machine, front_end.token("--name", machine.name))
         front_end.answer(machine.ask("ready"), key)
-        killed = effects.killed(lambda name=machine.name: front_end.onext("revoke", name), effect)
+        killed = effects.killed(partial(front_end.onext, "revoke", machine.name), effect)
         front_end.onext("revoke", machine.name)
         assert front_end.listed()[machine.name]["state"] == "revoked"
         assert machine.wireguard not in {peer["key"] for peer in front_end.hub()["peers"]}
