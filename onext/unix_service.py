@@ -165,8 +165,9 @@ def ask(file: Path, data: bytes, *, seconds: float, largest: int) -> tuple[int, 
     with socket.socket(socket.AF_UNIX) as stream:
         stream.settimeout(seconds)
         stream.connect(str(file))
-        stream.sendall(data)
-        stream.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(BrokenPipeError):  # it has refused this before it read all
+            stream.sendall(data)
+            stream.shutdown(socket.SHUT_WR)
         answer = received(stream, largest, seconds)
     status, _, body = answer.partition(b"\n")
     return int(status), body

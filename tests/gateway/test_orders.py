@@ -424,6 +424,8 @@ def test_only_the_gateways_user_is_served(tmp_path: Path) -> None:
         status, body = unix_service.ask(file, b"x", seconds=10, largest=1000)
         assert (status, json.loads(body)) == (403, {"error": "this user may not send requests here"})
         assert asked[0] == os.geteuid()
+        status, _ = unix_service.ask(file, b"x" * 4_000_000, seconds=10, largest=1000)  # more than it takes
+        assert status == 403
     finally:
         refusing.close()
     packaged = Paths.packaged(tmp_path)
