@@ -47,8 +47,8 @@ class Api:
             Route("/v1/openapi.json", self._openapi),
             Route("/v1/sites.geojson", self._geojson),
             Route("/v1/events", self._event_list),
-            Route("/v1/vms/{number:int}", self._vm),
-            Route("/v1/hosts/{number:int}", self._host),
+            Route("/v1/vms/{number:id}", self._vm),
+            Route("/v1/hosts/{number:id}", self._host),
             *(Route(f"/v1/{name}", self._list(name)) for name in self._lists),
         ]
 

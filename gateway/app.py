@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway import object_id
 from gateway.actions.client import Worker
 from gateway.actions.endpoint import Actions
 from gateway.actions.offers import Offers
@@ -87,6 +89,7 @@ def application(deployment: Deployment) -> ASGIApp:
         deployment.follow()
         history.sample()
 
+    object_id.register()
     routes: list[BaseRoute] = [Route("/-/healthy", _healthy), *api.routes()]
     traffic = Traffic()
     traffic.follow("oned_calls", "Calls to oned under way.", lambda: calls.limiter.borrowed_tokens)
@@ -100,10 +103,21 @@ def application(deployment: Deployment) -> ASGIApp:
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _failed},
         lifespan=_lifespan(events, every_minute),
     )
-    app: ASGIApp = pages_and_api
+    pages_and_api.router.redirect_slashes = False  # it would lead to the host that the client names
+    app: ASGIApp = _silenced(pages_and_api)
     if settings.rpc:
         app = _split(app, _endpoint(deployment, gate, calls, scopes))
     return traffic.counted(app) if settings.metrics else app
+
+
+def _silenced(app: ASGIApp) -> ASGIApp:
+    """Return an application whose faults, which `_failed` has answered and logged, end there."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(Exception):  # the server would log a traceback, which may quote a secret
+            await app(scope, receive, send)
+
+    return serve
 
 
 def _endpoint(deployment: Deployment, gate: Gate, calls: OnedCalls, scopes: Scopes | None) -> ASGIApp:
@@ -171,9 +185,11 @@ def _not_routed(_request: Request, error: Exception) -> Response:
 
 def _failed(request: Request, error: Exception) -> Response:
     """Answer after an unexpected exception; the log names the path, and nothing else that the client sent."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
     _log.error(
-        "%s %.100s: a fault of the gateway: %s", request.method, request.url.path, type(error).__name__
-    )
+        "%s %.100r: a fault of the gateway: %s in %s:%s",
+        request.method, request.url.path, type(error).__name__, place.filename, place.lineno,
+    )  # fmt: skip
     refusal = Refusal("a fault of the gateway; its log has more")
     refusal.status = 500
     return problem(refusal)

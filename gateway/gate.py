@@ -39,9 +39,11 @@ class Gate:
 
     def credential(self, request: Request) -> Credential:
         """Return the credential of a request; raise Unauthorised without one."""
-        header = request.headers.get("authorization")
-        if header is not None:
-            return credentials.of_header(header)
+        headers = request.headers.getlist("authorization")
+        if len(headers) > 1:
+            raise Unauthorised("one Authorization header is expected")
+        if headers:
+            return credentials.of_header(headers[0])
         if session := self.session(request):
             return session.credential
         if self.public is not None:

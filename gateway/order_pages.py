@@ -37,7 +37,7 @@ class OrderPages:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the forms."""
-        about, result = "/hosts/{number:int}/orders/{action:str}", "/orders/{number:str}"
+        about, result = "/hosts/{number:id}/orders/{action:str}", "/orders/{number:str}"
         shown = self._pages.shown
         found: list[BaseRoute] = [
             Route(about, shown(self._form)),

@@ -51,7 +51,7 @@ class Pages:
         """Return the routes of the page."""
         return [
             Route("/", self.shown(self._map)),
-            Route("/hosts/{number:int}", self.shown(self._host)),
+            Route("/hosts/{number:id}", self.shown(self._host)),
             Route("/incidents", self.shown(self._incidents)),
             Route("/power", self.shown(self._power)),
             Route("/login", self._login_form),

@@ -24,6 +24,9 @@ _UNREADABLE = (
     AttributeError, AssertionError,
 )  # fmt: skip
 _MOST_ARGUMENTS, _MOST_ITEMS = 16, 1000
+_SECTION = b"<![CDATA["
+_MOST_TAGS, _LONGEST_TAG = 10_000, 200  # an argument has six tags, an item of an array four
+_MOST_BREAKS = 1_000_000  # references and ends of lines: the parser stops at each
 _RANGE = 1 << 31
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _BEGIN = "<?xml version='1.0'?>\n<methodCall>\n<methodName>"
@@ -48,6 +51,7 @@ def read(body: bytes) -> Request:
     encoding = _ENCODING.search(prolog[0]) if prolog else None
     if encoding is not None and encoding[1].lower() not in (b"utf-8", b"utf8"):
         raise Invalid("XML-RPC in UTF-8 is expected")
+    _require_readable(body)
     try:
         body.decode()
         if b"<!" in body.replace(b"<![CDATA[", b""):
@@ -56,6 +60,17 @@ def read(body: bytes) -> Request:
     except _UNREADABLE:
         raise Invalid("not a call of XML-RPC") from None
     return _request(method, arguments)
+
+
+def _require_readable(body: bytes) -> None:
+    """Raise Invalid for what the parser would read for seconds: no client sends so many or such long tags."""
+    first, *sections = body.split(_SECTION, _MOST_TAGS + 1)
+    outside = b"".join([first, *(one.partition(b"]]>")[2] for one in sections)])
+    tags = outside.split(b"<", _MOST_TAGS + 1)[1:]
+    breaks = sum(body.count(one) for one in (b"&", b"\n", b"\r"))
+    long = any(tag.find(b">", 0, _LONGEST_TAG) < 0 for tag in tags)
+    if len(sections) > _MOST_TAGS or len(tags) > _MOST_TAGS or breaks > _MOST_BREAKS or long:
+        raise Invalid("not a call of OpenNebula: more elements, longer tags or more lines than any has")
 
 
 def _request(method: str | None, arguments: Sequence[object]) -> Request:
