@@ -53,6 +53,14 @@ def test_C1_a_migration_that_was_taken_and_did_not_happen_counts() -> None:
     assert moves.apply(here, NOW + 300 + FIRST).vms[0].fixed == ""
 
 
+def test_C1_each_migration_is_judged_whatever_other_vms_do() -> None:
+    """A VM that nobody moves would keep the failures of all after it from being noticed."""
+    moves = MoveFailures()
+    here = cluster([host(0), host(1)], [vm(6, 0), vm(7, 0), vm(8, 1), vm(9, 0)])
+    moves.began([(7, 0), (9, 0)], NOW)
+    assert set(moves.look(here, NOW + 300)) == {7, 9}
+
+
 def test_C1_a_vm_that_moved_is_forgiven() -> None:
     """One bad day would pin it for ever."""
     moves, there = MoveFailures(), cluster([host(0), host(1)], [vm(7, 1)])

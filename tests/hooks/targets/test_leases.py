@@ -140,6 +140,15 @@ def test_S4_what_others_own_is_no_vms() -> None:
     assert found(Leases.of_networks([network(ar(allocated(others)))]), 5) == {}
 
 
+def test_S4_owners_as_oned_packs_them() -> None:
+    """With another number for VMs nobody is scraped; with another one for networks a reservation is nobody's."""
+    parent = network(ar("1 68719476741 8 274877906946"), id=1)
+    child = network(ar("0 68719476742", ip="10.0.0.10", size=1), id=2, uid=TENANT, parent=1, scrape="")
+    leases = Leases.of_networks([parent, child])
+    assert found(leases, 5) == {"10.0.0.3": True}
+    assert found(leases, 6) == {"10.0.0.10": True}
+
+
 def test_S4_reservations() -> None:
     """A VM in a reservation is not scraped though its parent is open, or one that its owner changed is."""
     parent = network(ar(allocated({8: NETWORK | 2, 9: NETWORK | 2, 1: VM | 5})), id=1)

@@ -160,6 +160,7 @@ AGENT = "12:\n  kind: agent\n  agent: fence_apc_snmp\n  options:\n    ip: 192.0.
         (AGENT + "    ipmitool_path: /tmp/x\n", r":6: 12.options.ipmitool_path: this option is set"),
         (AGENT + '    plug: "1\\naction=on"\n', r":1: 12: an option has to be one line"),
         (AGENT + "    plug: [1, 2]\n", r":6: 12.options.plug: text was expected"),
+        (AGENT + "    suspend: [1, 2]\n", r":6: 12.options.suspend: text was expected"),
         (AGENT + AGENT.replace("12:", "13:"), r":6: 13: names the same machine as 12"),
     ],
 )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from onext.hosts.bmc import reachability
 from onext.hosts.bmc.job import Job
 from onext.hosts.bmc.reachability import answering
 from tests.waiting import PATIENCE
@@ -90,3 +91,11 @@ def _drained(one: socket.socket) -> list[bytes]:
             found.append(one.recv(512))
     except BlockingIOError:
         return found
+
+
+@pytest.mark.timeout(60)
+def test_nothing_is_waited_for_once_all_have_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each round of power would last as long as it may, on a cloud where every BMC answers at once."""
+    monkeypatch.setattr(reachability, "_AGAIN", 1e6)
+    with bmc() as (port, _):
+        assert [one.id for one in answering([job(1, "ipmi", port)], 1e6)] == [1]

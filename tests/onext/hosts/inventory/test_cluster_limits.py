@@ -85,6 +85,7 @@ def test_hosts_of_the_cluster_are_in_order_and_the_others_are_not_there() -> Non
         ({"host": -1, "state": 1, "template": {"AUTOMATIC_REQUIREMENTS": "ID = 77"}}, False),
         ({"host": -1, "state": 1, "template": {"AUTOMATIC_REQUIREMENTS": "ID = 1"}}, True),
         ({"host": 1, "template": {"AUTOMATIC_REQUIREMENTS": "ID = 77"}}, True),
+        ({"host": 0, "template": {"AUTOMATIC_REQUIREMENTS": "ID = 77"}}, True),
         ({"host": -1, "problem": "x"}, False),
         ({"host": -1, "problem": "x", "named_host": 0}, True),
         ({"host": -1, "problem": "x", "named_host": 2}, False),
