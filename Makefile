@@ -47,6 +47,8 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
 	ONEXT_EXAMPLES=5000 $(BIN)/python -m pytest tests/gateway/test_fuzz.py --timeout 7200
 	ONEXT_EXAMPLES=5000 $(BIN)/python -m pytest -s tests/onext/hosts/actions/test_faults.py
+	ONEXT_EXAMPLES=5000 $(BIN)/python -m pytest --timeout 7200 tests/hooks/availability/test_histories.py \
+		tests/hooks/availability/lease/test_invariants.py
 
 # 100,000 events and 200 kills of the worker for each kind of sink
 .PHONY: soak

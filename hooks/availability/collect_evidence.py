@@ -1,4 +1,4 @@
-"""Collect evidence about one host: oned, sshd, its peers, its BMC, what a person confirmed.
+"""Collect evidence about one host: oned, sshd, its peers, libvirt, its BMC, what a person confirmed.
 
 Everything asked here is bounded in time; what cannot be asked is UNKNOWN and proves nothing.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hooks.availability import probe
+from hooks.availability import libvirt_probe, probe
 from hooks.availability.evidence import Evidence, Finding, Source
 from hooks.availability.lease.ledger import Status
 from onext import process, ssh
@@ -43,12 +43,13 @@ class Subject:
 
 def collect(subject: Subject, config: BmcConfig, settings: Settings) -> list[Evidence]:
     """Return the evidence about a host now, all sources asked at once."""
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(5) as pool:
         asked = [
             pool.submit(_ssh, subject),
             pool.submit(_peers, subject, settings),
             pool.submit(_bmc, subject, config, settings),
             pool.submit(_storage, subject),
+            pool.submit(_libvirt, subject),
         ]
         found = [item for future in asked for item in future.result()]
     return [_monitoring(subject), *found, *_lease(subject), *_person(subject)]
@@ -122,6 +123,12 @@ def _bmc(subject: Subject, config: BmcConfig, settings: Settings) -> list[Eviden
 def identified(entry: Entry) -> bool:
     """Return whether an entry of bmc.yaml names the machine, so that its BMC is surely this host's."""
     return bool(getattr(entry, "uuid", None) or getattr(entry, "serial", None))
+
+
+def _libvirt(subject: Subject) -> list[Evidence]:
+    if subject.address is None and not valid_host_name(subject.name):
+        return []
+    return [libvirt_probe.asked(subject.address[0] if subject.address else subject.name)]
 
 
 def _storage(subject: Subject) -> list[Evidence]:
