@@ -64,14 +64,20 @@ class EventStream:
         begin = journal.position(text) if text else self._events.newest()
         if begin is None:
             raise Invalid("Last-Event-ID: the id of an event, as in 3.1200")
-        if len(self._open) >= MOST or self._open.count(caller.id) >= MOST // 4:
+        if self._full(caller):
             raise TooMany("too many event streams are open", retry=30)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(
             self._send(caller, begin, resumed=bool(text)), headers=headers, media_type=TYPE
         )
 
+    def _full(self, caller: Caller) -> bool:
+        return len(self._open) >= MOST or self._open.count(caller.id) >= MOST // 4
+
     async def _send(self, caller: Caller, begin: Position, *, resumed: bool) -> AsyncIterator[bytes]:
+        if self._full(caller):  # since it was asked for
+            yield b"retry: 30000\n\n"
+            return
         self._open.append(caller.id)
         try:
             yield b"retry: 3000\n\n"

@@ -79,5 +79,5 @@ class Gate:
         self._accepted.move_to_end(credential.digest)
         if len(self._accepted) > _REMEMBERED:
             self._accepted.popitem(last=False)
-        self.requests.take(caller.id)
+        self.requests.take((caller.id, address) if credential == self.public else caller.id)
         return caller

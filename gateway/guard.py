@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.answers import problem
-from gateway.refusals import Invalid, TooLarge
+from gateway.refusals import Invalid, Refusal, TooLarge, TooMany
 
 LARGEST_QUERY = 2048  # bytes
 LARGEST_BODY = 64 << 10  # bytes, of forms
+MOST_BYTES = 64 << 20  # of all bodies that are being received
 LARGEST_CALL = 8 << 20  # bytes, of XML-RPC: a template, or a file in it
 CALLS = "/RPC2"
 _POLICY = (
@@ -24,6 +26,16 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+
+
+@dataclass
+class _Held:
+    """Bytes of the larger bodies that are being received."""
+
+    bytes: int = 0
+
+
+_held = _Held()
 
 
 class Guard:
@@ -45,27 +57,33 @@ class Guard:
 
         try:
             received = await body(scope, receive, LARGEST_BODY)
-        except (Invalid, TooLarge) as refusal:
+        except Refusal as refusal:
             await problem(refusal)(scope, receive, decorated)
             return
         await self._app(scope, _replayed(received, receive), decorated)
 
 
 async def body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """Return the whole body; raise TooLarge, or Invalid where the client left, also for lack of time."""
+    """Return the whole body; raise TooLarge, TooMany, or Invalid where it does not come, or not in time."""
     if len(scope.get("query_string", b"")) > LARGEST_QUERY:
         raise Invalid(f"more than {LARGEST_QUERY} bytes behind the question mark")
-    found = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Invalid("the body is not complete")
-        found += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(found) > most:
-            raise TooLarge(f"a body of more than {most} bytes")
-    return bytes(found)
+    found, counted, more = bytearray(), 0, True
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Invalid("the body is not complete")
+            found += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(found) > most:
+                raise TooLarge(f"a body of more than {most} bytes")
+            if len(found) > LARGEST_BODY:  # smaller ones are bounded by the connections
+                _held.bytes, counted = _held.bytes + len(found) - counted, len(found)
+            if counted and _held.bytes > MOST_BYTES:
+                raise TooMany("too many large requests at once", retry=5)
+        return bytes(found)
+    finally:
+        _held.bytes -= counted
 
 
 def _replayed(received: bytes, receive: Receive) -> Receive:

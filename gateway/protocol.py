@@ -13,6 +13,8 @@ from onext.client_network import network
 LARGEST_HEAD = 48 << 10  # bytes: a token has 16 KiB, and cookies come with it
 MOST_FIELDS = 64
 HEAD_SECONDS = 10.0  # from a connection, or the first byte of a request, to the end of its head
+STALLED = 20.0  # seconds in which a client has to read some of the answer that waits for it
+_SOME = 16 << 10  # bytes
 BODY_SECONDS = 30.0  # from there to the end of the body
 
 
@@ -29,6 +31,7 @@ class Protocol(HttpToolsProtocol):
         self._head = 0  # bytes that came since the last complete head, or piece of a body
         self._fields = 0  # bytes of the fields of this request, trailers included
         self._late: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place, or end the connection."""
@@ -45,6 +48,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
         self._stop_waiting()
+        if self._unread is not None:
+            self._unread.cancel()
         if self._address:
             self._places[self._address] -= 1
             if not self._places[self._address]:
@@ -71,6 +76,44 @@ class Protocol(HttpToolsProtocol):
             self._stop_waiting()
             if self.cycle.more_body:
                 self._expect(BODY_SECONDS)
+
+    def pause_writing(self) -> None:
+        """Wait for the client, but not for ever; nothing more is written meanwhile."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        if self._unread is not None and not self.transport.is_closing():
+            self._unread.cancel()
+            self._unread = None
+
+    def on_response_complete(self) -> None:
+        """Where the connection ends behind it, wait for the client to read it, but not for ever."""
+        super().on_response_complete()
+        self._watch_end()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End it; what was not read by then has some more time."""
+        super().timeout_keep_alive_handler()
+        self._watch_end()
+
+    def _watch_end(self) -> None:
+        if self.transport.is_closing():
+            self._watch()
+
+    def _watch(self) -> None:
+        if self._unread is None:
+            left = self.transport.get_write_buffer_size()
+            self._unread = self.loop.call_later(STALLED, self._require_progress, left)
+
+    def _require_progress(self, before: int) -> None:
+        self._unread, left = None, self.transport.get_write_buffer_size()
+        if left > before - _SOME:
+            self.transport.abort()
+        else:
+            self._watch()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body; behind an answer that did not wait for it, it is not wanted."""
@@ -107,3 +150,4 @@ class Protocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+            self._watch_end()

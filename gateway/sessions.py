@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gateway.credentials import Credential
 
 COOKIE = "onext_session"
-_MOST = 1000  # sessions; the one that was used longest ago ends
+_MOST, _MOST_OF_USER = 1000, 32  # sessions; the one that was used longest ago ends
 _IDLE = 3600.0  # seconds without a request after which a session ends
 
 
@@ -35,6 +35,9 @@ class Sessions:
     def begin(self, credential: Credential) -> str:
         """Begin a session and return the value of its cookie."""
         name, now = secrets.token_urlsafe(32), time.monotonic()
+        own = [key for key, one in self._sessions.items() if one.credential.user == credential.user]
+        if len(own) >= _MOST_OF_USER:
+            del self._sessions[own[0]]
         self._sessions[name] = Session(credential, now, now)
         while len(self._sessions) > _MOST:
             self._sessions.popitem(last=False)

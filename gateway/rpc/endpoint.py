@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway import credentials, guard
 from gateway.credentials import Credential
 from gateway.gate import Gate
-from gateway.refusals import Invalid, Refusal, TooLarge, Unauthorised
+from gateway.refusals import Refusal, Unauthorised
 from gateway.rpc import table, wire
 from gateway.rpc.upstream import Answer, Upstream
 from gateway.scoped import Scopes
@@ -40,7 +40,7 @@ class Endpoint:
             return
         try:
             body = await guard.body(scope, receive, guard.LARGEST_CALL)
-        except (Invalid, TooLarge) as refusal:
+        except Refusal as refusal:
             await _send(send, f"{refusal}\n".encode(), status=refusal.status)
             return
         try:
