@@ -8,7 +8,7 @@ from dataclasses import replace
 from hooks.availability.model import Incident
 from hooks.availability.steps import Alarm, Step
 
-MOST_ALARMS = 50
+MOST_ALARMS = 500  # a record is a document of at most 64 KiB, compressed
 
 
 def alarm_once(incident: Incident, reason: str) -> list[Step]:
@@ -24,5 +24,5 @@ def kind_of(reason: str) -> str:
 
 def reported(incident: Incident, steps: Sequence[Step]) -> Incident:
     """Return the incident with the alarms of these steps noted."""
-    texts = [step.text for step in steps if isinstance(step, Alarm)]
-    return replace(incident, alarms=(*incident.alarms, *texts)[-MOST_ALARMS:])
+    keys = [step.key or step.text for step in steps if isinstance(step, Alarm)]
+    return replace(incident, alarms=(*incident.alarms, *keys)[-MOST_ALARMS:])

@@ -239,6 +239,9 @@ def _fencing(around: Round, incident: Incident, host: Host, planned: Sequence[St
 def _evacuating(around: Round, incident: Incident, place: Place) -> list[Step]:
     judgement = around.judgement(incident.host)
     incident = _with_new_vms(around, incident)
+    locks: Sequence[Step] = ()
+    if around.policy.mode is Mode.AUTO:
+        incident, locks = exposed(around.cluster, incident)
     obstacle = _obstacle(around, incident, judgement)
     proven = not obstacle
     if not proven and incident.phase is Phase.FENCED:
@@ -248,7 +251,7 @@ def _evacuating(around: Round, incident: Incident, place: Place) -> list[Step]:
     vms = {vm.id: vm for vm in around.cluster.vms}
     evacuation = Evacuation(incident, vms, around.policy, around.now, around.cluster.unread)
     after = evacuation.run(place, proven=proven)
-    steps: list[Step] = list(evacuation.steps)
+    steps: list[Step] = [*locks, *evacuation.steps]
     if obstacle and any(entry.stage is Stage.WAITING for entry in after.entries):
         steps += alarm_once(incident, f"its VMs wait: {obstacle}")
     settled = all(entry.stage in SETTLED for entry in after.entries)

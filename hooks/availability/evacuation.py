@@ -70,7 +70,7 @@ class Evacuation:
         if vm.host == self.incident.host and age > TAKEN_TIMEOUT:
             return self._not_taken(entry)
         if age > START_TIMEOUT:
-            self._report(f"VM {vm.id} ({vm.name}) has been starting on host {entry.target} for {age:.0f} s")
+            self._report(vm, f"has been starting on host {entry.target} for {START_TIMEOUT:.0f} s")
         return entry
 
     def _running(self, entry: Entry, vm: Vm, age: float) -> Entry:
@@ -78,7 +78,7 @@ class Evacuation:
             return entry
         late = bool(vm.ready) and not vm.answers
         if late:
-            self._report(f"VM {vm.id} ({vm.name}) runs on host {entry.target} but is not ready ({vm.ready})")
+            self._report(vm, f"runs on host {entry.target} but is not ready ({vm.ready})")
         if entry.owner_lock:
             self.steps.append(Relock(self.incident.host, vm.id, entry.owner_lock))
         elif entry.locked:
@@ -97,11 +97,11 @@ class Evacuation:
     def _failed(self, entry: Entry, vm: Vm, reason: str) -> Entry:
         tried = (*entry.tried, entry.target)[-MOST_TRIED:]
         if entry.attempts > self.policy.retries:
-            self._report(f"VM {vm.id} ({vm.name}): {reason}; all {entry.attempts} attempts failed")
+            self._report(vm, f"did not restart: {reason}; all {entry.attempts} attempts failed")
             return replace(entry, stage=Stage.FAILED, tried=tried, reason=reason)
         if vm.host == entry.target:
             if vm.lcm not in _RECOVERABLE:
-                self._report(f"VM {vm.id} ({vm.name}): {reason}; a person has to recover it")
+                self._report(vm, f"did not restart: {reason}; a person has to recover it")
                 return replace(entry, stage=Stage.FAILED, tried=tried, reason=reason)
             self.steps.append(Recover(self.incident.host, vm.id))
         return replace(entry, stage=Stage.WAITING, tried=tried, target=-1, started=self.now, reason=reason)
@@ -113,10 +113,10 @@ class Evacuation:
         if found.course is Course.STAY:
             return replace(entry, stage=Stage.LEFT, reason=found.reason)
         if found.course is Course.LEAVE:
-            self._report(f"VM {vm.id} ({vm.name}) is not restarted: {found.reason}")
+            self._report(vm, f"is not restarted: {found.reason}")
             return replace(entry, stage=Stage.LEFT, reason=found.reason)
         if found.course is Course.WAIT and self.now - self.incident.first > WAIT_TIMEOUT:
-            self._report(f"VM {vm.id} ({vm.name}) still waits: {found.reason}")
+            self._report(vm, f"still waits: {found.reason}")
         return replace(entry, reason=found.reason)
 
     def _start(self, entries: list[Entry], place: Place) -> list[Entry]:
@@ -136,7 +136,7 @@ class Evacuation:
         course = self._course(entry)
         assert course is not None
         if target is None:
-            self._report(f"VM {entry.vm} is not restarted yet: no host has room that it may use")
+            self._report(self.vms[entry.vm], "is not restarted yet: no host has room that it may use")
             return replace(entry, tried=(), reason="no host has room that it may use")
         self.steps.append(Start(self.incident.host, entry.vm, target, course))
         return replace(
@@ -171,9 +171,11 @@ class Evacuation:
             return elapsed(self.now, self.incident.since) > max(WAIT_TIMEOUT, self.policy.group_pause)
         return elapsed(self.now, started) > self.policy.group_pause
 
-    def _report(self, text: str) -> None:
-        if text not in self.incident.alarms:
-            self.steps.append(Alarm(self.incident.host, text))
+    def _report(self, vm: Vm, text: str) -> None:
+        """Report about a VM, once; its name is its owner's choice, and does not make it another report."""
+        key = f"VM {vm.id} {text}"
+        if key not in self.incident.alarms:
+            self.steps.append(Alarm(self.incident.host, f"VM {vm.id} ({vm.name}) {text}", key))
 
 
 def elapsed(now: float, since: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hooks.availability.model import Cluster, Entry, Host, Incident, Vm
+from hooks.availability.model import SETTLED, Cluster, Entry, Host, Incident, Vm
 from hooks.availability.steps import Disable, DropPlan, Hold, Protect, Step, Write
 from onext.oned.objects import HostState
 
@@ -24,12 +24,15 @@ def protect(cluster: Cluster, incident: Incident, host: Host) -> list[Step]:
 
 
 def exposed(cluster: Cluster, incident: Incident) -> tuple[Incident, Sequence[Protect]]:
-    """Return the incident with our locks noted, and the VMs to lock: found later, or unlocked by others."""
+    """Return the incident with our locks noted, and the VMs to lock: found later, or unlocked by others.
+
+    One that is settled is left as its owner, or an administrator, has it.
+    """
     vms = {vm.id: vm for vm in cluster.on(incident.host)}
     entries, steps = [], []
     for entry in incident.entries:
         vm = vms.get(entry.vm)
-        if vm is not None and (not vm.lock or vm.resched):
+        if vm is not None and entry.stage not in SETTLED and (not vm.lock or vm.resched):
             entries.append(_with_lock(entry, vm))
             steps.append(Protect(incident.host, entry.vm))
         else:
@@ -39,5 +42,5 @@ def exposed(cluster: Cluster, incident: Incident) -> tuple[Incident, Sequence[Pr
 
 def _with_lock(entry: Entry, vm: Vm) -> Entry:
     """Record which lock a VM will have: that of this part, or its owner's."""
-    owner = vm.lock if not entry.locked else entry.owner_lock
+    owner = entry.owner_lock or (0 if entry.locked else vm.lock)
     return replace(entry, locked=not owner, owner_lock=owner)

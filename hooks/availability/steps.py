@@ -164,10 +164,15 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Report something that a person has to know."""
+    """Report something that a person has to know.
+
+    `key` is under what it is remembered, empty: its text. It is without what tenants choose or what changes
+    in each round, so that a reason is reported once.
+    """
 
     host: int
     text: str
+    key: str = ""
 
 
 Step = (

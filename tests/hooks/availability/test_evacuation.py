@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
+from hooks.availability.alarms import reported
 from hooks.availability.evacuation import Evacuation, elapsed
 from hooks.availability.model import Entry, Incident, Phase, Stage, Vm
 from hooks.availability.policy import Policy
+from hooks.availability.records import encode
 from hooks.availability.steps import Alarm, Boot, Recover, Relock, Start, Step, Unlock
 from hooks.availability.vm_states import Course
 
@@ -211,12 +215,50 @@ def test_a_vm_that_cannot_be_read_stays_as_it_is_recorded() -> None:
 
 def test_a_report_is_made_once() -> None:
     """One VM without room would send a mail in each round."""
-    text = "VM 7 is not restarted yet: no host has room that it may use"
     incident = Incident(DEAD, "a", 100, Phase.EVACUATING, NOW, NOW, entries=(Entry(7, 1, 5),))
-    for alarms, steps in (((), [Alarm(DEAD, text)]), ((text,), [])):
-        one = Evacuation(replace(incident, alarms=alarms), {7: VM}, USUAL, NOW)
-        one.run(lambda *_: {}, proven=True)
-        assert one.steps == steps
+    one = Evacuation(incident, {7: VM}, USUAL, NOW)
+    one.run(lambda *_: {}, proven=True)
+    why = "is not restarted yet: no host has room that it may use"
+    assert one.steps == [Alarm(DEAD, f"VM 7 (db) {why}", f"VM 7 {why}")]
+    incident = reported(incident, one.steps)
+    renamed = replace(VM, name="another name")
+    again = Evacuation(incident, {7: renamed}, USUAL, NOW)
+    again.run(lambda *_: {}, proven=True)
+    assert again.steps == []
+
+
+def test_a_vm_that_starts_for_long_is_reported_once() -> None:
+    """Its age is another one in each round: a mail would follow every ten seconds."""
+    incident = Incident(DEAD, "a", 100, Phase.EVACUATING, NOW, NOW, entries=(STARTED,))
+    alarms = []
+    for passed in range(600, 900, 10):
+        one = Evacuation(incident, {7: replace(VM, host=TARGET, lcm=2)}, USUAL, STARTED.started + passed)
+        incident = reported(one.run(lambda *_: {}, proven=True), one.steps)
+        alarms += one.steps
+    assert len(alarms) == 1, alarms
+
+
+@pytest.mark.parametrize("names", ["x", "random"])
+def test_as_many_reports_as_a_host_has_vms_are_remembered(names: str) -> None:
+    """On a full cloud each round would mail hundreds, or names that tenants chose keep the record from being written."""
+    dice = random.Random(1)
+    vms = {
+        n: replace(
+            VM, id=n, name="".join(dice.choices(string.ascii_letters, k=60)) if names == "random" else "x"
+        )
+        for n in range(400)
+    }
+    incident = Incident(
+        DEAD, "a", 100, Phase.EVACUATING, NOW, NOW, entries=tuple(Entry(n, 1, 5) for n in vms)
+    )
+    policy = replace(USUAL, max_parallel=1000)
+    one = Evacuation(incident, vms, policy, NOW)
+    after = reported(one.run(lambda *_: {}, proven=True), one.steps)
+    assert len(one.steps) == 400
+    assert sum(map(len, encode(after).values())) < 60_000
+    again = Evacuation(after, vms, policy, NOW)
+    again.run(lambda *_: {}, proven=True)
+    assert again.steps == []
 
 
 def test_time_that_ran_backwards_counts_as_passed() -> None:

@@ -388,3 +388,36 @@ def test_a_host_that_is_back_and_does_not_serve_is_reported(event: str, words: s
     told = one.cloud.alarms[before:]
     assert len(told) == 1, told
     assert words in told[0]
+
+
+def test_a_vm_that_waits_for_room_and_that_its_owner_unlocks_is_locked_again() -> None:
+    """When the dead host is switched on, cut off from all, OpenNebula's planners would start the VM a second time."""
+    one = front()
+    for machine in list(one.cloud.machines.values())[1:]:
+        machine.capacity = 0
+    play(one, 600, "die")
+    assert one.cloud.records[0].phase is Phase.EVACUATING
+    machine = one.cloud.machines[0]
+    machine.on, machine.bmc = True, "silent"
+    machine.network = machine.peers = machine.storage = False
+    machine.running.add(1)
+    one.cloud.vms[1] = replace(one.cloud.vms[1], lock=0)
+    one.cloud.planner = False  # until the next round
+    play(one, 10)
+    one.cloud.planner = True
+    play(one, 900)
+    assert (one.cloud.vms[1].host, one.cloud.vms[1].lock) == (0, 3)
+
+
+def test_the_owners_lock_is_set_again_after_a_second_attempt() -> None:
+    """It is removed for each attempt; lost after the first one, others may change the VM that its owner locked."""
+    one = front()
+    one.cloud.vms[1] = replace(one.cloud.vms[1], lock=1)
+    for number in (1, 2, 3):
+        one.cloud.machines[number].fails_starts = True
+    play(one, 240, "die")
+    for number in (1, 2, 3):
+        one.cloud.machines[number].fails_starts = False
+    play(one, 600)
+    assert one.cloud.vms[1].host != 0
+    assert one.cloud.vms[1].lock == 1
