@@ -288,11 +288,12 @@ def test_a_hook_reaches_a_file(installed: Installation, settings: Path, scene: S
         return [
             one["data"].get("state", "")
             for one in events
-            if one.get("subject") == f"host/{host}" and one["type"].endswith("changed")
+            if one.get("subject") == f"host/{host}" and one["type"].endswith(".host.state")
         ]
 
-    wait_until("the host is known", lambda: settings.exists() and f"host/{host}" in settings.read_text())
+    wait_until("the host is known", lambda: settings.exists() and f'"host/{host}"' in settings.read_text())
     scene.switch(host, HostStatus.DISABLED, until=HostState.DISABLED)
-    wait_until("its state reached the file", lambda: any("DISABLED" in str(one) for one in states()))
+    wait_until("its state reached the file", lambda: "DISABLED" in states())
+    assert scene.hook_codes("onext-host-disabled")[-1] == 0
     assert settings.stat().st_mode & 0o007 == 0
     assert scene.oned.session.partition(":")[2] not in settings.read_text()
