@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooks.balance.model import Limits
 from hooks.balance.plan import HOUR
 from onext.hosts.placement.problem import Size
+from tests.hooks.balance.made import made
 from tests.hooks.balance.test_plan import cluster, vm
 from tests.hooks.balance.week import DAY, Week
 
@@ -48,6 +50,20 @@ def test_no_vm_moves_twice_within_an_hour(sizes: list[int], hosts: int, seed: in
         last[move.vm] = when
     hours = [when // HOUR for when, _ in week.moves]
     assert all(hours.count(hour) <= 2 * Limits().moves_per_hour for hour in set(hours))
+
+
+@pytest.mark.parametrize(("hosts", "count"), [(10, 80), (20, 150)])
+def test_a_cluster_that_drifted_apart_is_balanced_within_two_days(hosts: int, count: int) -> None:
+    """The limits as shipped would leave it as it is, or move more than half of it about."""
+    here, _ = made(hosts, count)
+    left = Week(here, Limits()).run(2, balanced=False)
+    found = Week(here, Limits()).run(2)
+    assert found.mean_spread() < Limits().approx + 0.02 < left.mean_spread()
+    assert found.gib < sum(one.size.memory for one in here.vms) / 1024 / 2
+    last: dict[int, float] = {}
+    for when, move in found.moves:
+        assert when - last.get(move.vm, 0.0) >= HOUR, move
+        last[move.vm] = when
 
 
 if __name__ == "__main__":
