@@ -148,9 +148,20 @@ def _before_proof(around: Round, incident: Incident, host: Host, planned: Sequen
     locks: Sequence[Step] = ()
     if around.policy.mode is Mode.AUTO:
         incident, locks = exposed(around.cluster, incident)
+    locks = [*locks, *_flushed(around, incident)]
+    incident = reported(incident, locks)
     noted = [Write(incident)] if incident != around.cluster.incidents[host.id] else []
     follow = _fencing if incident.phase is Phase.FENCING else _confirm
     return [*noted, *locks, *follow(around, incident, host, planned)]
+
+
+def _flushed(around: Round, incident: Incident) -> list[Step]:
+    """Report that somebody wants the VMs elsewhere: they wait for a proof of death instead."""
+    if not any(vm.resched for vm in around.cluster.on(incident.host)):
+        return []
+    return alarm_once(
+        incident, "its VMs were to be rescheduled (`onehost flush`): they wait for a proof of death"
+    )
 
 
 def _suspect(around: Round, incident: Incident, host: Host) -> list[Step]:

@@ -16,6 +16,7 @@ from onext.oned.objects import HostState
 from onext.part import Context
 from onext.payload import valid_host_name
 
+_SKEW = 5.0  # seconds by which clocks of one zone may differ
 _OPEN = (HostState.MONITORED, HostState.MONITORING_MONITORED)
 
 
@@ -74,8 +75,12 @@ def _is_monitored(host: Host) -> bool:
 
 
 def _last_monitored(context: Context, host: Host) -> float | None:
-    """Return the seconds since the last monitoring, None where there is none."""
+    """Return the seconds since the last monitoring, None where there is none.
+
+    A time in the future is from before this machine's clock was set back, and tells nothing.
+    """
     records_ = context.oned.document("host.monitoring", host.id).iterfind("MONITORING")
     times = [bounds.number(one.findtext("TIMESTAMP"), 0, 1e12) for one in records_]
-    last = max((when for when in times if when is not None), default=None)
-    return None if last is None else max(0.0, context.now() - last)
+    now = context.now()
+    last = max((when for when in times if when is not None and when <= now + _SKEW), default=None)
+    return None if last is None else max(0.0, now - last)

@@ -421,3 +421,17 @@ def test_the_owners_lock_is_set_again_after_a_second_attempt() -> None:
     play(one, 600)
     assert one.cloud.vms[1].host != 0
     assert one.cloud.vms[1].lock == 1
+
+
+def test_a_flush_of_a_suspect_host_is_reported_once() -> None:
+    """Whoever runs `onehost flush` expects that the VMs leave; they wait for a proof instead."""
+    one = front(has_bmc=False)
+    play(one, 30, "cut storage")
+    one.cloud.vms[1] = replace(one.cloud.vms[1], resched=True)
+    play(one, 60)
+    assert not one.cloud.vms[1].resched
+    one.cloud.vms[1] = replace(one.cloud.vms[1], resched=True)
+    play(one, 60)
+    told = [text for text in one.cloud.alarms if "onehost flush" in text]
+    assert len(told) == 1, one.cloud.timeline()
+    assert one.cloud.vms[1].host == 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from hooks.availability import collect_evidence, part
+from hooks.availability import collect_evidence, part, subjects
 from hooks.availability.cluster_view import on_shared_storage, shared_datastores
 from hooks.availability.collect_evidence import Subject
 from hooks.availability.evidence import Evidence, Finding, Source
@@ -183,3 +185,23 @@ def test_each_round_asks_whether_restarted_vms_are_ready(
     cloud = Cloud.of(clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
     part._isolated(context, cloud, BmcConfig(Path("none")), records(), 100, {}, LEADER)
     assert asked == [100]
+
+
+@pytest.mark.parametrize(
+    ("times", "age"),
+    [
+        (("990", "970"), 10.0),
+        (("4600",), None),
+        (("4600", "990"), 10.0),
+        (("1004",), 0.0),
+        (("1006",), None),
+        (("x", ""), None),
+        ((), None),
+    ],
+)
+def test_monitoring_from_the_future_shows_nothing(times: tuple[str, ...], age: float | None) -> None:
+    """After the clock was set back by an hour, a host that died counts as monitored for that hour."""
+    records_ = "".join(f"<MONITORING><TIMESTAMP>{one}</TIMESTAMP></MONITORING>" for one in times)
+    oned = SimpleNamespace(document=lambda *_: parse(f"<D>{records_}</D>"))
+    here: Any = SimpleNamespace(oned=oned, now=lambda: 1000.0)
+    assert subjects._last_monitored(here, Host(1, "host1")) == age
