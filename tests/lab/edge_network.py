@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -136,12 +137,12 @@ class Node(Space):
         super().__init__(folder)
         self.name, self.program, self.root = name, program, folder / "root"
         self.service: subprocess.Popen[bytes] | None = None
-        for place in ("etc/ssh/sshd_config.d", "run", "etc/systemd"):
-            (self.root / place).mkdir(parents=True)
         self.install()
 
     def install(self) -> None:
         """Write sshd's configuration and a host key, and start sshd."""
+        for place in ("etc/ssh/sshd_config.d", "run", "etc/systemd"):
+            (self.root / place).mkdir(parents=True)
         ssh = self.root / "etc/ssh"
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(ssh / "ssh_host_ed25519_key")],
@@ -153,6 +154,20 @@ class Node(Space):
             "AuthorizedKeysFile none\nPasswordAuthentication no\n"
         )
         self.start("/usr/sbin/sshd", "-D", "-f", str(ssh / "sshd_config"))
+
+    def power_off(self) -> None:
+        """End the service, and lose what a machine without power loses."""
+        assert self.service is not None
+        self.service.kill()
+        self.service.wait()
+        self.service = None
+        self.run("ip", "link", "del", "onext-edge")
+
+    def install_anew(self) -> None:
+        """Lose all files and keys, as by an installation."""
+        os.kill(int((self.root / "run/sshd.pid").read_text()), signal.SIGKILL)
+        shutil.rmtree(self.root)
+        self.install()
 
     def edge(self, *words: str, check: bool = True, seconds: float = 150) -> subprocess.CompletedProcess[str]:
         """Run the node program."""

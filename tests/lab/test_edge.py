@@ -60,6 +60,8 @@ def test_join_roam_restart_leave_and_revoke(net: Network) -> None:
     _clusters_are_apart(net, a1, a2, b1)
     _one_name_twice(net, a1)
     _roams(net, a1)
+    _reboots(net, a1)
+    _is_installed_anew(net, a1)
     _hub_restarts(net, a1)
     _is_revoked(net, a2)
     _leaves(net, a1)
@@ -133,6 +135,29 @@ def _roams(net: Network, a1: Node) -> None:
     assert "203.0.113.194" in endpoints
     assert a1.edge("rejoin", "--wait", "30").returncode == 0
     assert net.listed()["a1"] == before
+
+
+def _reboots(net: Network, a1: Node) -> None:
+    """Lose power: the service brings the tunnel up again, to the same host."""
+    before = net.listed()["a1"]
+    a1.power_off()
+    a1.serve()
+    until(lambda: net.ssh("a1", "echo", "up").stdout == "up\n", "the tunnel after the reboot")
+    assert net.listed()["a1"] == before
+
+
+def _is_installed_anew(net: Network, a1: Node) -> None:
+    """Replace the disk: a token for this name gives the host back, and the old machine is out."""
+    before, old = net.listed()["a1"], a1.run("wg", "show", "onext-edge", "public-key").stdout.strip()
+    token = net.token("--name", "a1")
+    a1.power_off()
+    a1.install_anew()
+    _own_hosts(a1)
+    assert "the host is MONITORED" in a1.join(token).stdout
+    a1.serve()
+    until(lambda: net.ssh("a1", "echo", "new").stdout == "new\n", "the tunnel of the new installation")
+    assert net.listed()["a1"]["host"] == before["host"]
+    assert old not in net.front.run("wg", "show", "onext-edge", "peers").stdout
 
 
 def _hub_restarts(net: Network, a1: Node) -> None:
