@@ -54,7 +54,7 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - t
     except (NotReady, SecretsError, OSError) as error:
         raise Retry(f"hub and ssh are not up to date: {error}") from error
     if context.oned.raft().acts:
-        whereabouts.write(context.oned, view.valid, whereabouts.read(whereabouts.place(context.paths)))
+        whereabouts.write(context, view.valid, whereabouts.read(whereabouts.place(context.paths)))
     peers = sum(node.state.peer for node in view.valid.values())
     invalid = [stored.problem for stored in view.nodes.values() if stored.problem]
     metrics.write(

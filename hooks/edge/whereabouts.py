@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hooks.edge.forms import WHERE
 from hooks.edge.records import Node, State
-from onext import log
+from onext import log, spool
 from onext.http import is_public
-from onext.oned.client import Oned
 from onext.oned.objects import Host
+from onext.part import Context
 from onext.paths import Paths
 
 FILE = "endpoints.json"  # beside the hub's list; the hub writes it: {WireGuard key: "ADDRESS:PORT"}
@@ -71,12 +71,27 @@ def changes(nodes: Mapping[int, Node], hosts: Mapping[int, Host], seen: Mapping[
     return wanted
 
 
-def write(oned: Oned, nodes: Mapping[int, Node], seen: Mapping[str, str]) -> int:
-    """Write the addresses that changed; return how many. Raises an OnedError."""
+def write(context: Context, nodes: Mapping[int, Node], seen: Mapping[str, str]) -> int:
+    """Write the addresses that changed, and let parts look at these hosts; return how many.
+
+    Raises an OnedError.
+    """
     if not seen:
         return 0
-    found = changes(nodes, {host.id: host for host in oned.hosts()}, seen)
-    for host, address in found.items():
-        oned.update_host(host, {ATTRIBUTE: address, WRITTEN: address})
-        _log.info("host %d dials in from %s", host, address)
+    hosts = {host.id: host for host in context.oned.hosts()}
+    found = changes(nodes, hosts, seen)
+    for number, address in found.items():
+        context.oned.update_host(number, {ATTRIBUTE: address, WRITTEN: address})
+        _log.info("host %d dials in from %s", number, address)
+        _tell(context, hosts[number])
     return len(found)
+
+
+def _tell(context: Context, host: Host) -> None:
+    """Leave the event of the host's state: oned has none for a change of its template."""
+    folder = str(context.paths.spool)
+    try:
+        spool.put(folder, spool.EVENT, "host", host.id, host.state.value, 0)
+        spool.wake(folder)
+    except OSError as error:
+        _log.warning("host %d is located later: %s", host.id, error)

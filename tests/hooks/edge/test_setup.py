@@ -6,6 +6,7 @@ import json
 import socket
 import stat
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,8 @@ from edge import word
 from hooks.edge import part, secrets, setup
 from hooks.edge.records import Book, Node, State, Zone
 from hooks.edge.secrets import Secrets, SecretsError
-from hooks.edge.whereabouts import changes, read
+from hooks.edge.whereabouts import changes, read, write
+from onext import spool
 from onext.oned.objects import Host, HostState
 from tests.hooks.edge.front_end import FrontEnd, Machine, ssh_key, wireguard_key
 
@@ -130,6 +132,18 @@ def test_a_node_behind_nat_is_located_by_where_it_dials_in() -> None:
     }
     seen = {node.wireguard: "9.9.9.9" for node in made.values()}
     assert changes(made, hosts, seen) == {0: "9.9.9.9", 2: "9.9.9.9"}
+
+
+def test_a_node_that_dials_in_from_elsewhere_is_located_anew(front_end: FrontEnd) -> None:
+    """A host kept the place where it was before, or none, until its next refresh, hours later."""
+    host = front_end.context.oned.hosts()[0]
+    incoming = front_end.paths.spool / spool.INCOMING
+    incoming.mkdir(parents=True, exist_ok=True)
+    node = replace(_node(host.id), host=host.id)
+    assert write(front_end.context, {0: node}, {node.wireguard: "9.9.9.9"}) == 1
+    assert [file.name for file in incoming.iterdir()] == [f"event.host.{host.id}.{host.state.value}.0"]
+    assert front_end.context.oned.host(host.id).text("GEOLOCATION_IP") == "9.9.9.9"
+    assert write(front_end.context, {0: node}, {node.wireguard: "9.9.9.9"}) == 0
 
 
 @pytest.mark.parametrize(
