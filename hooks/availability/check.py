@@ -7,23 +7,26 @@ from functools import partial
 
 import click
 
-from hooks.availability import cluster_view, rival
+from hooks.availability import boot_starts, cluster_view, rival
 from hooks.availability.admission import Admission, Loss, admission, wanted
 from hooks.availability.part import restricted, vm_groups
 from hooks.availability.policy import TEMPLATE_KEY, read
 from onext.cloud.snapshot import Cloud
 from onext.command import front_end, json_option
+from onext.oned.objects import HostState
 from onext.part import Context
 from onext.table import Row, show
 
 
 @click.command("check")
+@click.option("--hosts", is_flag=True, help="Also ask each host what it starts at boot.")
 @json_option
 @front_end
-def check(context: Context, *, as_json: bool) -> None:
+def check(context: Context, *, hosts: bool, as_json: bool) -> None:
     """Report which host's loss, or which two hosts' loss, would leave VMs without a place.
 
-    Exit 1 if as many hosts as MAX_DOWN_HOSTS allows, or one, cannot be lost.
+    Exit 1 if as many hosts as MAX_DOWN_HOSTS allows, or one, cannot be lost, or if --hosts finds a host that
+    starts VMs at boot or that cannot be asked.
     """
     cloud = context.cloud()
     groups, trusted = vm_groups(cloud), restricted(cloud)
@@ -40,8 +43,22 @@ def check(context: Context, *, as_json: bool) -> None:
     if not as_json:
         for line in _advice(context, cloud):
             click.echo(line, err=True)
+    for line in _at_boot(context, cloud) if hosts else ():
+        click.echo(line, err=True)
+        failed = True
     if failed:
         raise SystemExit(1)
+
+
+def _at_boot(context: Context, cloud: Cloud) -> Iterator[str]:
+    enabled = context.settings.availability.clusters
+    names = {
+        host.id: host.name
+        for host in cloud.hosts.values()
+        if host.cluster_id in enabled and host.state != HostState.OFFLINE and not host.problem
+    }
+    found = boot_starts.survey(names, context.settings.geolocation.ssh_config)
+    return (f"host {number} ({names[number]}): {text}" for number in names for text in found[number])
 
 
 def _row(cluster: int, loss: Loss) -> Row:

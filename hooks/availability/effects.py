@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hooks.availability import cluster_view
+from hooks.availability.boot_starts import at_boot
 from hooks.availability.collect_evidence import Subject, collect
 from hooks.availability.evidence import Evidence
 from hooks.availability.model import Incident, Vm
@@ -291,8 +292,19 @@ class Effects:
                 self._destroy(host, vm)
             if foreign:
                 return False
+        self._warn_of_starts(host)
         self._sync(host)
         return True
+
+    def _warn_of_starts(self, host: int) -> None:
+        """Report what would run twice if the host failed again and came back by itself."""
+        try:
+            found = at_boot(self.subjects(host).name, self.context.settings.geolocation.ssh_config)
+        except ValueError as error:
+            found = [f"what it starts at boot is not known: {error}"]
+        for text in found:
+            self._record(host, "boot", [text])
+            _log.warning("host %d: %s", host, text)
 
     def _running(self, host: int) -> list[int]:
         name = self.subjects(host).name
