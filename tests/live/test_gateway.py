@@ -167,7 +167,8 @@ class _started:  # noqa: N801 - used as a function
         part.reconcile(_context, [])
         places = ["--published", str(published.folder(own)), "--targets", str(folder / "targets")]
         arguments = [sys.executable, "-m", "gateway", "--settings", str(folder / "gateway.yaml"), *places]
-        self._process = subprocess.Popen(arguments, cwd=ROOT, stderr=(folder / "gateway.log").open("w"))
+        with (folder / "gateway.log").open("w") as log:
+            self._process = subprocess.Popen(arguments, cwd=ROOT, stderr=log)
         wait_until("the gateway answers", self._healthy)
 
     def _healthy(self) -> bool:
