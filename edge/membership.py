@@ -168,13 +168,24 @@ def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
     system_files.undo(places)
 
 
+def _tell_vms(got: Dict[str, Any], told: str, say: _Say) -> str:
+    """Report what is still on this host, where that changed, and return it."""
+    stays = got.get("stays")
+    lines = ["{} VMs are on this host".format(got.get("vms"))]
+    lines += ["  " + messages.printable(one) for one in (stays if isinstance(stays, list) else [])]
+    text = "\n".join(lines)
+    if text != told:
+        say(text)
+    return text
+
+
 def _leave(places: Places, state: Dict[str, Any], patience: float, say: _Say) -> None:
-    ends = time.monotonic() + patience
+    ends, told = time.monotonic() + patience, ""
     while True:
         got = ask(places, state, "leave", public_servers(state) + overlay_servers(state))
         if got.get("left") is True:
             return
-        say("{} VMs are on this host".format(got.get("vms")))
+        told = _tell_vms(got, told, say)
         if time.monotonic() > ends:
             raise Refused("VMs are still on this host: migrate or stop them, then leave again")
         time.sleep(5)

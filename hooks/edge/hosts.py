@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onext import log
 from onext.oned.client import Oned
 from onext.oned.errors import NotFound, OnedError, Refused
-from onext.oned.objects import HostState
+from onext.oned.objects import Host, HostState
 
 DISABLED = 1  # the argument of one.host.status
 MARK = "ONEXT_EDGE"  # for people: the node's number
-_log = log.get("edge")
 
 
 @dataclass(frozen=True)
@@ -39,23 +37,15 @@ class Hosts:
         """Whether monitoring reached a host."""
         return self.state(host) in (HostState.MONITORED.name, HostState.MONITORING_MONITORED.name)
 
-    def drain(self, host: int) -> int:
-        """Disable a host and let the scheduler move its VMs; return how many are left on it.
-
-        These are the calls of `onehost flush`: VMs that do not run stay, and a person moves them.
-        """
+    def closed(self, host: int) -> Host | None:
+        """Disable a host and return it, None where it is gone."""
         try:
             found = self.oned.host(host)
         except NotFound:
-            return 0
-        if found.state is not HostState.DISABLED:
+            return None
+        if found.state not in (HostState.DISABLED, HostState.MONITORING_DISABLED):
             self.oned.call("host.status", host, DISABLED)
-        for vm in found.vm_ids:
-            try:
-                self.oned.call("vm.action", "resched", vm)
-            except (NotFound, Refused) as error:
-                _log.info("VM %d is not moved: %s", vm, error)
-        return len(found.vm_ids)
+        return found
 
     def disable(self, host: int) -> None:
         """Let the scheduler place nothing more on a host, where it exists."""

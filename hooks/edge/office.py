@@ -25,6 +25,7 @@ from hooks.edge import (
     whereabouts,
 )
 from hooks.edge.admission import ALLOCATING, NO_HOST, Admission, Refused
+from hooks.edge.draining import Draining
 from hooks.edge.hosts import MARK, Hosts
 from hooks.edge.records import ZONE, Book, Node, State, Token, View, Zone
 from hooks.edge.requests import JOIN, LEAVE, READY, Join, Request
@@ -35,6 +36,7 @@ from onext.part import Busy, Context
 from onext.process import CommandError
 
 LOCK, _WAIT = "edge-publish.lock", 20.0  # in the folder of the state; seconds
+MOST_REASONS = 50  # VMs whose reasons a node is told
 CLOCK = 300.0  # seconds by which a node's clock may differ without a remark
 _VERIFY = 20.0  # seconds, waiting for a processor included
 _log = log.get("edge")
@@ -54,6 +56,7 @@ class Office:
     own: dict[int, str] = field(
         default_factory=dict
     )  # what nodes state of their own network, until a restart
+    draining: Draining = field(default_factory=Draining)
     verifying: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))
 
     def handle(self, request: Request) -> bytes:
@@ -180,9 +183,10 @@ class Office:
             stored = book.nodes.put(number, replace(node, state=State.LEAVING), stored.version)
             _log.info("audit: node %s leaves", node.name)
         if node.host >= 0:
-            left = hosts.drain(node.host)
+            left = self.draining.step(context, node.host)
             if left:
-                return {"result": "ok", "left": False, "vms": left}
+                stays = [f"VM {vm}: {why}" for vm, why in sorted(left.items())]
+                return {"result": "ok", "left": False, "vms": len(left), "stays": stays[:MOST_REASONS]}
             hosts.remove(node.host)
         book.nodes.put(number, replace(node, state=State.LEFT, host=NO_HOST), stored.version)
         _log.info("audit: node %s has left", node.name)

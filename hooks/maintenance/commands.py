@@ -7,13 +7,13 @@ import time
 
 import click
 
-from hooks.maintenance.flush import Flush, Step
 from onext.cloud.model import Host
 from onext.command import dry_run_option, find, front_end
 from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.world import Failed, MoveRefused
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.claims import HOST_RECORDS
+from onext.hosts.flush import Flush, Step
 from onext.hosts.holding import hold, let_go
 from onext.hosts.inventory.cluster import ClusterUnreadable
 from onext.hosts.inventory.current import current

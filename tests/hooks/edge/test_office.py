@@ -65,6 +65,26 @@ def test_a_host_with_vms_is_drained_before_it_goes(front_end: FrontEnd, key: str
     front_end.sandbox.until(lambda: front_end.answer(machine.ask("leave"), key)["left"])
 
 
+def test_the_vms_of_a_node_that_leaves_move_to_others(front_end: FrontEnd, key: str) -> None:
+    """OpenNebula's scheduler moves one when it likes, and nobody reads why it does not."""
+    one, two = Machine("edge-1"), Machine("edge-2")
+    token, hosts = front_end.token("--uses", "2"), []
+    for machine in (one, two):
+        front_end.join(machine, token)
+        hosts.append(front_end.answer(machine.ask("ready"), key)["host"])
+    oned, sandbox = front_end.context.oned, front_end.sandbox
+    sandbox.until(lambda: all(oned.host(host).state.name == "MONITORED" for host in hosts))
+    vm = sandbox.call("vm.allocate", 'NAME="shop"\nCPU=0.1\nMEMORY=16', True)
+    sandbox.call("vm.deploy", vm, hosts[0])
+    sandbox.until(lambda: oned.vm(vm).running)
+    sandbox.until(lambda: front_end.answer(one.ask("leave"), key)["left"])
+    assert oned.vm(vm).host_id == hosts[1]
+    got = front_end.answer(two.ask("leave"), key)
+    assert (got["left"], got["vms"]) == (False, 1)
+    (why,) = got["stays"]
+    assert why.startswith(f"VM {vm}: "), "the person at the node reads what to do"
+
+
 def test_an_interrupted_join_is_completed_by_the_next_attempt(
     front_end: FrontEnd, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooks.maintenance.flush import MOST_TRIES, Flush
+from onext.hosts.flush import MOST_TRIES, Flush
 from onext.hosts.model import Cluster, Host, Kind, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState

@@ -1,0 +1,85 @@
+"""A host that is emptied before its node leaves: a step for each question of the node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hooks.edge.hosts import Hosts
+from onext import log
+from onext.hosts.actions.effects import Effects
+from onext.hosts.actions.world import Failed, MoveRefused
+from onext.hosts.bmc.config import BmcConfig
+from onext.hosts.flush import Flush, Step
+from onext.hosts.inventory.cluster import ClusterUnreadable
+from onext.hosts.inventory.current import current
+from onext.hosts.model import Cluster
+from onext.oned.objects import Host
+from onext.part import Context
+
+PAUSE = 3.0  # seconds between two looks at all pools for one host
+_log = log.get("edge")
+
+
+@dataclass
+class _Host:
+    """What was tried on one host, and the reasons that were found last."""
+
+    flush: Flush
+    looked: float = float("-inf")
+    reasons: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass
+class Draining:
+    """The hosts of nodes that leave. A worker that restarts begins anew: oned knows what moves."""
+
+    hosts: dict[int, _Host] = field(default_factory=dict)
+
+    def step(self, context: Context, number: int) -> dict[int, str]:
+        """Close a host and begin the next migrations; return each VM that is on it, and why it still is.
+
+        Raises an OnedError.
+        """
+        found = Hosts(context.oned).closed(number)
+        if found is None or not found.vm_ids:
+            self.hosts.pop(number, None)
+            return {}
+        known = self.hosts.setdefault(number, _Host(Flush(number)))
+        if context.now() - known.looked >= PAUSE:
+            known.looked = context.now()
+            known.reasons = _move(context, found, known.flush)
+        return {vm: known.reasons.get(vm, "it is moved") for vm in found.vm_ids}
+
+
+def _move(context: Context, host: Host, flush: Flush) -> dict[int, str]:
+    """Begin the next migrations, and return why the other VMs stay."""
+    try:
+        cluster = current(context, host.cluster_id)
+    except (ClusterUnreadable, KeyError) as error:
+        return dict.fromkeys(host.vm_ids, f"its cluster cannot be read: {error}")
+    steps = flush.steps(cluster)
+    stays = _without(flush, cluster, steps)
+    for step in steps:
+        _begin(context, host, flush, step)
+    return stays
+
+
+def _without(flush: Flush, cluster: Cluster, steps: list[Step]) -> dict[int, str]:
+    moving = {step.vm for step in steps}
+    return {vm: why for vm, why in flush.stays(cluster).items() if vm not in moving}
+
+
+def _begin(context: Context, host: Host, flush: Flush, step: Step) -> None:
+    raft = context.oned.raft()
+    world = Effects(context, BmcConfig(context.paths.settings), raft.server_id, raft.term)
+    try:
+        if world.migrate(step.vm, host.id, step.target):
+            _log.info(
+                "audit: VM %d moves from host %d, which leaves, to host %d", step.vm, host.id, step.target
+            )
+    except MoveRefused as error:
+        flush.refused[step.vm] = str(error)
+        return
+    except Failed as error:
+        _log.warning("VM %d: %s", step.vm, error)
+    flush.begun(step)  # also after a failure: it may have come about
