@@ -9,23 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hooks.availability import brakes
+from hooks.availability import brakes, returning
 from hooks.availability.alarms import alarm_once, kind_of, reported
 from hooks.availability.evacuation import Evacuation, Place
 from hooks.availability.evidence import Judgement, Source, Verdict
-from hooks.availability.failback import move_back
 from hooks.availability.model import SETTLED, Cluster, Entry, Host, Incident, Phase, Stage, Vm
 from hooks.availability.policy import Mode, Policy
 from hooks.availability.protection import exposed, protect
 from hooks.availability.steps import (
     Alarm,
-    Back,
-    Clean,
-    Enable,
     Fence,
     Forget,
-    Release,
-    Resume,
     Step,
     Unlock,
     Wake,
@@ -38,7 +32,6 @@ from onext.oned.objects import HostState
 SUSPICION = 30.0  # seconds of silence after which a host is suspected
 FENCE_AGAIN = 60.0  # seconds between two orders to the same BMC
 MOST_FENCINGS = 3
-RETURN_TIMEOUT = 600.0  # seconds after which a host that is back and does not serve is reported
 _ACTIVE, _POWEROFF = 3, 8
 _BOUND = (3, 5, 7, 8)  # ACTIVE, SUSPENDED, FAILED, POWEROFF: bound to their host
 
@@ -126,7 +119,7 @@ def _by_phase(
     around: Round, incident: Incident, host: Host, place: Place, planned: Sequence[Step]
 ) -> list[Step]:
     if incident.phase is Phase.RETURNING:
-        return _overdue(around, incident, host) or _returning(around, incident, host)
+        return returning.steps(around, incident, host, SUSPICION)
     if around.judgement(host.id).verdict is Verdict.ALIVE:
         return [Write(_to(around, incident, Phase.RETURNING, "it answers and is monitored again"))]
     if incident.bmc != host.bmc:
@@ -280,65 +273,6 @@ def _obstacle(around: Round, incident: Incident, judgement: Judgement) -> str:
     if judgement.verdict is Verdict.DEAD:
         return ""
     return f"the proof of death was not found again: {next(iter(judgement.reasons), judgement.verdict.value)}"
-
-
-def _returning(around: Round, incident: Incident, host: Host) -> list[Step]:
-    """Let the host serve again only when none of its VMs runs twice."""
-    verdict = around.judgement(host.id).verdict
-    if verdict is not Verdict.ALIVE:
-        if host.silent < SUSPICION:
-            return []
-        again = replace(incident, first=around.now, fencings=0, proof="", confirmed="")
-        return [Write(_to(around, again, Phase.SUSPECT, f"silent again for {host.silent:.0f} s"))]
-    if host.id not in around.cleaned:
-        return [Clean(host.id)]
-    if around.policy.failback and not host.maintenance:
-        if incident.disabled and host.state is HostState.DISABLED:
-            return [Enable(host.id)]
-        vms = {vm.id: vm for vm in around.cluster.vms}
-        after, steps = move_back(incident, vms, around.policy.max_parallel)
-        if steps:
-            return [Write(after), *steps]
-    return _close(around, incident, host)
-
-
-def _overdue(around: Round, incident: Incident, host: Host) -> list[Step]:
-    """Report, once, a host that has been back for long and does not serve."""
-    if around.waited.get(host.id, 0.0) <= RETURN_TIMEOUT or host.silent >= SUSPICION:
-        return []
-    reason = _unserved(around, incident)
-    alarms = alarm_once(incident, f"it is back and does not serve yet: {reason}") if reason else []
-    return [Write(reported(incident, alarms)), *alarms] if alarms else []
-
-
-def _unserved(around: Round, incident: Incident) -> str:
-    """Return why a host that is back does not serve yet; empty while VMs move back to it."""
-    judgement = around.judgement(incident.host)
-    if judgement.verdict is not Verdict.ALIVE:
-        return f"it is not in order: {next(iter(judgement.reasons), judgement.verdict.value)}"
-    if incident.host not in around.cleaned:
-        return "its libvirt was not found in order (`onext ha history`, the log)"
-    return "" if around.policy.failback else "its incident could not be closed (the log has the reason)"
-
-
-def _close(around: Round, incident: Incident, host: Host) -> list[Step]:
-    """Unlock what we locked; enable the host that we disabled, unless a person works on it."""
-    vms = {vm.id: vm for vm in around.cluster.vms}
-    steps: list[Step] = [Back(incident.host, incident)]
-    steps += [Unlock(incident.host, entry.vm) for entry in incident.entries if entry.locked]
-    if incident.disabled and not host.maintenance:
-        steps.append(Enable(incident.host))
-    if not host.maintenance:
-        steps += [
-            Resume(incident.host, e.vm) for e in incident.entries if _parked_here(vms.get(e.vm), incident)
-        ]
-    return [*steps, *([Release(host.id)] if host.held else []), Forget(incident.host)]
-
-
-def _parked_here(vm: Vm | None, incident: Incident) -> bool:
-    return (
-        vm is not None and vm.host == incident.host and vm.state == _POWEROFF and vm.parked_by == "monitoring"
-    )
 
 
 def _needs_restart(around: Round, incident: Incident) -> bool:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from hooks.availability import cluster_view
-from hooks.availability.boot_starts import at_boot
 from hooks.availability.collect_evidence import Subject, collect
 from hooks.availability.evidence import Evidence
 from hooks.availability.model import Incident, Vm
 from hooks.availability.records import CONFIRMATION, INCIDENT, PAUSE
+from hooks.availability.returned_host import Returned
 from hooks.availability.timeline import Timeline
 from hooks.availability.vm_states import Course
 from hooks.availability.world import Failed
-from onext import log, process, ssh
+from onext import log
 from onext.cloud import model, parse
 from onext.hosts.actions import wake
 from onext.hosts.actions.actuator import Actuator
@@ -40,9 +41,6 @@ from onext.xml import MalformedXML
 ADMIN, SAVE, POWEROFF_HARD = 3, 0, 2  # lock level, migration types
 ENABLED, DISABLED, RECOVER_FAILURE, RECREATE = 0, 1, 0, 4  # of one.host.status and one.vm.recover
 NO_DATASTORE, HOLDER = -1, "availability"
-SSH_TIMEOUT, SYNC_TIMEOUT, CLEAN_PAUSE = 20.0, 120.0, 5.0  # seconds; the last between two checks of libvirt
-_VIRSH = ("virsh", "--connect", "qemu:///system")
-_LIST = (*_VIRSH, "--readonly", "list", "--name")  # every active domain, whatever it is doing
 _log = log.get("availability")
 T = TypeVar("T")
 
@@ -284,68 +282,11 @@ class Effects:
 
     def clean(self, host: int) -> bool:
         """Check libvirt twice; destroy VMs that oned has RUNNING elsewhere; then sync the drivers."""
-        for turn in range(2):
-            if turn:
-                time.sleep(CLEAN_PAUSE)
-            foreign = [vm for vm in self._running(host) if self._elsewhere(vm, host)]
-            for vm in foreign:
-                self._destroy(host, vm)
-            if foreign:
-                return False
-        self._warn_of_starts(host)
-        self._sync(host)
-        return True
-
-    def _warn_of_starts(self, host: int) -> None:
-        """Report what would run twice if the host failed again and came back by itself."""
-        try:
-            found = at_boot(self.subjects(host).name, self.context.settings.geolocation.ssh_config)
-        except ValueError as error:
-            found = [f"what it starts at boot is not known: {error}"]
-        for text in found:
-            self._record(host, "boot", [text])
-            _log.warning("host %d: %s", host, text)
-
-    def _running(self, host: int) -> list[int]:
-        name = self.subjects(host).name
-        try:
-            done = ssh.run(
-                name, _LIST, timeout=SSH_TIMEOUT, config=self.context.settings.geolocation.ssh_config
-            )
-        except (process.CommandError, ValueError) as error:
-            raise Failed(f"host {host}: its libvirt did not answer: {error}") from error
-        names = done.stdout.decode("utf-8", "replace").split()
-        numbers = [word.removeprefix("one-") for word in names if word.startswith("one-")]
-        return [
-            int(number) for number in numbers if number.isascii() and number.isdecimal() and len(number) < 10
-        ]
-
-    def _elsewhere(self, vm: int, host: int) -> bool:
-        """Return whether oned has a VM on another host; raise Failed where a person has to decide."""
-        found = self.vm(vm)
-        if found is None or found.host == host:
-            return False
-        if (found.state, found.lcm) != (3, 3):
-            raise Failed(f"VM {vm} runs on host {host}, and oned has it on host {found.host}, not RUNNING")
-        return True
-
-    def _destroy(self, host: int, vm: int) -> None:
-        self._record(host, "stale VM", [f"VM {vm} runs elsewhere and is destroyed here"])
-        _log.warning("host %d: VM %d runs elsewhere: its old instance is destroyed", host, vm)
-        words = [*_VIRSH, "destroy", f"one-{vm}"]
-        try:
-            name = self.subjects(host).name
-            ssh.run(name, words, timeout=SSH_TIMEOUT, config=self.context.settings.geolocation.ssh_config)
-        except (process.CommandError, ValueError) as error:
-            raise Failed(f"host {host}: VM {vm} was not destroyed: {error}") from error
-
-    def _sync(self, host: int) -> None:
-        tool = self.context.paths.bin / "onehost"
-        argv = [str(tool) if tool.exists() else "onehost", "sync", "--force", self.subjects(host).name]
-        try:
-            process.run(argv, timeout=SYNC_TIMEOUT)
-        except process.CommandError as error:
-            raise Failed(f"host {host}: its drivers were not synced: {error}") from error
+        name, paths = self.subjects(host).name, self.context.paths
+        config = self.context.settings.geolocation.ssh_config
+        return Returned(
+            host, name, paths, config, self.vm, partial(self._record, host), self.monotonic
+        ).clean()
 
     def alarm(self, host: int, text: str) -> None:
         """Report to people."""

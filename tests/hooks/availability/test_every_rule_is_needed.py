@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from hooks.availability import act, brakes, decide, evacuation, evidence, protection, steps, vm_states
+from hooks.availability import (
+    act,
+    brakes,
+    decide,
+    evacuation,
+    evidence,
+    protection,
+    returning,
+    steps,
+    vm_states,
+)
 from hooks.availability.evidence import Evidence, Finding, Judgement, Source, Verdict
 from hooks.availability.model import Phase
 from hooks.availability.policy import Policy
@@ -213,7 +223,7 @@ def _maintenance() -> None:
     assert found.machines[0].on
 
 
-@rule("a host returns only after its check", lambda m: m.setattr(decide, "Clean", steps.Enable))
+@rule("a host returns only after its check", lambda m: m.setattr(returning, "Clean", steps.Enable))
 def _cleaned() -> None:
     front = cloud()
     happen(front, "unsure", 0)

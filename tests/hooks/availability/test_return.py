@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hooks.availability import boot_starts, check, effects
+from hooks.availability import boot_starts, check, effects, returned_host
 from hooks.availability.model import Vm
 from hooks.availability.timeline import Timeline
 from hooks.availability.world import Failed
@@ -45,8 +45,8 @@ def vms(monkeypatch: pytest.MonkeyPatch) -> dict[int, Vm]:
     """Return the VMs that oned knows, which the test fills; nothing is waited for or synced."""
     known: dict[int, Vm] = {}
     monkeypatch.setattr(effects.Effects, "vm", lambda _, number: known.get(number))
-    monkeypatch.setattr(effects.Effects, "_sync", lambda *_: None)
-    monkeypatch.setattr(effects, "CLEAN_PAUSE", 0.0)
+    monkeypatch.setattr(returned_host.Returned, "_sync", lambda _: None)
+    monkeypatch.setattr(returned_host, "PAUSE", 0.0)
     return known
 
 
@@ -77,6 +77,25 @@ def test_a_vm_that_is_not_running_elsewhere_is_left_to_a_person(
     vms[1] = Vm(1, "elsewhere", 5, 2, *state)
     node = Node("one-1")
     with pytest.raises(Failed, match="not RUNNING"):
+        cleaned(node, tmp_path, monkeypatch)
+    assert node.domains == ["one-1"]
+
+
+def test_a_vm_that_moved_to_the_host_meanwhile_is_not_destroyed(
+    vms: dict[int, Vm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was paused between the look and the order would end the only instance of a VM."""
+    there, here = Vm(1, "elsewhere", 5, 2, *RUNNING), Vm(1, "back", 0, 3, *RUNNING)
+    assert vms == {}
+    seen = iter([there, here])
+    monkeypatch.setattr(effects.Effects, "vm", lambda *_: next(seen))
+    node = Node("one-1")
+    with pytest.raises(Failed, match="moved"):
+        cleaned(node, tmp_path, monkeypatch)
+    clock = iter([0.0, 31.0])
+    monkeypatch.setattr(effects.Effects, "vm", lambda *_: there)
+    monkeypatch.setattr(effects.Effects, "monotonic", lambda _: next(clock))
+    with pytest.raises(Failed, match="too long ago"):
         cleaned(node, tmp_path, monkeypatch)
     assert node.domains == ["one-1"]
 
