@@ -18,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from gateway.projection import project
 from gateway.records import Place
 from onext import published
+from tests.fixtures_sandbox import Sandbox
 from tests.gateway.conftest import Answer, Cloud, Gateway, basic, started
 from tests.gateway.test_api import event, incident, plan
 from tests.waiting import until
@@ -175,6 +176,26 @@ def test_no_page_has_a_barrier_or_leaves_the_origin(
     assert {url for url in requested if not url.startswith(f"{gateway.url}/")} == set()
     refused = [entry for entry in _log(browser, "browser") if "Content Security Policy" in entry["message"]]
     assert refused == []
+
+
+@pytest.mark.parametrize("count", [0, 3, 1250])
+def test_a_cloud_of_any_size_is_shown(browser: webdriver.Chrome, tmp_path: Path, count: int) -> None:
+    """A new cloud's page would be an error, or that of a large one would never be ready in a browser."""
+    sandbox = Sandbox(tmp_path / "one", "--monitor", "3600", "--hosts", str(count), "--vms", "0")
+    try:
+        for host in range(count):
+            place = f'GEOLOCATION="{host % 12 * 10 - 40},{host % 25 * 14 - 170}"'
+            sandbox.call("host.update", host, place, 1)
+        with started(sandbox, "  requests: 10000\n") as running:
+            log_in(browser, running)
+            rows = "return document.querySelectorAll('a[id^=h]').length"
+            until(lambda: browser.execute_script(rows) == count, "the table")
+            assert len(browser.find_elements(By.CSS_SELECTOR, "svg .mark")) == min(count, 300)
+            assert len(browser.find_elements(By.CSS_SELECTOR, "svg .land")) == 1
+            if count < 100:  # axe takes minutes for a thousand rows, which are alike
+                assert violations(browser) == []
+    finally:
+        sandbox.stop()
 
 
 def test_a_host_that_goes_to_sleep_changes_without_a_reload(
