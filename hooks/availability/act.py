@@ -29,26 +29,27 @@ class Executor:
     proofs_needed: int = 1
     cleaned: set[int] = field(default_factory=set)
     outcome: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)  # hosts whose steps ended early, with the reason
     _written: dict[int, float] = field(default_factory=dict)  # when a write that returned had begun
     _back: dict[int, float] = field(default_factory=dict)  # until when a host counts as back
 
     def run(self, planned: Iterable[Step]) -> dict[int, str]:
         """Take the steps in order and return what became of each host's."""
-        failed: set[int] = set()
+        self.failed = {}
         for step in planned:
             host = step.incident.host if isinstance(step, steps.Write) else step.host
-            if host in failed:
+            if host in self.failed:
                 continue
             try:
                 self._take(step, host)
             except Failed as error:
-                failed.add(host)
+                self.failed[host] = str(error)
                 self.outcome[host] = f"tried again in the next round: {error}"
                 _log.warning("host %d: not done: %s", host, error)
             except Stopped:
                 return {**self.outcome, host: "stopped by `onext stop availability`"}
             except Exception as error:  # noqa: BLE001 - one host's records or answers never stop the others
-                failed.add(host)
+                self.failed[host] = f"{type(error).__name__}: {error}"
                 self.outcome[host] = f"failed: {type(error).__name__}: {error}"
                 _log.exception("host %d: a step failed", host)
         return self.outcome

@@ -30,6 +30,21 @@ class Boots:
         return frozenset(host for host, boot in reported.items() if boot != self.known[host])
 
 
+MOST_FAILED = 30  # rounds, five minutes, after which people learn that an incident does not proceed
+
+
+@dataclass
+class Obstructed:
+    """For how many rounds in a row the steps of each incident have failed."""
+
+    rounds: dict[int, int] = field(default_factory=dict)
+
+    def note(self, failed: Collection[int]) -> list[int]:
+        """Take the hosts whose steps failed in this round; return those that have to be reported now."""
+        self.rounds = {host: self.rounds.get(host, 0) + 1 for host in failed}
+        return [host for host, rounds in self.rounds.items() if rounds == MOST_FAILED]
+
+
 @dataclass
 class Memory:
     """What this process keeps between rounds; every clock in it only advances."""
@@ -49,6 +64,9 @@ class Memory:
     failed: dict[int, str] = field(default_factory=dict)  # by cluster: what was reported
     pruned: float = float("-inf")
     orphans: set[int] = field(default_factory=set)
+    obstructed: defaultdict[int, Obstructed] = field(
+        default_factory=lambda: defaultdict(Obstructed)
+    )  # by cluster
     losses: Losses = field(default_factory=Losses)
     readiness: defaultdict[int, Readiness] = field(
         default_factory=lambda: defaultdict(Readiness)

@@ -35,7 +35,7 @@ from hooks.availability.policy import TEMPLATE_KEY, Mode, Policy, read
 from hooks.availability.round_records import Records, orphans, records, spares
 from hooks.availability.timeline import Timeline
 from hooks.availability.world import Failed
-from onext import log, metrics
+from onext import bounds, log, metrics
 from onext.cloud.snapshot import Cloud
 from onext.hosts.actions.actuator import Event
 from onext.hosts.bmc.config import BmcConfig
@@ -203,6 +203,8 @@ def _cluster(
             world.mandate.release()
     for host, text in outcome.items():
         _log.debug("host %d: %s", host, text)
+    for host in _memory.obstructed[number].note(executor.failed):
+        world.alarm(host, f"its incident does not proceed: {bounds.words(executor.failed[host], 300)}")
     return f"{cluster.name}: {policy.mode.value}, {len(cluster.incidents)} incidents"
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooks.availability.memory import Boots, Memory
+from hooks.availability.memory import MOST_FAILED, Boots, Memory, Obstructed
 from hooks.availability.model import Incident, Phase
 
 INCIDENT = Incident(7, "a", 1, Phase.SUSPECT, 1000.0, 1000.0)
@@ -45,3 +45,11 @@ def test_a_host_that_is_not_reported_any_more_is_forgotten() -> None:
     assert boots.rebooted({}, ()) == frozenset()
     assert boots.known == {}
     assert boots.rebooted({1: "b"}, ()) == frozenset()
+
+
+def test_an_incident_that_does_not_proceed_is_reported_once() -> None:
+    """Its record cannot be written, for example: its VMs stay down, and only the log knows."""
+    one, told = Obstructed(), []
+    for number in range(100):
+        told += [(number, host) for host in one.note({1: "no quorum"} if number != 50 else {2: "x"})]
+    assert told == [(MOST_FAILED - 1, 1), (50 + MOST_FAILED, 1)]

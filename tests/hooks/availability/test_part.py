@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from hooks.availability import collect_evidence, part, subjects
+from hooks.availability.act import Executor
 from hooks.availability.cluster_view import on_shared_storage, shared_datastores
 from hooks.availability.collect_evidence import Subject
 from hooks.availability.evidence import Evidence, Finding, Source
-from hooks.availability.memory import Memory
+from hooks.availability.memory import MOST_FAILED, Memory
 from hooks.availability.model import Cluster as HaCluster
 from hooks.availability.model import Incident, Phase
 from hooks.availability.policy import Mode
 from hooks.availability.readiness import Readiness
 from hooks.availability.round_records import Records
+from hooks.availability.timeline import Timeline
 from onext.cloud.model import Cluster, Datastore, Disk, Host, Stay, Vm
 from onext.cloud.snapshot import Cloud
 from onext.hosts.bmc.config import BmcConfig
@@ -205,3 +207,20 @@ def test_monitoring_from_the_future_shows_nothing(times: tuple[str, ...], age: f
     oned = SimpleNamespace(document=lambda *_: parse(f"<D>{records_}</D>"))
     here: Any = SimpleNamespace(oned=oned, now=lambda: 1000.0)
     assert subjects._last_monitored(here, Host(1, "host1")) == age
+
+
+def test_an_incident_whose_record_cannot_be_written_is_reported(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would learn that the VMs of a dead host stay down: alarms are noted in that record."""
+
+    def refused(executor: Executor, _: object) -> dict[int, str]:
+        executor.failed = {1: "one.document.update: no quorum"}
+        return {}
+
+    monkeypatch.setattr(Executor, "run", refused)
+    cloud = Cloud.of(clusters=[Cluster(100, "c", template=AUTO)], documents=EMPTY)
+    for _ in range(MOST_FAILED + 5):
+        part._isolated(context, cloud, BmcConfig(Path("none")), records(), 100, {}, LEADER)
+    told = [entry["lines"] for entry in Timeline(part.timeline_folder(context)).entries(1)]
+    assert told == [["its incident does not proceed: one.document.update: no quorum"]]
