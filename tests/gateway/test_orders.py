@@ -529,6 +529,7 @@ def test_a_redirect_keeps_its_address() -> None:
     found = _refusal(307, b"https://one-2:9928/v1/actions")
     assert isinstance(found, Elsewhere)
     assert found.location == "https://one-2:9928/v1/actions"
+    assert found.origin == "https://one-2:9928/"  # where the page leads to
     assert _refusal(500, b"x").status == 503
     assert _refusal(200, b"[]").status == 503
 
