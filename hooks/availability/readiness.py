@@ -42,6 +42,8 @@ class Readiness:
         wanted = self._wanted(cluster)
         self._ready &= wanted.keys()
         self._since = {key: self._since.get(key, self.monotonic()) for key in wanted}
+        if not wanted:
+            return cluster
         asked = [key for key in wanted if key not in self._ready][:MOST_ASKED]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             answers = pool.map(lambda key: self._answers(wanted[key], cloud, config), asked)
