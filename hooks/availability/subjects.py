@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from hooks.availability import cluster_view, heartbeat
 from hooks.availability.collect_evidence import Subject
@@ -31,8 +31,9 @@ def subject(context: Context, memory: Memory, cloud: Cloud, kept: Records, numbe
     order, incident = kept.confirmed.get(number), kept.incidents.get(number)
     valid = order is not None and incident is not None and abs(order.incident - incident.first) < 1.0
     address = memory.ports.where(host.name, context.settings.geolocation.ssh_config)
-    last = _last_monitored(context, host)
-    silent = min(memory.heard.answered(number), float("inf") if last is None else last)
+    ages = _monitored(context, host)
+    last = _last_monitored(ages)
+    silent = min(memory.heard.answered(number), _possibly_heard(ages))
     return Subject(
         number, host.name, last if _is_monitored(host) else None, peers, order if valid else None, address,
         memory.leases.status(context, number, silent), _heartbeat(context, memory, cloud, host),
@@ -74,13 +75,22 @@ def _is_monitored(host: Host) -> bool:
     return host.state not in (HostState.OFFLINE, HostState.ERROR, HostState.MONITORING_ERROR)
 
 
-def _last_monitored(context: Context, host: Host) -> float | None:
-    """Return the seconds since the last monitoring, None where there is none.
-
-    A time in the future is from before this machine's clock was set back, and tells nothing.
-    """
+def _monitored(context: Context, host: Host) -> list[float]:
+    """Return the ages of a host's monitoring records; negative where the clock was set back since."""
     records_ = context.oned.document("host.monitoring", host.id).iterfind("MONITORING")
     times = [bounds.number(one.findtext("TIMESTAMP"), 0, 1e12) for one in records_]
     now = context.now()
-    last = max((when for when in times if when is not None and when <= now + _SKEW), default=None)
-    return None if last is None else max(0.0, now - last)
+    return [now - when for when in times if when is not None]
+
+
+def _last_monitored(ages: Sequence[float]) -> float | None:
+    """Return the seconds since the last monitoring, None where there is none.
+
+    A time in the future is from before this machine's clock was set back, and shows no life.
+    """
+    return min((max(0.0, age) for age in ages if age >= -_SKEW), default=None)
+
+
+def _possibly_heard(ages: Sequence[float]) -> float:
+    """Return the seconds since the latest moment at which a host may have been heard of, for its lease."""
+    return min((max(0.0, age) for age in ages), default=float("inf"))

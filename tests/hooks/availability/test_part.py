@@ -190,23 +190,27 @@ def test_each_round_asks_whether_restarted_vms_are_ready(
 
 
 @pytest.mark.parametrize(
-    ("times", "age"),
+    ("times", "age", "heard"),
     [
-        (("990", "970"), 10.0),
-        (("4600",), None),
-        (("4600", "990"), 10.0),
-        (("1004",), 0.0),
-        (("1006",), None),
-        (("x", ""), None),
-        ((), None),
+        (("990", "970"), 10.0, 10.0),
+        (("4600",), None, 0.0),
+        (("4600", "990"), 10.0, 0.0),
+        (("1004",), 0.0, 0.0),
+        (("1006",), None, 0.0),
+        (("x", ""), None, float("inf")),
+        ((), None, float("inf")),
     ],
 )
-def test_monitoring_from_the_future_shows_nothing(times: tuple[str, ...], age: float | None) -> None:
-    """After the clock was set back by an hour, a host that died counts as monitored for that hour."""
+def test_monitoring_from_the_future_shows_no_life_and_ends_no_lease(
+    times: tuple[str, ...], age: float | None, heard: float
+) -> None:
+    """After the clock was set back a dead host counts as monitored for an hour, or a lease as a proof too early."""
     records_ = "".join(f"<MONITORING><TIMESTAMP>{one}</TIMESTAMP></MONITORING>" for one in times)
     oned = SimpleNamespace(document=lambda *_: parse(f"<D>{records_}</D>"))
     here: Any = SimpleNamespace(oned=oned, now=lambda: 1000.0)
-    assert subjects._last_monitored(here, Host(1, "host1")) == age
+    ages = subjects._monitored(here, Host(1, "host1"))
+    assert subjects._last_monitored(ages) == age
+    assert subjects._possibly_heard(ages) == heard
 
 
 def test_an_incident_whose_record_cannot_be_written_is_reported(
