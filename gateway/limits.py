@@ -29,7 +29,13 @@ class Buckets:
         """Raise TooMany where no token is left; take none."""
         self_left = self._left(key)
         if self_left < 1.0:
-            raise TooMany("too many failed logins; wait a moment", retry=(1.0 - self_left) / self._rate)
+            raise TooMany(
+                "too many failed logins or slow tokens; wait a moment", retry=(1.0 - self_left) / self._rate
+            )
+
+    def charge(self, key: object, tokens: float) -> None:
+        """Take tokens for what was done already, as far as there are any."""
+        self._keep(key, max(0.0, self._left(key) - tokens))
 
     def _left(self, key: object) -> float:
         left, when = self._buckets.get(key, (self._burst, 0.0))

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -20,6 +21,7 @@ from typing import Any
 import anyio.to_thread
 
 from gateway.credentials import Credential
+from gateway.limits import Buckets
 from gateway.questions import Answer, Facts, Question
 from gateway.refusals import Forbidden, Refusal, Unauthorised, Unavailable
 from gateway.rpc.table import Call
@@ -28,6 +30,7 @@ from onext import log
 
 SECONDS = 20.0  # for which a composed token is used again for the same call
 PATIENCE = 10.0  # seconds for one decision
+SPENT_PER_SECOND, SPENT_BURST = 0.2, 6.0  # seconds of decisions of one user
 _MOST = 1024
 _log = log.get("gateway")
 
@@ -41,6 +44,7 @@ class Scopes:
     keys: Callable[[], Mapping[str, str]]
     _composed: ShortCache[Credential]
     _judge: Judge
+    _spent: Buckets = field(default_factory=lambda: Buckets(SPENT_PER_SECOND, SPENT_BURST))
 
     @classmethod
     def of(cls, key: str, keys: Callable[[], Mapping[str, str]]) -> Scopes:
@@ -68,7 +72,15 @@ class Scopes:
 
     async def _ask(self, credential: Credential, stored: str, facts: Facts) -> Credential:
         question = Question(credential.user, credential.secret, stored, facts)
-        answer = await anyio.to_thread.run_sync(lambda: self._judge.ask(question))
+        self._spent.demand(credential.user)
+        seconds: list[float] = []
+        unknown = False
+        try:
+            answer = await anyio.to_thread.run_sync(lambda: self._judge.ask(question, seconds.append))
+            unknown = answer.unknown  # whoever names the user may have sent it
+        finally:
+            if not unknown:
+                self._spent.charge(credential.user, sum(seconds))
         if answer.refused:
             raise (Unauthorised if answer.unknown else Forbidden)(answer.refused)
         return Credential(credential.user, answer.token)
@@ -83,10 +95,10 @@ class Judge:
         self._process: BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
 
-    def ask(self, question: Question) -> Answer:
-        """Return the decision; raise a Refusal where there is none."""
+    def ask(self, question: Question, spent: Callable[[float], None]) -> Answer:
+        """Return the decision, and tell how many seconds it took; raise a Refusal where there is none."""
         with self._lock:
-            pipe = self._running()
+            pipe, began = self._running(), time.monotonic()
             try:
                 pipe.send(question)
                 if pipe.poll(PATIENCE):
@@ -96,6 +108,8 @@ class Judge:
                 reason: Refusal = Unavailable("the token was not decided on in time")
             except (EOFError, OSError):
                 reason = Forbidden("evaluating the token's checks takes too long")
+            finally:
+                spent(time.monotonic() - began)
             self.close()
             _log.warning("a token of user %.40r: %s", question.user, reason)
             raise reason

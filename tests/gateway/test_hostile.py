@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import socket
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -18,9 +19,13 @@ from gateway.credentials import Credential
 from gateway.gate import Gate
 from gateway.limits import Buckets
 from gateway.protocol import STALLED
-from gateway.refusals import Invalid, TooMany
+from gateway.questions import Answer, Question
+from gateway.refusals import Forbidden, Invalid, TooMany, Unauthorised
 from gateway.rpc import wire
+from gateway.rpc.table import Call, Resource
+from gateway.scoped import Judge, Scopes
 from gateway.sessions import Sessions
+from gateway.short_cache import ShortCache
 from tests.gateway.conftest import Cloud, Gateway, basic, started
 from tests.waiting import PATIENCE, until
 
@@ -212,3 +217,29 @@ def test_a_burst_of_streams_has_the_bound_of_single_ones(cloud: Cloud) -> None:
 def _figure(gateway: Gateway, name: str) -> float:
     text = gateway.get("/metrics", None).body.decode()
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+def test_a_user_has_a_bounded_time_of_the_process_that_decides() -> None:
+    """A tenant whose token computes for two seconds, again and again, would keep all scoped tokens waiting."""
+
+    class Slow:
+        def ask(self, question: Question, spent: Callable[[float], None]) -> Answer:
+            spent(3.0)
+            return Answer(refused="no", unknown=question.user == "stranger")
+
+    scopes = Scopes("", "", dict, ShortCache(20.0, 10), cast("Judge", Slow()))
+
+    def ask(user: str, number: int) -> None:
+        call = Call("vm:info", (Resource("vm", number),))
+        asyncio.run(scopes.compose(Credential(user, "token"), [call]))
+
+    for number in range(2):
+        with pytest.raises(Forbidden):
+            ask("mallory", number)
+    with pytest.raises(TooMany):
+        ask("mallory", 2)
+    with pytest.raises(Forbidden):
+        ask("alice", 2)
+    for number in range(5):  # a token that is not the user's costs the user nothing
+        with pytest.raises(Unauthorised):
+            ask("stranger", number)

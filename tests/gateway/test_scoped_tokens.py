@@ -260,12 +260,13 @@ def test_what_is_no_operation_or_object_is_refused_when_it_is_written(
 def test_a_token_that_computes_for_too_long_ends_its_own_process_only() -> None:
     """The holder of one token would keep the gateway from serving others."""
     bomb = ONE_VM.append(BlockBuilder(_bomb()))
-    judge = Judge(str(GATEWAY.private_key))
+    judge, spent = Judge(str(GATEWAY.private_key)), list[float]()
     facts = (("vm:info", "vm", 12),)
     try:
         with pytest.raises((Forbidden, Unavailable)):  # its CPU time, or the time of a busy machine
-            judge.ask(Question("dann1", bomb.to_base64(), STORED, facts))
-        assert judge.ask(Question("dann1", ONE_VM.to_base64(), STORED, facts)).token
+            judge.ask(Question("dann1", bomb.to_base64(), STORED, facts), spent.append)
+        assert judge.ask(Question("dann1", ONE_VM.to_base64(), STORED, facts), spent.append).token
+        assert len(spent) == 2
     finally:
         judge.close()
 
