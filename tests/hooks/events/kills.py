@@ -92,6 +92,8 @@ def through_broker(broker: Broker, folder: Path, events: int, kills: int, seed: 
 
     try:
         killed(folder, settings(folder, broker.kind, broker.url), events, kills, fault, seed)
+        while reader.drain(replica):  # as long as any come, however slowly
+            pass
         until(lambda: reader.drain(replica) == 0 and max(replica.numbers, default=0) >= events, "every event")
         agree(folder, replica, events)
     finally:
