@@ -29,6 +29,8 @@ _SOURCES = (
     "onext",
     "hooks",
     "exporter",
+    "gateway",
+    "edge",
     "drivers",
 )
 _TIMEOUT = 600.0  # seconds: the first one fetches packages
