@@ -13,11 +13,26 @@ from sandbox.tour import front_end, tell
 from sandbox.tour.stage import CHECKOUT, Stage, TourError
 
 # In the order in which they are shown; a scene without its part is left out, with a message.
-SCENES = ("geolocation", "prometheus", "exporter", "biscuit", "migrate", "power", "availability", "gateway")
+SCENES = (
+    "geolocation",
+    "prometheus",
+    "exporter",
+    "biscuit",
+    "migrate",
+    "power",
+    "availability",
+    "edge",
+    "gateway",
+)
 # What begins before a scene, and is shown later: a scene and its function
-EARLY = {"prometheus": ("availability", "prepare"), "power": ("availability", "begin")}
+EARLY = {
+    "prometheus": ("availability", "prepare"),
+    "exporter": ("edge", "prepare"),
+    "migrate": ("edge", "begin"),
+    "power": ("availability", "begin"),
+}
 
-_OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")
+_OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one", "var/.ssh")
 
 
 def main() -> None:

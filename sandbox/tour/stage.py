@@ -35,6 +35,8 @@ class Stage:
     page: str = ""  # address of the gateway, once it runs
     shop: dict[str, Any] = field(default_factory=dict)  # what the scene of availability began
     before: dict[str, str] = field(default_factory=dict)  # the tree before the installation
+    edge: Any = None  # the machines of the scene of edge nodes, where it may make some
+    endings: list[Callable[[], None]] = field(default_factory=list)  # called at the end, also after an error
     _processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -125,13 +127,14 @@ class Stage:
             raise TourError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
-    def leave_running(self, *command: str, cwd: Path) -> None:
-        """Start a program of this front-end that runs until the end."""
+    def leave_running(self, *command: str, cwd: Path) -> subprocess.Popen[str]:
+        """Start a program of this front-end that runs until the end, and return it."""
         with self.log.open("a") as log:
             process = subprocess.Popen(
                 command, cwd=cwd, env=self.env, stdout=log, stderr=log, text=True, start_new_session=True
             )
         self._processes.append(process)
+        return process
 
     def install_sh(self, *options: str) -> str:
         """Run install.sh on this front-end: the code path of a real one."""
@@ -168,6 +171,8 @@ class Stage:
 
     def end(self) -> None:
         """End every process and remove every file."""
+        for ending in self.endings:
+            ending()
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -42,6 +42,8 @@ def test_the_whole_tour(wheels: Path, tmp_path: Path) -> None:
     timeline = re.findall(r"^    \S+Z +\d+  (\w+(?: VM)?)", done.stdout, re.MULTILINE)
     expected = ["suspect", "confirm", "spare", "order", "fenced", "evacuating", "done", "stale VM", "closed"]
     assert [what for what in dict.fromkeys(timeline) if what in expected] == expected
+    assert re.search(r"edge-amsterdam +193\.0\.6\.140 +52\.3735,4\.8951", done.stdout)
+    assert "hosts with this name: []" in done.stdout
     assert "io.opennebula.onext.host.created" in done.stdout
     assert "are as before, byte for byte" in done.stdout
     assert list(tmp_path.glob("onext-sandbox-*")) == []
