@@ -12,7 +12,7 @@ from pathlib import Path
 from hooks.edge import answers, certificates, secrets
 from hooks.edge.records import Node, Zone, node_address
 from hooks.edge.secrets import Secrets
-from onext import atomic
+from onext import atomic, ssh_include
 from onext.paths import Paths
 
 CONFIG, KNOWN, REVOKED = "ssh_config", "known_hosts", "revoked_keys"
@@ -71,12 +71,7 @@ def known_hosts(zone: Zone, nodes: Mapping[int, Node]) -> str:
 
 def include(home: Path, paths: Paths) -> bool:
     """Put the Include line at the head of ~/.ssh/config; return whether it was missing."""
-    file, line = home / ".ssh/config", f"Include {Secrets.of(paths).file(CONFIG)}\n"
-    text = file.read_text(errors="surrogateescape") if file.exists() else ""
-    if line in text:
-        return False
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return atomic.write(file, (line + text).encode(errors="surrogateescape"), 0o600)
+    return ssh_include.put(home, Secrets.of(paths).file(CONFIG))
 
 
 def _renew(kept: Secrets, zone: Zone, now: float) -> None:

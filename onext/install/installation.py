@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from onext import ssh_include
 from onext.install import (
     apply_changes,
     configure,
@@ -101,15 +102,26 @@ def uninstall(
         say(f"your settings are in {backup}: {', '.join(path.name for path in work)}")
     with front_end.as_service():
         hooks = registration.remove(front_end)
+        left = _included(front_end)
     service.stop(front_end)
     edited = configure.take_out(front_end, manifest)
     apply_changes.sweep(manifest, front_end)
     removal.remove_all(manifest, front_end)
     service.reload(front_end)
-    for line in (*hooks.left, *edited, *hosts):
+    for line in (*hooks.left, *left, *edited, *hosts):
         say(line)
     say("onext is uninstalled; GEOLOCATION and ONEXT_* in templates stay, as they are yours")
     return 0
+
+
+def _included(front_end: FrontEnd) -> list[str]:
+    """Take the line of `onext edge init` out of oneadmin's ssh configuration; return what stays."""
+    paths = front_end.paths
+    try:
+        ssh_include.take_out(paths.one_var, paths.var)
+    except OSError as error:
+        return [f"{paths.one_var}/.ssh/config: remove the line that includes a file of {paths.var}: {error}"]
+    return []
 
 
 def _diverted(paths: Iterable[Path]) -> list[str]:

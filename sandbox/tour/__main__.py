@@ -32,7 +32,7 @@ EARLY = {
     "power": ("availability", "begin"),
 }
 
-_OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one", "var/.ssh")
+_OTHERS = ("nodes", "bmc", "ssh_config", "etc/onext.yaml", "var/oned.log", "var/.one")
 
 
 def main() -> None:
