@@ -176,7 +176,7 @@ class Node(Space):
 
     def join(self, token: str, *, check: bool = True, name: str = "") -> subprocess.CompletedProcess[str]:
         """Join as this node's name, or another."""
-        return self.edge("join", "--name", name or self.name, "--wait", "60", token, check=check)
+        return self.edge("join", "--name", name or self.name, "--wait", "180", token, check=check)
 
     def serve(self) -> None:
         """Start what systemd would run, again where it runs."""
