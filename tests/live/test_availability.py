@@ -135,7 +135,7 @@ def test_without_a_proof_nothing_starts_until_a_person_confirms(watched: Watched
     unknown = lambda: scene.oned.document("vm.info", vm).findtext("LCM_STATE") == "16"  # noqa: E731
     wait_until("oned gives the host up", unknown, seconds=UNTIL_UNKNOWN)
     assert scene.oned.host(failed.host).state is HostState.DISABLED
-    assert watched.phase(failed) in ("confirm", "held")
+    wait_until("it waits for a proof", lambda: watched.phase(failed) in ("confirm", "held"))
     locked = scene.oned.document("vm.info", vm)
     assert locked.findtext("LOCK/LOCKED")
     assert locked.findtext("RESCHED") == "0"
