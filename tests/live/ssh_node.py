@@ -152,10 +152,16 @@ def node(
 async def _close(acceptor: asyncssh.SSHAcceptor, clients: list[asyncssh.SSHServerConnection]) -> None:
     acceptor.close()
     await acceptor.wait_closed()
-    for client in clients:
-        client.abort()
-        await client.wait_closed()
+    await _send_away(clients)
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:  # of sessions whose clients have gone
         await asyncio.wait(others, timeout=5)
+    await _send_away(clients)  # who were accepted before the end, and came in after it
     await asyncio.sleep(_PIPES)
+
+
+async def _send_away(clients: list[asyncssh.SSHServerConnection]) -> None:
+    while clients:
+        client = clients.pop()
+        client.abort()
+        await client.wait_closed()
