@@ -78,7 +78,7 @@ class Protocol(HttpToolsProtocol):
                 self._expect(BODY_SECONDS)
 
     def pause_writing(self) -> None:
-        """Wait for the client, but not for ever; nothing more is written meanwhile."""
+        """Pause writing until the client reads; end the connection if it does not within STALLED seconds."""
         super().pause_writing()
         self._watch()
 
@@ -90,7 +90,7 @@ class Protocol(HttpToolsProtocol):
             self._unread = None
 
     def on_response_complete(self) -> None:
-        """Where the connection ends behind it, wait for the client to read it, but not for ever."""
+        """Give the client STALLED seconds to read the last answer of a connection."""
         super().on_response_complete()
         self._watch_end()
 

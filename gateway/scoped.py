@@ -77,7 +77,7 @@ class Scopes:
         unknown = False
         try:
             answer = await anyio.to_thread.run_sync(lambda: self._judge.ask(question, seconds.append))
-            unknown = answer.unknown  # whoever names the user may have sent it
+            unknown = answer.unknown  # any client can name this user
         finally:
             if not unknown:
                 self._spent.charge(credential.user, sum(seconds))

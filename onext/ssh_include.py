@@ -1,4 +1,4 @@
-"""The line `Include` in ~/.ssh/config of OpenNebula's account, by which its ssh reads a file of ours."""
+"""Adds and removes an `Include` line for onext's file in ~/.ssh/config of OpenNebula's account."""
 
 from __future__ import annotations
 

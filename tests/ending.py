@@ -1,4 +1,4 @@
-"""Threads that work for ever in a program, and have to end with a test: they would work beside every later one."""
+"""Ends threads of a program that have no end of their own; otherwise they disturb later tests."""
 
 import threading
 

@@ -58,7 +58,7 @@ class Offer:
 def order(action: str, host: Host, fields: Mapping[str, str]) -> Order:
     """Return the order of a form about a host; raise Missing for an unknown one, Invalid for its fields."""
     if action not in WORDS:
-        raise Missing("there is no such order")
+        raise Missing("order not found")
     match action:
         case "pause":
             return Pause(cluster=host.cluster_id)

@@ -149,7 +149,7 @@ def _before_proof(around: Round, incident: Incident, host: Host, planned: Sequen
 
 
 def _flushed(around: Round, incident: Incident) -> list[Step]:
-    """Report that somebody wants the VMs elsewhere: they wait for a proof of death instead."""
+    """Report that a person ordered a flush: its VMs wait for a proof of death."""
     if not any(vm.resched for vm in around.cluster.on(incident.host)):
         return []
     return alarm_once(

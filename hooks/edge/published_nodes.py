@@ -14,7 +14,7 @@ _log = log.get("edge")
 
 
 def publish(paths: Paths, nodes: Mapping[int, Node]) -> None:
-    """Publish all nodes; a full disk is reported, and cuts nobody off."""
+    """Publish all nodes. A full disk is reported; existing nodes keep their connection."""
     try:
         published.write(
             paths, NAME, document(nodes, whereabouts.read(whereabouts.place(paths)), _last(paths))

@@ -220,9 +220,7 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_has_passed(
     assert (here.state(), applied) == (renewed, ["tunnel", "files"])
 
 
-def test_a_question_that_nobody_answered_is_repeated_soon(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that asked while its tunnel came up knew of no neighbour for two minutes."""
     here, asked, clock = places.Places(str(tmp_path)), list[float](), [1000.0]
     here.keep({"address": "fd00::2"})

@@ -52,7 +52,7 @@ def raw(gateway: Gateway, request: bytes) -> bytes:
         "GET /v1/vms HTTP/1.1\r\nAuthorization: Basic eDp5",  # a second one
     ],
 )
-def test_a_head_that_nobody_writes_is_refused(gateway: Gateway, head: str) -> None:
+def test_a_malformed_head_is_refused(gateway: Gateway, head: str) -> None:
     """Strangers would fill the log with tracebacks; or a proxy would judge another user than the gateway."""
     mine = basic(gateway.sandbox.session)["Authorization"]
     kind = "Content-Type: application/json\r\nContent-Length: 0"
@@ -174,7 +174,7 @@ def _then(first: Message, queue: asyncio.Queue[Message]) -> Receive:
 @pytest.mark.process
 @pytest.mark.parametrize("fields", ["", "Connection: close\r\n"])
 def test_a_client_that_reads_nothing_loses_its_place(cloud: Cloud, fields: str) -> None:
-    """A stranger who asks and never reads the answers would hold all connections for ever."""
+    """A stranger who asks and never reads the answers would hold all connections without a limit."""
     with started(cloud.sandbox, "  requests: 10000\n  connections: 8\n") as gateway:
         held = []
         for _ in range(2):

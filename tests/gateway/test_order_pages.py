@@ -164,7 +164,7 @@ def test_an_order_that_there_is_not_is_none(site: Site, path: str) -> None:
 
 
 def test_without_a_worker_the_page_is_shown(site: Site) -> None:
-    """While the worker restarts nobody would see a host."""
+    """Users would see no host while the worker restarts."""
     session = enter(site, "oneadmin")
     site.kill()
     try:

@@ -211,7 +211,7 @@ class SharedDisk:
         assert self.starts() > 1 or self.vm.records(1) == []
 
     def _unproven(self) -> bool:
-        """Return whether node a, which answers nobody any more, last answered without its watchdog."""
+        """Return whether node a, which no longer answers, last answered without its watchdog."""
         reasons = self.report().get("reasons", ())
         return any("its watchdog was not held when it last answered" in reason for reason in reasons)
 

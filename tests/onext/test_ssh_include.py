@@ -73,7 +73,7 @@ def test_a_file_of_another_program_is_not_ours(home: Path) -> None:
 
 
 def test_what_is_no_file_or_too_long_is_left_and_named(home: Path) -> None:
-    """A pipe would stop root's uninstall for ever."""
+    """A pipe would block root's uninstall."""
     file = config(home, "x" * (2 << 20))
     with pytest.raises(OSError, match="more than"):
         take_out(home, home / "onext")

@@ -229,7 +229,7 @@ def test_a_timeline_is_bounded_and_ends(tmp_path: Path) -> None:
 
 
 def test_a_record_that_another_server_changed_is_not_deleted(front: FrontEnd, tmp_path: Path) -> None:
-    """The host failed again: without its record nobody restarts its VMs, which stay locked."""
+    """The host failed again: without its record its VMs are not restarted and stay locked."""
     world(front, tmp_path).write(replace(INCIDENT_0, phase=Phase.RETURNING))
     slow = world(front, tmp_path)
     world(front, tmp_path, server=1).write(replace(INCIDENT_0, phase=Phase.CONFIRM))

@@ -360,7 +360,7 @@ def test_an_incident_is_closed_only_while_its_host_answers_and_its_record_is_the
 
 
 def test_an_incident_is_closed_while_its_host_answers() -> None:
-    """The host would stay disabled, and its VMs locked, for ever."""
+    """The host would stay disabled, and its VMs locked, until a person intervenes."""
     one = front()
     record = returning(one)
     executor = act.Executor(SimulatedWorld(one.cloud), one.cloud.policy)
@@ -372,7 +372,7 @@ def test_an_incident_is_closed_while_its_host_answers() -> None:
 
 @pytest.mark.parametrize(("event", "words"), [("unsure", "libvirt"), ("mute", "not in order")])
 def test_a_host_that_is_back_and_does_not_serve_is_reported(event: str, words: str) -> None:
-    """It stays disabled, its VMs locked, and nobody learns of it."""
+    """It stays disabled, its VMs locked, and no alert is sent."""
     one = front()
     play(one, 600, "die")
     happen(one, "return", 0)

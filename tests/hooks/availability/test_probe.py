@@ -142,7 +142,7 @@ def test_a_host_that_never_answered_is_not_taken_for_one_that_did() -> None:
 
 
 def test_a_peer_asks_the_port_on_which_the_hosts_sshd_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At another port nobody answers: a host that its peers still reach would be taken for silent, and fenced."""
+    """No server answers at another port: a host that its peers still reach would be taken for silent, and fenced."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 

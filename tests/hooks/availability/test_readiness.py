@@ -36,7 +36,7 @@ def cloud(*addresses: tuple[str, str]) -> Cloud:
 
 def answer(found: Cluster) -> bool | None:
     """Return what the decision learns of VM 7."""
-    assert found.vms[1].answers is None, "nobody waits for the other VM"
+    assert found.vms[1].answers is None, "the other VM is not waited for"
     return found.vms[0].answers
 
 

@@ -103,7 +103,7 @@ def test_a_vm_that_moved_to_the_host_meanwhile_is_not_destroyed(
 def test_a_host_whose_libvirt_does_not_answer_is_not_clean(
     vms: dict[int, Vm], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would serve although nobody knows what runs there."""
+    """It would serve although what runs there is unknown."""
     assert vms == {}
 
     def broken(*_: object, **__: object) -> process.Completed:

@@ -84,10 +84,10 @@ def test_a_worker_that_is_killed_at_any_effect_completes_the_join(
             break
         points += 1
     assert points >= 30
-    assert len(front_end.hub()["peers"]) == points + 1, "the hub lets all of them in, and nobody twice"
+    assert len(front_end.hub()["peers"]) == points + 1, "the hub lets each of them in once"
 
 
-def test_a_worker_that_is_killed_at_any_effect_of_a_revocation_lets_nobody_in(
+def test_a_worker_that_is_killed_at_any_effect_of_a_revocation_admits_no_node(
     front_end: FrontEnd, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node that was half revoked, and the command that was killed, would be a door that looks closed."""

@@ -66,7 +66,7 @@ def test_a_host_with_vms_is_drained_before_it_goes(front_end: FrontEnd, key: str
 
 
 def test_the_vms_of_a_node_that_leaves_move_to_others(front_end: FrontEnd, key: str) -> None:
-    """OpenNebula's scheduler moves one when it likes, and nobody reads why it does not."""
+    """OpenNebula's scheduler moves one at any time, and reports no reason when it does not."""
     one, two = Machine("edge-1"), Machine("edge-2")
     token, hosts = front_end.token("--uses", "2"), []
     for machine in (one, two):

@@ -118,7 +118,7 @@ def test_a_second_server_takes_part_and_takes_over(front_end: FrontEnd, key: str
     front_end.context.oned.state, second.oned.state = RaftState.FOLLOWER, RaftState.LEADER  # type: ignore[attr-defined]
     with pytest.raises(NotReady, match="does not lead"):
         front_end.answer(machine.ask("sync"), key)
-    assert second.answer(machine.ask("sync"), key)["host"] == host, "one host, whoever leads"
+    assert second.answer(machine.ask("sync"), key)["host"] == host, "one host under either leader"
     other = Machine("edge-2")
     fresh = second.onext("token", "--cluster", str(front_end.clusters[0]), "--name", "edge-2").strip()
     got = second.answer(other.join(fresh), key)
@@ -126,7 +126,7 @@ def test_a_second_server_takes_part_and_takes_over(front_end: FrontEnd, key: str
     assert second.answer(other.ask("ready"), key)["host"] not in (-1, host)
 
 
-def test_whoever_is_revoked_on_one_server_is_out_on_both(
+def test_a_node_revoked_on_one_server_is_refused_by_both(
     front_end: FrontEnd, key: str, second: Second
 ) -> None:
     """The other server's hub would let in who was cut off."""

@@ -54,7 +54,7 @@ def test_C1_a_migration_that_was_taken_and_did_not_happen_counts() -> None:
 
 
 def test_C1_each_migration_is_judged_whatever_other_vms_do() -> None:
-    """A VM that nobody moves would keep the failures of all after it from being noticed."""
+    """A VM that is never moved would keep the failures of all after it from being noticed."""
     moves = MoveFailures()
     here = cluster([host(0), host(1)], [vm(6, 0), vm(7, 0), vm(8, 1), vm(9, 0)])
     moves.began([(7, 0), (9, 0)], NOW)

@@ -141,7 +141,7 @@ def test_S4_what_others_own_is_no_vms() -> None:
 
 
 def test_S4_owners_as_oned_packs_them() -> None:
-    """With another number for VMs nobody is scraped; with another one for networks a reservation is nobody's."""
+    """With another number for VMs no VM is scraped; with another one for networks a reservation has no owner."""
     parent = network(ar("1 68719476741 8 274877906946"), id=1)
     child = network(ar("0 68719476742", ip="10.0.0.10", size=1), id=2, uid=TENANT, parent=1, scrape="")
     leases = Leases.of_networks([parent, child])
