@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -178,6 +179,14 @@ def test_without_a_worker_the_page_is_shown(site: Site) -> None:
         site.start()
 
 
+def shows(browser: webdriver.Chrome, name: str, text: str) -> bool:
+    """Return whether an element has this text now; a live page may replace it while it is read."""
+    try:
+        return browser.find_element(By.ID, name).text == text
+    except (NoSuchElementException, StaleElementReferenceException):
+        return False
+
+
 def test_a_person_orders_by_keyboard_and_sees_the_end(browser: webdriver.Chrome, site: Site) -> None:
     """People would need a command line for what the page shows; names could run script on the way."""
     gateway = site.gateway
@@ -194,14 +203,15 @@ def test_a_person_orders_by_keyboard_and_sees_the_end(browser: webdriver.Chrome,
         site.hold.touch()
         browser.find_element(By.ID, "order-flush").send_keys(Keys.ENTER)
         until(lambda: browser.current_url.endswith("/orders/flush"), "the form")
+        until(lambda: browser.find_elements(By.CSS_SELECTOR, "main button"), "its button")
         browser.find_element(By.CSS_SELECTOR, "main button").send_keys(Keys.ENTER)
         until(
             lambda: "/orders/" in browser.current_url and "/hosts/" not in browser.current_url, "the result"
         )
-        assert browser.find_element(By.ID, "state").text == "running"
+        until(lambda: shows(browser, "state", "running"), "the state")
         browser.execute_script("window.same = true")
         site.hold.unlink()
-        until(lambda: browser.find_element(By.ID, "state").text == "done", "the end")
+        until(lambda: shows(browser, "state", "done"), "the end")
         assert browser.execute_script("return window.same") is True
         assert site.done[-1] == "oneadmin host flush 1"
         browser.get(f"{gateway.url}/hosts/1/orders/confirm")
