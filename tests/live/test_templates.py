@@ -157,7 +157,9 @@ def test_a_carriage_return_comes_back_as_a_line_break(scene: Scene) -> None:
 def test_replacing_deletes_what_monitoring_wrote(scene: Scene) -> None:
     """With append = 0 on a host takes its capacity and hypervisor away: nothing of ours may use it."""
     host = scene.host()
-    monitored = {"HYPERVISOR", "ARCH", "TOTALCPU", "HOSTNAME"}
+    monitored = {"HYPERVISOR", "ARCH", "HOSTNAME"}
+    if scene.front_end.release >= (7, 0):  # 6.10 removes it when it is monitored again, unchanged
+        monitored.add("TOTALCPU")
     assert monitored <= set(scene.oned.host(host).template)
     scene.front_end.one.host.update(host, 'A="1"', REPLACE)
     assert monitored.isdisjoint(scene.oned.host(host).template)
