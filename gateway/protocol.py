@@ -33,17 +33,29 @@ class Protocol(HttpToolsProtocol):
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place, or end the connection."""
+    def enter(self, transport: asyncio.Transport) -> bool:
+        """Take a place, or end the connection and return false."""
         peer = transport.get_extra_info("peername")
         address = network(str(peer[0])) if isinstance(peer, tuple) else "unix"
         if self._places.total() >= self.most or self._places[address] >= self.each:
             transport.abort()
-            return
+            return False
         self._address = address
         self._places[address] += 1
-        super().connection_made(transport)
-        self._expect(HEAD_SECONDS)
+        return True
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._places[self._address] -= 1
+        if not self._places[self._address]:
+            del self._places[self._address]
+        self._address = ""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a place where there is none yet, and wait for a request."""
+        if self._address or self.enter(transport):
+            super().connection_made(transport)
+            self._expect(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
@@ -51,9 +63,7 @@ class Protocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
         if self._address:
-            self._places[self._address] -= 1
-            if not self._places[self._address]:
-                del self._places[self._address]
+            self.leave()
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.credentials import LONGEST
+from gateway.handshake import Handshake
 from gateway.protocol import Protocol
 from onext import log, webconfig
 from onext.webconfig import WebConfigError
@@ -71,7 +74,11 @@ def server(
     app: ASGIApp, address: tuple[str, int], connections: int, certificates: Certificates | None
 ) -> uvicorn.Server:
     """Return a server that is ready to run."""
-    kind = type("Limited", (Protocol,), {"most": connections, "each": max(1, connections // 4)})
+    kind: type[asyncio.Protocol] = type(
+        "Limited", (Protocol,), {"most": connections, "each": max(1, connections // 4)}
+    )
+    if certificates is not None:
+        kind = type("Secured", (Handshake,), {"protocol": kind, "context": certificates.context})
     config = uvicorn.Config(
         app,
         host=address[0],
@@ -89,7 +96,5 @@ def server(
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=2 * LONGEST,
     )
-    config.load()
-    if certificates is not None:
-        config.ssl = certificates.context
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it would log an address without TLS
     return uvicorn.Server(config)

@@ -123,12 +123,16 @@ class Gateway:
         """What it logged."""
         return (self.sandbox.location / "gateway.log").read_text()
 
+    def serves(self) -> bool:
+        """Return whether it answers a new connection."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.get("/-/healthy", None).status == 200
+        return False
+
     def _healthy(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.output
-        with contextlib.suppress(OSError):
-            return self.get("/-/healthy", None).status == 200
-        return False
+        return self.serves()
 
 
 def basic(session: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
 import socket
 from collections.abc import Callable
 from typing import cast
@@ -186,15 +185,9 @@ def test_a_client_that_reads_nothing_loses_its_place(cloud: Cloud, fields: str) 
                 while True:
                     one.send(f"GET /static/world.svg HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode() * 100)
             held.append(one)
-        until(lambda: _served(gateway), "a place", 4 * STALLED)
+        until(gateway.serves, "a place", 4 * STALLED)
         for one in held:
             one.close()
-
-
-def _served(gateway: Gateway) -> bool:
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        return gateway.get("/-/healthy", None).status == 200
-    return False
 
 
 @pytest.mark.process

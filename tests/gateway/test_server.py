@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import socket
 import ssl
@@ -25,6 +26,7 @@ from gateway.visible import Sight
 from onext.webconfig import WebConfigError
 from tests.fixtures_tls import certify
 from tests.gateway.conftest import Cloud, started
+from tests.waiting import PATIENCE, until
 
 
 @pytest.mark.process
@@ -100,6 +102,35 @@ def test_one_address_does_not_take_all_connections(cloud: Cloud) -> None:
             break
         else:
             pytest.fail("the places were not given back")
+
+
+@pytest.mark.process
+def test_a_handshake_that_does_not_end_counts_and_is_ended(cloud: Cloud, tmp_path: Path) -> None:
+    """A client that connects and never begins TLS would take all descriptors, though connections are limited."""
+    trusted = certify(tmp_path)
+    web = tmp_path / "web.yml"
+    web.write_text("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n")
+    settings = f"  connections: 8\n  web_config: {web}\n"
+    with started(cloud.sandbox, settings, context=trusted) as gateway, contextlib.ExitStack() as held:
+
+        def silent() -> socket.socket:
+            return held.enter_context(socket.create_connection(("127.0.0.1", gateway.port), PATIENCE))
+
+        def crowded() -> bool:
+            for beginning in (b"", b"\x16\x03\x01\x02\x00"):  # nothing, or the head of a ClientHello
+                silent().sendall(beginning)
+            return not gateway.serves()
+
+        until(crowded, "the limit of one address")
+        assert _ended(silent())
+        until(gateway.serves, "an end of handshakes that do not end")
+
+
+def _ended(connection: socket.socket) -> bool:
+    """Return once the other side has ended a connection."""
+    with contextlib.suppress(ConnectionError):
+        return connection.recv(1) == b""
+    return True
 
 
 class _Rights:
