@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from hooks.availability.model import SETTLED, Phase
+from hooks.availability.returning import RETURN_TIMEOUT
 from tests.hooks.availability.happenings import FAULTS, FrontEnd, happen
 from tests.hooks.availability.simulation import POLICY, Killed, Server, build
 
@@ -104,6 +105,8 @@ class AvailabilityMachine(RuleBasedStateMachine):
         for what in ("oned up", "go", "unpause"):
             happen(self.front, what, 0)
         self.wait(60)
+        if any(record.phase is Phase.RETURNING for record in self.cloud.records.values()):
+            self.wait(int(RETURN_TIMEOUT // 10) + 5)
         for record in self.cloud.records.values():
             stuck = record.phase in (Phase.SUSPECT, Phase.CONFIRM, Phase.FENCING)
             assert not stuck, f"host {record.host} stays in {record.phase}\n{self.cloud.timeline()}"
