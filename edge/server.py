@@ -16,12 +16,14 @@ from edge.word import Server
 TIMEOUT = 90.0  # seconds; many nodes may join at once
 CONNECT = 5.0
 AGAIN = 2.0  # seconds between two attempts
+_NO_ROOM = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)  # of a server that many ask at once
 
 
 def ask(servers: Iterable[Server], asked: messages.Asked, key: str, patience: float = 0.0) -> Dict[str, Any]:
     """Return the answer of the first server that gives one; raise Unreachable, WrongServer or Refused.
 
-    Servers that are not ready (no leader yet, a worker that restarts) are asked again for `patience` seconds.
+    Servers that are not ready (no leader yet, a worker that restarts, too many connections) are asked again
+    for `patience` seconds.
     """
     known, ends = list(servers), time.monotonic() + patience
     while True:
@@ -40,6 +42,7 @@ def _ask(servers: Iterable[Server], asked: messages.Asked, key: str) -> Dict[str
             status, data = _post(server, asked.data)
         except (OSError, http.client.HTTPException) as error:
             problems.append(f"{server.host}:{server.port}: {error}")
+            waiting = waiting or isinstance(error, _NO_ROOM)
             continue
         except WrongServer as error:
             problems.append(str(error))

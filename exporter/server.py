@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from exporter.access import Access
-from exporter.connections import Connections, Place
 from exporter.site import Answer, Site, forbidden, internal_error
+from onext.connections import Connections, Place
 from onext.deadline import DeadlineReader
 from onext.webconfig import WebConfigError
 
@@ -33,7 +33,7 @@ class Server(ThreadingHTTPServer):
         self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
         self.site = site
         self.access = access
-        self.connections = Connections()
+        self.connections = Connections(most=64, each=32, reserved=16)
         self._places: dict[socket.socket, Place] = {}
         site.started = time.time()
         super().__init__(address, BaseHTTPRequestHandler)  # finish_request makes the handler

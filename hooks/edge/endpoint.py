@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,11 +25,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from onext import unix_service
+from onext.connections import Connections, Place
+from onext.deadline import DeadlineReader
 
 LARGEST, LARGEST_ANSWER = 65_536, 4 << 20  # bytes
 _Connection = socket.socket | tuple[bytes, socket.socket]  # of the base classes; here always the first
-IDLE, WORKER = 10.0, 80.0  # seconds for a node to send, for the worker to answer
-MOST = 256  # connections at the same time
+REQUEST, WORKER = 10.0, 80.0  # seconds for a whole request, for the worker's answer; TLS has REQUEST too
+MOST, EACH, RESERVED = 256, 64, 64  # connections: of all, of one address, for addresses of nodes
 _YEARS = 20
 
 
@@ -72,8 +75,17 @@ def _write(file: Path, content: bytes, mode: int) -> None:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "onext-edge", ""
-    timeout = IDLE
     server: Endpoint
+
+    def __init__(self, request: _Connection, client_address: object, server: Endpoint, place: Place) -> None:
+        self._place = place
+        super().__init__(request, client_address, server)
+
+    def setup(self) -> None:
+        """Read within a deadline."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(DeadlineReader(self.connection, REQUEST, 2 * LARGEST))
 
     def do_POST(self) -> None:
         """Hand one request to the worker."""
@@ -83,10 +95,13 @@ class _Handler(BaseHTTPRequestHandler):
         if int(length) > LARGEST:
             return self._send(413, b'{"error": "too large"}')
         data = self.rfile.read(int(length))
+        self.server.connections.asked(self._place)
         try:
             status, body = forward(self.server.worker, data)
         except (OSError, ValueError):
             status, body = 503, b'{"error": "the worker of this server does not answer"}'
+        if status == 200:
+            self.server.connections.allowed(self._place)
         return self._send(status, body)
 
     def do_GET(self) -> None:
@@ -95,6 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes) -> None:
         self.close_connection = True
+        self.connection.settimeout(REQUEST)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -120,8 +136,9 @@ class Endpoint(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], context: ssl.SSLContext, worker: Path) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.worker, self._context = worker, context
-        self._room = threading.BoundedSemaphore(MOST)
-        super().__init__(address, _Handler)
+        self.connections = Connections(MOST, EACH, RESERVED)
+        self._places: dict[_Connection, Place] = {}
+        super().__init__(address, BaseHTTPRequestHandler)  # finish_request makes the handler
 
     def server_bind(self) -> None:
         """Listen for IPv4 too, where the address is [::]."""
@@ -130,27 +147,37 @@ class Endpoint(ThreadingHTTPServer):
                 self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
-    def process_request(self, request: _Connection, client_address: object) -> None:
-        """Serve a connection in a thread, or wait for one that ends."""
-        self._room.acquire()
+    def verify_request(self, request: _Connection, client_address: Any) -> bool:  # noqa: ANN401 - socketserver's
+        """Refuse a connection beyond the limits."""
+        assert isinstance(request, socket.socket)
+        place = self.connections.take(request, client_address[0])
+        if place is not None:
+            self._places[request] = place
+        return place is not None
+
+    def process_request(self, request: _Connection, client_address: Any) -> None:  # noqa: ANN401
+        """Serve a connection in a thread."""
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no thread can be started
-            self._room.release()
+            self.connections.release(self._places.pop(request))
             self.shutdown_request(request)
 
     def process_request_thread(self, request: _Connection, client_address: object) -> None:
         """Serve a connection; its handshake has a deadline too."""
+        place = self._places.pop(request)
         try:
             assert isinstance(request, socket.socket)
-            request.settimeout(IDLE)
-            with self._context.wrap_socket(request, server_side=True) as stream:
-                self.finish_request(stream, client_address)
-        except (OSError, ValueError):
+            request.settimeout(REQUEST)
+            request = self._context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+            place.connection = request
+            request.do_handshake()
+            _Handler(request, client_address, self, place)
+        except (OSError, ValueError, OverflowError):
             pass
         finally:
+            self.connections.release(place)
             self.shutdown_request(request)
-            self._room.release()
 
     def handle_error(self, request: _Connection, client_address: object) -> None:
         """Log nothing for what a stranger sends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -86,12 +87,15 @@ class Endpoint:
         """Return where the node program goes."""
         return Server("127.0.0.1", self.port, digest or self.digest)
 
-    def raw(self, data: bytes) -> bytes:
-        """Send bytes within TLS, and return the answer."""
+    def connect(self) -> ssl.SSLSocket:
+        """Return a connection whose handshake is done."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        plain = socket.create_connection(("127.0.0.1", self.port), 20)
-        with plain, context.wrap_socket(plain) as stream:
+        return context.wrap_socket(socket.create_connection(("127.0.0.1", self.port), 20))
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes within TLS, and return the answer."""
+        with self.connect() as stream:
             stream.sendall(data)
             found = b""
             while chunk := stream.recv(65_536):
@@ -144,6 +148,46 @@ def test_what_strangers_send(endpoint: Endpoint) -> None:
         assert b" 200 " in endpoint.raw(b"POST /edge HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
         assert endpoint.asked == [b"{}"]
         assert silent
+
+
+def test_a_crowd_that_never_finishes_its_requests(endpoint: Endpoint) -> None:
+    """A stranger who sends a byte now and then on many connections would keep all nodes out for ever."""
+    with contextlib.ExitStack() as held:
+        crowd = [held.enter_context(endpoint.connect()) for _ in range(256)]
+        over = threading.Event()
+
+        def drip() -> None:
+            while not over.wait(0.5):
+                for one in crowd:
+                    with contextlib.suppress(OSError):
+                        one.sendall(b"G")
+
+        def served() -> bool:
+            with contextlib.suppress(OSError):
+                return b" 200 " in endpoint.raw(b"POST /edge HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+            return False
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            until(served, "an answer to a node")
+        finally:
+            over.set()
+            dripping.join()
+
+
+def test_an_endpoint_without_room_is_asked_again() -> None:
+    """Where hundreds of nodes start at once, those that find no place would give up joining."""
+    with socket.create_server(("127.0.0.1", 0)) as full:
+
+        def refuse() -> None:
+            full.accept()[0].close()
+
+        threading.Thread(target=refuse).start()
+        place = Server("127.0.0.1", full.getsockname()[1], "0" * 64)
+        with pytest.raises(Unreachable) as found:
+            server.ask([place], messages.Asked(SECRET, "sync", {}), KEY)
+    assert isinstance(found.value, NotReady)
 
 
 def test_a_worker_that_cannot_answer(endpoint: Endpoint) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.connections import Connections
 from onext.client_network import network
+from onext.connections import Connections
 
 MOST, PER_ADDRESS, RESERVED, REMEMBERED = 64, 32, 16, 64
 PROMETHEUS, STRANGER = "192.0.2.1", "198.51.100.1"
@@ -48,7 +48,7 @@ def opened(connections: Connections, fakes: list[Fake], address: str, number: in
 
 def test_S9_one_address_ends_only_its_own(fakes: list[Fake]) -> None:
     """One machine with 64 silent connections must not lock out every other."""
-    connections = Connections()
+    connections = Connections(MOST, PER_ADDRESS, RESERVED)
     assert opened(connections, fakes, STRANGER, MOST + 10) == MOST + 10
     ended = [fake.over for fake in fakes]
     assert ended == [True] * (MOST + 10 - PER_ADDRESS) + [False] * PER_ADDRESS  # the oldest first
@@ -58,7 +58,7 @@ def test_S9_one_address_ends_only_its_own(fakes: list[Fake]) -> None:
 
 def test_S9_reserved_for_who_was_answered_before(fakes: list[Fake]) -> None:
     """A thousand machines with silent connections must not lock out the Prometheus that scrapes every 15 s."""
-    connections = Connections()
+    connections = Connections(MOST, PER_ADDRESS, RESERVED)
     mine = Fake()
     fakes.append(mine)
     place = connections.take(mine, PROMETHEUS)
@@ -77,7 +77,7 @@ def test_S9_reserved_for_who_was_answered_before(fakes: list[Fake]) -> None:
 
 def test_S9_a_request_that_is_being_answered_is_not_ended(fakes: list[Fake]) -> None:
     """A scrape of two seconds must reach its end, whoever comes meanwhile."""
-    connections = Connections()
+    connections = Connections(MOST, PER_ADDRESS, RESERVED)
     places = []
     for _ in range(PER_ADDRESS):
         fakes.append(Fake())
@@ -103,7 +103,7 @@ def test_addresses_that_count_as_one() -> None:
 @given(st.lists(st.tuples(st.integers(0, 80), st.sampled_from(["take", "allow", "answer", "release"]))))
 def test_never_more_than_the_limits(steps: list[tuple[int, str]]) -> None:
     """Whatever clients do, threads and memory are bounded."""
-    connections = Connections()
+    connections = Connections(MOST, PER_ADDRESS, RESERVED)
     places = []
     with_sockets: list[Fake] = []
     for number, step in steps:
@@ -129,7 +129,7 @@ def test_S9_the_address_that_asked_longest_ago_is_forgotten(
     fakes: list[Fake], others: int, kept: bool
 ) -> None:
     """A list that grows with each address that ever asked would fill the memory; the regular one stays."""
-    connections = Connections()
+    connections = Connections(MOST, PER_ADDRESS, RESERVED)
     for address in (STRANGER, PROMETHEUS, *(f"10.1.0.{number}" for number in range(others - 1)), STRANGER):
         fakes.append(Fake())
         place = connections.take(fakes[-1], address)

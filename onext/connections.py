@@ -1,8 +1,8 @@
-"""Which connections may be open: a limit for all and for each address, and places for those that scrape.
+"""Which connections may be open: a limit for all and for each address, and places for those who may ask.
 
 A connection that has not sent its request yet, or has been answered, waits. Where a limit is met, the one
 that has waited longest is ended for the new one: a client that opens many and is silent ends only its own,
-and a Prometheus that was answered before always finds a place.
+and one that was answered before always finds a place.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from dataclasses import dataclass, field
 
 from onext.client_network import network
 
-MOST = 64  # connections
-PER_ADDRESS = 32
-RESERVED = 16  # of MOST, for addresses whose request was answered
-REMEMBERED = 64  # such addresses; the one that asked longest ago is forgotten
+REMEMBERED = 64  # addresses whose request was answered; the one that asked longest ago is forgotten
 
 
 @dataclass(eq=False)
@@ -39,9 +36,14 @@ class Place:
 
 
 class Connections:
-    """All places; safe to use from several threads."""
+    """All places; safe to use from several threads.
 
-    def __init__(self) -> None:
+    There are `most`, of which one address has at most `each`; `reserved` of them are kept for addresses whose
+    request was answered.
+    """
+
+    def __init__(self, most: int, each: int, reserved: int) -> None:
+        self._most, self._each, self._reserved = most, each, reserved
         self._lock = threading.Lock()
         self._places: set[Place] = set()
         self._served: OrderedDict[str, None] = OrderedDict()
@@ -51,9 +53,9 @@ class Connections:
         owner = network(address)
         with self._lock:
             served = owner in self._served
-            if not self._room(PER_ADDRESS, lambda place: place.address == owner):
+            if not self._room(self._each, lambda place: place.address == owner):
                 return None
-            if not self._room(MOST if served else MOST - RESERVED, lambda _: True, served=served):
+            if not self._room(self._most - (0 if served else self._reserved), lambda _: True, served=served):
                 return None
             place = Place(owner, connection)
             self._places.add(place)
@@ -75,10 +77,15 @@ class Connections:
         waiting = (place for place in places if place.waiting)
         return min(waiting, key=lambda place: (place.address in self._served, place.since), default=None)
 
-    def allowed(self, place: Place) -> None:
-        """Keep the connection until its answer is sent, and remember the address: it may ask."""
+    def asked(self, place: Place) -> None:
+        """Keep the connection until its answer is sent."""
         with self._lock:
             place.waiting = False
+
+    def allowed(self, place: Place) -> None:
+        """Do so too, and remember the address: it may ask."""
+        self.asked(place)
+        with self._lock:
             self._served[place.address] = None
             self._served.move_to_end(place.address)
             if len(self._served) > REMEMBERED:
