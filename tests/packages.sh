@@ -4,10 +4,11 @@
 # be left out. Waits while another program installs, and tries again what a network did not give; half an hour
 # at most. Never fails: tests without their packages skip and say so.
 packages="openvswitch-switch libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu qemu-system-x86 qemu-utils
-ipxe-qemu seabios openssh-server openssh-client iproute2 tcpdump rsync ethtool gcc libc6-dev patch sudo openssl
+ipxe-qemu seabios openssh-server openssh-client iproute2 kmod e2fsprogs tcpdump rsync ethtool gcc libc6-dev patch sudo openssl
 prometheus wireguard-go wireguard-tools nftables iptables openipmi ipmitool fence-agents libxml2-utils nats-server mosquitto rabbitmq-server chromium chromium-driver"
 left_out="the migration laboratory, promtool, IPMI and SSH tests may be left out"
 kernel=.cache/lab/vmlinuz
+modules=.cache/lab/modules # of that kernel: MODULES/VERSION/kernel/…
 watchdog=.cache/lab/watchdog
 policy=${POLICY:-/usr/sbin/policy-rc.d}
 patience="-o DPkg::Lock::Timeout=300 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20"
@@ -56,12 +57,22 @@ fetch_kernel() {
     # shellcheck disable=SC2086 # a list of words
     (cd "$folder" && timeout 300 apt-get -q $patience download "${name:-linux-image-virtual}") >>"$log" 2>&1
     archive=$(find "$folder" -name '*.deb' | head -n 1)
-    member=$([ -n "$archive" ] && dpkg-deb --fsys-tarfile "$archive" | tar -t 2>/dev/null | grep '/boot/vmlinuz-' | head -n 1)
-    if [ -n "$member" ]; then
-        dpkg-deb --fsys-tarfile "$archive" | tar -xO "$member" >"$kernel.new" && mv "$kernel.new" "$kernel"
+    if [ -n "$archive" ] && dpkg-deb --fsys-tarfile "$archive" | tar -x -C "$folder" --wildcards './boot/vmlinuz-*' '*/lib/modules/*' 2>>"$log"; then
+        rm -rf "$modules" "$modules.new"
+        cp "$folder"/boot/vmlinuz-* "$kernel.new" && mv "$kernel.new" "$kernel" && keep_modules "$folder"
     fi
     rm -rf "$folder"
-    [ -s "$kernel" ]
+    [ -s "$kernel" ] && [ -d "$modules" ]
+}
+
+# WireGuard, what it needs, and the devices of a virtual machine
+keep_modules() {
+    found=$(find "$1" -type d -path '*/lib/modules' | head -n 1)
+    [ -n "$found" ] || return 1
+    find "$found" -name '*.ko*' ! -path '*/crypto/*' ! -name 'virtio*' ! -name '*failover.ko*' ! -name '*udp_tunnel.ko*' \
+        ! -name 'wireguard.ko*' -delete
+    find "$found" -type d -empty -delete
+    cp -r "$found" "$modules.new" && mv "$modules.new" "$modules"
 }
 
 set_up_kernel() {
@@ -113,9 +124,12 @@ fi
 if [ -n "$wanted" ]; then
     patiently set_up || echo "could not be installed (.cache/packages.log): $(missing); $left_out"
 fi
-if [ ! -s "$kernel" ] && [ "$(uname -m)" = x86_64 ]; then
-    patiently set_up_kernel fetch_kernel ||
-        echo "no guest kernel could be fetched (.cache/packages.log): the migration laboratory is left out"
+if ! { [ -s "$kernel" ] && [ -d "$modules" ]; } && [ "$(uname -m)" = x86_64 ]; then
+    if ! patiently set_up_kernel fetch_kernel; then
+        left_out="the test of the kernel's WireGuard is left out"
+        [ -s "$kernel" ] || left_out="the migration laboratory is left out, $left_out"
+        echo "no guest kernel could be fetched (.cache/packages.log): $left_out"
+    fi
 fi
 if ! { [ -s "$watchdog/vmlinuz" ] && [ -s "$watchdog/watchdog.ko" ]; } && [ "$(uname -m)" = x86_64 ]; then
     patiently set_up_kernel fetch_watchdog_kernel ||

@@ -24,8 +24,10 @@ def build_initrd(folder: Path, program: str = "vm_init.c") -> Path:
     return initrd
 
 
-def _entry(name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
-    fields = (0, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0)
+def _entry(
+    name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0), changed: int = 0
+) -> bytes:
+    fields = (0, mode, 0, 0, 1, changed, len(data), 0, 0, *device, len(name) + 1, 0)
     head = b"070701" + "".join(f"{one:08X}" for one in fields).encode() + name.encode() + b"\0"
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
