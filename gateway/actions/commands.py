@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.actions import rights
-from gateway.actions.orders import Confirm, Flush, OnHost, Order, Pause, Resume, Revoke, name
+from gateway.actions.orders import Confirm, Flush, OnHost, Order, Pause, Resume, Revoke, Snapshot, name
 
 _SHORT, _LONG = 180.0, 4 * 3600.0  # seconds
 _WORDS: Mapping[str, tuple[Sequence[str], float]] = {
@@ -20,6 +20,7 @@ _WORDS: Mapping[str, tuple[Sequence[str], float]] = {
     "resume": (("ha", "resume"), _SHORT),
     "confirm": (("ha", "confirm"), _SHORT),
     "revoke": (("biscuit", "revoke"), _SHORT),
+    "snapshot": (("events", "snapshot", "--hourly"), _SHORT),
 }
 
 
@@ -55,5 +56,7 @@ def _object(order: Order) -> Sequence[str]:
             return [str(order.host)]
         case Pause() | Resume():
             return [str(order.cluster)]
+        case Snapshot():
+            return [order.sink]
         case _:
             return []

@@ -75,7 +75,8 @@ class Desk:
         context = self.context()
         if context is None:
             raise Unavailable("the worker has just started; try again", retry=5)
-        rights = Rights(context.oned)
+        receivers = {sink.name: sink.receiver for sink in context.settings.events.sinks if sink.receiver}
+        rights = Rights(context.oned, receivers)
         caller = rights.caller(credentials.of_session(frame.credential))
         if not context.oned.raft().acts:
             raise _elsewhere(context, frame.result)

@@ -83,7 +83,13 @@ class Confirm(OnHost, frozen=True):
     name: _Name
 
 
-AnyOrder = Locate | Off | Drain | On | Flush | Enroll | Pause | Resume | Revoke | Confirm
+class Snapshot(Order, frozen=True):
+    """Send a sink of events the whole state, once an hour. For its `receiver`, and the group oneadmin."""
+
+    sink: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+AnyOrder = Locate | Off | Drain | On | Flush | Enroll | Pause | Resume | Revoke | Confirm | Snapshot
 KINDS: Mapping[str, type[Order]] = {kind.__name__.lower(): kind for kind in get_args(AnyOrder)}
 assert set(KINDS) == set(ACTIONS)
 
@@ -130,5 +136,7 @@ def target(order: Order) -> str:
             return f"host {order.host}"
         case Pause() | Resume():
             return f"cluster {order.cluster}"
+        case Snapshot():
+            return f"sink {order.sink}"
         case _:
             return "token"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from gateway.actions import acl
-from gateway.actions.orders import Confirm, Enroll, Locate, OnHost, Order, Pause, Resume, Revoke
+from gateway.actions.orders import Confirm, Enroll, Locate, OnHost, Order, Pause, Resume, Revoke, Snapshot
 from gateway.callers import Caller, accepted, require_person
 from gateway.credentials import Credential
 from gateway.oned_calls import refusal
@@ -26,6 +27,7 @@ class Rights:
     """oned, as oneadmin; calls are made as callers too."""
 
     oned: Oned
+    receivers: Mapping[str, str] = field(default_factory=dict)  # the user of each sink of events, where set
 
     def caller(self, credential: Credential) -> Caller:
         """Return who has a credential, asked of oned now; raise a Refusal."""
@@ -50,6 +52,8 @@ class Rights:
                 permitted = caller.administrator
             case Revoke():
                 permitted = caller.administrator or self._signed(caller, order.token)
+            case Snapshot():
+                permitted = caller.administrator or self.receivers.get(order.sink) == caller.name
             case Locate():
                 permitted = caller.administrator or self._manages(caller, order.host)
             case OnHost():

@@ -205,16 +205,21 @@ def replay(context: Context, sink: str, first: int, *, dry_run: bool) -> None:
 
 @events.command("snapshot")
 @click.argument("sinks", nargs=-1, required=True)
+@click.option("--hourly", is_flag=True, help="Refuse a second one within an hour, as to receivers that ask.")
 @dry_run_option
 @front_end
-def snapshot(context: Context, sinks: Sequence[str], *, dry_run: bool) -> None:
+def snapshot(context: Context, sinks: Sequence[str], *, hourly: bool, dry_run: bool) -> None:
     """Send SINKS the whole state, so that a receiver with a wrong one converges."""
     chosen = [_sink(context, name) for name in sinks]
     with _outbox(context) as outbox:
         for sink in chosen:
+            if hourly and (wait := outbox.wait(sink.name, context.now())):
+                raise click.ClickException(f"{sink.name}: the next one on request in {wait / 60:.0f} min")
             if dry_run:
                 objects = sum(not one.gone for one in outbox.known().values())
                 click.echo(f"{sink.name}: would queue a snapshot of at most {objects} objects")
                 continue
             count = outbox.snapshot(sink.name, filters.accepts(sink), f"m{int(context.now())}", context.now())
+            if hourly:
+                outbox.grant(sink.name, context.now())
             click.echo(f"{sink.name}: a snapshot of {count - 2} objects is queued")

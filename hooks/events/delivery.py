@@ -65,6 +65,15 @@ class Together(Protocol):
         """Send several events as `send` does one; Rejected means that one of them is refused."""
 
 
+@runtime_checkable
+class Asking(Protocol):
+    """A sink whose receiver may ask for a snapshot."""
+
+    @property
+    def asks(self) -> bool:
+        """Return whether the receiver's last answer asked for one."""
+
+
 @dataclass(frozen=True)
 class Delivered:
     """The outcome of one turn."""
@@ -78,7 +87,7 @@ def deliver(outbox: Outbox, sink: Sink, epoch: int, now: float, most: int = MOST
     state = outbox.sink(sink.name)
     if state.stopped or now < state.next <= now + _LONGEST_WAIT:
         return Delivered(0, state.stopped or state.problem)
-    sent, failures, reached = 0, state.failures, 0
+    receiver, sent, failures, reached = sink, 0, state.failures, 0
     waiting = list(outbox.pending(sink.name, most))
     while waiting:
         group, waiting = _group(sink, waiting)
@@ -90,11 +99,12 @@ def deliver(outbox: Outbox, sink: Sink, epoch: int, now: float, most: int = MOST
                 continue
             outbox.bury(sink.name, group[0].number, str(error))
         except (Gone, Unavailable) as error:
-            _note(outbox, sink.name, reached, 0 if sent else failures, error, now)
+            _acknowledge(outbox, receiver, reached)
+            _note(outbox, sink.name, 0 if sent else failures, error, now)
             return Delivered(sent, str(error))
         else:
             sent, reached = sent + len(group), group[-1].number
-    _acknowledge(outbox, sink.name, reached)
+    _acknowledge(outbox, receiver, reached)
     return Delivered(sent)
 
 
@@ -131,16 +141,15 @@ class _OneByOne:
         self.sink.close()
 
 
-def _acknowledge(outbox: Outbox, name: str, reached: int) -> None:
+def _acknowledge(outbox: Outbox, receiver: Sink, reached: int) -> None:
     """Note a whole turn at once: each commit waits for the disk, and a repeated event has an equal id."""
     if reached:
-        outbox.acknowledged(name, reached)
+        if isinstance(receiver, Asking):
+            outbox.ask(receiver.name, wanted=receiver.asks)
+        outbox.acknowledged(receiver.name, reached)
 
 
-def _note(
-    outbox: Outbox, name: str, reached: int, failures: int, error: Gone | Unavailable, now: float
-) -> None:
-    _acknowledge(outbox, name, reached)
+def _note(outbox: Outbox, name: str, failures: int, error: Gone | Unavailable, now: float) -> None:
     if isinstance(error, Gone):
         outbox.failed(name, failures + 1, 0.0, str(error), stopped=str(error))
     else:

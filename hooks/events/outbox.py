@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from hooks.events.changes import PREFIX, Change, Known
-from hooks.events.database import Database
 from hooks.events.facts import Facts, Object
+from hooks.events.snapshot_requests import SnapshotRequests
 from hooks.events.stored import Event, SinkState, event_of
 
 BATCH = 20_000  # events that one pruning deletes at most
@@ -23,7 +23,7 @@ _EVENT = "d.number, e.id, e.type, e.kind, e.object, e.time, e.late, e.facts, e.b
 Accepts = Callable[[Change], bool]
 
 
-class Outbox(Database):
+class Outbox(SnapshotRequests):
     """The outbox in one file; raises OutboxError for whatever SQLite reports."""
 
     def known(self) -> dict[Object, Known]:
@@ -266,6 +266,7 @@ class Outbox(Database):
             for name in known - set(names):
                 self._db.execute("DELETE FROM deliveries WHERE sink = ?", (name,))
                 self._db.execute("DELETE FROM sinks WHERE name = ?", (name,))
+                self._forget_requests(name)
 
     def prune(self, before: float, most: int) -> Mapping[str, int]:
         """Delete events that every sink has and that are old, and those that are too many.

@@ -116,9 +116,13 @@ def _commit(context: Context, cloud: Cloud) -> str:
         receiving = {name: accept for name, accept in accepting.items() if name not in owed}
         count = outbox.append(changes, receiving, context.now())
         _record_calls(context, cloud, outbox, receiving)
+        source = f"e{_state.epoch.number}.{int(context.now())}"
         for name in [*owed, *_prune(context, outbox)]:
-            source = f"e{_state.epoch.number}.{int(context.now())}"
             outbox.snapshot(name, accepting[name], source, context.now())
+        for name in receiving:
+            if outbox.asked(name) and not outbox.wait(name, context.now()):
+                outbox.snapshot(name, accepting[name], source, context.now())
+                outbox.grant(name, context.now())
         if new_epoch:
             outbox.begin_epoch(_state.epoch.number)
         if context.settings.gateway.enabled:

@@ -37,6 +37,9 @@ class EventSink(Section):
     path: Path | None = Field(None, description="file: where one JSON document for each line is appended")
     types: tuple[str, ...] = Field((), description="types that are sent, `vm.*` or `host.state`; empty: all")
     clusters: tuple[int, ...] = Field((), description="clusters whose objects are sent; empty: all")
+    receiver: str = Field(
+        "", description="user of OpenNebula that may order snapshots of this sink at the gateway"
+    )
 
 
 class Events(Section):

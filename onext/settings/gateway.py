@@ -12,7 +12,8 @@ from onext.settings.exporter import ADDRESS
 from onext.settings.section import Section
 
 Action = Literal[
-    "locate", "off", "drain", "on", "flush", "enroll", "pause", "resume", "revoke", "confirm"
+    "locate", "off", "drain", "on", "flush", "enroll", "pause", "resume", "revoke", "confirm",
+    "snapshot",
 ]  # fmt: skip
 ACTIONS: tuple[str, ...] = get_args(Action)
 

@@ -55,10 +55,13 @@ import sys
 from gateway import part
 from onext.part import Context
 from onext.settings import OnedAccess, Settings
+from onext.settings.events import Events, EventSink
 from onext.settings.gateway import ACTIONS, Gateway
 import logging, time
 logging.basicConfig(filename=sys.argv[2], level=logging.INFO)
-context = Context(given=Settings(oned=OnedAccess(endpoint=sys.argv[1]), gateway=Gateway(enabled=True, actions=ACTIONS)))
+sinks = EventSink(name="portal", kind="stdout", receiver="alice"), EventSink(name="log", kind="stdout")
+given = Gateway(enabled=True, actions=ACTIONS)
+context = Context(given=Settings(oned=OnedAccess(endpoint=sys.argv[1]), events=Events(sinks=sinks), gateway=given))
 part._listen(context)
 print("ready", flush=True)
 time.sleep(600)
@@ -182,6 +185,7 @@ ORDERS_OF: Mapping[str, Mapping[str, object]] = {
     "pause": {"cluster": 0},
     "resume": {"cluster": 0},
     "confirm": {"host": 0, "incident": 1000.5, "name": "node-1"},
+    "snapshot": {"sink": "portal"},
 }
 HOST_ADMIN = {"off", "drain", "on", "flush"}
 RIGHTS = {
@@ -189,7 +193,7 @@ RIGHTS = {
     "member": set(ORDERS_OF) - {"confirm"},  # of the group oneadmin
     "operator": HOST_ADMIN,
     "locator": {"locate"},
-    "alice": set[str](),
+    "alice": {"snapshot"},  # the receiver of that sink
 }
 
 
@@ -221,6 +225,14 @@ def test_a_right_on_one_host_is_none_on_another(site: Site) -> None:
     assert site.order({"action": "off", "host": 77}).status == 404
     failed = site.result(site.order({"action": "off", "host": 1}))
     assert (failed["state"], failed["output"]) == ("failed", ["onext: refused"])
+
+
+@pytest.mark.process
+def test_a_receiver_orders_snapshots_of_its_own_sink_only(site: Site) -> None:
+    """One receiver could have the state sent to another without end."""
+    assert site.order({"action": "snapshot", "sink": "log"}, "alice").status == 403
+    assert site.order({"action": "snapshot", "sink": "portal"}, "bob").status == 403
+    assert site.order({"action": "snapshot", "sink": "--help"}).status == 400
 
 
 @pytest.mark.process

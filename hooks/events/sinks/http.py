@@ -17,6 +17,7 @@ from onext.http import Answer, BadStatus, Http, HttpError
 TIMEOUT = 20.0  # seconds for one request, by Standard Webhooks 15 to 30
 LARGEST = 20_000  # bytes of a payload, by Standard Webhooks
 _ANY_EPOCH = 10**9  # as long as any
+_ASK = "onext-snapshot"  # with `wanted`, in the answer to an event
 _NEVER = (400, 413, 415, 422)  # the receiver can never accept this event
 
 
@@ -31,6 +32,7 @@ class HttpSink:
     keys: Sequence[signature.Key] = ()
     binary: bool = False
     batch: int = 1  # events of one request at most
+    asks: bool = False  # whether the last answer asked for a snapshot
 
     def send(self, event: Event, epoch: int) -> None:
         """POST one event; 2xx accepts it, 410 ends the sink, 429 and 503 may ask for a pause."""
@@ -56,11 +58,13 @@ class HttpSink:
     def _post(self, headers: dict[str, str], body: bytes, identity: str) -> None:
         signed = signature.headers(self.keys, identity, int(time.time()), body) if self.keys else {}
         try:
-            self.http.post(self.url, body, timeout=TIMEOUT, headers={**headers, **signed})
+            answer = self.http.post(self.url, body, timeout=TIMEOUT, headers={**headers, **signed})
         except BadStatus as error:
             self._refused(error.answer)
         except HttpError as error:
             raise Unavailable(f"sink {self.name}: {self._redacted(str(error))}") from None
+        else:
+            self.asks = answer.headers.get(_ASK, "").strip().lower() == "wanted"
 
     def close(self) -> None:
         """End the connections that are kept."""

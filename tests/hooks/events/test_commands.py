@@ -61,6 +61,14 @@ def test_events_are_replayed_and_a_snapshot_is_queued(context: Context) -> None:
     assert [json.loads(line)["subject"] for line in lines][:3] == ["vm/0", "vm/1", "vm/2"]
 
 
+def test_a_receiver_gets_one_snapshot_an_hour_on_request(context: Context) -> None:
+    """A receiver that asks without end would have the whole state sent without end."""
+    assert "3 objects" in run(context, "snapshot", "--hourly", "portal").stdout
+    again = run(context, "snapshot", "--hourly", "portal")
+    assert (again.exit_code, "60 min" in again.output) == (1, True)
+    assert "3 objects" in run(context, "snapshot", "portal").stdout, "a person is not limited"
+
+
 def test_an_unknown_sink_is_named(context: Context) -> None:
     """A typing mistake must not look like success."""
     done = run(context, "resume", "portla")

@@ -30,7 +30,9 @@ from onext.paths import Paths
 from onext.settings import Settings
 from onext.settings.events import Events, EventSink
 from onext.xml import parse
+from tests.hooks.events.receiver import receiver
 from tests.onext.hosts.document_pool import DocumentPool
+from tests.waiting import until
 
 SECRET = "s3cret-Passw0rd"
 CONFIG = {"system.config": parse("<C><FEDERATION><ZONE_ID>7</ZONE_ID></FEDERATION></C>")}
@@ -199,6 +201,40 @@ def test_a_sink_that_lost_events_gets_a_snapshot(context: Context, monkeypatch: 
     lost = outbox.prune(0.0, 2)
     outbox.close()
     assert lost == {"log": 3}
+
+
+@pytest.mark.process
+def test_a_receiver_that_asks_gets_a_snapshot_and_the_next_an_hour_later(
+    context: Context, tmp_path: Path
+) -> None:
+    """A receiver that lost its data would wait for a person; or one that always asks would get nothing else."""
+    clock = time.time()
+    with receiver() as portal:
+        (tmp_path / "url").write_text(portal.url)
+        sink = EventSink(name="portal", url_file=tmp_path / "url", private=True)
+        asked = Played(context.paths, Settings(events=Events(sinks=(sink,))), lambda: clock)
+        asked.__dict__["oned"] = FrontEnd()
+        outbox = Outbox(part.file(asked))
+
+        def snapshots(name: str) -> int:
+            """Rename a host, wait until the receiver has all, and return how many snapshots it got so far."""
+            show(asked, Cloud.of([replace(HOSTS[0], name=name)], documents=CONFIG))
+            for _ in range(2):  # what the first pass sends may be answered with a request
+                part.reconcile(asked, [])
+                until(lambda: not outbox.sink("portal").lag, "the delivery")
+            return sum(str(one["type"]).endswith("snapshot.begin") for one in portal.documents())
+
+        assert snapshots("a") == 1, "that of a new sink"
+        portal.headers["Onext-Snapshot"] = "wanted"
+        assert snapshots("b") == 2
+        assert snapshots("c") == 2
+        clock += 3601
+        assert snapshots("d") == 3
+        del portal.headers["Onext-Snapshot"]
+        assert snapshots("e") == 3
+        clock += 3601
+        assert snapshots("f") == 3, "its last answer counts"
+        outbox.close()
 
 
 def test_a_pruning_deletes_a_bounded_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
