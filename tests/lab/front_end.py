@@ -25,6 +25,7 @@ from hooks.availability.collect_evidence import Subject, collect
 from hooks.availability.evidence import Evidence, Judgement
 from hooks.availability.lease import ledger
 from hooks.availability.lease.granter import Granter, Zone
+from hooks.availability.lease.grants import GRANTS, Grants
 from hooks.availability.lease.keys import Secret
 from hooks.availability.lease.ledger import Ledger
 from hooks.availability.memory import Memory
@@ -138,6 +139,7 @@ class FrontEnd:
         self.disk_vm = DiskVm(**setup["vm"])
         self.oned = Oned(self.folder / "oned.json", self.server)
         self.incidents: Documents[Incident] = Documents(self.oned, INCIDENT)  # type: ignore[arg-type]
+        self.grants: Documents[Grants] = Documents(self.oned, GRANTS)  # type: ignore[arg-type]
         self.settings = Settings.model_validate({"geolocation": {"ssh_config": str(self.folder / "ssh")}})
         self.bmcs = BmcConfig.load(self.folder / "no-bmc.yaml")
         self.granter = Granter(
@@ -246,7 +248,7 @@ class FrontEnd:
         name, address = HOSTS[host]
         peers = [other for number, (other, _) in HOSTS.items() if number != host]
         silent = self.memory.heard.answered(host)
-        lease = self.granter.status(host, silent=silent)
+        lease = self.granter.status(host, silent=silent, record=self.grants)
         subject = Subject(host, name, self.memory.heard.silent(host), peers, None, (address, 22), lease, None)
         return collect(subject, self.bmcs, self.settings)
 

@@ -61,13 +61,32 @@ class Granter:
         """Return the seconds between two rounds."""
         return min(MOST_PAUSE, self.ledger.lease / SHARE)
 
-    def status(self, host: int, *, silent: float) -> Status | None:
-        """Return what the lease of a host shows, None where it is not armed."""
+    def status(self, host: int, *, silent: float, record: Documents[Grants]) -> Status | None:
+        """Return what the lease of a host shows, None where it is not armed.
+
+        An expiry counts only while `record` is the one that this process wrote last: another front-end may
+        have led, and granted, between two rounds of this one.
+        """
         with self._lock:
             stored = self._armed.get(host)
             if stored is None or stored.value is None or stored.value.state is not Arming.ARMED:
                 return None
-            return self.ledger.status(host, self.monotonic(), silent=silent)
+            found = self.ledger.status(host, self.monotonic(), silent=silent)
+        if found.expired and (reason := self._superseded(record)):
+            return replace(found, expired=False, detail=reason)
+        return found
+
+    def _superseded(self, record: Documents[Grants]) -> str:
+        """Return why this process's grants may not be the last ones; empty where they are."""
+        try:
+            stored = record.get(ZONE)
+        except OnedError as error:
+            return f"the record of grants cannot be read: {error}"
+        if stored is not None and stored.value is not None and stored.value.writer == self.writer:
+            return ""
+        with self._lock:
+            self.ledger.lost()
+        return "another front-end has granted since this one did"
 
     def armed(self) -> frozenset[int]:
         """Return the hosts whose lease counts."""

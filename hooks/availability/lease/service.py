@@ -48,7 +48,8 @@ class Service:
     def status(self, context: Context, host: int, silent: float) -> Status | None:
         """Return what the lease of a host shows; by the record where this process does not grant."""
         if self._thread is not None:
-            return self.granter.status(host, silent=silent)
+            record = Documents(context.oned, GRANTS, context.now)
+            return self.granter.status(host, silent=silent, record=record)
         return recorded(context, host) if keys.path(context.paths).exists() else None
 
     def _run(self) -> None:

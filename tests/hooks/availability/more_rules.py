@@ -11,14 +11,18 @@ from hooks.availability.evidence import Evidence, Finding, Source, Verdict
 from hooks.availability.heartbeat import Heartbeats
 from hooks.availability.lease import ledger
 from hooks.availability.lease.challenges import Challenge
+from hooks.availability.lease.granter import Granter
+from hooks.availability.lease.grants import GRANTS, ZONE, Armed, Arming, Grants
 from hooks.availability.lease.ledger import Ledger
 from hooks.availability.model import Action, Phase, Stage, Vm
 from hooks.availability.steps import Back, Boot, Fence, Unlock
 from hooks.availability.vm_states import Course, dispose
+from onext.oned.documents import Documents, Stored
 from onext.oned.objects import HostState
 from tests.hooks.availability.happenings import FrontEnd, happen
 from tests.hooks.availability.rule_checks import Checks, registered_in
 from tests.hooks.availability.simulation import POLICY, Cloud, Server, SimulatedWorld, build
+from tests.onext.hosts.document_pool import DocumentPool
 
 RULES: Checks = {}
 rule = registered_in(RULES)
@@ -154,6 +158,10 @@ def _outvoted() -> None:
 
 def _expired(held: bool = True, wait: float = 40.0) -> bool:
     """Return whether a lease of 20 s is a proof so long after its last grant, on a leader of long standing."""
+    return _granted_long(held, wait).status(7, 495.0 + wait, silent=1e9).expired
+
+
+def _granted_long(held: bool, wait: float) -> Ledger:
     found = Ledger(20.0)
     challenge = Challenge("s" * 32, 1, "b" * 36, held, "", 4.0, disarmed=False)
     for now in range(0, 500, 5):
@@ -161,7 +169,7 @@ def _expired(held: bool = True, wait: float = 40.0) -> bool:
         found.wrote(float(now), 0.0, own=now > 0)
         found.granted(7, challenge, float(now))
     found.wrote(495.0 + wait, 50.0, own=True)
-    return found.status(7, 495.0 + wait, silent=1e9).expired
+    return found
 
 
 @rule("a lease is not a proof before it ended", lambda m: m.setattr(Ledger, "granted", lambda *_: None))
@@ -183,6 +191,20 @@ def _new_leader() -> None:
     found.inherit({7: ("b" * 36, True, 500.0)}, 0.0)
     found.wrote(20.0, 50.0, own=True)
     assert not found.status(7, 20.0, silent=1e9).expired
+
+
+@rule(
+    "an expiry counts only for the front-end that granted last",
+    lambda m: m.setattr(Granter, "_superseded", lambda *_: ""),
+)
+def _granted_last() -> None:
+    made = Granter(_granted_long(held=True, wait=40.0), monotonic=lambda: 535.0)
+    made._armed = {7: Stored(7, 1, 1, Armed(Arming.ARMED, "host-7", "salt", "key", 1, 0.0))}
+    grants = Documents(DocumentPool(), GRANTS)  # type: ignore[arg-type]
+    grants.put(ZONE, Grants(1, 1, 1, "another", 50.0, 0.0), None)
+    found = made.status(7, silent=1e9, record=grants)
+    assert found is not None
+    assert not found.expired
 
 
 @rule(

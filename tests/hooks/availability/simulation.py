@@ -102,6 +102,7 @@ class Cloud:
     plan: bool = False
     paused: bool = False
     halted: bool = False
+    unattended: bool = False  # no process of ours works, for longer than oned's planners wait
     oned_up: bool = True
     leader: tuple[int, int] = (0, 1)
     fenced_at: float = -1e9
@@ -208,9 +209,10 @@ class Cloud:
     def _plan_by_oned(self) -> None:
         """Do what oned's plan manager and rank scheduler do: restart UNKNOWN VMs without any proof.
 
-        Not while a person stopped this part: OpenNebula then acts as it does without it, which no rule prevents.
+        Not while a person stopped this part, or its only process is frozen for long: OpenNebula then acts as it
+        does without it, which no rule prevents.
         """
-        if self.halted:
+        if self.halted or self.unattended:
             self.unknown_since = dict.fromkeys(self.unknown_since, self.clock)
             return
         for vm in list(self.vms.values()):

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hooks.availability.model import SETTLED, Phase
 from hooks.availability.returning import RETURN_TIMEOUT
 from tests.hooks.availability.happenings import FAULTS, FrontEnd, happen
-from tests.hooks.availability.simulation import POLICY, Killed, Server, build
+from tests.hooks.availability.simulation import PLANNER_DELAY, POLICY, Killed, Server, build
 
 HOSTS = 5
 EXAMPLES = int(os.environ.get("ONEXT_EXAMPLES", "0"))
@@ -84,10 +84,12 @@ class AvailabilityMachine(RuleBasedStateMachine):
             happen(self.front, what, host)
             if back:
                 happen(self.front, back, host)
+            self.cloud.unattended = self.front.server is frozen and seconds > PLANNER_DELAY
             for _ in range(seconds // 10):
                 self.cloud.advance(10.0)
                 if self.front.server is not frozen:
                     self.front.server.round()
+            self.cloud.unattended = False
 
         self.cloud.advance(10.0)
         self.front.server.round(freeze)

@@ -14,7 +14,7 @@ from hooks.availability.lease.exchange import Peer
 from hooks.availability.lease.granter import Granter, Zone
 from hooks.availability.lease.grants import ARMED, Armed, Arming
 from hooks.availability.lease.keys import Secret
-from hooks.availability.lease.ledger import Ledger
+from hooks.availability.lease.ledger import Ledger, Status
 from hooks.availability.lease.onext_lease import daemon as node_daemon
 from hooks.availability.lease.onext_lease.daemon import Daemon, Node
 from hooks.availability.lease.onext_lease.lease import Lease
@@ -207,9 +207,14 @@ class FrontEnd:
         except OnedError:
             return
 
+    def status(self, silent: float = float("inf")) -> Status | None:
+        """Return what it takes the lease for now."""
+        self.pool.server = self.number
+        return self.granter.status(HOST, silent=silent, record=self.zone.grants)
+
     def expired(self) -> bool:
         """Return whether it takes the lease for a proof of death now."""
-        status = self.granter.status(HOST, silent=float("inf"))
+        status = self.status()
         return status is not None and status.expired
 
 

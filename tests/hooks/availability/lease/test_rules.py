@@ -8,6 +8,7 @@ from hooks.availability.lease import challenges
 from hooks.availability.lease.grants import ARMED, Armed, Arming
 from hooks.availability.lease.onext_lease import daemon as node_daemon
 from onext.oned.documents import Documents
+from onext.oned.errors import OnedError
 from tests.hooks.availability.lease.played_node import HOST, KEY, SECRET, WATCHDOG, Played
 
 
@@ -152,7 +153,7 @@ def test_a_host_whose_watchdog_is_not_held_proves_nothing(played: Played) -> Non
     played.work(2)
     played.world.connected = set()
     assert not played.work(15)
-    status = played.leading.granter.status(HOST, silent=float("inf"))
+    status = played.leading.status()
     assert status is not None
     assert "softdog" in status.detail
 
@@ -161,7 +162,7 @@ def test_a_host_that_answered_others_after_its_daemon_proves_nothing(played: Pla
     """It may have booted without the daemon and run VMs since."""
     played.world.connected = set()
     played.work(12)
-    status = played.leading.granter.status(HOST, silent=40.0)
+    status = played.leading.status(40.0)
     assert status is not None
     assert not status.expired
 
@@ -195,3 +196,35 @@ def test_disarming_ends_the_proof_before_the_daemon_is_told(played: Played) -> N
     played.world.connected = set()
     assert not played.work(15)
     assert played.world.vms
+
+
+def test_a_front_end_that_leads_again_counts_what_the_other_granted_meanwhile(played: Played) -> None:
+    """Two elections between two of its rounds: its own grants have ended, the other's have not."""
+    played.world.connected = set()
+    assert played.work(9)
+    played.world.returns_after = 0.0
+    played.world.advance(2.0)
+    played.world.leader, played.world.connected = 1, {1}
+    played.fronts[1].round()
+    played.world.leader = 0
+    played.world.advance(1.0)
+    assert played.world.vms
+    assert not played.holds()
+    assert not played.work(5)
+
+
+def test_an_expiry_that_cannot_be_compared_with_the_record_proves_nothing(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the record nobody knows whether another front-end granted last."""
+    played.world.connected = set()
+    assert played.work(12)
+    monkeypatch.setattr(Documents, "get", _unreadable)
+    status = played.leading.status()
+    assert status is not None
+    assert not status.expired
+    assert "cannot be read" in status.detail
+
+
+def _unreadable(*_: object) -> None:
+    raise OnedError("no answer")
