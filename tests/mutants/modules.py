@@ -27,7 +27,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "exporter",
         (
-            *("access", "backup_jobs", "connections", "hosts", "login", "networks", "oneflow", "quotas"),
+            *("access", "backup_jobs", "hosts", "login", "networks", "oneflow", "quotas"),
             *("part_metrics", "push", "vms", "zones"),
         ),
         ("{}",),
@@ -82,7 +82,11 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("{}", "decide"),
     ),
     ("hooks/targets", ("networks", "policy"), ("leases", "decide", "inventory")),
-    ("onext", ("atomic", "backup_state", "bounds", "http", "payload", "process", "spool"), ("{}",)),
+    (
+        "onext",
+        ("atomic", "backup_state", "bounds", "connections", "http", "payload", "process", "spool"),
+        ("{}",),
+    ),
     ("onext", ("results", "webconfig", "yaml_text"), ("{}",)),
     ("onext/biscuit", ("keys", "pem", "revocation", "sessions"), ("{}",)),
     ("onext/cloud", ("parse", "reader"), ("{}",)),
