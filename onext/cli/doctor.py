@@ -166,7 +166,12 @@ def _results(context: Context) -> Iterator[Check]:
 
 def _node(name: str) -> int:
     """Run the node's own check there, by ssh, and pass on what it prints."""
-    package = importlib.import_module("exporter.scaphandre")
+    try:
+        package = importlib.import_module("exporter.scaphandre")
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            "--node needs the exporter, which is not installed here: ./install.sh"
+        ) from error
     program = resources.files(package).joinpath("node.py").read_bytes()
     try:
         answer = ssh.run(name, ["python3", "-", "check"], timeout=30, input=program, check=False)

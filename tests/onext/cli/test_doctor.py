@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
 import pytest
 
 from onext.cli import doctor
@@ -77,3 +78,14 @@ def test_E5_invalid_settings_say_what_is_used(tmp_path: Path, monkeypatch: pytes
     assert settings.level == "fail"
     assert "onext.yaml:1: power" in settings.message
     assert settings.message.endswith("the old settings stay in use")
+
+
+def test_a_nodes_check_without_the_exporter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--parts geolocation` an administrator reads a traceback instead of what is missing."""
+    monkeypatch.setattr("importlib.import_module", _no_exporter)
+    with pytest.raises(click.UsageError, match="needs the exporter"):
+        doctor._node("node-1")
+
+
+def _no_exporter(name: str) -> None:
+    raise ModuleNotFoundError(f"No module named {name!r}", name="exporter")
