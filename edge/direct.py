@@ -24,6 +24,7 @@ class Seen(NamedTuple):
     addresses: Set[str]
     handshake: float  # Unix time of the last one, 0 for none
     received: int  # bytes
+    endpoint: str  # ADDRESS:PORT, or (none)
 
 
 def dump() -> Dict[str, Seen]:
@@ -33,7 +34,7 @@ def dump() -> Dict[str, Seen]:
         words = line.split("\t")
         if len(words) >= 8:
             allowed = {one.partition("/")[0] for one in words[3].split(",") if one.endswith("/128")}
-            found[words[0]] = Seen(allowed, float(words[4]), int(words[5]))
+            found[words[0]] = Seen(allowed, float(words[4]), int(words[5]), words[2])
     return found
 
 

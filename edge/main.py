@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from edge import membership, requirements, tunnel, word
+from edge import membership, requirements, tunnel, ways, word
 from edge.errors import EdgeError
 from edge.places import Places
 
@@ -91,8 +91,14 @@ def describe(places: Places) -> Dict[str, Any]:
     if state is None:
         return {"joined": False}
     ages = tunnel.handshakes() if tunnel.present() else {}
+    over_tls = tunnel.relayed()
     hubs = [
-        {"address": hub["address"], "endpoint": hub["endpoint"], "handshake": _age(ages.get(hub["key"], 1e9))}
+        {
+            "address": hub["address"],
+            "endpoint": hub["endpoint"],
+            "handshake": _age(ages.get(hub["key"], 1e9)),
+            "over": "tls" if hub["key"] in over_tls else "udp",
+        }
         for hub in state["hubs"]
     ]
     return {
@@ -118,13 +124,20 @@ def _doctor(places: Places, given: argparse.Namespace) -> int:
         return failed
     fresh = any(hub["handshake"] is not None and hub["handshake"] < tunnel.STALE for hub in status["hubs"])
     say("{:4} tunnel: {}".format("ok" if fresh else "FAIL", status["hubs"]))
+    for hub in status["hubs"]:
+        if hub["over"] == "tls":
+            say(
+                "warn UDP: no answer from {}: the tunnel runs over TLS, which is slower".format(
+                    hub["endpoint"]
+                )
+            )
     left = status["certified"] + status["days"] * 86400 - time.time()
     say("{:4} host certificate: {:.0f} days left".format("ok" if left > 0 else "FAIL", left / 86400))
     return 0 if fresh and left > 0 and not failed else 1
 
 
-def _run(places: Places, _given: argparse.Namespace) -> None:
-    membership.run(places, say)
+def _run(places: Places, given: argparse.Namespace) -> None:
+    membership.run(places, say, given.probe)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,7 +173,10 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "show the tunnel and the certificate")
     status.add_argument("--json", action="store_true", help="print JSON")
     add("doctor", _doctor, "check the machine and the tunnel")
-    add("run", _run, "keep the tunnel up; systemd runs it")
+    running = add("run", _run, "keep the tunnel up; systemd runs it")
+    running.add_argument(
+        "--probe", type=float, default=ways.PROBE, help="seconds until UDP is tried again while TLS is used"
+    )
     return parser
 
 

@@ -4,7 +4,20 @@ import os
 import time
 from typing import Any, Callable, Dict, List, Tuple
 
-from edge import answer, bell, direct, ed25519, keys, messages, narrowing, server, system_files, tunnel, word
+from edge import (
+    answer,
+    bell,
+    direct,
+    ed25519,
+    keys,
+    messages,
+    narrowing,
+    server,
+    system_files,
+    tunnel,
+    ways,
+    word,
+)
 from edge.errors import EdgeError, Refused, Unreachable
 from edge.places import Places
 from edge.word import Server
@@ -14,7 +27,8 @@ SYNC = 120.0  # seconds between two questions
 AGAIN = 30.0  # seconds until a question is repeated that no front-end answered
 LOOK = 15.0  # seconds between two checks of the tunnel
 STEP = 2.0  # seconds between two checks of direct peers
-TUNNEL = 30.0  # seconds in which the tunnel must carry the first answer
+TUNNEL = 60.0  # seconds in which the tunnel must carry the first answer, over UDP or TLS
+IMPATIENT = 10.0  # seconds without an answer over UDP while a person waits
 PATIENCE = 120.0  # seconds in which a front-end may become ready
 _Say = Callable[[str], None]
 
@@ -37,7 +51,15 @@ def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> Dict
     """Bring everything up, and let the front-end add the host; wait until it is monitored."""
     tunnel.up(places, state)
     system_files.apply(places, state)
-    got = through_tunnel(places, state, "ready")
+    over = ways.Ways(say, quiet=IMPATIENT)
+    try:
+        return _ready(places, state, wait, say, over)
+    finally:
+        over.close()
+
+
+def _ready(places: Places, state: Dict[str, Any], wait: float, say: _Say, over: ways.Ways) -> Dict[str, Any]:
+    got = through_tunnel(places, state, "ready", over)
     say("the tunnel is up; OpenNebula's host is {}".format(got.get("host")))
     state = adopt(places, state, got)
     system_files.apply(places, state)
@@ -45,7 +67,7 @@ def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> Dict
     ends = time.monotonic() + wait
     while got.get("host_state") not in ("MONITORED", "MONITORING_MONITORED") and time.monotonic() < ends:
         time.sleep(2)
-        got = through_tunnel(places, state, "sync")
+        got = through_tunnel(places, state, "sync", over)
     say("the host is {}".format(messages.printable(got.get("host_state") or "not there yet")))
     return state
 
@@ -81,18 +103,21 @@ def public_servers(state: Dict[str, Any]) -> List[Server]:
     return list(word.servers(state["servers"]))
 
 
-def through_tunnel(
-    places: Places, state: Dict[str, Any], action: str, patience: float = TUNNEL
-) -> Dict[str, Any]:
+def through_tunnel(places: Places, state: Dict[str, Any], action: str, over: ways.Ways) -> Dict[str, Any]:
     """Ask within the tunnel, which may need some seconds to come up; raise an EdgeError."""
-    ends = time.monotonic() + patience
+    ends = time.monotonic() + TUNNEL
     while True:
         try:
-            return ask(places, state, action, overlay_servers(state))
+            got = ask(places, state, action, overlay_servers(state))
         except Unreachable as error:
             if time.monotonic() > ends:
-                raise Unreachable(f"the tunnel carries nothing (is UDP blocked?): {error}") from None
+                raise Unreachable(f"the tunnel carries nothing, over UDP or TLS: {error}") from None
+            over.step(state)
             time.sleep(0.5)
+        else:
+            if over.busy:
+                over.step(state)
+            return got
 
 
 def ask(
@@ -104,22 +129,24 @@ def ask(
     return server.ask(servers, asked, state["key"])
 
 
-def run(places: Places, say: _Say) -> None:
+def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
     """Keep the tunnel up until the node has left; what fails is tried again."""
     state, primary, due, said, looked = joined(places), 0, 0.0, "", -LOOK
     sources: Dict[str, str] = {}
-    peers, rung = direct.Direct(say), bell.Bell()
+    peers, rung, over = direct.Direct(say), bell.Bell(), ways.Ways(say, probe=probe)
     while places.state() is not None:
         try:
             if time.monotonic() - looked >= LOOK:
                 looked = time.monotonic()
-                primary, moved = _look(places, state, primary, sources)
+                primary, moved = _look(places, state, primary, sources, over)
                 if moved or time.monotonic() > due:
                     due = time.monotonic() + AGAIN
                     state = refresh(places, state, primary)
                     # nodes that started together spread
                     due = time.monotonic() + SYNC + os.getpid() % 100 * SYNC / 1000
                 said = ""
+            elif over.busy and over.step(state):
+                looked, due = -LOOK, 0.0
             peers.step(state)
         except (EdgeError, OSError) as error:
             if str(error) != said:
@@ -129,15 +156,20 @@ def run(places: Places, say: _Say) -> None:
             looked, due = -LOOK, 0.0
 
 
-def _look(places: Places, state: Dict[str, Any], primary: int, sources: Dict[str, str]) -> Tuple[int, bool]:
-    """Keep the interface up and follow the hubs; return the one for the pool, and whether we moved."""
+def _look(
+    places: Places, state: Dict[str, Any], primary: int, sources: Dict[str, str], over: ways.Ways
+) -> Tuple[int, bool]:
+    """Keep the interface up and follow the hubs; return the one for the pool, and whether a way changed."""
     if not tunnel.present():
         tunnel.up(places, state, primary)
         system_files.apply(places, state)
     before = dict(sources)
     tunnel.touch(state)
     primary = tunnel.follow(places, state, primary, sources)
-    return primary, bool(before) and before != sources
+    moved = bool(before) and before != sources
+    if moved:
+        over.close()
+    return primary, over.step(state) or moved
 
 
 def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str, Any]:

@@ -1,5 +1,6 @@
 """One request to a front-end's endpoint: the certificate is compared before anything is sent."""
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -7,7 +8,7 @@ import json
 import socket
 import ssl
 import time
-from typing import Any, Dict, Iterable, Tuple
+from typing import Any, Dict, Iterable, Iterator, Tuple
 
 from edge import messages
 from edge.errors import EdgeError, NotReady, Unreachable, WrongServer
@@ -58,6 +59,13 @@ def _ask(servers: Iterable[Server], asked: messages.Asked, key: str) -> Dict[str
 
 
 def _post(server: Server, data: bytes) -> Tuple[int, bytes]:
+    with opened(server) as stream:
+        return _exchange(server, stream, data)
+
+
+@contextlib.contextmanager
+def opened(server: Server) -> Iterator[ssl.SSLSocket]:
+    """Connect to a front-end's endpoint; raise WrongServer where its certificate is another one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the hash below decides, before a byte of the request is sent
@@ -65,7 +73,7 @@ def _post(server: Server, data: bytes) -> Tuple[int, bytes]:
         plain.settimeout(TIMEOUT)
         with context.wrap_socket(plain, server_hostname=server.host) as stream:
             _compare(server, stream.getpeercert(binary_form=True) or b"")
-            return _exchange(server, stream, data)
+            yield stream
 
 
 def _compare(server: Server, certificate: bytes) -> None:

@@ -3,11 +3,12 @@
 import contextlib
 import socket
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 from edge import direct, programs, word
 from edge.errors import CommandFailed
 from edge.places import INTERFACE, Places, read
+from edge.relay import LOOPBACK
 
 DISCARD = 9  # a port that nothing listens at
 KEEPALIVE = 25  # seconds: keeps the way through NAT open
@@ -44,15 +45,23 @@ def configuration(places: Places, state: Dict[str, Any], primary: int) -> str:
     """Return what `wg syncconf` is given: each hub with its address, one of them with the whole pool."""
     lines = ["[Interface]", "PrivateKey = " + read(places.wireguard).strip()]
     lines += [f"ListenPort = {port()}"] if port() else []  # without it `wg` takes another one each time
+    over_tls = relayed()
     for number, hub in enumerate(state["hubs"]):
         allowed = hub["address"] + "/128" + (", " + state["pool"] if number == primary else "")
         lines += ["[Peer]", "PublicKey = " + hub["key"], "AllowedIPs = " + allowed]
         lines += [f"PersistentKeepalive = {KEEPALIVE}"]
-        endpoint = resolved(hub["endpoint"])
+        endpoint = None if hub["key"] in over_tls else resolved(hub["endpoint"])
         lines += ["Endpoint = " + endpoint] if endpoint else []
     if state.get("peers"):
         lines += direct.sections(state, direct.dump())
     return "\n".join(lines) + "\n"
+
+
+def relayed() -> Set[str]:
+    """Return the keys of the hubs that this machine's relays reach over TLS: the interface knows."""
+    shown = programs.run(["wg", "show", INTERFACE, "endpoints"]) if present() else ""
+    pairs = [line.partition("\t") for line in shown.splitlines()]
+    return {key for key, _, endpoint in pairs if endpoint.startswith(LOOPBACK + ":")}
 
 
 def resolved(where: str) -> Optional[str]:
@@ -134,7 +143,7 @@ def follow(places: Places, state: Dict[str, Any], primary: int, sources: Dict[st
         endpoint = resolved(hub["endpoint"])
         own = source(endpoint) if endpoint else ""
         moved = own != sources.setdefault(hub["key"], own)
-        if endpoint and own and (quiet or moved):
+        if endpoint and own and (moved or (quiet and hub["key"] not in relayed())):
             programs.run(["wg", "set", INTERFACE, "peer", hub["key"], "endpoint", endpoint])
             sources[hub["key"]] = own
     alive = [number for number, hub in enumerate(state["hubs"]) if hub not in silent]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from hooks.edge import minting, office, setup, ssh_client
+from hooks.edge import minting, office, setup, ssh_client, whereabouts
 from hooks.edge.forms import PATTERN
 from hooks.edge.office import NotReady
 from hooks.edge.records import ZONE, Book, Node, Token, Zone, node_address
@@ -151,11 +151,13 @@ def list_(context: Context, *, tokens: bool, as_json: bool) -> None:
             return
         view = book.view()
         zone = office.zone_of(view)
-        listed = [_node_row(zone, n, s.value, s.problem) for n, s in sorted(view.nodes.items())]
-    show(listed, ("id", "name", "state", "cluster", "host", "address", "joined", "problem"), as_json=as_json)
+        over = whereabouts.ways(whereabouts.place(context.paths))
+        listed = [_node_row(zone, n, s.value, s.problem, over) for n, s in sorted(view.nodes.items())]
+    columns = ("id", "name", "state", "cluster", "host", "address", "over", "joined", "problem")
+    show(listed, columns, as_json=as_json)
 
 
-def _node_row(zone: Zone, number: int, node: Node | None, problem: str) -> Row:
+def _node_row(zone: Zone, number: int, node: Node | None, problem: str, over: Mapping[str, str]) -> Row:
     if node is None:
         return {"id": number, "state": "invalid", "problem": problem}
     return {
@@ -165,6 +167,7 @@ def _node_row(zone: Zone, number: int, node: Node | None, problem: str) -> Row:
         "cluster": node.cluster,
         "host": node.host if node.host >= 0 else None,
         "address": str(node_address(zone.pool, number)),
+        "over": over.get(node.wireguard, "") if node.state.peer else "",
         "joined": _stamp(node.joined),
         "problem": "",
     }
@@ -198,7 +201,7 @@ def show_(context: Context, node: str, *, as_json: bool) -> None:
     number = _number(view.valid, node)
     found = view.valid[number]
     row = {
-        **_node_row(zone, number, found, ""),
+        **_node_row(zone, number, found, "", whereabouts.ways(whereabouts.place(context.paths))),
         "token": found.token,
         "identity": found.identity,
         "wireguard": found.wireguard,

@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from edge import relay
+from hooks.edge import relays
 from onext import unix_service
 from onext.connections import Connections, Place
 from onext.deadline import DeadlineReader
@@ -33,6 +35,9 @@ _Connection = socket.socket | tuple[bytes, socket.socket]  # of the base classes
 REQUEST, WORKER = 10.0, 80.0  # seconds for a whole request, for the worker's answer; TLS has REQUEST too
 MOST, EACH, RESERVED = 256, 64, 64  # connections: of all, of one address, for addresses of nodes
 _YEARS = 20
+_AGREED = (
+    f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {relay.PROTOCOL}\r\n\r\n".encode()
+)
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -105,8 +110,23 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(status, body)
 
     def do_GET(self) -> None:
-        """Answer that there is nothing to read."""
-        self._send(404, json.dumps({"error": "nodes join here: onext-edge.pyz join TOKEN"}).encode())
+        """Carry a node's datagrams; there is nothing to read."""
+        if self.path == relay.PATH and self.headers.get("Upgrade") == relay.PROTOCOL:
+            return self._relay()
+        return self._send(404, json.dumps({"error": "nodes join here: onext-edge.pyz join TOKEN"}).encode())
+
+    def _relay(self) -> None:
+        port, stream = self.server.hub.now(), self.connection
+        place = self.server.relays.take(stream, self.client_address[0]) if port else None
+        if place is None or not isinstance(stream, ssl.SSLSocket):
+            return self._send(503, b'{"error": "no place for a relay"}')
+        try:
+            self.close_connection = True
+            self.server.connections.release(self._place)  # others may ask
+            self.wfile.write(_AGREED)
+            relays.carry(stream, port, lambda: self.server.relays.allowed(place))
+        finally:
+            self.server.relays.release(place)
 
     def _send(self, status: int, body: bytes) -> None:
         self.close_connection = True
@@ -128,14 +148,18 @@ def forward(worker: Path, data: bytes) -> tuple[int, bytes]:
 
 
 class Endpoint(ThreadingHTTPServer):
-    """The server: a bounded number of threads, TLS within each."""
+    """The server: a bounded number of threads, TLS within each; relays have places of their own."""
 
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, worker: Path) -> None:
+    def __init__(
+        self, address: tuple[str, int], context: ssl.SSLContext, worker: Path, hub_list: Path | None = None
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.worker, self._context = worker, context
+        self.hub = relays.HubPort(hub_list)
+        self.relays = Connections(relays.MOST, relays.EACH, relays.RESERVED)
         self.connections = Connections(MOST, EACH, RESERVED)
         self._places: dict[_Connection, Place] = {}
         super().__init__(address, BaseHTTPRequestHandler)  # finish_request makes the handler
@@ -190,6 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--state", type=Path, required=True, help="folder of the key and certificate")
     parser.add_argument("--publish", type=Path, required=True, help="file for a copy of the certificate")
     parser.add_argument("--worker", type=Path, required=True, help="the worker's Unix socket")
+    parser.add_argument(
+        "--hub-list", type=Path, help="the hub's list, whose port relays use; none without it"
+    )
     given = parser.parse_args(arguments)
     key, certificate = make_certificate(given.state)
     _write(given.publish, certificate.read_bytes(), 0o644)
@@ -197,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     host, _, port = given.listen.rpartition(":")
-    with Endpoint((host.strip("[]"), int(port)), context, given.worker) as server:
+    with Endpoint((host.strip("[]"), int(port)), context, given.worker, given.hub_list) as server:
         server.serve_forever()
 
 

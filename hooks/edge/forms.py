@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 WIREGUARD_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 HEX_KEY = re.compile(r"[0-9a-f]{64}")
@@ -16,3 +17,16 @@ def matching(form: re.Pattern[str], text: object, what: str) -> str:
     if not isinstance(text, str) or not form.fullmatch(text):
         raise ValueError(f"{what} has not the expected form")
     return text
+
+
+def host_of(endpoint: str) -> str:
+    """Return the address in ADDRESS:PORT, without brackets."""
+    return endpoint.rpartition(":")[0].strip("[]")
+
+
+def own(endpoint: str) -> bool:
+    """Whether an endpoint is this machine itself, where relays of nodes over TLS come from."""
+    try:
+        return ip_address(host_of(endpoint)).is_loopback
+    except ValueError:
+        return False

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hooks.edge import bell, hub_plan
-from hooks.edge.forms import WIREGUARD_KEY, matching
+from hooks.edge.forms import WIREGUARD_KEY, matching, own
 from hooks.edge.hub_plan import Hub, InvalidList
 from onext import atomic, process
 from onext.process import CommandError
@@ -157,10 +157,11 @@ class Sight:
         except (CommandError, OSError) as error:
             sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
             return
-        before = found if self.last is None else self.last
-        news = bell.moved(before, found)
+        direct = {key: endpoint for key, endpoint in found.items() if not own(endpoint)}
+        before = direct if self.last is None else self.last
+        news = bell.moved(before, direct)
         bell.ring(bell.near(hub, {*news, *self.news}))
-        self.last, self.news = {**before, **found}, news
+        self.last, self.news = {**before, **direct}, news
 
 
 def _endpoints(interface: str) -> dict[str, str]:

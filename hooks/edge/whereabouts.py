@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
-from hooks.edge.forms import WHERE
+from hooks.edge.forms import WHERE, host_of, own
 from hooks.edge.records import Node, State
 from onext import log, spool
 from onext.http import is_public
@@ -36,7 +36,19 @@ def read(file: Path) -> Mapping[str, str]:
 
 
 def endpoints(file: Path) -> Mapping[str, str]:
-    """Return the endpoint of each key, ADDRESS:PORT; a file that is missing or invalid holds none."""
+    """Return the UDP endpoint of each key, ADDRESS:PORT; a file that is missing or invalid holds none.
+
+    A node that comes over TLS has none: the hub sees this server's own relay.
+    """
+    return {key: where for key, where in _seen(file).items() if not own(where)}
+
+
+def ways(file: Path) -> Mapping[str, str]:
+    """Return by which protocol each key dials in here, udp or tls."""
+    return {key: "tls" if own(where) else "udp" for key, where in _seen(file).items()}
+
+
+def _seen(file: Path) -> Mapping[str, str]:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as stream:
@@ -51,7 +63,7 @@ def endpoints(file: Path) -> Mapping[str, str]:
 
 def _address(endpoint: str) -> str:
     """Return the address of HOST:PORT where it is a public one, else nothing."""
-    host = endpoint.rpartition(":")[0].strip("[]")
+    host = host_of(endpoint)
     try:
         return str(ip_address(host)) if is_public(host) else ""
     except ValueError:

@@ -280,6 +280,7 @@ def test_a_silent_hub_is_resolved_again_and_another_one_carries_the_pool(
     )
     monkeypatch.setattr(tunnel, "source", lambda _: "198.51.100.1")
     monkeypatch.setattr(tunnel, "present", lambda: True)
+    monkeypatch.setattr(tunnel, "relayed", set)
 
     def run(argv: list[str], text: str = "") -> str:
         ran.append([*argv, text])
@@ -298,3 +299,9 @@ def test_a_silent_hub_is_resolved_again_and_another_one_carries_the_pool(
     monkeypatch.setattr(tunnel, "source", lambda _: "198.51.100.2")
     tunnel.follow(here, state, 1, sources)
     assert [argv[4] for argv in ran] == [KEY, other], "this machine came to another network"
+    ran.clear()
+    monkeypatch.setattr(tunnel, "handshakes", lambda: {KEY: 500.0, other: 500.0})
+    monkeypatch.setattr(tunnel, "relayed", lambda: {KEY})
+    tunnel.follow(here, state, 1, sources)
+    assert [argv[4] for argv in ran] == [other], "a hub that is reached over TLS keeps its relay"
+    assert "Endpoint = 192.0.2.7:1" not in tunnel.configuration(here, state, 1)

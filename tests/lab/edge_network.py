@@ -178,12 +178,12 @@ class Node(Space):
         """Join as this node's name, or another."""
         return self.edge("join", "--name", name or self.name, "--wait", "180", token, check=check)
 
-    def serve(self) -> None:
+    def serve(self, *words: str) -> None:
         """Start what systemd would run, again where it runs."""
         if self.service is not None:
             self.service.kill()
             self.service.wait()
-        given = ["--root", str(self.root), "--account", "root", "run"]
+        given = ["--root", str(self.root), "--account", "root", "run", *words]
         self.service = self.start(sys.executable, "-I", str(self.program), *given)
 
     @property
@@ -259,6 +259,7 @@ class Network:
         state.mkdir(exist_ok=True)
         words = ["--state", str(state), "--publish", str(run / "certificate.pem")]
         words += ["--worker", str(self.bundle.var / "run/edge/join.sock"), "--listen", "[::]:8443"]
+        words += ["--hub-list", str(self.bundle.var / "run/edge/hub.json")]
         self.front.start(sys.executable, "-m", "hooks.edge.endpoint", *words, PYTHONPATH=str(ROOT))
         until((run / "certificate.pem").exists, "the endpoint's certificate")
 
@@ -286,7 +287,12 @@ class Network:
 
     def listed(self) -> dict[str, dict[str, object]]:
         """Return the nodes by name; of several with one name the last."""
-        return {row["name"]: row for row in json.loads(self.bundle.onext("edge", "list", "--json").stdout)}
+        rows = {row["name"]: row for row in json.loads(self.bundle.onext("edge", "list", "--json").stdout)}
+        return {name: {key: row[key] for key in row if key != "over"} for name, row in rows.items()}
+
+    def over(self, name: str) -> str:
+        """Return by which protocol a node dials in, as the hub reports it every ten seconds."""
+        return str(json.loads(self.bundle.onext("edge", "show", name, "--json").stdout)["over"])
 
     def ssh(self, host: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Log in from the front-end, with nothing but what onext configured."""

@@ -15,7 +15,7 @@ from onext.oned.client import Oned
 from onext.oned.objects import Host
 from tests.fixtures_sandbox import Sandbox
 from tests.lab.edge_network import Network, Node, network, why_not
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -249,6 +249,40 @@ def test_nodes_reach_each_other_without_the_hub_and_fall_back_to_it(net: Network
     net.nats["b"].run("iptables", "-I", "FORWARD", "-d", "203.0.113.130", "-j", "DROP")
     until(lambda: not carries(a1, b1) and not carries(b1, a1), "the hub takes over")
     until(lambda: reaches(a1, b1.address, 49152), "the way through the hub")
+
+
+def udp(net: Network, *, passes: bool) -> None:
+    """Let a site's firewall drop all UDP, or pass it again."""
+    net.nats["a"].run("iptables", "-D" if passes else "-I", "FORWARD", "-p", "udp", "-j", "DROP")
+
+
+def hub_of(node: Node) -> dict[str, object]:
+    """Return what a node shows of its hub."""
+    found = json.loads(node.edge("status", "--json").stdout)["hubs"][0]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_site_that_drops_udp_is_reached_over_tls_until_udp_passes(net: Network) -> None:
+    """Hotels, hospitals and universities let nothing but TCP out."""
+    udp(net, passes=False)
+    a1 = net.node("a1", "a", 10)
+    joined = a1.join(net.token("--name", "a1")).stdout
+    assert "reached over TLS, as UDP gets no answer" in joined
+    assert "the host is MONITORED" in joined
+    a1.serve("--probe", "5")
+    until(lambda: net.ssh("a1", "echo", "tls").stdout == "tls\n", "the tunnel of the service")
+    until(lambda: net.over("a1") == "tls", "the hub's report")
+    until(lambda: hub_of(a1)["over"] == "tls", "the node's report, between two trials of UDP")
+    until(lambda: "tunnel runs over TLS" in a1.edge("doctor", check=False).stdout, "the doctor's")
+    udp(net, passes=True)
+    until(lambda: net.over("a1") == "udp", "UDP again")
+    until(lambda: net.ssh("a1", "echo", "udp").stdout == "udp\n", "the tunnel over UDP")
+    assert "203.0.113.130" in net.front.run("wg", "show", "onext-edge", "endpoints").stdout
+    assert hub_of(a1)["over"] == "udp"
+    udp(net, passes=False)
+    until(lambda: net.over("a1") == "tls", "TLS while the node is joined", 2 * PATIENCE)
+    until(lambda: net.ssh("a1", "echo", "again").stdout == "again\n", "the tunnel over TLS")
 
 
 def test_a_man_in_the_middle_receives_nothing(net: Network) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from edge import word
 from tests.fixtures_sandbox import Sandbox
 from tests.hooks.edge.front_end import FrontEnd
+from tests.hooks.edge.running_endpoint import Endpoint
 
 
 @pytest.fixture
@@ -28,3 +30,12 @@ def front_end(bare: FrontEnd) -> FrontEnd:
 def key(front_end: FrontEnd) -> str:
     """Return the key of the front-end's answers."""
     return word.read(front_end.token()).key
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    """Return an endpoint."""
+    made = Endpoint(tmp_path)
+    yield made
+    made.stop()
+    made.worker.close()

@@ -142,3 +142,37 @@ def test_nodes_look_when_one_dials_in_from_elsewhere(tmp_path: Path, monkeypatch
     assert told() == [], "the hub's interface was made again"
     now[two] = "203.0.113.3:5000"
     assert told() == both
+
+
+def test_a_node_that_comes_over_tls_is_introduced_to_nobody(tmp_path: Path) -> None:
+    """All such nodes have the hub's own address: each would be told to find the others at 127.0.0.1."""
+    known = nodes(100, 100, 100)
+    where = [f"127.0.0.1:{5000 + n}" for n in (0, 1)] + ["203.0.113.2:5000"]
+    file = tmp_path / "endpoints.json"
+    file.write_text(json.dumps({known[n].wireguard: where[n] for n in known}))
+    seen, own = whereabouts.endpoints(file), {n: f"192.168.1.{n}:5000" for n in known}
+    assert [introductions.peers(ZONE, known, n, seen, own) for n in known] == [[], [], []]
+    assert whereabouts.read(file) == {}, "203.0.113.2 is for documentation, 127.0.0.1 for nobody"
+    assert list(whereabouts.ways(file).values()) == ["tls", "tls", "udp"]
+
+
+def test_a_way_over_tls_rings_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new relay would make a whole cluster ask; what is news is UDP from elsewhere."""
+    three = cluster_of(2)
+    one, two, _other = (peer.key for peer in three.peers)
+    now = {one: "203.0.113.1:5000", two: "203.0.113.2:5000"}
+    rung: list[list[IPv6Address]] = []
+
+    def shown(*_words: str) -> bytes:
+        return "".join(f"{key}\t{endpoint}\n" for key, endpoint in now.items()).encode()
+
+    monkeypatch.setattr(hub, "_run", shown)
+    monkeypatch.setattr(bell, "ring", rung.append)
+    sight = hub.Sight(tmp_path / "endpoints.json")
+    sight.tell(three)
+    now[one] = "127.0.0.1:40000"
+    sight.tell(three)
+    assert json.loads(sight.file.read_text()) == now, "`onext edge list` shows it"
+    now[one] = "203.0.113.1:5000"
+    sight.tell(three)
+    assert rung == [[], [], []]

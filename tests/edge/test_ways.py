@@ -1,0 +1,198 @@
+"""When a node uses TLS, and when UDP again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from edge import direct, programs, tunnel, ways
+from edge.errors import CommandFailed
+from edge.word import Server
+
+KEY = "A" * 43 + "="
+UDP, RELAY = "203.0.113.2:51820", "127.0.0.1:4000"
+STATE = {
+    "hubs": [{"key": KEY, "endpoint": UDP, "address": "fd00::1"}],
+    "servers": [["203.0.113.2:8443", "0" * 64]],
+}
+
+
+class Played:
+    """A relay without a thread."""
+
+    made: list[Played]
+
+    def __init__(self, target: Server, port: int) -> None:
+        self.target, self.port = target, port
+        self.endpoint, self.problem, self.alive, self.held = "", "", True, False
+        self.made.append(self)
+
+    def hold(self, held: bool) -> None:
+        """Note it."""
+        self.held = held
+
+    def close(self) -> None:
+        """End."""
+        self.alive = False
+
+
+class Machine:
+    """WireGuard with one hub, of which nothing comes unless the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.received, self.handshake, self.endpoint = 1000.0, 0, 0.0, UDP
+        self.udp, self.told = False, list[str]()
+        self.relays: list[Played] = []
+        monkeypatch.setattr(Played, "made", self.relays, raising=False)
+        monkeypatch.setattr(ways, "Relay", Played)
+        monkeypatch.setattr(ways, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(ways, "answers", self._answers)
+        monkeypatch.setattr(tunnel, "port", lambda: 40000)
+        monkeypatch.setattr(tunnel, "resolved", lambda where: where)
+        monkeypatch.setattr(direct, "dump", self._dump)
+        monkeypatch.setattr(programs, "run", self._run)
+        self.ways = ways.Ways(self.told.append)
+
+    def _dump(self) -> dict[str, direct.Seen]:
+        return {KEY: direct.Seen({"fd00::1"}, self.handshake, self.received, self.endpoint)}
+
+    def _run(self, argv: list[str], _text: str | None = None) -> str:
+        assert argv[:6] == ["wg", "set", "onext-edge", "peer", KEY, "endpoint"]
+        self.endpoint = argv[6]
+        return ""
+
+    def _answers(self, address: str, port: int) -> bool:
+        assert (address, port) == ("fd00::1", 8443)
+        assert self.endpoint == UDP
+        assert self.relays[-1].held, "an answer over TLS would count for UDP"
+        return self.udp
+
+    def after(self, seconds: float, *, heard: bool) -> bool:
+        """Let time pass in steps of five seconds; return whether a way changed."""
+        changed = False
+        for _ in range(int(seconds / 5)):
+            self.now += 5
+            self.received += 100 * heard
+            self.handshake = self.now if heard else self.handshake
+            changed = self.ways.step(STATE) or changed
+        return changed
+
+    def over_tls(self) -> Played:
+        """Come to the state in which a relay carries."""
+        self.ways.step(STATE)
+        self.after(20, heard=False)
+        self.relays[-1].endpoint = RELAY
+        self.after(5, heard=False)
+        assert self.after(5, heard=True)
+        assert self.endpoint == RELAY
+        return self.relays[-1]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return a machine whose interface is new."""
+    return Machine(monkeypatch)
+
+
+def test_udp_is_tried_first_and_tls_when_it_gets_no_answer(machine: Machine) -> None:
+    """TLS carries a tenth of what UDP does: it must not be used where UDP works."""
+    machine.ways.step(STATE)
+    machine.after(1000, heard=True)
+    assert machine.relays == []
+    machine.after(40, heard=False)
+    assert machine.relays == [], "two lost answers are no reason"
+    machine.after(10, heard=False)
+    assert [made.target.port for made in machine.relays] == [8443]
+    assert machine.endpoint == UDP, "it must have a place first"
+
+
+def test_a_new_node_waits_ten_seconds(machine: Machine) -> None:
+    """A person waits for a join."""
+    machine.ways.step(STATE)
+    machine.after(10, heard=False)
+    assert machine.relays == []
+    machine.after(5, heard=False)
+    assert len(machine.relays) == 1
+    assert machine.ways.busy
+
+
+def test_udp_is_used_again_when_it_works(machine: Machine) -> None:
+    """A node that roamed through one bad network would stay slow for ever."""
+    made = machine.over_tls()
+    assert machine.told == [f"hub {UDP}: reached over TLS, as UDP gets no answer"]
+    machine.after(70, heard=True)
+    assert (machine.endpoint, made.held, made.alive) == (RELAY, False, True)
+    machine.udp = True
+    assert machine.after(130, heard=True)
+    assert (machine.endpoint, made.alive, machine.ways.busy) == (UDP, False, False)
+    assert machine.told[-1] == f"hub {UDP}: reached over UDP again"
+    machine.after(1000, heard=True)
+    assert len(machine.relays) == 1
+
+
+def test_trials_become_rare(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes three seconds of what a node sends."""
+    machine.over_tls()
+    trials = list[float]()
+
+    def silent(*_: object) -> bool:
+        trials.append(machine.now)
+        return False
+
+    monkeypatch.setattr(ways, "answers", silent)
+    machine.after(3600, heard=True)
+    assert 5 < len(trials) < 10
+
+
+def test_a_relay_that_carries_nothing_gives_udp_another_chance(machine: Machine) -> None:
+    """A hub that is down answers neither way, and comes back over UDP."""
+    machine.ways.step(STATE)
+    machine.after(20, heard=False)
+    machine.relays[-1].endpoint = RELAY
+    machine.after(5, heard=False)
+    assert machine.endpoint == RELAY
+    machine.relays[-1].alive, machine.relays[-1].problem = False, "no datagram came"
+    machine.after(5, heard=False)
+    assert machine.endpoint == UDP
+    assert machine.told == [f"hub {UDP} over TLS: no datagram came"]
+    machine.after(3600, heard=False)
+    for made in machine.relays:
+        made.alive = False
+    machine.after(3600, heard=False)
+    assert len(machine.relays) < 40, "a dead front-end is not asked each second"
+
+
+def test_what_another_process_left_is_taken_over_at_once(machine: Machine) -> None:
+    """`join` ends, and with it its relay: the service must not wait for silence."""
+    machine.endpoint, machine.handshake = RELAY, 999.0
+    machine.ways.step(STATE)
+    assert len(machine.relays) == 1
+    machine.relays[-1].alive = False
+    machine.after(5, heard=False)
+    assert machine.endpoint == UDP, "without a place for a relay UDP is tried"
+
+
+def test_another_network_is_tried_over_udp(machine: Machine) -> None:
+    """The relay's connection belongs to the old network."""
+    made = machine.over_tls()
+    machine.ways.close()
+    machine.endpoint = UDP
+    assert not made.alive
+    machine.after(30, heard=True)
+    assert len(machine.relays) == 1
+
+
+def test_a_failing_command_is_reported(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interface may be gone at any moment; the service goes on."""
+
+    def gone() -> dict[str, direct.Seen]:
+        raise CommandFailed("wg")
+
+    machine.over_tls()
+    monkeypatch.setattr(direct, "dump", gone)
+    with pytest.raises(CommandFailed):
+        machine.ways.step(STATE)
+    monkeypatch.setattr(direct, "dump", dict)
+    assert not machine.ways.step(STATE)
+    assert not machine.ways.busy
