@@ -199,22 +199,6 @@ class SharedDisk:
         assert {record.host for record in self.vm.records(1)} == {1}
         assert self.vm.records(1)[0].after == 0
 
-    def moved_or_unproven(self, seconds: float = 180.0) -> None:
-        """Wait as `moved` does, or until the lease proves nothing: then nothing is started elsewhere.
-
-        A daemon that was started again answers before its next grant, and reports that it holds no watchdog.
-        """
-        until(self.was_reset, "the reset of node a", seconds)
-        until(lambda: self.starts() > 1 or self._unproven(), "a proof, or that there is none", seconds)
-        if self.starts() > 1:
-            self.moved(seconds)
-        assert self.starts() > 1 or self.vm.records(1) == []
-
-    def _unproven(self) -> bool:
-        """Return whether node a, which no longer answers, last answered without its watchdog."""
-        reasons = self.report().get("reasons", ())
-        return any("its watchdog was not held when it last answered" in reason for reason in reasons)
-
     def stays(self, seconds: float) -> None:
         """Check that for so long the VM runs on where it is, and nowhere else."""
         before = len(self.vm.records(0))

@@ -4,7 +4,8 @@
 falls behind, and an expiry is found later). A grant is noted before it is sent, and only after a write of the
 zone that began once the challenge was there. A front-end that no longer leads cannot write, so nothing it
 grants counts longer than a lease after the first write of its successor. Hence the successor waits that long
-before it takes an expiry for a proof.
+before it takes an expiry for a proof. A watchdog that was held in a boot ticks until that boot ends, also
+while a daemon that was started again waits for its first grant.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from hooks.availability.lease.challenges import Challenge
+from hooks.availability.lease.onext_lease.lease import NO_GRANT
 
 DRIFT = 0.01  # of the lease: clocks of front-end and node differ by much less
 MARGIN = 2.0  # seconds
@@ -24,7 +26,10 @@ GRACE = 25.0  # seconds for which a host may answer others after its last challe
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The last challenge of a host. `at` is when it came, `until` when its last grant has surely ended."""
+    """The last challenge of a host. `at` is when it came, `until` when its last grant has surely ended.
+
+    `held`: the watchdog ticks, and nothing but a grant makes the daemon feed it.
+    """
 
     session: str
     boot: str
@@ -83,20 +88,18 @@ class Ledger:
         """Note a challenge when it came."""
         before = self.contacts.get(host)
         until = before.until if before else 0.0
+        ticking = before is not None and before.held and not before.disarmed
+        held = challenge.held or (before is not None and ticking and _ticks_on(before.boot, challenge))
         self.contacts[host] = Contact(
-            challenge.session,
-            challenge.boot,
-            challenge.held,
-            challenge.reason,
-            now,
-            until,
-            challenge.disarmed,
+            challenge.session, challenge.boot, held, challenge.reason, now, until, challenge.disarmed
         )
 
     def granted(self, host: int, challenge: Challenge, now: float) -> None:
         """Note a grant before it is sent."""
         contact = self.contacts[host]
-        until = now + self.lease + challenge.watchdog + self.margin(self.lease)
+        watchdog = challenge.watchdog if challenge.held else max(challenge.watchdog, WATCHDOG)
+        late = 2 * watchdog  # one feeding may come late, and the kernel feeds when the daemon is killed then
+        until = now + self.lease + late + self.margin(self.lease)
         self.contacts[host] = replace(contact, until=max(contact.until, until))
 
     def inherit(self, others: Mapping[int, tuple[str, bool, float]], now: float) -> None:
@@ -105,6 +108,8 @@ class Ledger:
             own = self.contacts.get(host)
             if own is None or own.at < now - age:
                 self.contacts[host] = Contact("", boot, held, "", now - age, own.until if own else 0.0)
+            elif held and _ticks_on(boot, own):
+                self.contacts[host] = replace(own, held=True)
 
     def keep(self, armed: Mapping[int, object]) -> None:
         """Forget hosts that are not armed any more."""
@@ -136,3 +141,8 @@ class Ledger:
         if (left := max(self._since + self._wait, contact.until) - now) > 0:
             return f"its lease ends in {left:.0f} s at the latest"
         return ""
+
+
+def _ticks_on(boot: str, found: Challenge | Contact) -> bool:
+    """Return whether a daemon that was started again has yet to take the watchdog that this boot began."""
+    return found.boot == boot and found.reason == NO_GRANT

@@ -21,6 +21,7 @@ from typing import Any, Dict, Optional
 MAGIC = b"onext-lease 1 "
 LARGEST = 1200  # bytes of a message: it fits one datagram
 LONGEST_LEASE = 3600 * 1000
+NO_GRANT = "no grant yet"  # the reason of a program that has not touched the watchdog
 DISARM_WITHIN = 60 * 1000  # after the challenge that a disarm answers
 
 Message = Dict[str, Any]
@@ -66,7 +67,7 @@ class Lease:
         self.lease = 0  # ms, as last granted
         self.epoch = 0
         self.held = False  # the watchdog is open and cannot be stopped
-        self.reason = "no grant yet"  # why it is not held
+        self.reason = NO_GRANT  # why it is not held
         self.watchdog = 0  # ms until the watchdog resets a node that does not feed it
         self.ended = False
         self.disarmed = False

@@ -85,7 +85,9 @@ class World:
         return int((self.time - 500) * 1000 * (1 + self.node_drift))
 
     def start_daemon(self) -> None:
-        """Start the daemon anew; the watchdog of this boot ticks on."""
+        """Start the daemon anew; the watchdog of this boot, fed by the kernel at its closing, ticks on."""
+        if self.daemon is not None and self.daemon.lease.held:
+            self.fed = self.time
         self.sessions += 1
         lease = Lease(HOST, KEY, f"{self.sessions:032x}", f"{self.boot:036x}")
         self.daemon, self.stopped = Daemon(Hardware(self), lease), False

@@ -117,6 +117,17 @@ class Leases(RuleBasedStateMachine):
         if self.world.on:
             self.world.start_daemon()
 
+    @rule(granted=st.booleans(), seconds=st.floats(0.5, WATCHDOG * 2))
+    def fails_after_its_daemon_started_again(self, granted: bool, seconds: float) -> None:
+        if self.world.on:
+            self.world.start_daemon()
+        self.fronts[self.world.leader].round()
+        if granted:
+            self.world.advance(0.5)
+        self.world.connected = set()
+        self.world.pause_before_feeding = seconds
+        self.work(14)
+
     @rule(choice=st.integers(0, 1000))
     def replay(self, choice: int) -> None:
         if self.world.sent:

@@ -36,13 +36,28 @@ def test_a_lease_counts_until_the_watchdog_has_surely_fired(played: Played) -> N
     assert played.work(12)
 
 
-def test_vms_end_at_once_when_the_grants_end(played: Played) -> None:
-    """The time in which the watchdog fires is a reserve, not a time in which VMs go on writing."""
-    played.world.connected = set()
+def wait_for_the_last_feeding(played: Played) -> None:
+    """Let time pass until the daemon may feed for one second more."""
     daemon = played.world.daemon
     assert daemon is not None
     assert daemon.lease.until is not None
     played.world.advance((daemon.lease.until - played.world.node_clock()) / 1000 - WATCHDOG - 1)
+
+
+def feed_at_the_last_moment(played: Played) -> None:
+    """Check in time, feed as late as the watchdog allows, and hang; the front-end goes on writing."""
+    wait_for_the_last_feeding(played)
+    fed, played.world.pause_before_feeding = played.world.fed, WATCHDOG - 0.5
+    played.world.tell(None)
+    assert played.world.fed != fed
+    played.world.stopped = True
+    played.leading.round()
+
+
+def test_vms_end_at_once_when_the_grants_end(played: Played) -> None:
+    """The time in which the watchdog fires is a reserve, not a time in which VMs go on writing."""
+    played.world.connected = set()
+    wait_for_the_last_feeding(played)
     assert played.world.vms
     played.world.advance(2.0)
     assert not played.world.vms
@@ -62,13 +77,27 @@ def test_a_daemon_that_stops_resets_its_node(played: Played, stops: str) -> None
 
 def test_a_pause_between_the_check_and_the_feeding_is_covered(played: Played) -> None:
     """A daemon that is descheduled at the worst moment feeds once too late."""
+    played.work(20)  # the front-end has granted for so long that it waits for nothing but this lease
+    played.world.advance(0.5)
     played.world.connected = set()
-    while played.world.daemon is not None and played.world.daemon.lease.feeds(
-        played.world.node_clock() + 1000
-    ):
-        played.world.advance(0.5)
-    played.world.pause_before_feeding = WATCHDOG - 0.5
+    feed_at_the_last_moment(played)
     assert played.work(15)
+
+
+def test_a_daemon_that_feeds_late_hangs_and_is_killed_is_covered(played: Played) -> None:
+    """The kernel feeds a watchdog once more when its file is closed: the node would run past its proof of death."""
+    played.work(20)
+    played.world.advance(0.5)
+    played.world.connected = set()
+    feed_at_the_last_moment(played)
+    played.world.advance(WATCHDOG - 1)
+    played.leading.round()
+    played.world.start_daemon()
+    assert played.world.fed == played.world.time
+    for _ in range(40):
+        played.world.advance(0.5)
+        played.holds()
+    assert played.work(5)
 
 
 def test_a_healthy_host_is_granted_for_an_hour(played: Played) -> None:
@@ -158,6 +187,44 @@ def test_a_host_whose_watchdog_is_not_held_proves_nothing(played: Played) -> Non
     assert "softdog" in status.detail
 
 
+@pytest.mark.parametrize("worker", ["runs on", "starts anew"])
+def test_a_host_that_fails_before_the_first_grant_of_a_restarted_daemon_counts_as_dead(
+    played: Played, worker: str
+) -> None:
+    """A daemon that crashes shortly before its host would leave the VMs down until a person comes."""
+    played.world.start_daemon()
+    if worker == "starts anew":
+        played.leading.restart()
+    played.leading.round()
+    played.world.connected = set()  # its grant is lost
+    assert played.work(15)
+    assert not played.world.on
+
+
+def test_a_restarted_daemon_that_does_not_get_the_watchdog_proves_nothing(played: Played) -> None:
+    """Another program has it, and feeds it without grants."""
+    played.world.start_daemon()
+    played.leading.round()
+    assert played.world.daemon is not None
+    played.world.daemon.node.unfit = lambda: "another program holds it"  # type: ignore[method-assign]
+    played.world.fed = None
+    played.work(2)
+    played.world.connected = set()
+    assert not played.work(15)
+
+
+def test_the_first_grant_after_a_restart_counts_with_the_longest_watchdog(played: Played) -> None:
+    """The daemon does not know yet how long the watchdog takes that it will feed, once too late, and then hangs."""
+    played.work(20)
+    played.world.advance(8.0)
+    played.world.start_daemon()
+    played.leading.round()
+    played.world.advance(0.5)
+    played.world.connected = set()
+    feed_at_the_last_moment(played)
+    assert played.work(15)
+
+
 def test_a_host_that_answered_others_after_its_daemon_proves_nothing(played: Played) -> None:
     """It may have booted without the daemon and run VMs since."""
     played.world.connected = set()
@@ -201,7 +268,7 @@ def test_disarming_ends_the_proof_before_the_daemon_is_told(played: Played) -> N
 def test_a_front_end_that_leads_again_counts_what_the_other_granted_meanwhile(played: Played) -> None:
     """Two elections between two of its rounds: its own grants have ended, the other's have not."""
     played.world.connected = set()
-    assert played.work(9)
+    assert played.work(10)
     played.world.returns_after = 0.0
     played.world.advance(2.0)
     played.world.leader, played.world.connected = 1, {1}
