@@ -46,11 +46,21 @@ def discover(name: str, override: str, by_ssh: Ask, by_dns: Ask, *, has_value: b
     except NotFoundOut as failure:
         if has_value:
             raise
-        found = by_dns(name)
+        found = _by_name(name, by_dns, str(failure))
         if not found:
             raise NotFoundOut(f"{failure}; its name resolves to no public address") from failure
         return Discovered("dns", found)
-    return Discovered("ssh", addresses) if addresses else Discovered("dns", by_dns(name))
+    if addresses:
+        return Discovered("ssh", addresses)
+    return Discovered("dns", _by_name(name, by_dns, "the host has no public address itself"))
+
+
+def _by_name(name: str, by_dns: Ask, before: str) -> tuple[Address, ...]:
+    """Return what DNS answers; a failure also names what was found before it."""
+    try:
+        return by_dns(name)
+    except NotFoundOut as error:
+        raise NotFoundOut(f"{before}; {error}") from error
 
 
 def overridden(text: str) -> tuple[Address, ...]:

@@ -160,7 +160,7 @@ def _results(context: Context) -> Iterator[Check]:
         failed = {key: result.message for key, result in results.items() if not result.ok}
         if failed:
             key, message = next(iter(failed.items()))
-            text = f"{len(failed)} of {len(results)} failed at last, such as {key}: {message}"
+            text = f"{len(failed)} of {len(results)} failed when they last ran, such as {key}: {message}"
             yield Check(f"{name}: results", "warn", text, "onext status --all")
 
 

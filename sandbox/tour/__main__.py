@@ -102,6 +102,7 @@ def _how_to_use(stage: Stage) -> None:
         tell.line(f"    export {name}={stage.env[name]}")
     tell.line(f"    export PATH={stage.location / 'bin'}:$PATH")
     tell.line("    onext status; onext doctor; onext geo show")
+    tell.line("    (doctor names hosts without a public address, and services that do not run here)")
     if stage.page:
         tell.line(f"    {stage.page} (user oneadmin, the password is in $ONE_AUTH)")
     tell.line(f"To end it, and remove everything: {script}")

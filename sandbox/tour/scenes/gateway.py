@@ -18,10 +18,10 @@ def play(stage: Stage) -> None:
     """Start the gateway, as its unit does on a packaged front-end, ask it, and let a host change."""
     tell.chapter("Gateway: a JSON API and a page for OpenNebula's users")
     settings = stage.location / "etc/onext.yaml"
-    settings.write_text(settings.read_text() + "gateway:\n  enabled: true\n")
+    listen = f"127.0.0.1:{free_port()}"
+    settings.write_text(f"{settings.read_text()}gateway:\n  enabled: true\n  listen: {listen}\n")
     current = stage.location / "lib/onext/current"
-    stage.page = f"http://127.0.0.1:{free_port()}/"
-    listen = stage.page.removeprefix("http://").rstrip("/")
+    stage.page = f"http://{listen}/"
     command = (str(current / "venv/bin/python3"), "-m", "gateway", "--listen", listen)
     stage.leave_running(*command, cwd=current / "parts")
     stage.until("the gateway answers", lambda: asked(stage, "v1/clusters"))

@@ -57,8 +57,8 @@ def test_ssh_failed_and_a_value_stands() -> None:
 
 
 def test_dns_failed_after_ssh_said_none() -> None:
-    """A broken resolver must not remove a value."""
-    with pytest.raises(NotFoundOut):
+    """A broken resolver must not remove a value; and its failure alone would hide that the host answered."""
+    with pytest.raises(NotFoundOut, match="the host has no public address itself; no answer"):
         discover("node", "", answers(), fails, has_value=True)
 
 
