@@ -21,7 +21,7 @@ class Bell:
         self._rang, self._waiting = -REST, False
 
     def wait(self, seconds: float, state: Dict[str, Any]) -> bool:
-        """Sleep; return whether a hub rang meanwhile, or too early after it rang before."""
+        """Sleep; return whether a hub sent a datagram meanwhile, or during the pause after the last one."""
         now = time.monotonic()
         ends = now + seconds
         while now < ends:

@@ -111,7 +111,7 @@ def application(deployment: Deployment) -> ASGIApp:
 
 
 def _silenced(app: ASGIApp) -> ASGIApp:
-    """Return an application whose faults, which `_failed` has answered and logged, end there."""
+    """Return an application that raises no exception to the server: `_failed` has answered and logged it."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(Exception):  # the server would log a traceback, which may quote a secret

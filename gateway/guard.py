@@ -30,7 +30,7 @@ _HEADERS = (
 
 @dataclass
 class _Held:
-    """Bytes of the larger bodies that are being received."""
+    """The number of bytes reserved for large bodies that are being received."""
 
     bytes: int = 0
 
@@ -64,7 +64,7 @@ class Guard:
 
 
 async def body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """Return the whole body; raise TooLarge, TooMany, or Invalid where it does not come, or not in time."""
+    """Return the whole body; raise TooLarge, TooMany, or Invalid where it is incomplete or late."""
     if len(scope.get("query_string", b"")) > LARGEST_QUERY:
         raise Invalid(f"more than {LARGEST_QUERY} bytes behind the question mark")
     found, counted, more = bytearray(), 0, True

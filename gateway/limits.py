@@ -34,7 +34,7 @@ class Buckets:
             )
 
     def charge(self, key: object, tokens: float) -> None:
-        """Take tokens for what was done already, as far as there are any."""
+        """Take tokens for work that is already done, at most those that are left."""
         self._keep(key, max(0.0, self._left(key) - tokens))
 
     def _left(self, key: object) -> float:

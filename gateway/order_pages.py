@@ -1,6 +1,6 @@
-"""The page's orders: a form that a person confirms, and how far the order is; without JavaScript.
+"""Orders on the page: a form that a person confirms, and the progress of the order; without JavaScript.
 
-The form is bound to the session (forms.read), and to one key, so that sending it twice orders once.
+The form is bound to the session (forms.read) and has its own key, so that sending it twice gives one order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TOKEN = "/tokens/revoke"  # noqa: S105 - an address
 
 
 class OrderPages:
-    """Forms and results of orders, for one caller each."""
+    """The forms of orders and their results; each request is served for its caller."""
 
     def __init__(self, pages: Pages, gate: Gate, views: Views, actions: Actions) -> None:
         self._pages, self._gate, self._views, self._actions = pages, gate, views, actions
@@ -98,7 +98,7 @@ class OrderPages:
         )
 
     def _session(self, request: Request) -> Session:
-        """Return the login that a form belongs to; raise Forbidden without one."""
+        """Return the login to which a form belongs; raise Forbidden without one."""
         session = None if "authorization" in request.headers else self._gate.session(request)
         if session is None:
             raise Forbidden("log in on the page to give orders; programs use /v1/actions")

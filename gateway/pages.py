@@ -61,7 +61,7 @@ class Pages:
         ]
 
     def shown(self, show: Show) -> Callable[[Request], Awaitable[Response]]:
-        """Return what answers requests of the page: for strangers the login, for refusals a page."""
+        """Return the handler of a page: without a login it shows the login form, and refusals are pages."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -108,7 +108,7 @@ class Pages:
         )  # fmt: skip
 
     async def _offer(self, request: Request, caller: Caller, host: Host) -> Offer:
-        """Return what the caller may order here: nothing without a login on the page."""
+        """Return the orders that the caller may give here; none without a login on the page."""
         if "authorization" in request.headers or self._gate.session(request) is None:
             return Offer()
         return await self.offers.about(caller, host, await self._views.incident(caller, host.id))

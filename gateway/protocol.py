@@ -93,7 +93,7 @@ class Protocol(HttpToolsProtocol):
         self._watch()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Resume writing."""
         super().resume_writing()
         if self._unread is not None and not self.transport.is_closing():
             self._unread.cancel()
@@ -105,7 +105,7 @@ class Protocol(HttpToolsProtocol):
         self._watch_end()
 
     def timeout_keep_alive_handler(self) -> None:
-        """End it; what was not read by then has some more time."""
+        """End an idle connection; the client has STALLED seconds to read the rest."""
         super().timeout_keep_alive_handler()
         self._watch_end()
 

@@ -25,7 +25,7 @@ def put(home: Path, included: Path) -> bool:
 
 
 def take_out(home: Path, folder: Path) -> bool:
-    """Remove the lines that include a file of `folder`, and a file and a folder that hold nothing then.
+    """Remove the lines that include a file of `folder`, and the file and .ssh if they are empty then.
 
     Returns whether there was one. Raises OSError.
     """

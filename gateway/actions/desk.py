@@ -123,7 +123,7 @@ class Desk:
 
 
 def _may(context: Context, rights: Rights, caller: Caller, order: Order) -> bool:
-    """Return whether the caller could give an order now; nothing is begun."""
+    """Return whether the caller may give an order now, without starting it."""
     try:
         require_enabled(context, order)
         rights.demand(caller, order)

@@ -1,4 +1,4 @@
-"""What a caller may order about a host: what the page offers, each order as the worker would decide on it."""
+"""Which orders about a host the page offers to a caller: those that the worker would accept now."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 256
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How the page names an order, and what it says before a person confirms it."""
+    """The name of an order on the page, and the text above the button that confirms it."""
 
     label: str
     effect: str
@@ -48,7 +48,10 @@ WORDS: Mapping[str, Words] = {
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a person may order about one host; `problem` is why nothing is offered, `leader` where it is."""
+    """The orders that a person may give about one host.
+
+    `problem` is why there are none, `leader` the address of the server that leads.
+    """
 
     orders: Sequence[str] = ()
     problem: str = ""
@@ -56,7 +59,7 @@ class Offer:
 
 
 def order(action: str, host: Host, fields: Mapping[str, str]) -> Order:
-    """Return the order of a form about a host; raise Missing for an unknown one, Invalid for its fields."""
+    """Return the order that a form describes; raise Missing for an unknown one, Invalid for wrong fields."""
     if action not in WORDS:
         raise Missing("order not found")
     match action:
@@ -86,11 +89,11 @@ class Offers:
 
     @property
     def revokes(self) -> bool:
-        """Whether tokens may be revoked by their users."""
+        """Whether users may revoke their tokens."""
         return "revoke" in self._enabled
 
     async def about(self, caller: Caller, host: Host, incident: Incident | None) -> Offer:
-        """Return what a caller may order about a host."""
+        """Return the orders that a caller may give about a host."""
         possible = self._possible(host, incident)
         if not possible:
             return Offer()

@@ -108,7 +108,7 @@ class Result(Record, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What the gateway sends: the caller's credential, and an order, the id of one, or orders to judge."""
+    """What the gateway sends: the caller's credential, and an order, its id, or orders to check."""
 
     credential: Annotated[str, Meta(min_length=3, max_length=24 << 10)]
     order: AnyOrder | None = None

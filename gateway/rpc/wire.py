@@ -63,7 +63,7 @@ def read(body: bytes) -> Request:
 
 
 def _require_readable(body: bytes) -> None:
-    """Raise Invalid for what the parser would read for seconds: no client sends so many or such long tags."""
+    """Raise Invalid for what takes seconds to parse: no client sends so many or such long tags."""
     first, *sections = body.split(_SECTION, _MOST_TAGS + 1)
     outside = b"".join([first, *(one.partition(b"]]>")[2] for one in sections)])
     tags = outside.split(b"<", _MOST_TAGS + 1)[1:]

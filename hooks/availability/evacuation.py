@@ -172,7 +172,7 @@ class Evacuation:
         return elapsed(self.now, started) > self.policy.group_pause
 
     def _report(self, vm: Vm, text: str) -> None:
-        """Report about a VM, once; its name is its owner's choice, and does not make it another report."""
+        """Report about a VM once, even if its owner renames it."""
         key = f"VM {vm.id} {text}"
         if key not in self.incident.alarms:
             self.steps.append(Alarm(self.incident.host, f"VM {vm.id} ({vm.name}) {text}", key))

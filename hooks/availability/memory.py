@@ -35,7 +35,7 @@ MOST_FAILED = 30  # rounds, five minutes, after which people learn that an incid
 
 @dataclass
 class Obstructed:
-    """For how many rounds in a row the steps of each incident have failed."""
+    """The number of consecutive rounds in which the steps of each incident failed."""
 
     rounds: dict[int, int] = field(default_factory=dict)
 

@@ -46,8 +46,8 @@ class Policy:
 def read(chosen: Mapping[str, str], envelope: Availability) -> Policy:
     """Return the policy of a template.
 
-    An invalid value keeps the default and is named in `complaints`. That of a limit lowers the mode to
-    `advise`, because the default may allow what was to be forbidden.
+    For an invalid value the default is used, and `complaints` names it. An invalid limit lowers the mode to
+    `advise`, because the default may allow what the limit was to forbid.
     """
     policy = Policy(quiet=float(envelope.quiet_seconds), services=envelope.services)
     complaints, highest = [], Mode(envelope.highest_mode)
@@ -65,7 +65,7 @@ def read(chosen: Mapping[str, str], envelope: Availability) -> Policy:
 
 
 def _lower(one: Mode, other: Mode) -> Mode:
-    """Return the mode in which less is done."""
+    """Return the more cautious of two modes."""
     return min(one, other, key=list(Mode).index)
 
 

@@ -26,7 +26,7 @@ def protect(cluster: Cluster, incident: Incident, host: Host) -> list[Step]:
 def exposed(cluster: Cluster, incident: Incident) -> tuple[Incident, Sequence[Protect]]:
     """Return the incident with our locks noted, and the VMs to lock: found later, or unlocked by others.
 
-    One that is settled is left as its owner, or an administrator, has it.
+    A VM that is settled is not locked again.
     """
     vms = {vm.id: vm for vm in cluster.on(incident.host)}
     entries, steps = [], []

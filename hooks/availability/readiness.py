@@ -1,7 +1,7 @@
 """ONEXT_HA_READY: whether a VM that was restarted is ready, so that the VMs of the next priority may start.
 
 `port N`: one of its addresses accepts a TCP connection, asked from the front-end and from its new host.
-`guest agent`: the agent in the VM answers its host. A number: so many seconds after it was found running.
+`guest agent`: the agent in the VM answers its host. A number: that many seconds after it was found running.
 What cannot be asked is not ready; GROUP_PAUSE ends the wait for the others.
 """
 
@@ -31,7 +31,7 @@ _ADDRESSES = ("IP", "IP6", "IP6_GLOBAL", "IP6_ULA", "EXTERNAL_IP")
 
 @dataclass
 class Readiness:
-    """Since when each restarted VM has been running, by a clock of this process that only advances."""
+    """The time since which each restarted VM has been running, by the monotonic clock of this process."""
 
     monotonic: Callable[[], float] = time.monotonic
     _since: dict[tuple[int, int], float] = field(default_factory=dict)  # by VM and host
@@ -77,7 +77,7 @@ class Readiness:
 
 
 def _addresses(cloud: Cloud, number: int) -> Iterable[str]:
-    """Return the addresses of a VM's interfaces that are addresses."""
+    """Return the valid addresses of a VM's interfaces."""
     vm = cloud.vms.get(number)
     found = [text for nic in vm.nics for name, text in nic.addresses if name in _ADDRESSES] if vm else []
     for text in dict.fromkeys(found):

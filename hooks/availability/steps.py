@@ -142,7 +142,7 @@ class Clean:
 
 @dataclass(frozen=True, slots=True)
 class Back:
-    """Read again that the host is back and its record is still this one: what follows rests on it."""
+    """Read again that the host is back and its record is unchanged: the steps after it require both."""
 
     host: int
     incident: Incident
@@ -166,8 +166,8 @@ class Forget:
 class Alarm:
     """Report something that a person has to know.
 
-    `key` is under what it is remembered, empty: its text. It is without what tenants choose or what changes
-    in each round, so that a reason is reported once.
+    `key` identifies the report, so that it is sent once; empty means its text. It contains nothing that
+    tenants choose, and nothing that changes in each round.
     """
 
     host: int

@@ -1,4 +1,4 @@
-"""The hub asks nodes to look: when it drops a peer of their cluster, or one of them comes or moves.
+"""The hub notifies nodes when it drops a peer of their cluster, or when one of them joins or moves.
 
 Direct peers of a node that was revoked would keep it until they ask next, two minutes later; and nodes that
 joined would reach each other through the hub only until then.

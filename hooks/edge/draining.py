@@ -1,4 +1,4 @@
-"""A host that is emptied before its node leaves: a step for each question of the node."""
+"""Empties a host before its node leaves: one step for each request of the node."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = log.get("edge")
 
 @dataclass
 class _Host:
-    """What was tried on one host, and the reasons that were found last."""
+    """The migrations that were tried on one host, and the latest reasons why VMs stay."""
 
     flush: Flush
     looked: float = float("-inf")
@@ -31,12 +31,12 @@ class _Host:
 
 @dataclass
 class Draining:
-    """The hosts of nodes that leave. A worker that restarts begins anew: oned knows what moves."""
+    """The hosts of nodes that leave. After a restart the worker begins anew: oned knows which VMs move."""
 
     hosts: dict[int, _Host] = field(default_factory=dict)
 
     def step(self, context: Context, number: int) -> dict[int, str]:
-        """Close a host and begin the next migrations; return each VM that is on it, and why it still is.
+        """Disable a host and begin the next migrations; return each VM that is on it, with the reason.
 
         Raises an OnedError.
         """

@@ -143,14 +143,14 @@ def run(list_file: Path, key_file: Path, ended: Sequence[int]) -> None:
 
 @dataclass
 class Sight:
-    """From where the peers dial in: the worker, which has no rights, cannot ask."""
+    """The endpoints of the peers, written for the worker, which has no right to ask WireGuard."""
 
     file: Path
     last: dict[str, str] | None = None
     news: Collection[str] = ()
 
     def tell(self, hub: Hub) -> None:
-        """Write the endpoints, and ring where one is new: twice, as the first may be early, or be lost."""
+        """Write the endpoints, and notify nodes of new ones; twice: the first may be early, or be lost."""
         try:
             found = _endpoints(hub.interface)
             atomic.write(self.file, json.dumps(found).encode(), 0o644)

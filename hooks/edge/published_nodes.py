@@ -26,7 +26,7 @@ def publish(paths: Paths, nodes: Mapping[int, Node]) -> None:
 def document(
     nodes: Mapping[int, Node], seen: Mapping[str, str], last: Mapping[str, str]
 ) -> Mapping[str, object]:
-    """Return the document; of a node that is silent now, the address that was published last stays."""
+    """Return the document; a node that is silent now keeps the address that was published last."""
     return {
         "nodes": {
             str(number): {

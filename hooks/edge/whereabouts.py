@@ -84,7 +84,7 @@ def changes(nodes: Mapping[int, Node], hosts: Mapping[int, Host], seen: Mapping[
 
 
 def write(context: Context, nodes: Mapping[int, Node], seen: Mapping[str, str]) -> int:
-    """Write the addresses that changed, and let parts look at these hosts; return how many.
+    """Write the addresses that changed, and have the parts process these hosts; return their number.
 
     Raises an OnedError.
     """
@@ -100,7 +100,7 @@ def write(context: Context, nodes: Mapping[int, Node], seen: Mapping[str, str]) 
 
 
 def _tell(context: Context, host: Host) -> None:
-    """Leave the event of the host's state: oned has none for a change of its template."""
+    """Write an event of the host's state into the spool: oned starts no hook for a change of its template."""
     folder = str(context.paths.spool)
     try:
         spool.put(folder, spool.EVENT, "host", host.id, host.state.value, 0)

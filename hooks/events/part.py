@@ -140,7 +140,7 @@ def _commit(context: Context, cloud: Cloud) -> str:
 def _changes(
     context: Context, cloud: Cloud, known: Mapping[Object, Known], *, late: bool
 ) -> Iterable[Change]:
-    """Return what changed; edge nodes are as they were while that part is off, or has published nothing."""
+    """Return what changed; edge nodes count as unchanged while that part is off or has published nothing."""
     nodes = edge_nodes.read(context.paths) if context.settings.edge.enabled else None
     unknown = facts.unknown(cloud)
     if nodes is None:

@@ -16,7 +16,7 @@ def wanted(cluster: Cluster, policy: Policy, more: int = 0) -> tuple[Want, ...]:
     """Return what must stay free: N (and `more`) times the largest flavour, and each group's own.
 
     Flavours are those of running VMs and of oneadmin's templates, so that no user can raise the buffer with a
-    template that he never starts; and one that fits on no host counts as what the best one has of it.
+    template that he never starts. Of one that fits on no host, the largest part that one host has counts.
     """
     running = [vm for vm in cluster.vms if vm.kind is Kind.RUNNING]
     sizes = [host.size for host in cluster.hosts if not host.pinned]

@@ -30,7 +30,7 @@ def _sleeps(pid: int) -> bool:
 
 
 class Machines:
-    """The two, connected by a cable."""
+    """The two machines, connected by a virtual cable."""
 
     def __init__(self, stage: Stage) -> None:
         self.hub: subprocess.Popen[str] | None = None

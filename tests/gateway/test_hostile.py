@@ -52,7 +52,7 @@ def raw(gateway: Gateway, request: bytes) -> bytes:
     ],
 )
 def test_a_malformed_head_is_refused(gateway: Gateway, head: str) -> None:
-    """Strangers would fill the log with tracebacks; or a proxy would judge another user than the gateway."""
+    """Strangers would fill the log with tracebacks, or a proxy and the gateway would read different users from one request."""
     mine = basic(gateway.sandbox.session)["Authorization"]
     kind = "Content-Type: application/json\r\nContent-Length: 0"
     answer = raw(gateway, f"{head}\r\nHost: x\r\nAuthorization: {mine}\r\n{kind}\r\n\r\n".encode())

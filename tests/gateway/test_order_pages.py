@@ -34,7 +34,7 @@ SEEN: Mapping[str, list[str]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def seen(site: Site) -> None:
-    """Let the operator and the locator see the host too: each right is one of its own."""
+    """Let the operator and the locator see the host, too: USE is a separate right."""
     for name in ("operator", "locator"):
         add_rule(site.sandbox, sandbox_user(site.sandbox, name), "#{} HOST/#0 USE")
 
@@ -55,7 +55,7 @@ def enter(site: Site, user: str) -> dict[str, str]:
 
 
 def hidden(page: Answer) -> dict[str, str]:
-    """Return the fields that a form carries by itself."""
+    """Return the hidden fields of a form."""
     pairs = re.findall(
         r'type="hidden" name="(\w+)" value="([^"]*)"', page.body.decode().partition("<main")[2]
     )
@@ -81,7 +81,7 @@ def test_a_person_sees_the_orders_that_oned_permits(site: Site, user: str) -> No
 
 
 def test_who_has_no_session_sees_no_orders(site: Site, tmp_path: Path) -> None:
-    """The public view would order, or a browser would send a password's orders for another site's page."""
+    """The public view could give orders, or another site could give them with the password that a browser remembers."""
     shown = site.gateway.get("/hosts/0")  # by Basic
     assert (shown.status, b"order-" in shown.body) == (200, False)
     assert site.gateway.get("/hosts/0/orders/off").status == 403

@@ -222,7 +222,7 @@ def carries(node: Node, other: Node) -> bool:
 def test_nodes_reach_each_other_without_the_hub_and_fall_back_to_it(net: Network) -> None:
     """Migrations between two sites cross the hub's line, or stop when a direct way is lost.
 
-    Nobody asks the nodes to look: the hub does, when it sees from where they dial in.
+    No command is given on the nodes: the hub notifies them when a peer has a new endpoint.
     """
     token = net.token("--name", "*", "--uses", "3")
     a1, a2, b1 = net.node("a1", "a", 10), net.node("a2", "a", 11), net.node("b1", "b", 12)

@@ -1,4 +1,4 @@
-"""A machine far away becomes a host by one word: over real WireGuard where root may make networks."""
+"""A remote machine becomes a host with one token; over real WireGuard where root may make networks."""
 
 import json
 from functools import partial
@@ -78,7 +78,7 @@ def begin(stage: Stage) -> None:
 
 
 def _dial_in(stage: Stage) -> None:
-    """Write what a hub would: from where the node dials in."""
+    """Write the node's endpoint, as a hub does."""
     folder = stage.location / "var/onext/run/edge"
     key = json.loads((folder / "hub.json").read_text())["peers"][0]["key"]
     (folder / "endpoints.json").write_text(json.dumps({key: f"{edge_network.NODE}:51820"}))

@@ -88,7 +88,7 @@ def _closed_too_late() -> None:
 
 
 def _see_nothing(*_: object) -> None:
-    """Take a host for back."""
+    """Treat a host as returned."""
 
 
 def _ignore_pauses(patch: pytest.MonkeyPatch) -> None:

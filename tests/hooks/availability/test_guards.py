@@ -292,7 +292,7 @@ def test_only_a_vm_that_runs_elsewhere_unlocked_is_moved_back(change: dict[str, 
 def test_a_server_that_was_paused_after_the_proof_starts_nothing(
     paused: int, started: bool, powered_off: bool
 ) -> None:
-    """While it was paused somebody may have switched the host on, cut off from all who could tell: it runs twice."""
+    """During the pause a person may have switched the host on without its network: the VM would run twice."""
     one = front()
     executor = fencing(one)
     one.cloud.machines[0].power_off()
@@ -391,7 +391,7 @@ def test_a_host_that_is_back_and_does_not_serve_is_reported(event: str, words: s
 
 
 def test_a_vm_that_waits_for_room_and_that_its_owner_unlocks_is_locked_again() -> None:
-    """When the dead host is switched on, cut off from all, OpenNebula's planners would start the VM a second time."""
+    """While the dead host is switched on without its network, OpenNebula's planners would start the VM a second time."""
     one = front()
     for machine in list(one.cloud.machines.values())[1:]:
         machine.capacity = 0

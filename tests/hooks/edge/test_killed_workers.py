@@ -21,7 +21,7 @@ WRITES = (".allocate", ".update", ".lock", ".unlock", ".chmod", ".status", ".del
 
 
 class Effects:
-    """Counts before and after each write to oned and each file that takes its place, and dies when it is time."""
+    """Counts before and after each write to oned and each file that is put in place, and kills the process at one of them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 0
@@ -90,7 +90,7 @@ def test_a_worker_that_is_killed_at_any_effect_completes_the_join(
 def test_a_worker_that_is_killed_at_any_effect_of_a_revocation_admits_no_node(
     front_end: FrontEnd, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A node that was half revoked, and the command that was killed, would be a door that looks closed."""
+    """The hub would admit a node whose revocation was begun and not completed."""
     effects, points = Effects(monkeypatch), 0
     for effect in range(1, 40):
         machine = Machine(f"edge-{effect}")

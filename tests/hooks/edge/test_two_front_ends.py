@@ -100,7 +100,7 @@ def second(front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_second_server_takes_part_and_takes_over(front_end: FrontEnd, key: str, second: Second) -> None:
-    """All sites hang on one machine: it burns, and every node must be visited."""
+    """The loss of one server would cut off all sites, and a person would have to visit every node."""
     machine, token = Machine("edge-1"), front_end.token("--name", "edge-1")
     front_end.join(machine, token)
     host = front_end.answer(machine.ask("ready"), key)["host"]
@@ -129,7 +129,7 @@ def test_a_second_server_takes_part_and_takes_over(front_end: FrontEnd, key: str
 def test_a_node_revoked_on_one_server_is_refused_by_both(
     front_end: FrontEnd, key: str, second: Second
 ) -> None:
-    """The other server's hub would let in who was cut off."""
+    """The other server's hub would admit a revoked node."""
     machine = Machine("edge-1")
     front_end.join(machine, front_end.token())
     second.onext("init", "--from", "first")
@@ -143,7 +143,7 @@ def test_a_node_revoked_on_one_server_is_refused_by_both(
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"token.key": "x"}', "not json"])
 def test_a_server_that_sends_no_keys(second: Second, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """A half set of keys would be a zone of its own."""
+    """An incomplete set of keys would begin a second zone."""
     answered: Callable[..., zone.Answer] = lambda asked, *_: zone.Answer(asked, True, text)  # noqa: E731
     monkeypatch.setattr(zone, "ask", answered)
     with pytest.raises(setup.SetupError, match="sent no keys"):

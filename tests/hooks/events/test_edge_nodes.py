@@ -38,7 +38,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
 
 
 def test_a_node_joins_moves_and_is_revoked(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A site that moved or was cut off was in a log of one server only."""
+    """That a site moved or was revoked would be found in the log of one server only."""
     seen: dict[str, str] = {}
     monkeypatch.setattr(whereabouts, "read", lambda _: seen)
 
@@ -85,7 +85,7 @@ def test_a_damaged_document_names_no_node(context: Context, nodes: object) -> No
 
 
 def test_no_key_and_no_session_leaves(context: Context) -> None:
-    """A sink is another company's server."""
+    """Keys and sessions of nodes would reach another company's server."""
     published_nodes.publish(context.paths, {7: NODE})
     found = edge_nodes.read(context.paths)
     assert found == {
