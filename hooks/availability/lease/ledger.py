@@ -19,6 +19,7 @@ from hooks.availability.lease.onext_lease.lease import NO_GRANT
 DRIFT = 0.01  # of the lease: clocks of front-end and node differ by much less
 MARGIN = 2.0  # seconds
 WATCHDOG = 30.0  # seconds that a watchdog takes at most; one that takes longer does not count
+FEEDINGS = 2  # after a grant's end: one that comes late, and the kernel's where the daemon is killed after it
 TENURE = 1.25  # leases that a new leader waits
 RECENT = 30.0  # seconds since the last write of this front-end, after which another may grant
 GRACE = 25.0  # seconds for which a host may answer others after its last challenge
@@ -64,7 +65,7 @@ class Ledger:
 
     def wrote(self, now: float, before: float, *, own: bool) -> None:
         """Note that a write returned; the record before had `before` as its longest, and was `own` or not."""
-        self._largest = max(self._largest, self.lease + WATCHDOG)
+        self._largest = max(self._largest, self.lease + FEEDINGS * WATCHDOG)
         self._wrote = now
         if self._since is None or not own:
             self._since = now
@@ -74,7 +75,7 @@ class Ledger:
     def longest_until(self, now: float, before: float) -> float:
         """Return for how long grants may count that were given until now; `before`: as recorded."""
         settled = self._since is not None and now >= self._since + self._wait
-        return max(self.lease + WATCHDOG, self._largest, 0.0 if settled else before)
+        return max(self.lease + FEEDINGS * WATCHDOG, self._largest, 0.0 if settled else before)
 
     def lost(self) -> None:
         """Note that another may have written."""
@@ -98,8 +99,7 @@ class Ledger:
         """Note a grant before it is sent."""
         contact = self.contacts[host]
         watchdog = challenge.watchdog if challenge.held else max(challenge.watchdog, WATCHDOG)
-        late = 2 * watchdog  # one feeding may come late, and the kernel feeds when the daemon is killed then
-        until = now + self.lease + late + self.margin(self.lease)
+        until = now + self.lease + FEEDINGS * watchdog + self.margin(self.lease)
         self.contacts[host] = replace(contact, until=max(contact.until, until))
 
     def inherit(self, others: Mapping[int, tuple[str, bool, float]], now: float) -> None:
