@@ -59,7 +59,7 @@ def _reasons(cluster: Cluster, incident: Incident, judgement: Judgement, policy:
         yield "; ".join([f"MODE is {policy.mode.value}", *policy.complaints[:1]])
     host = next((one for one in cluster.hosts if one.id == incident.host), None)
     if host is not None and host.maintenance:
-        yield "a person put the host into maintenance"
+        yield "the host is in maintenance"
     if host is not None and host.state is HostState.OFFLINE:
         yield "the host is OFFLINE: a person or power management set that"
     if host is not None and host.claimed:

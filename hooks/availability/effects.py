@@ -125,7 +125,7 @@ class Effects:
         if _tried(lambda: self.pauses.get(incident.cluster)) is not None:
             return "availability is paused in this cluster"
         if _tried(lambda: self.maintained.get(incident.host)) is not None:
-            return "a person put the host into maintenance"
+            return "the host is in maintenance"
         host = self._host(incident.host)
         if host.name != incident.name:
             return f"it was renamed from {incident.name} to {host.name}"

@@ -37,6 +37,7 @@ from hooks.availability.timeline import Timeline
 from hooks.availability.world import Failed
 from onext import bounds, log, metrics
 from onext.cloud.snapshot import Cloud
+from onext.hosts import maintenance
 from onext.hosts.actions.actuator import Event
 from onext.hosts.bmc.config import BmcConfig
 from onext.hosts.bmc.errors import ConfigError
@@ -234,7 +235,9 @@ def assess(
         rebooted=subjects.rebooted(_memory, cloud, kept, number, holders),
         armed=_memory.leases.granter.armed(),
         maintenance=frozenset(kept.maintenance) | frozenset(kept.invalid),
-        claimed=frozenset(host for host, holder in holders.items() if holder not in (NAME, MAINTAINED)),
+        claimed=frozenset(
+            host for host, holder in holders.items() if holder not in (NAME, maintenance.HOLDER)
+        ),
         held=frozenset(host for host, holder in holders.items() if holder == NAME),
         bmcs={host: config.fingerprint(host) for host in config.entries},
         incidents=kept.incidents,
@@ -255,9 +258,6 @@ def assess(
     return Assessment(cluster, policy, {host: one for host, one in zip(chosen, judged, strict=True) if one})
 
 
-MAINTAINED = (
-    "maintenance"  # the holder of claims that `onext host flush` makes: `maintenance` has these hosts
-)
 MOST_SUSPECTS = 32  # hosts that are examined in one round, those first that waited longest
 AT_ONCE = 8
 

@@ -1,11 +1,15 @@
-"""Empties a host before its node leaves: one step for each request of the node."""
+"""Empties a host before its node leaves: one step for each request of the node.
+
+The host is in maintenance meanwhile, as while a person empties it: its silence is no failure.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hooks.edge.hosts import Hosts
+from hooks.edge.hosts import CLOSED, Hosts
 from onext import log
+from onext.hosts import maintenance
 from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.world import Failed, MoveRefused
 from onext.hosts.bmc.config import BmcConfig
@@ -16,6 +20,7 @@ from onext.hosts.model import Cluster
 from onext.oned.objects import Host
 from onext.part import Context
 
+LEAVES = "its node, which leaves"  # who has put a host into maintenance
 PAUSE = 3.0  # seconds between two looks at all pools for one host
 _log = log.get("edge")
 
@@ -38,9 +43,13 @@ class Draining:
     def step(self, context: Context, number: int) -> dict[int, str]:
         """Disable a host and begin the next migrations; return each VM that is on it, with the reason.
 
-        Raises an OnedError.
+        Raises Conflict where another part holds the host, or an OnedError.
         """
-        found = Hosts(context.oned).closed(number)
+        hosts = Hosts(context.oned)
+        found = hosts.find(number)
+        if found is not None:
+            _maintain(context, found)
+            hosts.close(found)
         if found is None or not found.vm_ids:
             self.hosts.pop(number, None)
             return {}
@@ -49,6 +58,19 @@ class Draining:
             known.looked = context.now()
             known.reasons = _move(context, found, known.flush)
         return {vm: known.reasons.get(vm, "it is moved") for vm in found.vm_ids}
+
+
+def _maintain(context: Context, host: Host) -> None:
+    """Put a host into maintenance, unless it is: availability must know before it goes silent."""
+    if not maintenance.complete(context, host.id):
+        maintenance.begin(context, host.id, host.name, LEAVES, closed=host.state in CLOSED)
+
+
+def let_go(context: Context, number: int) -> None:
+    """End the maintenance of a host that a node's leave has begun; raise an OnedError."""
+    order = maintenance.order(context, number)
+    if order is not None and order.value is not None and order.value.who == LEAVES:
+        maintenance.end(context, number)
 
 
 def _move(context: Context, host: Host, flush: Flush) -> dict[int, str]:

@@ -9,6 +9,7 @@ from onext.oned.errors import NotFound, OnedError, Refused
 from onext.oned.objects import Host, HostState
 
 DISABLED = 1  # the argument of one.host.status
+CLOSED = (HostState.DISABLED, HostState.MONITORING_DISABLED)
 MARK = "ONEXT_EDGE"  # for people: the node's number
 
 
@@ -37,15 +38,17 @@ class Hosts:
         """Whether monitoring reached a host."""
         return self.state(host) in (HostState.MONITORED.name, HostState.MONITORING_MONITORED.name)
 
-    def closed(self, host: int) -> Host | None:
-        """Disable a host and return it, None where it is gone."""
+    def find(self, host: int) -> Host | None:
+        """Return a host, None where it is gone."""
         try:
-            found = self.oned.host(host)
+            return self.oned.host(host)
         except NotFound:
             return None
-        if found.state not in (HostState.DISABLED, HostState.MONITORING_DISABLED):
-            self.oned.call("host.status", host, DISABLED)
-        return found
+
+    def close(self, host: Host) -> None:
+        """Let the scheduler place nothing more on a host."""
+        if host.state not in CLOSED:
+            self.oned.call("host.status", host.id, DISABLED)
 
     def disable(self, host: int) -> None:
         """Let the scheduler place nothing more on a host, where it exists."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from hooks.edge import (
     admission,
     answers,
+    draining,
     hub_list,
     introductions,
     published_nodes,
@@ -31,6 +32,7 @@ from hooks.edge.records import ZONE, Book, Node, State, Token, View, Zone
 from hooks.edge.requests import JOIN, LEAVE, READY, Join, Request
 from hooks.edge.secrets import HUB, Secrets
 from onext import lock, log, process
+from onext.hosts import maintenance
 from onext.oned.documents import Conflict, Stored
 from onext.part import Busy, Context
 from onext.process import CommandError
@@ -183,11 +185,17 @@ class Office:
             stored = book.nodes.put(number, replace(node, state=State.LEAVING), stored.version)
             _log.info("audit: node %s leaves", node.name)
         if node.host >= 0:
-            left = self.draining.step(context, node.host)
+            try:
+                left = self.draining.step(context, node.host)
+            except Conflict as error:  # as long as availability or power works on the host
+                found = hosts.find(node.host)
+                vms = len(found.vm_ids) if found else 0
+                return {"result": "ok", "left": False, "vms": vms, "stays": [str(error)]}
             if left:
                 stays = [f"VM {vm}: {why}" for vm, why in sorted(left.items())]
                 return {"result": "ok", "left": False, "vms": len(left), "stays": stays[:MOST_REASONS]}
             hosts.remove(node.host)
+            maintenance.end(context, node.host)
         book.nodes.put(number, replace(node, state=State.LEFT, host=NO_HOST), stored.version)
         _log.info("audit: node %s has left", node.name)
         publish(context, book)
@@ -243,6 +251,7 @@ def revoke(context: Context, book: Book, number: int) -> None:
     _log.info("audit: node %s was revoked", stored.value.name)
     if stored.value.host >= 0:
         Hosts(context.oned).disable(stored.value.host)
+        draining.let_go(context, stored.value.host)
 
 
 def verified(given: Mapping[str, object]) -> int:

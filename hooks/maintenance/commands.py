@@ -9,22 +9,18 @@ import click
 
 from onext.cloud.model import Host
 from onext.command import dry_run_option, find, front_end
+from onext.hosts import maintenance
 from onext.hosts.actions.effects import Effects
 from onext.hosts.actions.world import Failed, MoveRefused
 from onext.hosts.bmc.config import BmcConfig
-from onext.hosts.claims import HOST_RECORDS
 from onext.hosts.flush import Flush, Step
-from onext.hosts.holding import hold, let_go
 from onext.hosts.inventory.cluster import ClusterUnreadable
 from onext.hosts.inventory.current import current
-from onext.hosts.model import Claim, Cluster, Phase
-from onext.hosts.orders import MAINTENANCE, Order
-from onext.oned.documents import Documents
+from onext.hosts.model import Cluster
 from onext.oned.objects import HostState
 from onext.options import Group
 from onext.part import Context
 
-HOLDER = "maintenance"
 PAUSE = 3.0  # seconds between two checks of the VMs
 CLOSED = (HostState.DISABLED, HostState.MONITORING_DISABLED, HostState.OFFLINE)
 
@@ -66,15 +62,7 @@ def flush(context: Context, name: str, *, undo: bool, parallel: int, within: flo
 
 def _begin(context: Context, found: Host, world: Effects) -> None:
     """Write that a person takes the host, then close it: availability must know before it goes silent."""
-    who = getpass.getuser()
-    reason = f"in maintenance by {who}"
-    claim = Claim(Phase.HELD, context.now(), world.server, world.term, reason=reason, holder=HOLDER)
-    hold(Documents(context.oned, HOST_RECORDS, context.now), found.id, found.name, claim)
-    orders = Documents(context.oned, MAINTENANCE, context.now)
-    before = orders.get(found.id)
-    closed = before.value.closed if before and before.value else found.state in CLOSED
-    order = Order(who, context.now(), closed=closed)
-    orders.put(found.id, order, before.version if before else None)
+    maintenance.begin(context, found.id, found.name, getpass.getuser(), closed=found.state in CLOSED)
     try:
         world.disable(found.id)
     except Failed as error:
@@ -137,8 +125,7 @@ def _cluster(context: Context, found: Host) -> Cluster:
 
 
 def _undo(context: Context, found: Host, *, dry_run: bool) -> None:
-    orders = Documents(context.oned, MAINTENANCE, context.now)
-    before = orders.get(found.id)
+    before = maintenance.order(context, found.id)
     if before is None:
         raise click.ClickException(f"{found.name} is not in maintenance: see `onehost enable`")
     closed = before.value is not None and before.value.closed
@@ -147,7 +134,6 @@ def _undo(context: Context, found: Host, *, dry_run: bool) -> None:
         return
     if not closed:
         context.oned.call("host.status", found.id, 0)
-    let_go(Documents(context.oned, HOST_RECORDS, context.now), found.id, HOLDER)
-    orders.remove(found.id, before.version)
+    maintenance.end(context, found.id)
     left = "is out of maintenance, and stays disabled, as it was before: `onehost enable`"
     click.echo(f"{found.name} {left if closed else 'is back in service'}")

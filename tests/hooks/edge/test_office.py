@@ -14,13 +14,18 @@ from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, KeyPair, PublicK
 
 from edge import messages, narrowing, word
 from edge.errors import Refused, WrongServer
+from hooks.availability import round_records
 from hooks.edge import requests
 from hooks.edge.minting import word as minted
 from hooks.edge.office import NotReady, Office
 from hooks.edge.records import Book, Server, Token, Zone
 from hooks.edge.secrets import Secrets
+from onext.hosts import holding
+from onext.hosts.claims import HOST_RECORDS
+from onext.hosts.model import Claim, Phase
 from onext.oned import documents
 from onext.oned.client import Oned
+from onext.oned.documents import Documents
 from onext.oned.errors import OnedError
 from tests.hooks.edge.front_end import FrontEnd, Machine, ssh_key, wireguard_key
 
@@ -63,6 +68,57 @@ def test_a_host_with_vms_is_drained_before_it_goes(front_end: FrontEnd, key: str
     front_end.sandbox.until(lambda: front_end.context.oned.vm(vm).running)
     front_end.sandbox.call("vm.action", "terminate-hard", vm)
     front_end.sandbox.until(lambda: front_end.answer(machine.ask("leave"), key)["left"])
+
+
+def leaving(front_end: FrontEnd, key: str, machine: Machine) -> tuple[int, int]:
+    """Let a node join, run a VM on it that can move nowhere, and begin to leave; return host and VM."""
+    front_end.join(machine, front_end.token())
+    host = front_end.answer(machine.ask("ready"), key)["host"]
+    oned, sandbox = front_end.context.oned, front_end.sandbox
+    sandbox.until(lambda: oned.host(host).state.name == "MONITORED")
+    vm = sandbox.call("vm.allocate", "CPU=0.1 MEMORY=16", True)
+    sandbox.call("vm.deploy", vm, host)
+    sandbox.until(lambda: oned.vm(vm).running)
+    assert front_end.answer(machine.ask("leave"), key)["left"] is False
+    return host, vm
+
+
+def test_a_host_that_leaves_is_in_maintenance_until_it_has_left(front_end: FrontEnd, key: str) -> None:
+    """Its silence would count as a failure: it would be fenced, and its VMs started elsewhere, while it drains."""
+    machine = Machine("edge-1")
+    host, vm = leaving(front_end, key, machine)
+    kept = round_records.records(front_end.context)
+    assert host in kept.maintenance
+    known = kept.hosts[host].value
+    assert known is not None
+    assert known.claim is not None, "power leaves it alone too"
+    front_end.sandbox.call("vm.action", "terminate-hard", vm)
+    front_end.sandbox.until(lambda: front_end.answer(machine.ask("leave"), key)["left"])
+    assert host not in round_records.records(front_end.context).maintenance
+
+
+def test_a_host_that_availability_works_on_does_not_leave_yet(front_end: FrontEnd, key: str) -> None:
+    """Its VMs would be moved and started elsewhere at once, or run on beyond the cloud's reach."""
+    machine = Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    host = front_end.answer(machine.ask("ready"), key)["host"]
+    records = Documents(front_end.context.oned, HOST_RECORDS)
+    holding.hold(
+        records, host, "edge-1", Claim(Phase.HELD, 1.0, -1, 0, reason="silent", holder="availability")
+    )
+    got = front_end.answer(machine.ask("leave"), key)
+    assert (got["left"], got["vms"]) == (False, 0)
+    assert "held by availability" in got["stays"][0]
+    assert front_end.context.oned.host(host).state.name != "DISABLED"
+    holding.let_go(records, host, "availability")
+    assert front_end.answer(machine.ask("leave"), key)["left"]
+
+
+def test_a_node_that_is_revoked_while_it_leaves_counts_as_failed(front_end: FrontEnd, key: str) -> None:
+    """It never finishes leaving: its VMs would stay locked on a machine that may be gone."""
+    host, _ = leaving(front_end, key, Machine("edge-1"))
+    front_end.onext("revoke", "edge-1")
+    assert host not in round_records.records(front_end.context).maintenance
 
 
 def test_the_vms_of_a_node_that_leaves_move_to_others(front_end: FrontEnd, key: str) -> None:
