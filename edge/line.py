@@ -64,7 +64,7 @@ class Line:
     def _overdue(self) -> str:
         now = time.monotonic()
         if self._waiting and now - self._taken > SLOW:
-            return "the other side takes nothing"
+            return "the other side accepts no data"
         for heard in (self._far, self._near):
             if now - (self._began if heard is None else heard) > (FIRST if heard is None else SILENT):
                 return "no datagram came"
@@ -100,7 +100,7 @@ class Line:
         while len(self._arrived) >= 2:
             (size,) = struct.unpack_from(">H", self._arrived)
             if not SHORTEST <= size <= LONGEST:
-                raise ValueError("the other side sent what is no datagram of WireGuard")
+                raise ValueError("the other side sent data that is not a WireGuard datagram")
             if len(self._arrived) < 2 + size:
                 return
             self._far = time.monotonic()

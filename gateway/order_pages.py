@@ -56,7 +56,7 @@ class OrderPages:
         host, action = await self._host(request, caller), request.path_params["action"]
         offer = await self._pages.offers.about(caller, host, await self._views.incident(caller, host.id))
         if action not in offer.orders:
-            raise Forbidden(offer.problem or "this is not enabled, or you have not the right to do that")
+            raise Forbidden(offer.problem or "this is not enabled, or you do not have the right to do that")
         incident = await self._views.incident(caller, host.id) if action == "confirm" else None
         return self._pages.page(
             request, caller, "order.html", WORDS[action].label, here="", live=False, host=host,

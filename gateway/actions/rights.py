@@ -61,7 +61,7 @@ class Rights:
             case _:
                 permitted = False
         if not permitted:
-            raise Forbidden(_OWNER if isinstance(order, Revoke) else "you have not the right to do that")
+            raise Forbidden(_OWNER if isinstance(order, Revoke) else "you do not have the right to do that")
 
     def _administers(self, caller: Caller, host: int) -> bool:
         """Return whether oned grants HOST ADMIN; it answers with an error in either case."""

@@ -214,7 +214,9 @@ def snapshot(context: Context, sinks: Sequence[str], *, hourly: bool, dry_run: b
     with _outbox(context) as outbox:
         for sink in chosen:
             if hourly and (wait := outbox.wait(sink.name, context.now())):
-                raise click.ClickException(f"{sink.name}: the next one on request in {wait / 60:.0f} min")
+                raise click.ClickException(
+                    f"{sink.name}: one snapshot an hour is sent on request, the next in {wait / 60:.0f} min"
+                )
             if dry_run:
                 objects = sum(not one.gone for one in outbox.known().values())
                 click.echo(f"{sink.name}: would queue a snapshot of at most {objects} objects")

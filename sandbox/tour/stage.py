@@ -180,7 +180,7 @@ class Stage:
         """Let it run on; return the script that ends it."""
         script = self.folder / "end"
         uninstall = f"ONE_LOCATION={self.location} ONE_XMLRPC={self.endpoint} ONE_AUTH={self.env['ONE_AUTH']}"
-        pids = " ".join(str(process.pid) for process in self._processes)
+        pids = " ".join(str(process.pid) for process in self._processes if process.poll() is None)
         lines: Sequence[str] = (
             "#!/bin/sh",
             f"{uninstall} {CHECKOUT}/install.sh --uninstall --backup {self.folder}/settings.tar.gz",

@@ -76,15 +76,18 @@ def test_E5_a_command_that_fails_ends_the_tour(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_what_is_left_running_can_be_ended(tmp_path: Path) -> None:
-    """After --keep one script ends every process and removes every file."""
+    """After --keep one script ends every process and removes every file; not one that has an old number now."""
     stage = Stage(tmp_path / "kept")
     stage.folder.mkdir()
     stage.start()
+    gone = stage.leave_running("true", cwd=tmp_path)
+    gone.wait(PATIENCE)
     assert stage.call("system.version") == "7.4.0"
     script = stage.leave()
+    assert str(gone.pid) not in re.findall(r"^kill (.*)$", script.read_text(), re.MULTILINE)[0].split()
     subprocess.run([script], capture_output=True, timeout=PATIENCE, check=True)
     assert not stage.folder.exists()
-    assert [process.wait(PATIENCE) for process in stage._processes] == [0]
+    assert [process.wait(PATIENCE) for process in stage._processes] == [0, 0]
     for process in stage._processes:
-        assert process.stdout is not None
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -203,7 +203,7 @@ def test_a_node_that_is_silent_or_takes_nothing_ends(
         while thread.is_alive():
             far_hub.sendto(b"y" * 9000, near_hub.getsockname())
             time.sleep(0)
-        assert reasons == ["the other side takes nothing"]
+        assert reasons == ["the other side accepts no data"]
         assert len(slow._waiting) <= line.WAITING + line.LONGEST + 2
 
 
