@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,42 +17,29 @@ from edge.errors import Unreachable
 from edge.places import Places
 from hooks.edge import requests
 from tests.hooks.edge.front_end import FrontEnd, ssh_key
+from tests.hooks.edge.killed import Kills
 
 pytestmark = pytest.mark.process
 RENAME = os.rename
 
 
 class Node:
-    """A machine: its files below a folder, its programs played, and the effect at which it is killed."""
+    """A machine: its files below a folder, its programs played, all of them with effects to be killed at."""
 
-    def __init__(self, folder: Path, front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.front_end, self.left = folder, front_end, 0
+    def __init__(
+        self, folder: Path, front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch, kills: Kills
+    ) -> None:
+        self.folder, self.front_end = folder, front_end
         (folder / "etc/ssh/sshd_config.d").mkdir(parents=True)
         (folder / "etc/ssh/sshd_config").write_text("Include /etc/ssh/sshd_config.d/*.conf\n")
         (folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
         self.places = Places(str(folder))
-        monkeypatch.setattr(os, "rename", self._around(RENAME))
-        monkeypatch.setattr(programs, "run", self._around(self._program))
-        monkeypatch.setattr(server, "ask", self._around(self._ask))
+        monkeypatch.setattr(os, "rename", kills.around(RENAME))
+        monkeypatch.setattr(programs, "run", kills.around(self._program))
+        monkeypatch.setattr(server, "ask", kills.around(self._ask))
         monkeypatch.setattr(programs, "there", lambda _: True)
         monkeypatch.setattr(tunnel, "present", lambda: True)
         monkeypatch.setattr(tunnel, "here", lambda _: [])
-
-    def _around(self, effect: Callable[..., Any]) -> Callable[..., Any]:
-        """Count before and after an effect, and die when it is time."""
-
-        def counted(*words: Any, **names: Any) -> Any:
-            self._count()
-            found = effect(*words, **names)
-            self._count()
-            return found
-
-        return counted
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
 
     def _program(self, argv: list[str], text: str = "") -> str:
         if argv[:2] == ["wg", "genkey"]:
@@ -73,29 +59,16 @@ class Node:
         """Join here."""
         membership.join(self.places, token, name, 0.0, lambda _: None)
 
-    def killed(self, token: str, name: str, effect: int) -> bool:
-        """Join in a process that is killed at an effect; return whether it was."""
-        child = os.fork()
-        if child == 0:
-            try:
-                self.left = effect
-                self.join(token, name)
-            finally:
-                os._exit(0)
-        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
 
 def test_a_node_that_is_killed_at_any_effect_joins_again(
     front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Power fails at a remote site: half a key, a second host or a used-up token would need a visit."""
     token = front_end.token("--name", "edge-*", "--uses", "60")
-    points = 0
-    for effect in range(1, 120):
-        node, name = Node(tmp_path / str(effect), front_end, monkeypatch), f"edge-{effect}"
-        if not node.killed(token, name, effect):
-            break
-        points += 1
+    kills = Kills()
+    for effect in kills:
+        node, name = Node(tmp_path / str(effect), front_end, monkeypatch, kills), f"edge-{effect}"
+        kills.kill(partial(node.join, token, name))
         node.join(token, name)
         state = node.places.state()
         assert state is not None
@@ -104,11 +77,11 @@ def test_a_node_that_is_killed_at_any_effect_joins_again(
         assert [path for path in files if ".new." in path.name] == [], "no draft, which may hold a key"
         assert (node.folder / "etc/hosts").read_text().count("onext-edge begin") == 1
         assert system_files.sshd_lines(node.places, state) == places.read(node.places.sshd_snippet)
-    assert points >= 25
+    assert kills.points >= 25
     rows = front_end.listed()
-    assert len(rows) == points + 1, "the last one was not killed"
+    assert len(rows) == kills.points + 1, "the last one was not killed"
     assert {row["state"] for row in rows.values()} == {"active"}
-    assert json.loads(front_end.onext("list", "--tokens", "--json"))[-1]["used"] == points + 1
+    assert json.loads(front_end.onext("list", "--tokens", "--json"))[-1]["used"] == kills.points + 1
     hosts = [host.name for host in front_end.context.oned.hosts() if host.name.startswith("edge-")]
     assert sorted(hosts) == sorted(rows), "one host each"
 
@@ -117,7 +90,7 @@ def test_leave_by_force_needs_no_front_end(
     front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A front-end that burnt down would keep a machine in its zone for ever, with its authority to log in."""
-    node = Node(tmp_path / "node", front_end, monkeypatch)
+    node = Node(tmp_path / "node", front_end, monkeypatch, Kills())
     before = {path: path.read_bytes() for path in node.folder.rglob("*") if path.is_file()}
     node.join(front_end.token("--name", "edge-1"), "edge-1")
 

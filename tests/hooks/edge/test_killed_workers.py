@@ -1,11 +1,8 @@
-"""SIGKILL of the worker at every effect of a join, then the same requests again, in a sandbox."""
+"""SIGKILL of the worker at every effect of a request, then the same request again, in a sandbox."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,92 +12,85 @@ import pytest
 from onext.oned import documents
 from onext.oned.client import Oned
 from tests.hooks.edge.front_end import FrontEnd, Machine
+from tests.hooks.edge.killed import Kills
 
 pytestmark = pytest.mark.process
 WRITES = (".allocate", ".update", ".lock", ".unlock", ".chmod", ".status", ".delete")
 
 
-class Effects:
-    """Counts before and after each write to oned and each file that is put in place, and kills the process at one of them."""
+@pytest.fixture
+def kills(monkeypatch: pytest.MonkeyPatch) -> Kills:
+    """Return kills at each write to oned, and at each file that takes its place."""
+    made = Kills()
+    call, replace = Oned.call, Path.replace
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.left = 0
-        call, replace = Oned.call, Path.replace
+    def written(oned: Oned, method: str, *arguments: object) -> Any:
+        done = made.around(call) if method.endswith(WRITES) else call
+        return done(oned, method, *arguments)
 
-        def written(oned: Oned, method: str, *arguments: object) -> Any:
-            if not method.endswith(WRITES):
-                return call(oned, method, *arguments)
-            return self._around(lambda: call(oned, method, *arguments))
+    monkeypatch.setattr(Oned, "call", written)
+    monkeypatch.setattr(Path, "replace", made.around(replace))
+    monkeypatch.setattr(documents, "STALE_LOCK", -1.0)  # a minute otherwise
+    return made
 
-        monkeypatch.setattr(Oned, "call", written)
-        monkeypatch.setattr(Path, "replace", lambda path, to: self._around(lambda: replace(path, to)))
-        monkeypatch.setattr(documents, "STALE_LOCK", -1.0)  # a minute otherwise
 
-    def _around(self, effect: Callable[[], Any]) -> Any:
-        self._count()
-        found = effect()
-        self._count()
-        return found
+def join(front_end: FrontEnd, key: str, machine: Machine, token: str) -> dict[str, Any]:
+    """Let a machine join and become a host."""
+    front_end.join(machine, token)
+    return front_end.answer(machine.ask("ready"), key)
 
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    def killed(self, work: Callable[[], object], effect: int) -> bool:
-        """Do something in a process that is killed at an effect; return whether it was."""
-        child = os.fork()
-        if child == 0:
-            try:
-                self.left = effect
-                work()
-            finally:
-                os._exit(0)
-        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+def joined(front_end: FrontEnd, key: str, effect: int) -> Machine:
+    """Return a node that joined."""
+    machine = Machine(f"edge-{effect}")
+    join(front_end, key, machine, front_end.token("--name", machine.name))
+    return machine
 
 
 def test_a_worker_that_is_killed_at_any_effect_completes_the_join(
-    front_end: FrontEnd, key: str, monkeypatch: pytest.MonkeyPatch
+    front_end: FrontEnd, key: str, kills: Kills
 ) -> None:
     """A front-end loses power while a site joins: two hosts or a used-up token would need a person."""
-    effects, points = Effects(monkeypatch), 0
-    for effect in range(1, 80):
+    for effect in kills:
         machine = Machine(f"edge-{effect}")
         token = front_end.token("--name", machine.name)
-
-        def join(machine: Machine = machine, token: str = token) -> dict[str, Any]:
-            front_end.join(machine, token)
-            return front_end.answer(machine.ask("ready"), key)
-
-        killed = effects.killed(join, effect)
-        ready = join()
+        kills.kill(partial(join, front_end, key, machine, token))
+        ready = join(front_end, key, machine, token)
         assert [h.id for h in front_end.context.oned.hosts() if h.name == machine.name] == [ready["host"]]
         row = json.loads(front_end.onext("list", "--tokens", "--json"))[-1]
         assert (row["used"], row["state"]) == (1, "used up")
         rows = front_end.listed()
         assert len(rows) == effect
         assert rows[machine.name]["state"] == "active"
-        if not killed:
-            break
-        points += 1
-    assert points >= 30
-    assert len(front_end.hub()["peers"]) == points + 1, "the hub lets each of them in once"
+    assert kills.points >= 30
+    assert len(front_end.hub()["peers"]) == kills.points + 1, "the hub lets each of them in once"
+
+
+def test_a_worker_that_is_killed_at_any_effect_of_a_leave_completes_it(
+    front_end: FrontEnd, key: str, kills: Kills
+) -> None:
+    """A host that stays in maintenance, or a node that is neither in nor out, would need a person."""
+    for effect in kills:
+        machine = joined(front_end, key, effect)
+        leave = partial(front_end.answer, machine.ask("leave"), key)
+        kills.kill(leave)
+        assert leave()["left"]
+        assert machine.name not in {host.name for host in front_end.context.oned.hosts()}
+        assert front_end.listed()[machine.name]["state"] == "left"
+        assert "onext.maintenance." not in front_end.sandbox.call("documentpool.info", -2, -1, -1, 20_411)
+    assert kills.points >= 10
+    assert front_end.hub()["peers"] == []
 
 
 def test_a_worker_that_is_killed_at_any_effect_of_a_revocation_admits_no_node(
-    front_end: FrontEnd, key: str, monkeypatch: pytest.MonkeyPatch
+    front_end: FrontEnd, key: str, kills: Kills
 ) -> None:
-    """The hub would admit a node whose revocation was begun and not completed."""
-    effects, points = Effects(monkeypatch), 0
-    for effect in range(1, 40):
-        machine = Machine(f"edge-{effect}")
-        front_end.join(machine, front_end.token("--name", machine.name))
-        front_end.answer(machine.ask("ready"), key)
-        killed = effects.killed(partial(front_end.onext, "revoke", machine.name), effect)
-        front_end.onext("revoke", machine.name)
+    """A node that was half revoked, and the command that was killed, would be a door that looks closed."""
+    for effect in kills:
+        machine = joined(front_end, key, effect)
+        revoke = partial(front_end.onext, "revoke", machine.name)
+        kills.kill(revoke)
+        revoke()
         assert front_end.listed()[machine.name]["state"] == "revoked"
         assert machine.wireguard not in {peer["key"] for peer in front_end.hub()["peers"]}
-        if not killed:
-            break
-        points += 1
-    assert points >= 5
+    assert kills.points >= 5
