@@ -29,6 +29,7 @@ def _checked(answer: Dict[str, Any]) -> Dict[str, Any]:
     pool = IPv6Network(answer["pool"])
     kept["pool"], kept["address"] = str(pool), _within(answer["address"], pool)
     kept["mtu"] = _number(answer["mtu"], 1280, 9000)
+    kept["mtu_most"] = _number(answer.get("mtu_most", kept["mtu"]), kept["mtu"], 9000)
     kept["hubs"] = [_hub(item, pool) for item in _list(answer["hubs"], 32)]
     word.servers(answer["servers"])
     kept["servers"] = [[str(where), str(digest)] for where, digest in answer["servers"]]

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from edge import membership, requirements, tunnel, ways, word
+from edge import membership, requirements, sizes, tunnel, ways, word
 from edge.errors import EdgeError
 from edge.places import Places
 
@@ -91,12 +91,13 @@ def describe(places: Places) -> Dict[str, Any]:
     if state is None:
         return {"joined": False}
     ages = tunnel.handshakes() if tunnel.present() else {}
-    over_tls = tunnel.relayed()
+    over_tls, mtus = tunnel.relayed(), sizes.routes() if tunnel.present() else {}
     hubs = [
         {
             "address": hub["address"],
             "endpoint": hub["endpoint"],
             "handshake": _age(ages.get(hub["key"], 1e9)),
+            "mtu": mtus.get(hub["address"], state["mtu"]),
             "over": "tls" if hub["key"] in over_tls else "udp",
         }
         for hub in state["hubs"]

@@ -13,6 +13,7 @@ from edge import (
     messages,
     narrowing,
     server,
+    sizes,
     system_files,
     tunnel,
     ways,
@@ -134,11 +135,15 @@ def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
     state, primary, due, said, looked = joined(places), 0, 0.0, "", -LOOK
     sources: Dict[str, str] = {}
     peers, rung, over = direct.Direct(say), bell.Bell(), ways.Ways(say, probe=probe)
+    measured = sizes.Sizes(say)
     while places.state() is not None:
         try:
             if time.monotonic() - looked >= LOOK:
                 looked = time.monotonic()
                 primary, moved = _look(places, state, primary, sources, over)
+                if moved:
+                    measured.forget()
+                measured.follow(state)
                 if moved or time.monotonic() > due:
                     due = time.monotonic() + AGAIN
                     state = refresh(places, state, primary)
@@ -148,6 +153,7 @@ def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
             elif over.busy and over.step(state):
                 looked, due = -LOOK, 0.0
             peers.step(state)
+            measured.step()
         except (EdgeError, OSError) as error:
             if str(error) != said:
                 said = str(error)
@@ -160,7 +166,8 @@ def _look(
     places: Places, state: Dict[str, Any], primary: int, sources: Dict[str, str], over: ways.Ways
 ) -> Tuple[int, bool]:
     """Keep the interface up and follow the hubs; return the one for the pool, and whether a way changed."""
-    if not tunnel.present():
+    lost = not tunnel.present()
+    if lost:
         tunnel.up(places, state, primary)
         system_files.apply(places, state)
     before = dict(sources)
@@ -169,7 +176,7 @@ def _look(
     moved = bool(before) and before != sources
     if moved:
         over.close()
-    return primary, over.step(state) or moved
+    return primary, over.step(state) or moved or lost
 
 
 def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str, Any]:

@@ -5,7 +5,7 @@ import socket
 import time
 from typing import Any, Dict, List, Optional, Set
 
-from edge import direct, programs, word
+from edge import direct, programs, sizes, word
 from edge.errors import CommandFailed
 from edge.places import INTERFACE, Places, read
 from edge.relay import LOOPBACK
@@ -20,9 +20,11 @@ def up(places: Places, state: Dict[str, Any], primary: int = 0) -> None:
     if not present():
         _create()
     programs.run(["wg", "syncconf", INTERFACE, "/dev/stdin"], configuration(places, state, primary))
-    programs.run(["ip", "link", "set", INTERFACE, "mtu", str(state["mtu"]), "up"])
-    length = state["pool"].partition("/")[2]
-    programs.run(["ip", "-6", "addr", "replace", state["address"] + "/" + length, "dev", INTERFACE])
+    programs.run(["ip", "link", "set", INTERFACE, "mtu", str(sizes.largest(state)), "up"])
+    own = [state["address"] + "/" + state["pool"].partition("/")[2], "dev", INTERFACE, "noprefixroute"]
+    programs.run(["ip", "-6", "addr", "replace", *own])
+    words = [state["pool"], "dev", INTERFACE, "metric", "256", "mtu", str(state["mtu"])]
+    programs.run(["ip", "-6", "route", "replace", *words])
 
 
 def down() -> None:

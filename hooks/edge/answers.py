@@ -50,6 +50,7 @@ def state(
         "address": str(node_address(zone.pool, number)),
         "pool": str(zone.pool),
         "mtu": settings.mtu,
+        "mtu_most": settings.largest_mtu,
         "hubs": [
             {
                 "key": s.hub_key,

@@ -26,7 +26,7 @@ def document(zone: Zone, nodes: Mapping[int, Node], server: int, settings: Edge)
         "address": str(server_address(zone.pool, server)),
         "pool": str(zone.pool),
         "port": int(settings.hub.rpartition(":")[2] or 51820),
-        "mtu": settings.mtu,
+        "mtu": settings.largest_mtu,
         "node_ports": [list(ports) for ports in settings.node_ports],
         "own_ports": sorted({*settings.front_end_ports, int(settings.endpoint.rpartition(":")[2] or 8443)}),
         "peers": [

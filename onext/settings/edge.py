@@ -22,7 +22,13 @@ class Edge(Section):
     interface: str = Field(
         "onext-edge", description="name of the hub's interface", pattern=r"^[a-z][a-z0-9-]{0,14}$"
     )
-    mtu: int = Field(1280, ge=1280, le=9000, description="MTU of hub and nodes; 1280 passes everywhere")
+    mtu: int = Field(1280, ge=1280, le=9000, description="MTU that nodes begin with; 1280 passes everywhere")
+    mtu_most: int = Field(
+        1420,
+        ge=1280,
+        le=9000,
+        description="MTU of the hub, up to which nodes probe; not above `mtu`: nothing is probed",
+    )
     node_ports: tuple[tuple[Port, Port], ...] = Field(
         ((22, 22), (16509, 16509), (16514, 16514), (49152, 49215)),
         description="ports (first, last) that nodes of a cluster reach of each other through the hub",
@@ -37,3 +43,8 @@ class Edge(Section):
     vm_mad: str = Field("kvm", description="hypervisor driver of new hosts", pattern=r"^[a-z0-9_-]{1,32}$")
     certificate_days: int = Field(90, ge=1, le=730, description="days for which a host certificate is valid")
     parallel: int = Field(8, ge=1, le=64, description="requests that are verified at the same time")
+
+    @property
+    def largest_mtu(self) -> int:
+        """Return the MTU of the hub, and the largest of a node."""
+        return max(self.mtu, self.mtu_most)

@@ -28,6 +28,7 @@ from edge import (
     narrowing,
     places,
     programs,
+    sizes,
     system_files,
     tunnel,
     word,
@@ -112,7 +113,7 @@ def told(**changes: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"name": "a\nb"}, {"address": "::1"}, {"pool": "x"}, {"mtu": 1}, {"mtu": "1280"}, {"user_ca": f"{CA}\n{CA}"},
+        {"name": "a\nb"}, {"address": "::1"}, {"pool": "x"}, {"mtu": 1}, {"mtu": "1280"}, {"mtu_most": 1279}, {"mtu_most": 9001}, {"user_ca": f"{CA}\n{CA}"},
         {"hosts": [["fd00::1", "x y"]]}, {"hosts": [["10.0.0.1", "x"]]}, {"hosts": {}}, {"revoked": ["x"]},
         {"hubs": [{"key": KEY + "\n", "endpoint": "a:1", "address": "fd00::1"}]},
         {"hubs": [{"key": KEY, "endpoint": "a b:1", "address": "fd00::1"}]}, {"servers": []}, {"certificate": "x"},
@@ -239,6 +240,7 @@ def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: py
             return False
 
     monkeypatch.setattr(membership, "_look", lambda *_: (0, False))
+    monkeypatch.setattr(sizes.Sizes, "follow", lambda *_: None)
     monkeypatch.setattr(membership, "refresh", refresh)
     monkeypatch.setattr(bell, "Bell", Quiet)
     monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock[0]))

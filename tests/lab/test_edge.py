@@ -285,6 +285,44 @@ def test_a_site_that_drops_udp_is_reached_over_tls_until_udp_passes(net: Network
     until(lambda: net.ssh("a1", "echo", "again").stdout == "again\n", "the tunnel over TLS")
 
 
+def wan(net: Network, size: int) -> None:
+    """Give a site's line an MTU."""
+    for space, name in ((net.nats["a"], "wan"), (net.internet, "nata")):
+        space.run("ip", "link", "set", name, "mtu", str(size))
+
+
+def moves_much(net: Network, node: Node) -> bool:
+    """Whether a transfer both ways passes, whose packets are as large as they may be."""
+    there = net.ssh(node.name, "head", "-c", "300000", "/dev/zero")
+    text = "x" * 100_000
+    back = net.ssh(node.name, "echo", text, "|", "wc", "-c")
+    return len(there.stdout) == 300_000 and back.stdout.strip() == "100001"
+
+
+def test_the_mtu_is_what_passes_though_routers_say_nothing(net: Network) -> None:
+    """A line that swallows large packets without a word answers pings, and hangs at the first transfer."""
+    for space in (net.nats["a"], net.internet):
+        for chain in ("OUTPUT", "FORWARD", "INPUT"):
+            space.run(
+                "iptables", "-I", chain, "-p", "icmp", "--icmp-type", "fragmentation-needed", "-j", "DROP"
+            )
+    # what routers do for TCP on such a line, and not for UDP
+    clamped = ("-p", "tcp", "--tcp-flags", "SYN,RST", "SYN", "-j", "TCPMSS", "--set-mss", "1200")
+    net.nats["a"].run("iptables", "-t", "mangle", "-A", "FORWARD", *clamped)
+    wan(net, 1400)
+    a1 = net.node("a1", "a", 10)
+    a1.join(net.token("--name", "a1"))
+    a1.serve()
+    until(lambda: 1300 < int(str(hub_of(a1)["mtu"])) <= 1340, "the size that passes")
+    until(lambda: moves_much(net, a1), "a transfer with this size")
+    wan(net, 1500)
+    a1.serve()
+    until(lambda: hub_of(a1)["mtu"] == 1420, "the largest size on a better line")
+    wan(net, 1360)
+    until(lambda: 1280 < int(str(hub_of(a1)["mtu"])) <= 1300, "less on a worse line")
+    until(lambda: moves_much(net, a1), "a transfer with less")
+
+
 def test_a_man_in_the_middle_receives_nothing(net: Network) -> None:
     """A token that is sent to an impostor would be his."""
     a1 = net.node("a1", "a", 10)

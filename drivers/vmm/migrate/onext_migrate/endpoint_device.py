@@ -8,7 +8,7 @@ permanent neighbour, so that nothing on the wire can claim to be it.
 import ipaddress
 from typing import List
 
-from . import endpoint_kernel, endpoint_ovs, endpoint_peers, endpoint_wireguard
+from . import endpoint_kernel, endpoint_ovs, endpoint_peers, endpoint_wireguard, net_devices
 from .commands import as_root, as_root_together
 from .endpoint_spec import KERNEL, OVS, PAIR, PEERS, PORT_SETTINGS, EndpointSpec
 from .errors import CommandError, TunnelError
@@ -59,11 +59,16 @@ def tear_down(name: str) -> None:
         endpoint_ovs.tear_down(name)
 
 
+def get_mtu(plan: EndpointSpec) -> int:
+    """Return the MTU of this end; raise TunnelError where peers that are there anyway have no way."""
+    return endpoint_peers.mtu(plan) if plan.kind == PEERS else net_devices.mtu(plan.identity.name)
+
+
 def set_mtu(plan: EndpointSpec, mtu: int) -> None:
-    """Make the device's MTU smaller (or larger) in place."""
+    """Make the device's MTU smaller (or larger) in place; one that this driver did not make keeps its own."""
     if plan.kind == PEERS:
-        endpoint_peers.require_mtu(plan, mtu)
-    elif plan.kind == OVS:
+        return
+    if plan.kind == OVS:
         endpoint_ovs.set_mtu(plan.identity.name, mtu)
     else:
         as_root(["ip", "link", "set", "dev", plan.identity.name, "mtu", str(mtu)])

@@ -3,7 +3,7 @@
 The driver creates and deletes nothing here; it does not use an incomplete device.
 """
 
-from . import net_devices
+from . import net_devices, underlay
 from .endpoint_spec import EndpointSpec
 from .errors import TunnelError
 
@@ -17,8 +17,10 @@ def check(plan: EndpointSpec, addressed: bool) -> None:
         raise TunnelError(f"{name} has no address {plan.identity.near.inside}")
 
 
-def require_mtu(plan: EndpointSpec, mtu: int) -> None:
-    """Raise TunnelError where the peers pass less than the device's MTU: it is not ours to change."""
-    own = net_devices.mtu(plan.identity.name)
-    if mtu < own:
-        raise TunnelError(f"only packets of {mtu} bytes arrive, the MTU of {plan.identity.name} is {own}")
+def mtu(plan: EndpointSpec) -> int:
+    """Return the MTU of the way to the far end: its route may have one, and it is not ours to change.
+
+    Raise TunnelError without a way.
+    """
+    far = plan.identity.far.inside
+    return underlay.route(far).mtu + underlay.overhead(far)

@@ -167,7 +167,13 @@ class EndpointServer:
         took = round((time.monotonic() - started) * 1000)
         port = self._echo.getsockname()[1]
         self._json_lines.send(
-            {"ready": True, "mtu": net_devices.mtu(name), "echo": port, "built": built, "ms": took}
+            {
+                "ready": True,
+                "mtu": endpoint_device.get_mtu(self._plan),
+                "echo": port,
+                "built": built,
+                "ms": took,
+            }
         )
 
     def _talk(self) -> bool:

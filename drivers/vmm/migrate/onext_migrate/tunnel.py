@@ -123,7 +123,7 @@ class Tunnel:
         log.warning(f"{host}: connected again to the far end of the tunnel")
 
     def _set_mtu(self, end: Endpoint, ready: Message) -> None:
-        if int(ready["mtu"]) != self.mtu:
+        if self.offer.kind != PEERS and int(ready["mtu"]) != self.mtu:
             end.ask({"do": "mtu", "mtu": self.mtu})
 
     def close(self) -> None:
@@ -310,12 +310,14 @@ def _try_out(
         port = "UDP port {} ({})".format(offer.request["port"], PORT_SETTINGS[offer.kind])
         why = why or f"is {port} open between {ident.near.underlay} and {ident.far.underlay}?"
         raise TunnelError(f"no answer arrives through the tunnel: {why}")
+    if answer.mtu < mtu and offer.kind == PEERS:  # what is larger would be lost
+        raise TunnelError(f"only packets of {answer.mtu} bytes arrive, the MTU of {ident.name} is {mtu}")
     if answer.mtu < mtu:
         outer = underlay.added(offer.kind, ident.near.underlay)
         path = f"the way takes packets of {answer.mtu + outer} bytes, its MTU is {mtu + outer}"
         log.warning(f"{path}: using {answer.mtu} in the tunnel")
     for end, reply in ((near, here), (far, there)):
-        if int(reply["mtu"]) != answer.mtu:
+        if offer.kind != PEERS and int(reply["mtu"]) != answer.mtu:
             end.ask({"do": "mtu", "mtu": answer.mtu})
     return Tunnel(near, far, offer, Echoes(prober, answer.mtu, answer.round_trip_ms))
 

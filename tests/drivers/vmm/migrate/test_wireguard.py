@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from drivers.vmm.migrate.onext_migrate import (
     endpoint_server,
     endpoint_wireguard,
     net_devices,
+    path_probe,
     tunnel,
     underlay,
     virsh_options,
@@ -182,15 +184,46 @@ def test_peers_that_are_there_are_not_touched(
     monkeypatch.setattr(endpoint_device, "_has_address", lambda *_: True)
     monkeypatch.setattr(endpoint_device, "exists", lambda _: True)
     monkeypatch.setattr(endpoint_ovs, "tear_down", lambda _: ran(["ovs"]))
-    monkeypatch.setattr(net_devices, "mtu", lambda _: 1280)
     peers = plan(PEERS)
     endpoint_device.build(peers)
     assert not endpoint_device.repair(peers)
-    endpoint_device.set_mtu(peers, 1280)
+    endpoint_device.set_mtu(peers, 1200)
     endpoint_device.tear_down(peers.identity.name)
     assert ran.seen == []
-    with pytest.raises(TunnelError, match="only packets of 1200 bytes"):
-        endpoint_device.set_mtu(peers, 1200)
+
+
+def test_the_size_of_peers_is_that_of_their_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edge node's device has the largest size of all ways, each way its own: migrations were refused."""
+    metrics: list[dict[str, int]] = []
+    answer = {"dst": "fd00::2", "dev": "onext-edge", "prefsrc": "fd00::1", "metrics": metrics}
+    shown = SimpleNamespace(stdout=json.dumps([answer]))
+    monkeypatch.setattr(underlay, "run", lambda *_, **__: shown)
+    monkeypatch.setattr(net_devices, "mtu", lambda _: 1420)
+    assert endpoint_device.get_mtu(plan(PEERS)) == 1420
+    assert endpoint_device.get_mtu(plan(PAIR)) == 1420
+    metrics.append({"mtu": 1280})
+    shown.stdout = json.dumps([answer])
+    assert endpoint_device.get_mtu(plan(PEERS)) == 1280
+    assert endpoint_device.get_mtu(plan(PAIR)) == 1420
+
+
+@pytest.mark.parametrize("arrives", [1320, 1300])
+def test_peers_whose_packets_are_lost_are_refused(arrives: int) -> None:
+    """Memory would stop on its way, with the VM paused; one end's larger route is no reason, as TCP knows."""
+    offer = tunnel._offer(
+        WAY._replace(remote="fd00::2", local="fd00::1", device="onext-edge"), PEERS, 0, 0, {}
+    )
+    prober = SimpleNamespace(measure=lambda *_: path_probe.Answer(arrives, 1.0))
+    near, far = SimpleNamespace(), SimpleNamespace()  # neither is asked for anything
+
+    def tried() -> int:
+        return tunnel._try_out(near, far, offer, prober, {"mtu": 1420}, {"mtu": 1320}).mtu  # type: ignore[arg-type]
+
+    if arrives == 1320:
+        assert tried() == 1320
+    else:
+        with pytest.raises(TunnelError, match="only packets of 1300 bytes arrive"):
+            tried()
 
 
 def test_another_device_is_not_taken_for_peers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,182 @@
+"""The MTU that a node finds: never more than what passes, and soon less when a way swallows it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge import direct, programs, sizes
+from edge.errors import CommandFailed
+
+KEY, HUB = "A" * 43 + "=", "fd00::1"
+STATE: dict[str, Any] = {"hubs": [{"key": KEY, "address": HUB}], "mtu": 1280, "mtu_most": 1420}
+
+
+class Wire:
+    """A way on which packets up to a size pass, and a clock."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, passes: int = 1500) -> None:
+        self.passes, self.now, self.lost = passes, 1000.0, 0
+        self.routes: dict[str, int] = {}
+        self.sent: list[int] = []
+        self.said: list[str] = []
+        self.waiting: set[tuple[str, int]] = set()
+        self.handshake = 1000.0
+        patch.setattr(sizes, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
+        patch.setattr(sizes, "Echoes", lambda: self)
+        patch.setattr(programs, "run", self._run)
+        patch.setattr(direct, "dump", self._dump)
+        self.followed = sizes.Sizes(self.said.append)
+
+    def _dump(self) -> dict[str, direct.Seen]:
+        return {KEY: direct.Seen({HUB}, self.handshake, 0, "203.0.113.2:51820")}
+
+    def _run(self, argv: list[str], _text: str | None = None) -> str:
+        assert argv[:3] == ["ip", "-6", "route"]
+        if argv[3] == "show":
+            lines = [f"{one} metric 1024 mtu {size} pref medium\n" for one, size in self.routes.items()]
+            return "fe80::/64 proto kernel\nfd00::/64 metric 256 mtu 1280 pref medium\n" + "".join(lines)
+        address = argv[4].partition("/")[0]
+        if argv[3] == "del":
+            del self.routes[address]
+        else:
+            self.routes[address] = int(argv[-1])
+        return ""
+
+    def send(self, address: str, size: int) -> None:
+        """Take an echo request."""
+        self.sent.append(size)
+        if self.lost:
+            self.lost -= 1
+        elif size <= self.passes:
+            self.waiting.add((address, size))
+
+    def heard(self) -> set[tuple[str, int]]:
+        """Give the answers."""
+        found, self.waiting = self.waiting, set()
+        return found
+
+    def after(self, seconds: float, state: dict[str, Any] = STATE) -> int:
+        """Let time pass in steps of two seconds; return the hub's MTU."""
+        for turn in range(int(seconds / 2)):
+            self.now += 2
+            self.handshake = self.now
+            if turn % 8 == 0:
+                self.followed.follow(state)
+            self.followed.step()
+        return self.routes.get(HUB, int(state["mtu"]))
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """Return a way that passes everything."""
+    return Wire(monkeypatch)
+
+
+def test_what_passes_is_used_at_once(wire: Wire) -> None:
+    """With 1280 each packet of a migration carries a tenth less."""
+    assert wire.after(4) == 1420
+    wire.after(1200)
+    assert max(wire.sent) == 1420, "never above what the settings permit"
+    assert wire.said == [f"{HUB}: the MTU is 1420"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1280, 1500), st.integers(1280, 1500))
+def test_the_size_is_near_what_passes_and_never_above(first: int, second: int) -> None:
+    """More than what passes is a tunnel that answers pings and hangs at the first transfer."""
+    with pytest.MonkeyPatch.context() as patch:
+        wire = Wire(patch, first)
+        assert min(first, 1420) - sizes.NEAR <= wire.after(60) <= min(first, 1420)
+        wire.passes = second
+        assert wire.after(30) <= second, "a black hole"
+        assert min(second, 1420) - sizes.NEAR <= wire.after(720) <= min(second, 1420)
+
+
+def test_lost_echoes_and_a_dead_tunnel_change_nothing(wire: Wire) -> None:
+    """A hub that restarts is no black hole."""
+    wire.after(4)
+    wire.lost = 4
+    assert wire.after(60) == 1420
+    wire.lost = 10**9
+    assert wire.after(60) == 1420
+    wire.lost = 0
+    assert wire.after(60) == 1420
+
+
+def test_a_tunnel_that_was_dead_is_measured_when_it_lives(wire: Wire) -> None:
+    """A size would stay small for ten minutes because nothing was answered at the start."""
+    wire.lost = 10**9
+    assert wire.after(60) == 1280
+    wire.lost = 0
+    assert wire.after(30) == 1420
+
+
+def test_another_network_begins_small(wire: Wire) -> None:
+    """The size of the old network would swallow what is sent in the new one."""
+    wire.after(4)
+    wire.followed.forget()
+    assert wire.routes == {}
+    wire.passes = 1300
+    assert 1280 < wire.after(60) <= 1300
+
+
+def test_what_an_earlier_process_found_is_found_anew(wire: Wire) -> None:
+    """The line became worse while the service was updated: its old route would swallow everything."""
+    wire.routes, wire.passes = {HUB: 1420}, 1280
+    assert wire.after(100) == 1280
+    assert wire.routes == {}
+
+
+def test_who_is_not_reached_directly_has_no_route(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A neighbour that is reached through the hub again has two ways, and the smaller one counts."""
+    peer = {"key": "B" + KEY[1:], "address": "fd00::2"}
+    state = {**STATE, "peers": [peer]}
+    carried = {"fd00::2"}
+
+    def shown() -> dict[str, direct.Seen]:
+        seen = direct.Seen({HUB}, wire.now, 0, "x:1")
+        return {KEY: seen, peer["key"]: direct.Seen(carried, wire.now, 0, "y:1")}
+
+    monkeypatch.setattr(direct, "dump", shown)
+    wire.after(30, state)
+    assert wire.routes == {HUB: 1420, "fd00::2": 1420}
+    carried.clear()
+    wire.after(30, state)
+    assert wire.routes == {HUB: 1420}
+
+
+def test_a_fixed_size_is_not_measured(wire: Wire) -> None:
+    """An administrator who knows the way sets `mtu` and `mtu_most` to one value."""
+    assert wire.after(60, {**STATE, "mtu_most": 1280}) == 1280
+    assert wire.after(60, {"hubs": STATE["hubs"], "mtu": 1300}) == 1300, "a front-end that is older"
+    assert wire.sent == []
+    assert wire.after(4, {**STATE, "mtu_most": 1282}) == 1282
+
+
+def test_without_the_right_the_size_stays(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit of an older version has no CAP_NET_RAW; the service goes on and says it once."""
+
+    def forbidden() -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(sizes, "Echoes", forbidden)
+    assert wire.after(100) == 1280
+    assert len(wire.said) == 1
+
+
+def test_a_route_that_went_with_its_interface_is_no_failure(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service would stop following its hubs."""
+    wire.after(4)
+
+    def gone(_argv: list[str], _text: str | None = None) -> str:
+        raise CommandFailed("no such device")
+
+    monkeypatch.setattr(programs, "run", gone)
+    wire.followed.forget()
