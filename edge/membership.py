@@ -151,6 +151,7 @@ def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
                     due = time.monotonic() + SYNC + os.getpid() % 100 * SYNC / 1000
                 said = ""
             elif over.busy and over.step(state):
+                measured.forget()
                 looked, due = -LOOK, 0.0
             peers.step(state)
             measured.step()
