@@ -14,12 +14,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 WAITING = 512  # connections that the kernel and the threads keep waiting
 ARRIVES = 10.0  # seconds in which a whole request must have arrived
+LONGEST_NAME = 107  # bytes of a socket's name: sun_path of unix(7)
 _CHUNK = 65_536
 _MOST_STRANGERS = 100
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: struct ucred of unix(7)
@@ -128,11 +129,25 @@ def _listening(file: Path) -> socket.socket:
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX)
-    made.bind(str(draft))
+    with address(draft) as name:
+        made.bind(name)
     draft.chmod(0o666)  # users that systemd creates have no group here; `peers` decides
     made.listen(WAITING)
     draft.replace(file)  # from a worker that was killed, one may be left
     return made
+
+
+@contextlib.contextmanager
+def address(file: Path) -> Iterator[str]:
+    """Return a name for a socket that the kernel takes: in a deep folder, one by way of its descriptor."""
+    if len(os.fsencode(file)) <= LONGEST_NAME:
+        yield str(file)
+        return
+    folder = os.open(file.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{file.name}"
+    finally:
+        os.close(folder)
 
 
 def peer(connection: socket.socket) -> int:
@@ -164,7 +179,8 @@ def ask(file: Path, data: bytes, *, seconds: float, largest: int) -> tuple[int, 
     """Return status and body of a service's answer; raise OSError, or ValueError for an invalid answer."""
     with socket.socket(socket.AF_UNIX) as stream:
         stream.settimeout(seconds)
-        stream.connect(str(file))
+        with address(file) as name:
+            stream.connect(name)
         with contextlib.suppress(BrokenPipeError):  # it has refused this before it read all
             stream.sendall(data)
             stream.shutdown(socket.SHUT_WR)

@@ -413,7 +413,8 @@ def test_the_workers_socket_takes_anything(site: Site) -> None:
     silent = []
     for _ in range(300):
         one = socket.socket(socket.AF_UNIX)
-        one.connect(str(socket_file))
+        with unix_service.address(socket_file) as name:
+            one.connect(name)
         one.sendall(b'{"credential": "half')
         silent.append(one)
     for one in silent:
@@ -461,6 +462,18 @@ def test_users_that_systemd_creates_reach_the_socket(tmp_path: Path) -> None:
         service.close()
     finally:
         os.umask(before)
+
+
+def test_a_socket_in_a_deep_folder_is_served(tmp_path: Path) -> None:
+    """A sandbox below a long TMPDIR would have no edge endpoint, and its gateway would take no orders."""
+    file = tmp_path / ("deep" * 40) / "a.sock"
+    try:
+        service = unix_service.UnixService(file, lambda data: (200, data), threads=1, largest=100)
+    except OSError as error:
+        pytest.fail(str(error))
+    assert unix_service.ask(file, b"x", seconds=10, largest=100) == (200, b"x")
+    service.close()
+    assert list(file.parent.iterdir()) == []
 
 
 def test_a_request_that_comes_slowly_ends(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 from edge.word import Server
+from onext import unix_service
 from tests.fixtures_sandbox import ROOT
 from tests.waiting import PATIENCE, until
 
@@ -25,7 +26,8 @@ class Endpoint:
             self.port = free.getsockname()[1]
         self.folder, self.answer, self.asked = folder, b'200\n{"x": 1}', list[bytes]()
         self.worker = socket.socket(socket.AF_UNIX)
-        self.worker.bind(str(folder / "worker"))
+        with unix_service.address(folder / "worker") as name:
+            self.worker.bind(name)
         self.worker.listen()
         threading.Thread(target=self._work, daemon=True).start()
         words = [

@@ -85,7 +85,7 @@ def test_a_worker_that_is_killed_at_any_effect_of_a_leave_completes_it(
 def test_a_worker_that_is_killed_at_any_effect_of_a_revocation_admits_no_node(
     front_end: FrontEnd, key: str, kills: Kills
 ) -> None:
-    """A node that was half revoked, and the command that was killed, would be a door that looks closed."""
+    """The hub would admit a node whose revocation was begun and not completed."""
     for effect in kills:
         machine = joined(front_end, key, effect)
         revoke = partial(front_end.onext, "revoke", machine.name)

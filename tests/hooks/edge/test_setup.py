@@ -15,7 +15,7 @@ from hooks.edge import part, secrets, setup
 from hooks.edge.records import Book, Node, State, Zone
 from hooks.edge.secrets import Secrets, SecretsError
 from hooks.edge.whereabouts import changes, read, write
-from onext import spool
+from onext import spool, unix_service
 from onext.oned.objects import Host, HostState
 from tests.hooks.edge.front_end import FrontEnd, Machine, ssh_key, wireguard_key
 
@@ -86,8 +86,9 @@ def test_the_worker_takes_requests_at_its_socket(front_end: FrontEnd) -> None:
         assert part.reconcile(front_end.context, []) == "0 nodes"
         answers = []
         for data in (b"", b"x" * 70_000, Machine("edge-1").join(key).data):
-            with socket.socket(socket.AF_UNIX) as stream:
-                stream.connect(str(front_end.bundle.var / "run/edge/join.sock"))
+            place = front_end.bundle.var / "run/edge/join.sock"
+            with socket.socket(socket.AF_UNIX) as stream, unix_service.address(place) as name:
+                stream.connect(name)
                 stream.sendall(data)
                 stream.shutdown(socket.SHUT_WR)
                 answer = b""
