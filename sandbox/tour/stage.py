@@ -184,7 +184,7 @@ class Stage:
         lines: Sequence[str] = (
             "#!/bin/sh",
             f"{uninstall} {CHECKOUT}/install.sh --uninstall --backup {self.folder}/settings.tar.gz",
-            f"kill {pids}",
+            f"kill {pids} 2>/dev/null",  # some may have ended by then
             f"rm -rf {self.folder}",
         )
         script.write_text("\n".join(lines) + "\n")

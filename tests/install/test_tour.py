@@ -84,7 +84,7 @@ def test_what_is_left_running_can_be_ended(tmp_path: Path) -> None:
     gone.wait(PATIENCE)
     assert stage.call("system.version") == "7.4.0"
     script = stage.leave()
-    assert str(gone.pid) not in re.findall(r"^kill (.*)$", script.read_text(), re.MULTILINE)[0].split()
+    assert str(gone.pid) not in re.findall(r"^kill ([0-9 ]*)", script.read_text(), re.MULTILINE)[0].split()
     subprocess.run([script], capture_output=True, timeout=PATIENCE, check=True)
     assert not stage.folder.exists()
     assert [process.wait(PATIENCE) for process in stage._processes] == [0, 0]
