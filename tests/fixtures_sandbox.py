@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import xmlrpc.client
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import PATIENCE, until
+from tests.ending import end
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 
@@ -89,13 +89,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """End the sandbox and all that it started."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end(self.process)
         if self.process.stdout:
             self.process.stdout.close()
 

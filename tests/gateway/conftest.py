@@ -6,7 +6,6 @@ import base64
 import contextlib
 import http.client
 import json
-import signal
 import socket
 import ssl
 import subprocess
@@ -19,6 +18,7 @@ import pytest
 
 from onext import published
 from onext.paths import Paths
+from tests.ending import end
 from tests.fixtures_sandbox import ROOT, Sandbox
 from tests.waiting import PATIENCE, until
 
@@ -71,13 +71,8 @@ class Gateway:
 
     def stop(self) -> None:
         """End it."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        if self.process is not None:
+            end(self.process)
 
     def get(self, path: str, session: str | None = "", headers: Mapping[str, str] | None = None) -> Answer:
         """Ask as the user of a session (`user:secret`), by default oneadmin; None: without a credential."""

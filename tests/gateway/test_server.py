@@ -29,12 +29,17 @@ from tests.gateway.conftest import Cloud, started
 from tests.waiting import PATIENCE, until
 
 
+def speaking_tls(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Return a web.config with a certificate, and what trusts that."""
+    web = folder / "web.yml"
+    web.write_text("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n")
+    return web, certify(folder)
+
+
 @pytest.mark.process
 def test_tls_is_that_of_web_config_and_renewed_without_a_restart(cloud: Cloud, tmp_path: Path) -> None:
     """Passwords would cross the network in clear, or a renewed certificate would not be used."""
-    trusted = certify(tmp_path)
-    web = tmp_path / "web.yml"
-    web.write_text("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n")
+    web, trusted = speaking_tls(tmp_path)
     with started(cloud.sandbox, f"  web_config: {web}\n", context=trusted) as gateway:
         assert gateway.get("/v1/vms").status == 200
         login = gateway.get("/login", None)
@@ -107,9 +112,7 @@ def test_one_address_does_not_take_all_connections(cloud: Cloud) -> None:
 @pytest.mark.process
 def test_a_handshake_that_does_not_end_counts_and_is_ended(cloud: Cloud, tmp_path: Path) -> None:
     """A client that connects and never begins TLS would take all descriptors, though connections are limited."""
-    trusted = certify(tmp_path)
-    web = tmp_path / "web.yml"
-    web.write_text("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n")
+    web, trusted = speaking_tls(tmp_path)
     settings = f"  connections: 8\n  web_config: {web}\n"
     with started(cloud.sandbox, settings, context=trusted) as gateway, contextlib.ExitStack() as held:
 

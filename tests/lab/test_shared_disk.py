@@ -100,14 +100,20 @@ def test_a_host_with_a_lease_that_only_its_peers_reach_ends_its_vm(leased: Scene
     found.moved()
 
 
-def test_an_old_leader_that_still_reaches_the_host_keeps_nothing_alive(scene: Scene, all_of_it: None) -> None:
-    """Its grants would let the first instance run on while the new leader takes the lease for expired."""
+def with_an_old_leader(scene: Scene) -> SharedDisk:
+    """Return a host with a lease of a leader that goes on granting when another one leads."""
     found = scene(stubborn=True)
     found.record_lease()
     found.install_lease()
     found.front(0, beside=found.lab.a)
     found.armed()
     found.front_follows(1)
+    return found
+
+
+def test_an_old_leader_that_still_reaches_the_host_keeps_nothing_alive(scene: Scene, all_of_it: None) -> None:
+    """Its grants would let the first instance run on while the new leader takes the lease for expired."""
+    found = with_an_old_leader(scene)
     found.lab.cut(found.lab.a, off=True)
     found.lead(1)
     refused = found.refused(0)
@@ -119,12 +125,7 @@ def test_a_leader_that_is_paused_between_its_write_and_its_grant_extends_nothing
     scene: Scene, all_of_it: None
 ) -> None:
     """A grant that is sent late answers an old question: the lease counts from that."""
-    found = scene(stubborn=True)
-    found.record_lease()
-    found.install_lease()
-    found.front(0, beside=found.lab.a)
-    found.armed()
-    found.front_follows(1)
+    found = with_an_old_leader(scene)
     for _ in range(6):
         found.fronts[0].send_signal(signal.SIGSTOP)
         time.sleep(random.uniform(0.5, 2.0))

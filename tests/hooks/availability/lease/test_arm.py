@@ -7,10 +7,8 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,10 +18,9 @@ from hooks.availability.lease.exchange import Exchange, Names, Peer
 from hooks.availability.lease.grants import ARMED, GRANTS, Armed, Arming, Granted, Grants
 from hooks.availability.lease.installer import script
 from hooks.availability.lease.onext_lease import daemon as node_daemon
-from hooks.availability.lease.onext_lease.daemon import Daemon, Node
 from hooks.availability.lease.onext_lease.lease import Lease
 from onext.paths import Paths
-from tests.ending import end_at_next_call
+from tests.hooks.availability.lease.counting_node import CountingNode, serve
 
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[4]
@@ -86,37 +83,13 @@ def test_records_survive_the_way_through_oned_and_nonsense_is_refused() -> None:
             GRANTS.decode({**values, **broken})
 
 
-class Fake(Node):
-    """A node with a watchdog that only counts."""
-
-    fed = 0
-
-    def unfit(self) -> str:
-        """Return that it can be used."""
-        return ""
-
-    def hold(self, seconds: int) -> int:
-        """Take the timeout."""
-        return seconds * 1000
-
-    def feed(self) -> None:
-        """Count."""
-        self.fed += 1
-
-    def end(self) -> None:
-        """Do nothing to this machine."""
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is how they end
 def test_real_datagrams_reach_the_daemon_and_strangers_are_ignored(request: pytest.FixtureRequest) -> None:
     """The exchange has to work over a network, beside hosts that do not exist."""
     channel = node_daemon.listen(0)
     request.addfinalizer(channel.close)
     port = channel.getsockname()[1]
-    daemon = Daemon(Fake(), Lease(12, b"key", "a" * 32, "b" * 36))
-    serving = threading.Thread(target=node_daemon.serve, args=(daemon, channel), daemon=True)
-    serving.start()
-    request.addfinalizer(partial(end_at_next_call, serving, daemon, "step"))
+    daemon = serve(CountingNode(), Lease(12, b"key", "a" * 32, "b" * 36), channel, request)
     peers = {
         12: Peer(12, b"key", ("127.0.0.1", port)),
         13: Peer(13, b"key", ("127.0.0.1", port)),

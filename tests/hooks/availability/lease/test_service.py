@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 
 from hooks.availability.lease.grants import GRANTS, ZONE
 from hooks.availability.lease.onext_lease import daemon as node_daemon
-from hooks.availability.lease.onext_lease.daemon import Daemon, Node
 from hooks.availability.lease.onext_lease.lease import Lease
 from hooks.availability.lease.service import Service
 from onext.oned.documents import Documents
@@ -22,6 +20,7 @@ from onext.paths import Paths
 from tests.ending import end_at_next_call
 from tests.fixtures_bundle import Bundle
 from tests.fixtures_sandbox import Sandbox
+from tests.hooks.availability.lease.counting_node import CountingNode, serve
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
@@ -31,28 +30,6 @@ SETTINGS = """availability:
 geolocation:
   ssh_config: {location}/ssh_config
 """
-
-
-class Fake(Node):
-    """A node whose watchdog only counts, and that does nothing to this machine."""
-
-    fed = ends = 0
-
-    def unfit(self) -> str:
-        """Return that it can be used."""
-        return ""
-
-    def hold(self, seconds: int) -> int:
-        """Take the timeout."""
-        return seconds * 1000
-
-    def feed(self) -> None:
-        """Count."""
-        self.fed += 1
-
-    def end(self) -> None:
-        """Count."""
-        self.ends += 1
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is how they end
@@ -73,11 +50,9 @@ def test_a_host_is_armed_granted_and_disarmed(
     bundle.onext("ha", "arm", "0", "--output", str(script))
     found = re.search(r'"key": "([0-9a-f]{64})"', script.read_text())
     assert found is not None
-    node = Fake()
-    daemon = Daemon(node, Lease(0, bytes.fromhex(found[1]), os.urandom(16).hex(), "b" * 36))
-    serving = threading.Thread(target=node_daemon.serve, args=(daemon, channel), daemon=True)
-    serving.start()
-    request.addfinalizer(partial(end_at_next_call, serving, daemon, "step"))
+    lease = Lease(0, bytes.fromhex(found[1]), os.urandom(16).hex(), "b" * 36)
+    node = CountingNode()
+    daemon = serve(node, lease, channel, request)
     for key, value in sandbox.env.items():
         monkeypatch.setenv(key, value)
     context = Context(Paths.find())
