@@ -35,11 +35,7 @@ class Controller:
 
     def power(self) -> Reading:
         """Return whether the machine has power; never raises."""
-        try:
-            self._unchanged()
-        except ConfigError as error:
-            return Reading(Power.UNKNOWN, error)
-        return reading(client.ask([job(self._host, self._entry, "power")], self._timeout)[self._host])
+        return power(self._host, self._entry, self._timeout, self._unchanged)
 
     def switch_on(self) -> None:
         """Order power on."""
@@ -126,3 +122,12 @@ def reading(answer: client.Answer) -> Reading:
     return Reading(
         known.get(answer.get("power", ""), Power.UNKNOWN), client.failure(answer), answer["seconds"]
     )
+
+
+def power(host: int, entry: Entry, timeout: float, unchanged: Callable[[], None]) -> Reading:
+    """Return whether a machine has power; never raises."""
+    try:
+        unchanged()
+    except ConfigError as error:
+        return Reading(Power.UNKNOWN, error)
+    return reading(client.ask([job(host, entry, "power")], timeout)[host])

@@ -19,10 +19,9 @@ from math import inf
 from pathlib import Path
 
 from onext import process, ssh
-from onext.hosts.bmc import client
-from onext.hosts.bmc.controller import job, reading
+from onext.hosts.bmc import controller
 from onext.hosts.bmc.entry import Suspend
-from onext.hosts.bmc.errors import ConfigError, Refused, Unreachable, WrongMachine
+from onext.hosts.bmc.errors import Refused, Unreachable, WrongMachine
 from onext.hosts.bmc.protocol import Identity, Power, Reading
 
 _SUSPEND = ["sudo", "-n", "/usr/bin/systemctl", "--no-block", "suspend"]
@@ -51,11 +50,7 @@ class SuspendedHost:
 
     def power(self) -> Reading:
         """Return ON when its ssh server greets, else UNKNOWN."""
-        try:
-            self._unchanged()
-        except ConfigError as error:
-            return Reading(Power.UNKNOWN, error)
-        return reading(client.ask([job(self._host, self._entry, "power")], self._timeout)[self._host])
+        return controller.power(self._host, self._entry, self._timeout, self._unchanged)
 
     def switch_on(self) -> None:
         """Send the magic packet; raise Refused where this front-end has no way to send it."""
