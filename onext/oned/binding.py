@@ -25,7 +25,9 @@ def connect(endpoint: str, session: str, transport: xmlrpc.client.Transport) -> 
     """Return pyone's server for an XML-RPC endpoint, which uses this transport."""
     import pyone  # its import costs 0.2 s, which a command without oned need not pay
 
-    server: Any = pyone.OneServer(endpoint, session=session)
+    factory: Any = pyone.OneServer  # from 7.2 on no server itself: it chooses by ONEAPI_PROTOCOL
+    chosen = {} if issubclass(factory, xmlrpc.client.ServerProxy) else {"protocol": "xmlrpc"}
+    server: Any = factory(endpoint, session=session, **chosen)
     xmlrpc.client.ServerProxy.__init__(server, endpoint, transport)
     return server  # type: ignore[no-any-return]
 
