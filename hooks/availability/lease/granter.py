@@ -17,7 +17,7 @@ from hooks.availability.lease.challenges import Challenge
 from hooks.availability.lease.exchange import Exchange, Names, Peer
 from hooks.availability.lease.grants import ARMED, GRANTS, ZONE, Armed, Arming, Granted, Grants
 from hooks.availability.lease.keys import Secret
-from hooks.availability.lease.ledger import Ledger, Status
+from hooks.availability.lease.ledger import Ledger, Status, counts
 from onext import log
 from onext.oned.client import Oned
 from onext.oned.documents import Documents, Stored
@@ -175,7 +175,7 @@ class Granter:
         """Record what a node acknowledged: that it is armed, or that it is disarmed."""
         stored = self._armed[peer.host]
         assert stored.value is not None
-        if stored.value.state is Arming.ARMING and challenge.held:
+        if stored.value.state is Arming.ARMING and counts(challenge):
             one = replace(stored.value, state=Arming.ARMED, at=zone.now())
             zone.armed.put(peer.host, one, stored.version)
             _log.info("host %d (%s): armed: its lease is a proof from now on", peer.host, one.name)

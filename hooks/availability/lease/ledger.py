@@ -90,7 +90,7 @@ class Ledger:
         before = self.contacts.get(host)
         until = before.until if before else 0.0
         ticking = before is not None and before.held and not before.disarmed
-        held = challenge.held or (before is not None and ticking and _ticks_on(before.boot, challenge))
+        held = counts(challenge) or (before is not None and ticking and _ticks_on(before.boot, challenge))
         self.contacts[host] = Contact(
             challenge.session, challenge.boot, held, challenge.reason, now, until, challenge.disarmed
         )
@@ -141,6 +141,11 @@ class Ledger:
         if (left := max(self._since + self._wait, contact.until) - now) > 0:
             return f"its lease ends in {left:.0f} s at the latest"
         return ""
+
+
+def counts(challenge: Challenge) -> bool:
+    """Return whether a host's watchdog is held, and fires within the time that a new leader waits for it."""
+    return challenge.held and challenge.watchdog <= WATCHDOG
 
 
 def _ticks_on(boot: str, found: Challenge | Contact) -> bool:

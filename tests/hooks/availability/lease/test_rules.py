@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from hooks.availability.lease import challenges, ledger
+from hooks.availability.lease.challenges import Challenge
 from hooks.availability.lease.grants import ARMED, Armed, Arming
 from hooks.availability.lease.onext_lease import daemon as node_daemon
 from onext.oned.documents import Documents
 from onext.oned.errors import OnedError
 from tests.hooks.availability.lease import played_node
-from tests.hooks.availability.lease.played_node import HOST, KEY, SECRET, WATCHDOG, Played
+from tests.hooks.availability.lease.played_node import HOST, KEY, LEASE, SECRET, WATCHDOG, Played
 
 
 @pytest.fixture
@@ -319,3 +320,33 @@ def test_an_expiry_that_cannot_be_compared_with_the_record_proves_nothing(
 
 def _unreadable(*_: object) -> None:
     raise OnedError("no answer")
+
+
+def test_a_watchdog_that_takes_longer_than_may_be_proves_nothing_and_resets_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its driver keeps a timeout of its own: the proof would come early, or the node reset at its first grant."""
+    monkeypatch.setattr(node_daemon, "now", node_daemon.now)
+    monkeypatch.setattr(played_node, "WATCHDOG", LEASE + 10.0)
+    played = Played.begin()
+    played.work(30)
+    assert played.world.boot == 0
+    assert played.leading.granter.armed() == frozenset()
+    assert played.world.daemon is not None
+    assert "more than 30 s" in played.world.daemon.lease.reason
+    played.world.connected = set()
+    assert not played.work(20)
+    assert played.world.boot == 0
+
+
+def test_a_host_that_reports_a_longer_watchdog_than_may_be_proves_nothing(played: Played) -> None:
+    """A node with another program than this one: a new leader waits for thirty seconds."""
+    answered = Challenge("s" * 32, 1, "b" * 36, True, "", ledger.WATCHDOG + 1, disarmed=False)
+    assert not ledger.counts(answered)
+    book = ledger.Ledger(LEASE)
+    for now in range(0, 500, 5):
+        book.heard(HOST, answered, float(now))
+        book.wrote(float(now), 0.0, own=now > 0)
+        book.granted(HOST, answered, float(now))
+    book.wrote(900.0, 0.0, own=True)
+    assert not book.status(HOST, 900.0, silent=float("inf")).expired
