@@ -132,10 +132,18 @@ def ask(
 
 def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
     """Keep the tunnel up until the node has left; what fails is tried again."""
+    measured = sizes.Sizes(say)
+    measured.begin()
+    try:
+        _run(places, say, probe, measured)
+    finally:
+        measured.end()
+
+
+def _run(places: Places, say: _Say, probe: float, measured: sizes.Sizes) -> None:
     state, primary, due, said, looked = joined(places), 0, 0.0, "", -LOOK
     sources: Dict[str, str] = {}
     peers, rung, over = direct.Direct(say), bell.Bell(), ways.Ways(say, probe=probe)
-    measured = sizes.Sizes(say)
     while places.state() is not None:
         try:
             if time.monotonic() - looked >= LOOK:
@@ -154,7 +162,6 @@ def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
                 measured.forget()
                 looked, due = -LOOK, 0.0
             peers.step(state)
-            measured.step()
         except (EdgeError, OSError) as error:
             if str(error) != said:
                 said = str(error)

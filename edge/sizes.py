@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 import time
 from typing import Any, Callable, Dict, Optional, Set, Tuple
 
@@ -21,6 +22,7 @@ ANEW = 600.0  # seconds until more is tried again
 NEAR = 8  # bytes: a search that is as near as this ends
 TRIES = 3  # lost echoes are no proof
 WAIT = 1.5  # seconds for an answer
+TURN = 2.0  # seconds between two steps
 _HEAD = 40  # bytes of IPv6
 _REQUEST, _REPLY = 128, 129
 _MTU_DISCOVER, _PROBE = 23, 3  # of Linux: no fragments, whatever the route says
@@ -110,7 +112,10 @@ class Size:
 
 
 class Sizes:
-    """Follows the ways of a node: `follow` when hubs or peers may have changed, `step` every few seconds."""
+    """Follows the ways of a node: `follow` when hubs or peers may have changed, `step` every few seconds.
+
+    A thread does the latter: who waits for an answer over a way that swallows it cannot look why.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -118,9 +123,32 @@ class Sizes:
         self._routes: Optional[Dict[str, int]] = None  # those of an earlier process are there still
         self._echoes: Optional[Echoes] = None
         self._unable = False
+        self._lock, self._ended = threading.RLock(), threading.Event()
+
+    def begin(self) -> None:
+        """Measure until `end`."""
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def end(self) -> None:
+        """Stop measuring; routes stay."""
+        self._ended.set()
+
+    def _work(self) -> None:
+        said = ""
+        while not self._ended.wait(TURN):
+            try:
+                self.step()
+            except (CommandFailed, OSError) as error:
+                if str(error) != said:
+                    said = str(error)
+                    self._say(said)
 
     def follow(self, state: Dict[str, Any]) -> None:
         """Measure the ways to hubs that answer and to direct peers that carry; raise CommandFailed."""
+        with self._lock:
+            self._follow(state)
+
+    def _follow(self, state: Dict[str, Any]) -> None:
         small, most = state["mtu"], largest(state)
         wanted = _reached(state) if most > small and not self._unable else set()
         before = {a: size for a, size in self._sizes.items() if (size.small, size.most) == (small, most)}
@@ -131,6 +159,10 @@ class Sizes:
 
     def step(self) -> None:
         """Send and take echoes; raise CommandFailed."""
+        with self._lock:
+            self._step()
+
+    def _step(self) -> None:
         if self._echoes is None:
             self._echoes = self._opened() if self._sizes else None
         if self._echoes is None:
@@ -143,10 +175,11 @@ class Sizes:
 
     def forget(self) -> None:
         """Return to the size that passes everywhere: this machine came to another network."""
-        self._sizes.clear()
-        with contextlib.suppress(CommandFailed):
-            self._route()
-        self._routes = None
+        with self._lock:
+            self._sizes.clear()
+            with contextlib.suppress(CommandFailed):
+                self._route()
+            self._routes = None
 
     def _opened(self) -> Optional[Echoes]:
         try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge import direct, programs, sizes
 from edge.errors import CommandFailed
+from tests.waiting import until
 
 KEY, HUB = "A" * 43 + "=", "fd00::1"
 STATE: dict[str, Any] = {"hubs": [{"key": KEY, "address": HUB}], "mtu": 1280, "mtu_most": 1420}
@@ -130,6 +131,17 @@ def test_what_an_earlier_process_found_is_found_anew(wire: Wire) -> None:
     wire.routes, wire.passes = {HUB: 1420}, 1280
     assert wire.after(100) == 1280
     assert wire.routes == {}
+
+
+def test_it_is_measured_while_the_service_waits_for_an_answer(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service asked over a way that swallowed the answer, and looked why a minute and a half later."""
+    monkeypatch.setattr(sizes, "TURN", 0.01)
+    wire.followed.follow(STATE)
+    wire.followed.begin()
+    until(lambda: wire.routes == {HUB: 1420}, "a size that nobody asked for")
+    wire.followed.end()
 
 
 def test_who_is_not_reached_directly_has_no_route(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,7 +319,7 @@ def test_the_mtu_is_what_passes_though_routers_say_nothing(net: Network) -> None
     a1.serve()
     until(lambda: hub_of(a1)["mtu"] == 1420, "the largest size on a better line")
     wan(net, 1360)
-    until(lambda: 1280 < int(str(hub_of(a1)["mtu"])) <= 1300, "less on a worse line")
+    until(lambda: 1280 < int(str(hub_of(a1)["mtu"])) <= 1300, "less on a worse line", 2 * PATIENCE)
     until(lambda: moves_much(net, a1), "a transfer with less")
 
 
