@@ -144,7 +144,7 @@ def _run(places: Places, say: _Say, probe: float, measured: sizes.Sizes) -> None
     state, primary, due, said, looked = joined(places), 0, 0.0, "", -LOOK
     sources: Dict[str, str] = {}
     peers, rung, over = direct.Direct(say), bell.Bell(), ways.Ways(say, probe=probe)
-    while places.state() is not None:
+    while _stays(places):
         try:
             if time.monotonic() - looked >= LOOK:
                 looked = time.monotonic()
@@ -168,6 +168,11 @@ def _run(places: Places, say: _Say, probe: float, measured: sizes.Sizes) -> None
                 say(said)
         if rung.wait(STEP, state):
             looked, due = -LOOK, 0.0
+
+
+def _stays(places: Places) -> bool:
+    state = places.state()
+    return state is not None and not state.get("left")
 
 
 def _look(
@@ -210,6 +215,7 @@ def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
                 error, state["name"]
             )
         )
+    places.keep(dict(state, left=True))  # a service that systemd does not stop ends itself
     system_files.stop_service(places)  # it would bring the tunnel up again
     tunnel.down()
     system_files.undo(places)

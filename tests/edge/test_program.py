@@ -252,6 +252,20 @@ def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: py
     assert pauses[1] > 110, "a front-end is asked rarely while it answers"
 
 
+def test_a_service_without_systemd_ends_when_the_node_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It brought the tunnel up and wrote sshd's files again, while `leave` removed them."""
+    here, up = places.Places(str(tmp_path)), list[str]()
+    here.keep({"address": "fd00::2", "name": "edge-1", "session": "x"})
+    monkeypatch.setattr(membership, "_leave", lambda *_: None)
+    monkeypatch.setattr(membership, "_look", lambda *_: up.append("tunnel"))
+    monkeypatch.setattr(tunnel, "down", lambda: membership.run(here, up.append))
+    membership.leave(here, False, 0.0, up.append)
+    assert up == []
+    assert here.state() is None
+
+
 def test_a_wrong_clock_is_reported() -> None:
     """Otherwise ssh refuses certificates on such a node without a plain reason."""
     heard: list[str] = []
