@@ -54,7 +54,7 @@ def _calls(folder: Path) -> None:
 
 def _compare(name: str, sandbox: Sandbox, endpoint: str, sessions: Sequence[str]) -> None:
     with started(sandbox, _SETTINGS + f"oned:\n  endpoint: {endpoint}\n") as gateway:
-        ports = urlsplit(endpoint).port or 0, gateway.port
+        ports = _ports(endpoint, gateway.port)
         for call in ("one.system.version", "one.user.info"):
             extra = (-1,) if call.endswith("info") else ()
             bodies = [xmlrpc.client.dumps((session, *extra), call).encode() for session in sessions]
@@ -67,6 +67,11 @@ def _compare(name: str, sandbox: Sandbox, endpoint: str, sessions: Sequence[str]
                 print(
                     f"{name}, {call}, {what}: {direct * 1e3:.2f} ms, gateway {through * 1e3:.2f} ms, {ratio}"
                 )
+        _repeated(name, endpoint, gateway.port, sessions)
+
+
+def _ports(endpoint: str, gateway: int) -> tuple[int, int]:
+    return urlsplit(endpoint).port or 0, gateway
 
 
 @contextlib.contextmanager
@@ -80,6 +85,24 @@ def _second_token(endpoint: str, session: str) -> Iterator[str]:
             yield f"{user}:{answer[1]}"
         finally:
             proxy.one.user.login(session, user, answer[1], 0, -1)
+
+
+def _repeated(name: str, endpoint: str, port: int, sessions: Sequence[str]) -> None:
+    """Compare calls of one client that keeps its connection where the server does, as pyone's: oned does not."""
+    sides = [xmlrpc.client.ServerProxy(f"http://127.0.0.1:{port}/RPC2") for port in _ports(endpoint, port)]
+    times: list[list[float]] = []
+    for number in range(_CALLS):
+        times.append([])
+        for side in sides:
+            began = time.perf_counter()
+            answer: Any = side.one.user.info(sessions[number % len(sessions)], -1)
+            times[-1].append(time.perf_counter() - began)
+            assert answer[0], answer[1]
+    direct, through = (sorted(column)[_CALLS // 2] for column in zip(*times, strict=True))
+    ratio = f"{through / direct:.2f} x"
+    print(
+        f"{name}, one client, one.user.info: {direct * 1e3:.2f} ms, gateway {through * 1e3:.2f} ms, {ratio}"
+    )
 
 
 def _once(port: int, body: bytes) -> float:
