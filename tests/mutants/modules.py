@@ -55,6 +55,12 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
     ),
     ("hooks/availability", ("forecast", "memory", "placement", "probe", "records"), ("{}",)),
+    ("hooks/availability/lease", ("challenges", "granter", "grants", "ledger"), ("rules", "invariants")),
+    (
+        "hooks/availability/lease/onext_lease",
+        ("lease",),
+        ("/hooks/availability/lease/test_rules", "/hooks/availability/lease/test_invariants"),
+    ),
     ("hooks/events", ("changes", "facts", "filters", "signature"), ("changes",)),
     ("hooks/geolocation", ("addresses", "discovery", "decide"), ("{}", "decide")),
     ("hooks/geolocation", ("database", "location"), ("database", "decide", "web_service")),
