@@ -144,6 +144,16 @@ def test_hosts_that_others_recorded_stay_in_the_record(played: Played) -> None:
     assert recorded(played.fronts[1]).server == 1
 
 
+def test_a_new_leader_knows_how_long_a_host_has_been_silent(played: Played) -> None:
+    """It compares that with what else the host answered: too long a silence would never be a proof."""
+    answered = played.world.time
+    played.world.connected = set()
+    played.world.advance(50.0)
+    played.world.leader = 1
+    played.work(1)
+    assert played.fronts[1].granter.ledger.contacts[HOST].at == pytest.approx(answered, abs=1.5)
+
+
 def test_hosts_that_are_not_armed_leave_the_record(played: Played) -> None:
     """Their rows would be taken for contacts of a later lease."""
     front = played.leading
