@@ -1,7 +1,7 @@
 """WireGuard's datagrams on a TLS stream: two bytes of length, then the datagram.
 
 A node's relay and the front-end's endpoint use it, each between a stream and a UDP socket of its own machine.
-A stream that does not keep up loses datagrams, as a slow line would; one that stands still is ended.
+A stream that does not keep up loses datagrams, as a slow line would; one that takes nothing is ended.
 """
 
 import contextlib

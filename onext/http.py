@@ -275,7 +275,7 @@ def _reason(error: BaseException, before: BaseException | None) -> tuple[type[Ht
             return TimedOut, "no complete answer in time"
         case ssl.SSLError() | urllib3.exceptions.SSLError():
             kind: type[HttpError] = TlsFailed
-        case OSError():  # a server that ends the connection without a word is a ConnectionResetError too
+        case OSError():  # a server that ends the connection without an answer is a ConnectionResetError too
             kind = Unreachable
         case (
             http.client.HTTPException()

@@ -1,4 +1,4 @@
-"""What every test stands on: no processes and no network unless a test declares them."""
+"""For all tests: no processes and no network unless a test declares them."""
 
 import os
 import subprocess

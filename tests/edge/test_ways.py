@@ -38,7 +38,7 @@ class Played:
 
 
 class Machine:
-    """WireGuard with one hub, of which nothing comes unless the test says so."""
+    """WireGuard with one hub, which sends only what the test makes it send."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.received, self.handshake, self.endpoint = 1000.0, 0, 0.0, UDP

@@ -58,7 +58,7 @@ def test_a_password_that_was_changed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_breaks_lets_nobody_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A slip of the pen must not open the door, nor keep it shut after it was mended."""
+    """A typing error must not let everybody in, nor keep all out after it was corrected."""
     file = tmp_path / "web.yml"
     write(file, passwords(a="a"))
     access = Access(file)

@@ -81,7 +81,7 @@ def test_a_right_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_what_is_a_hash(text: str, expected: int | None) -> None:
-    """A hash that can never match would keep its user out without a word."""
+    """A hash that can never match would keep its user out without a message."""
     assert cost(text) == expected
 
 

@@ -90,7 +90,7 @@ def test_D1_implausible_watts_are_absent(watts: str) -> None:
 
 
 def test_D1_the_bound_is_the_settings() -> None:
-    """A machine of eight sockets takes more than most: its administrator says so."""
+    """A machine of eight sockets takes more power than most: its administrator sets the limit."""
     page = SCAPHANDRE.replace("48710291", "3500000000").encode()
     assert read("scaphandre", page, 4000.0).watts == 3500
     assert Power(highest_watts=4000).highest_watts == 4000

@@ -202,7 +202,7 @@ LARGE = b"x" * 3_000_000
     ],
 )
 def test_an_answer_is_read_whole(pieces: Sequence[bytes], expected: bytes) -> None:
-    """A client would get half an answer, or what stands behind it."""
+    """A client would get half an answer, or the bytes behind it."""
     assert exchange(answering(*pieces)) == expected
 
 

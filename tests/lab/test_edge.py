@@ -300,7 +300,7 @@ def moves_much(net: Network, node: Node) -> bool:
 
 
 def test_the_mtu_is_what_passes_though_routers_say_nothing(net: Network) -> None:
-    """A line that swallows large packets without a word answers pings, and hangs at the first transfer."""
+    """A line that drops large packets without an ICMP message answers pings, and stalls at the first transfer."""
     for space in (net.nats["a"], net.internet):
         for chain in ("OUTPUT", "FORWARD", "INPUT"):
             space.run(

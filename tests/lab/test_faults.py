@@ -69,7 +69,7 @@ def test_own_name_on_loopback(lab: Laboratory, vm: VM) -> None:
 
 
 def test_mtu_that_is_not_announced(use_lab: OpenLab) -> None:
-    """MTU fixed: over a smaller path ssh's banner passed and the bulk stream stood still."""
+    """With a fixed MTU ssh's banner passed a smaller path, and the bulk stream stalled."""
     lab = use_lab(Network())
     vm = lab.vm("one-1")
     lab.boot(vm, lab.a)

@@ -54,7 +54,7 @@ def test_B2_a_folder_of_another_account(lab: Laboratory, vm: VM) -> None:
 
 
 def test_B2_root_works_as_oneadmin(lab: Laboratory, vm: VM) -> None:
-    """Someone ran the check as root: its folder stood in the way of every migration afterwards."""
+    """A person ran the check as root: its folder blocked every migration afterwards."""
     lab.a.sh("rm -rf /var/tmp/onext-migrate")
     lab.a.run("sh", RUN, "check", "lab-b")
     lab.a.run("sh", RUN, "list")

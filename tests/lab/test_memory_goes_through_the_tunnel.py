@@ -55,7 +55,7 @@ def test_there_and_back(combination: tuple[bool, bool, int, bool], use_lab: Open
         assert capture.markers["other"] == capture.markers["ssh"] == 0
         assert capture.bytes["other"] < 100_000, capture.bytes
         assert capture.largest == mtu, "full-size packets, none larger"
-        # The VM's clock stood still for at least what was reported; how much longer depends on the machine
+        # The VM's clock was stopped for at least what was reported; how much longer depends on the machine
         assert result.downtime < clock.longest + clock.blind + 0.5, result.log
         assert leftovers(lab) == []
         if local:

@@ -88,7 +88,7 @@ class VM:
 
 @dataclass
 class ClockWatch:
-    """Watches from outside how long the VM's clock stands still at most."""
+    """Measures from outside the longest time for which the VM's clock stops."""
 
     vm: VM
     longest: float = 0.0

@@ -22,7 +22,7 @@ ADDRESSES = ["127.0.0.1", "10.0.0.7", "193.0.6.139", "130.237.28.40", "fe80::1"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs a front-end without one; from this one place, so that pytest says so in one line."""
+    """Skip what needs a front-end where there is none; from this one place, so that pytest reports it in one line."""
     if "front_end" in getattr(item, "fixturenames", ()) and (reason := FrontEnd.why_not()):
         pytest.skip(reason)
 

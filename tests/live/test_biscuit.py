@@ -146,7 +146,7 @@ def test_no_login_token_bypasses_the_driver(user: User) -> None:
 
 
 def test_check(user: User) -> None:
-    """The command that says whether the door is shut says something else than the front-end does."""
+    """The command that reports who may log in would differ from what the front-end does."""
     command = [str(user.installation.paths.bin / "onext"), "biscuit", "check", "--json"]
     said = run(command, timeout=TIMEOUT, check=False).stdout.decode()
     assert '"fail"' not in said, said

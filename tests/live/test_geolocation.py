@@ -71,7 +71,7 @@ def test_what_a_person_wrote_stays(installed: Installation, scene: Scene) -> Non
 
 
 def test_show_names_the_host(installed: Installation, scene: Scene) -> None:
-    """The administrator's first look: which host is where, and who said so."""
+    """The administrator's first look: which host is where, and from which source."""
     host = scene.host()
     wait_for_location(scene, host, f"{AMSTERDAM} {STOCKHOLM}")
     assert AMSTERDAM in installed.onext("geo", "show", "--json").stdout.decode()

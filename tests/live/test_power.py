@@ -35,7 +35,7 @@ def cloud(powered: Installation, ssh_config: Path, scene: Scene) -> Iterator[Mac
 
 
 def refused(cloud: Machines, *words: str) -> str:
-    """Return why an order is refused; its exit code has to say so."""
+    """Return why an order is refused; its exit code has to be 1."""
     done = cloud.power(*words, check=False)
     assert done.exit_code == 1, done
     return done.stderr.decode()

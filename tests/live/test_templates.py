@@ -1,6 +1,6 @@
 """What one.host.update, one.cluster.update and one.vm.update do to a template, with bare pyone and with ours.
 
-OpenNebula documents little of it; everything that the parts write stands on these rows.
+OpenNebula documents little of it; everything that the parts write depends on these rows.
 """
 
 from collections.abc import Callable, Iterator, Mapping

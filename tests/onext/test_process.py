@@ -68,7 +68,7 @@ def test_endless_output_is_ended() -> None:
 
 
 def test_a_missing_command_is_a_command_error() -> None:
-    """A front-end without ssh says so in one line."""
+    """A front-end without ssh reports it in one line."""
     with pytest.raises(CommandError, match="cannot be started"):
         run(["/no/such/command"], timeout=PATIENCE)
 

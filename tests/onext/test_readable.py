@@ -10,7 +10,7 @@ NOBODY = 65534
 
 
 def test_who_can_read(tmp_path: Path) -> None:
-    """A Prometheus that cannot read its files has no targets, and says so nowhere."""
+    """A Prometheus that cannot read its files has no targets, and does not report it."""
     folder = tmp_path / "targets"
     folder.mkdir(mode=0o755)
     file = folder / "vms.json"

@@ -53,7 +53,7 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
-    """An administrator mends the right line at the first try."""
+    """An administrator corrects the right line at the first try."""
     with pytest.raises(SettingsError, match=expected):
         load(write(tmp_path, text))
 

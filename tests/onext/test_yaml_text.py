@@ -1,4 +1,4 @@
-"""YAML of people: whatever stands in it, the answer is a document or a line and key, and never a value."""
+"""YAML written by people: whatever it contains, the answer is a document or a line and key, never a value."""
 
 from __future__ import annotations
 

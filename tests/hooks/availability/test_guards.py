@@ -108,7 +108,7 @@ def test_a_confirmation_ends_when_the_host_shows_life() -> None:
 
 
 def test_a_person_does_not_outvote_a_controller_that_reports_power() -> None:
-    """Somebody stands before the wrong rack; the machine that runs the VMs has power."""
+    """A person looked at the wrong rack; the machine that runs the VMs has power."""
     items = [
         Evidence(Source.PERSON, Finding.DEAD),
         Evidence(Source.BMC, Finding.POWERED, readings=2),

@@ -84,7 +84,7 @@ def test_an_error_in_one_cluster_leaves_the_other_its_turn(
 def test_with_more_suspects_than_one_round_takes_each_gets_its_turn(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hosts behind the limit would be held for ever, without evidence and without a word."""
+    """Hosts behind the limit would be held for good, without evidence and without a message."""
     asked: list[int] = []
 
     def gathered(subject: Subject, *_: object) -> list[Evidence]:

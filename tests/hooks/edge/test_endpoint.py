@@ -93,7 +93,7 @@ def test_an_endpoint_without_room_is_asked_again() -> None:
 
 
 def test_a_worker_that_cannot_answer(endpoint: Endpoint) -> None:
-    """A node tries the next server where this one is no leader, and says so in one line."""
+    """A node tries the next server where this one does not lead, and reports it in one line."""
     asked = messages.Asked(SECRET, "sync", {"session": "x"})
     endpoint.answer = b"503\n" + json.dumps({"error": "does not lead\x1b[2J"}).encode()
     with pytest.raises(NotReady, match=r"does not lead\?\[2J"):

@@ -153,7 +153,7 @@ def test_other_output_is_refused(output: bytes) -> None:
 
 
 def test_an_empty_list_is_an_answer() -> None:
-    """A host that has no address at all said so."""
+    """The reason would be missing for a host that has no address."""
     assert listed(b"[]") == ()
     assert ip_address("8.8.8.8") not in listed(b"[]")
 

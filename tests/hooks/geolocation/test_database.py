@@ -102,7 +102,7 @@ COUNTRY = {"country": {"iso_code": "US"}, "registered_country": {"iso_code": "US
     ],
 )
 def test_D4_records_that_are_no_place(record: object, reason: str) -> None:
-    """A host stands in the middle of a country, in the ocean at 0,0, or at one of a hundred anycast sites."""
+    """A host would be shown in the middle of a country, in the ocean at 0,0, or at one of a hundred anycast sites."""
     found = place(record, 500.0)
     assert isinstance(found, Unplaced)
     assert reason in found.reason
@@ -128,7 +128,7 @@ def test_D4_records_that_are_a_place(record: object) -> None:
 
 
 def test_D4_the_largest_accuracy_radius_is_a_setting(tmp_path: Path) -> None:
-    """Who needs the continent only, or a street, cannot say so."""
+    """An administrator who needs the continent only, or a street, could not set it."""
     file = make(tmp_path / "a.mmdb", {"8.8.8.0/24": {**with_location(accuracy_radius=300), **CITY}})
     address = ip_address("8.8.8.8")
     assert source(Geolocation(database=file)).locate(address) == Coordinates(59.25, 18.0833)

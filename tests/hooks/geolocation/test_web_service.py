@@ -126,7 +126,7 @@ def test_an_address_that_is_not_known(
 def test_a_service_that_fails_says_nothing_of_the_address(
     service: Service, account: MaxMind, status: int, document: str
 ) -> None:
-    """A place that stands would be erased, or the key would stand in the log."""
+    """A written location would be erased, or the log would contain the key."""
     service.status, service.document = status, document
     with pytest.raises(LookupFailed, match=r"127\.0\.0\.1") as failure:
         service_of(account).locate(ADDRESS)
@@ -141,7 +141,7 @@ def test_a_service_that_is_away(account: MaxMind) -> None:
 
 
 def test_a_service_with_a_strangers_certificate(account: MaxMind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever stands in between would get the licence key."""
+    """A machine between the front-end and the service would get the licence key."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(LookupFailed, match="certificate"):
         service_of(account).locate(ADDRESS)

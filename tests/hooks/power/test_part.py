@@ -200,7 +200,7 @@ def test_an_oned_that_is_gone_ends_the_round(rounds: Rounds) -> None:
 
 
 def test_C4_a_cluster_taken_out_of_the_settings_leaves_metrics_and_ledger(rounds: Rounds) -> None:
-    """Its figures stood still for ever, and its ledger grew."""
+    """Its figures never changed again, and its ledger grew."""
     rounds.reconcile(100, 101)
     rounds.reconcile(101)
     assert 'cluster="101"' in rounds.figures()

@@ -182,7 +182,7 @@ def test_S5_a_host_asleep_under_the_claim_of_an_earlier_version_is_woken(cloud: 
 
 
 def test_A5_all_hosts_that_sleep_are_listed_and_woken(cloud: Cloud) -> None:
-    """An uninstall would leave them off without a word."""
+    """An uninstall would leave them off without a message."""
     cloud.proven()
     cloud.power("set", "100", *POLICY)
     assert json.loads(cloud.power("asleep", "--json").stdout) == []

@@ -60,7 +60,7 @@ def test_days_match_as_in_cron() -> None:
     ],
 )
 def test_a_window_that_never_opens_or_is_wrong_is_refused(text: str, said: str) -> None:
-    """Power would search for its next day for ever, or never switch a host off without a word."""
+    """Power would search endlessly for its next day, or never switch a host off and give no reason."""
     with pytest.raises(ValueError, match=said):
         Window.parse(text)
     complaints = read({"WINDOW": text}, Power()).complaints

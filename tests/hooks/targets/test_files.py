@@ -96,7 +96,7 @@ def test_S7_the_lock_is_out_of_reach_of_other_users(tmp_path: Path) -> None:
 
 
 def test_S7_a_lock_that_is_not_given_up_is_reported(tmp_path: Path) -> None:
-    """A writer that was stopped would hold up the worker without a word."""
+    """A stopped writer would block the worker without a message."""
     lock = tmp_path / "targets.lock"
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def private(home: Path) -> PrivateKey:
-    """Return the private key that stands in the home folder."""
+    """Return the private key in the home folder."""
     key = keys.generate()
     keys.write_private(home / ".one/biscuit.key", str(key))
     return key

@@ -125,7 +125,7 @@ def test_at_the_same_time(listed: Path) -> None:
 @pytest.mark.process
 @pytest.mark.parametrize("room", [0, 60])
 def test_a_full_disk(listed: Path, room: int) -> None:
-    """Half an id stands in the list, and the command said that it was revoked."""
+    """The list has half an id, and the command reported that it was revoked."""
     listed.write_text(f"{SECOND}\n")
     program = (
         "import resource, signal, sys\n"
@@ -220,7 +220,7 @@ def test_a_line_has_at_most_4096_bytes(listed: Path, start: str) -> None:
 
 
 def test_a_list_that_is_too_large_is_refused(listed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be read in part, and who stands in its other part logs in."""
+    """It would be read in part, and a token in its other part logs in."""
     monkeypatch.setattr(revocation, "LARGEST", 258)
     listed.write_text(f"{FIRST}\n{SECOND}\n")
     assert revocation.read(listed) == [FIRST, SECOND]

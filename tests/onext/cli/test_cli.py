@@ -91,7 +91,7 @@ def test_S7_a_round_that_is_overdue_is_shown_first(bundle: Bundle) -> None:
 
 
 def test_doctor_names_what_is_wrong(bundle: Bundle) -> None:
-    """A wrong key, no worker, no database: each is a line with what to do, and the exit code says so."""
+    """A wrong key, no worker, no database: each is a line with what to do, and the exit code is not 0."""
     bundle.settings("geolocation:\n  databse: /x\n")
     wrong = bundle.onext("doctor", check=False)
     assert wrong.returncode == 1

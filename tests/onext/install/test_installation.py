@@ -180,7 +180,7 @@ def put_whole(folder: Path, make_home: MakeHome) -> list[Step]:
 
 
 def comparable(found: Tree) -> set[str]:
-    """Leave out contents, in which the folder's own name stands."""
+    """Leave out contents, which contain the folder's own name."""
     return {f"{name} {mode:o}" for name, (mode, _) in found.items()}
 
 

@@ -156,7 +156,7 @@ def test_all_of_it_is_taken_back(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_targets_that_prometheus_cannot_read_are_named(machine: Machine) -> None:
-    """With files that are closed to it, Prometheus scrapes nothing and says so nowhere."""
+    """Prometheus scrapes nothing, without a message, where it may not read its files."""
     write(machine.front_end.paths.settings, "targets: {prometheus_user: nobody-of-that-name}\n", 0o640)
     (found,) = [check for check in everything(machine.front_end, "") if check.name == "targets"]
     assert (found.level, "no user nobody-of-that-name here" in found.message) == ("warn", True)

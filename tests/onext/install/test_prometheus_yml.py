@@ -195,7 +195,7 @@ def test_exporters_of_other_servers_are_scraped_on() -> None:
 
 
 def test_a_job_that_asks_elsewhere_is_named() -> None:
-    """After a change of `exporter.listen` the job finds nobody until `--configure`: --check must say so."""
+    """After a change of `exporter.listen` the job finds nothing until `--configure`: --check must report it."""
     changed = add(PATCHED, HERE)
     found = problems(changed, replace(HERE, listen="127.0.0.1:9999"))
     assert found == ["job opennebula_exporter asks 192.0.2.1:9925, the exporter listens on 127.0.0.1:9999"]
@@ -238,7 +238,7 @@ def test_it_survives_the_package_s_own_script() -> None:
 
 
 def test_a_job_that_is_switched_off_is_left_alone() -> None:
-    """Who has no libvirt exporter of OpenNebula keeps whatever stands there."""
+    """Without OpenNebula's libvirt exporter the file keeps its jobs."""
     targets = Targets(jobs={"libvirt_exporter": Job(port=9926, enabled=False)})
     changed = add(PATCHED, replace(WANTED, targets=targets))
     assert by_name(changed)["libvirt_exporter"] == by_name(PATCHED)["libvirt_exporter"]

@@ -15,7 +15,7 @@ class _Server(xmlrpc.client.ServerProxy):
 
 
 class _Factory:
-    """pyone 7.2 and later: what speaks XML-RPC, or gRPC where the environment says so."""
+    """pyone 7.2 and later: a factory of clients, for gRPC where the environment names it."""
 
     def __new__(cls, uri: str, session: str, protocol: str | None = None) -> _Server:  # type: ignore[misc]  # noqa: ARG004
         """Return a server of XML-RPC where it was asked for."""

@@ -224,5 +224,5 @@ def test_ways_a_token_arrives(driver: Driver, root: KeyPair, change: str) -> Non
 
 
 def test_algorithms_are_those_that_are_documented() -> None:
-    """The library learned another algorithm and the documentation does not say so."""
+    """The library knows another algorithm, which the documentation does not name."""
     assert [name for name in dir(Algorithm) if not name.startswith("_")] == ["Ed25519", "Secp256r1"]

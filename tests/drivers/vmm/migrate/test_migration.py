@@ -178,7 +178,7 @@ def test_B1_a_job_without_our_virsh(
     [(341, "down-time 341 ms"), (3600341, "down-time unknown"), (None, "down-time unknown")],
 )
 def test_B4_downtime(milliseconds: int | None, text: str) -> None:
-    """No VM stands still for longer than its migration took: the hosts' clocks differ."""
+    """No VM pauses for longer than its migration took: the hosts' clocks differ."""
     assert _downtime(milliseconds, 3.0) == text
 
 

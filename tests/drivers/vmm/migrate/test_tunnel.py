@@ -108,7 +108,7 @@ def test_the_far_end_refuses() -> None:
 
 
 def test_the_near_address_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The far end is ready and says so: who does not hear that takes it for the answer to the next question."""
+    """The far end reports that it is ready: unread, this would count as the answer to the next question."""
 
     def refuse(*_: object) -> Prober:
         raise TunnelError("oxt0: its address cannot be used")

@@ -40,7 +40,7 @@ def test_a_saturated_tunnel_is_not_dead() -> None:
 
 
 def test_no_progress() -> None:
-    """A stream that stands still behind a living tunnel."""
+    """A stream that stalls behind a living tunnel."""
     stuck = [sight(now, figures=(1, 2)) for now in range(70)]
     assert last(*stuck[:60]).what == GOOD
     assert last(*stuck[:61]) == Verdict(ABORT, "no progress for 60 s")

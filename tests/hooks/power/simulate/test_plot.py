@@ -34,7 +34,7 @@ def test_axes_have_round_numbers(highest: float, wanted: list[str]) -> None:
 
 
 def test_lines_stay_inside_their_panel() -> None:
-    """A curve over the legend, or over the panel above, says something else than it means."""
+    """A curve over the legend, or over the panel above, is misread."""
     drawn = svg("", "", [Panel("", [Line("", [(0, 5), (3, 50), (6, 0)], stairs=False)])] * 2)
     heights = [
         [float(point.split(",")[1]) for point in item.get("points", "").split()]

@@ -44,7 +44,7 @@ def _answer(world: "FakeWorld", job: Job, deadline: float, alone: bool) -> dict[
         said = fulfil(job, PlayedBmc(world, machine))
     except BmcError as error:
         return _failed(error)
-    if machine.fault == "slow":  # whatever it was told it does, and says so too late
+    if machine.fault == "slow":  # it does what it was told, and reports it too late
         cloud.pass_time(waits)
         return _failed(Unreachable(f"no answer within {deadline} s"))
     return said

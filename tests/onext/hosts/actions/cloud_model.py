@@ -127,7 +127,7 @@ class Cloud:
         return [vm for vm in self.vms.values() if vm.host == host]
 
     def file(self) -> Mapping[int, Entry]:
-        """Return what stands in bmc.yaml."""
+        """Return what bmc.yaml contains."""
         pair = {self.swapped: self.swapped + 1, self.swapped + 1: self.swapped} if self.swapped >= 0 else {}
         return {number: entry(number, pair.get(number)) for number in range(10)}
 

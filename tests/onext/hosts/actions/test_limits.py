@@ -70,7 +70,7 @@ def test_how_long_a_host_may_take_to_go_off(
 
 
 def test_a_silent_bmc_of_a_silent_host_is_for_a_person(scene: Scene) -> None:
-    """Whether its VMs may be started elsewhere, only somebody who stands before it can tell."""
+    """Only a person in front of the machine can decide whether its VMs may be started elsewhere."""
     scene.machine().fault, scene.machine().on = "dead", False
     assert step(scene, Phase.STOPPING, OFFLINE, 241.0) == "quarantined"
     assert scene.phase() is Phase.QUARANTINED

@@ -129,7 +129,7 @@ def test_what_is_wrong_is_said_with_its_line_and_without_the_secret(
 
 
 def test_all_complaints_come_at_once(tmp_path: Path) -> None:
-    """Fifty entries would be mended one run at a time."""
+    """Fifty entries would be corrected one run at a time."""
     text = GOOD.replace("192.0.2.12", "a") + GOOD.replace("12:", "13:").replace("192.0.2.12", "b")
     with pytest.raises(ConfigError) as caught:
         BmcConfig.load(written(tmp_path, text))

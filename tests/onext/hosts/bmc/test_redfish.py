@@ -202,7 +202,7 @@ def test_a_long_answer_is_cut(hostile: Serve, bmc_config: Books) -> None:
 
 
 def test_watts_come_from_the_chassis(hostile: Serve, bmc_config: Books) -> None:
-    """Saved energy would be a guess of a model where a meter stands."""
+    """Saved energy would be estimated by a model although there is a meter."""
     link = {"@odata.id": "/redfish/v1/Chassis/1"}
     answers = {"UUID": UUID, "PowerState": "On", "Links": {"Chassis": [link]}}
     measured = hostile({**answers, "EnvironmentMetrics": link, "PowerWatts": {"Reading": 187.5}})

@@ -54,7 +54,7 @@ def check_every_prefix(problem: Problem, plan: Plan) -> None:
 
 @st.composite
 def problems(draw: st.DrawFn) -> Problem:
-    """Draw small clusters with every kind of constraint; what stands there at first may break rules."""
+    """Draw small clusters with every kind of constraint; the first placement may break rules."""
     count = draw(st.integers(1, 7))
     sizes = st.sampled_from([BIG, SMALL, Size(800, 131_072)])
     slots = tuple(
