@@ -41,6 +41,17 @@ def test_a_change_is_named_by_what_matters_most(changes: Facts, verb: str | None
         assert (one.facts, one.late) == ({**BASE, **changes}, False)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "verb"),
+    [("", "192.0.2.1", "updated"), ("192.0.2.1", "192.0.2.2", "moved"), ("192.0.2.1", "192.0.2.1", None)],
+)
+def test_an_edge_node_moves_when_its_address_changes(before: str, after: str, verb: str | None) -> None:
+    """A portal would show the machine where it was, or as moved when it had only joined."""
+    node = Object("edge", 3)
+    found = list(difference({node: Known({"address": before}, "e1")}, {node: {"address": after}}))
+    assert [one.type.rpartition(".")[2] for one in found] == ([verb] if verb else [])
+
+
 def test_objects_come_and_go_and_what_cannot_be_read_stays() -> None:
     """A portal would show a VM that is gone, or delete one that could not be read for a moment."""
     gone = {VM: Known(BASE, "e1", gone=True)}

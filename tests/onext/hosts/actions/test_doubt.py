@@ -9,7 +9,7 @@ from onext.hosts.actions import wake
 from onext.hosts.actions.actuator import Actuator, Leases, Limits
 from onext.hosts.actions.fence import NotFenced, fence
 from onext.hosts.actions.world import Answer, Failed
-from onext.hosts.model import Kind, Phase
+from onext.hosts.model import Bmc, Kind, Phase
 from onext.oned.objects import HostState
 from tests.onext.hosts.actions.cloud_model import FakeVm
 from tests.onext.hosts.actions.scene import Scene
@@ -375,3 +375,18 @@ def test_leases_count_by_our_own_clock() -> None:
     assert leases.bind(0, far, other.world)
     scene.cloud.monotonic += 2.0
     assert not leases.bind(0, far, other.world)
+
+
+@pytest.mark.parametrize(
+    ("state", "answers_at_all", "off"),
+    [
+        (Bmc.OFF, True, True), (Bmc.OFF, False, True), (Bmc.SILENT, False, True), (Bmc.SILENT, True, False),
+        (Bmc.ON, True, False), (Bmc.ON, False, False), (Bmc.NONE, True, False), (Bmc.NONE, False, False),
+    ],
+)  # fmt: skip
+def test_silence_means_off_only_where_no_bmc_could_report_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, state: Bmc, answers_at_all: bool, off: bool
+) -> None:
+    """A host with a BMC that is silent may run VMs; one that is woken by a packet has nothing else to show."""
+    monkeypatch.setattr(scene.actuator.world, "proves_off", lambda _: answers_at_all)
+    assert scene.actuator.means_off(scene.actuator.world.see(0), Answer(state)) is off
