@@ -47,7 +47,7 @@ def wait_for_the_last_feeding(played: Played, watchdog: float = WATCHDOG) -> Non
 
 
 def feed_at_the_last_moment(played: Played, watchdog: float = WATCHDOG) -> None:
-    """Check in time, feed as late as the watchdog allows, and hang; the front-end goes on writing."""
+    """Let the daemon check in time, feed as late as the watchdog allows, and hang; the front-end writes on."""
     wait_for_the_last_feeding(played, watchdog)
     fed, played.world.pause_before_feeding = played.world.fed, watchdog - 0.5
     played.world.tell(None)
@@ -198,15 +198,20 @@ def test_messages_that_are_not_sealed_with_the_hosts_key_are_ignored(played: Pla
         assert daemon.step(data) is None
 
 
-def test_a_host_whose_watchdog_is_not_held_proves_nothing(played: Played) -> None:
-    """It was started again without a watchdog: it does not reset when its grants end."""
-    played.world.start_daemon()
+def run_without_the_watchdog(played: Played, reason: str) -> None:
+    """Let a daemon that was started again find no watchdog, then cut the host off: nothing is a proof."""
     assert played.world.daemon is not None
-    played.world.daemon.node.unfit = lambda: "softdog does not count"  # type: ignore[method-assign]
+    played.world.daemon.node.unfit = lambda: reason  # type: ignore[method-assign]
     played.world.fed = None
     played.work(2)
     played.world.connected = set()
     assert not played.work(20)
+
+
+def test_a_host_whose_watchdog_is_not_held_proves_nothing(played: Played) -> None:
+    """It was started again without a watchdog: it does not reset when its grants end."""
+    played.world.start_daemon()
+    run_without_the_watchdog(played, "softdog does not count")
     status = played.leading.status()
     assert status is not None
     assert "softdog" in status.detail
@@ -230,12 +235,7 @@ def test_a_restarted_daemon_that_does_not_get_the_watchdog_proves_nothing(played
     """Another program has it, and feeds it without grants."""
     played.world.start_daemon()
     played.leading.round()
-    assert played.world.daemon is not None
-    played.world.daemon.node.unfit = lambda: "another program holds it"  # type: ignore[method-assign]
-    played.world.fed = None
-    played.work(2)
-    played.world.connected = set()
-    assert not played.work(20)
+    run_without_the_watchdog(played, "another program holds it")
 
 
 def test_the_first_grant_after_a_restart_counts_with_the_longest_watchdog(played: Played) -> None:
@@ -308,7 +308,7 @@ def test_a_front_end_that_leads_again_counts_what_the_other_granted_meanwhile(pl
 def test_an_expiry_that_cannot_be_compared_with_the_record_proves_nothing(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the record nobody knows whether another front-end granted last."""
+    """Without the record the front-end does not know whether another one granted last."""
     played.world.connected = set()
     assert played.work(17)
     monkeypatch.setattr(Documents, "get", _unreadable)
