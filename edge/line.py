@@ -14,13 +14,13 @@ import time
 from typing import Callable, Optional
 
 SHORTEST, LONGEST = 32, 9216  # bytes of a datagram: a keepalive, the largest MTU with WireGuard's header
-WAITING = 1 << 18  # bytes that wait for the stream; what comes then is dropped
+WAITING = 1 << 18  # bytes that wait for the stream; further datagrams are dropped
 SLOW = 30.0  # seconds in which the stream must take some of what waits
-FIRST = 30.0  # seconds until both sides were heard: WireGuard answers only whom it knows
+FIRST = 30.0  # seconds until both sides were heard: WireGuard answers known peers only
 SILENT = 120.0  # seconds without a datagram of one side
 _RECORD = 16384  # bytes that are written at once
 _BURST = 64  # datagrams that are read at once
-_TURN = 1.0  # seconds until a line sees that it is ended
+_TURN = 1.0  # seconds until `run` notices `end`
 
 
 class Line:
@@ -57,7 +57,7 @@ class Line:
         self._ended = True
 
     def hold(self, held: bool) -> None:
-        """Deliver nothing of the stream's until released; other threads call it."""
+        """Deliver no datagram of the stream while `held`; other threads call it."""
         with self._gate:
             self._held = held
 
@@ -104,7 +104,7 @@ class Line:
             if len(self._arrived) < 2 + size:
                 return
             self._far = time.monotonic()
-            with contextlib.suppress(OSError):  # nobody listens, or not fast enough: it is lost
+            with contextlib.suppress(OSError):  # the hub reads too slowly, or not at all
                 self._datagrams.send(self._arrived[2 : 2 + size])
             del self._arrived[: 2 + size]
 
@@ -112,7 +112,7 @@ class Line:
         for _ in range(_BURST):
             try:
                 data = self._datagrams.recv(65536)
-            except OSError:  # no more, or the answer to one that nobody took
+            except OSError:  # nothing left to read, or an ICMP error for an earlier datagram
                 return
             if not SHORTEST <= len(data) <= LONGEST:
                 continue

@@ -19,8 +19,8 @@ from edge.places import INTERFACE
 
 CHECK = 15.0  # seconds between two echoes of the size that is used
 ANEW = 600.0  # seconds until more is tried again
-NEAR = 8  # bytes: a search that is as near as this ends
-TRIES = 3  # lost echoes are no proof
+NEAR = 8  # bytes: the search ends when it is this precise
+TRIES = 3  # a single echo may be lost for other reasons
 WAIT = 1.5  # seconds for an answer
 TURN = 2.0  # seconds between two steps
 _HEAD = 40  # bytes of IPv6
@@ -45,13 +45,13 @@ class Echoes:
     def send(self, address: str, size: int) -> None:
         """Send an echo request that is `size` bytes long with its IPv6 header."""
         head = struct.pack("!BBHHH", _REQUEST, 0, 0, 0, 0) + self._mark
-        with contextlib.suppress(OSError):  # no way, or too large for the interface: no answer comes
+        with contextlib.suppress(OSError):  # no route, or larger than the interface allows
             self._socket.sendto(head.ljust(size - _HEAD, b"\0"), (address, 0))
 
     def heard(self) -> _Heard:
         """Return what was answered since the last call."""
         found = set()
-        with contextlib.suppress(OSError):  # no more
+        with contextlib.suppress(OSError):  # all are read
             while True:
                 data, sender = self._socket.recvfrom(65536)
                 if data[8 : 8 + len(self._mark)] == self._mark:
@@ -99,7 +99,7 @@ class Size:
         self._tries, self._answers = 0, False
 
     def _end(self, *, passed: bool) -> None:
-        """Conclude; where the small size is not answered either, nothing is known."""
+        """Use the result; without an answer to the small size there is none."""
         used = self._trial <= self.good
         if passed:
             self.good = self._trial
@@ -114,13 +114,13 @@ class Size:
 class Sizes:
     """Follows the ways of a node: `follow` when hubs or peers may have changed, `step` every few seconds.
 
-    A thread does the latter: who waits for an answer over a way that swallows it cannot look why.
+    A thread calls `step`, so that a request that stalls does not stop the measurement.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._sizes: Dict[str, Size] = {}
-        self._routes: Optional[Dict[str, int]] = None  # those of an earlier process are there still
+        self._routes: Optional[Dict[str, int]] = None  # an earlier process may have left some
         self._echoes: Optional[Echoes] = None
         self._unable = False
         self._lock, self._ended = threading.RLock(), threading.Event()

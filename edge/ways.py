@@ -43,7 +43,7 @@ class Way:
         self.heard, self.answered = time.monotonic(), False
 
     def close(self) -> None:
-        """Give the relay up; another one is tried later."""
+        """End the relay; a new one is tried later."""
         if self.relay is not None:
             self.relay.close()
         self.relay, self.used = None, False
@@ -90,7 +90,7 @@ class Ways:
         self._ways.clear()
 
     def _udp(self, _hub: Dict[str, str], target: Server, way: Way, seen: direct.Seen) -> bool:
-        """Begin a relay after silence, or for one that is gone: its process ended."""
+        """Begin a relay after silence, or where the process of the former one has ended."""
         now = time.monotonic()
         gone = seen.endpoint.startswith(LOOPBACK + ":")
         patience = self._quiet if seen.handshake else min(FRESH, self._quiet)

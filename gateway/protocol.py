@@ -52,7 +52,7 @@ class Protocol(HttpToolsProtocol):
         self._address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place where there is none yet, and wait for a request."""
+        """Take a place unless the handshake has taken it, and wait for a request."""
         if self._address or self.enter(transport):
             super().connection_made(transport)
             self._expect(HEAD_SECONDS)

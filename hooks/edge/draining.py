@@ -1,6 +1,6 @@
 """Empties a host before its node leaves: one step for each request of the node.
 
-The host is in maintenance meanwhile, as while a person empties it: its silence is no failure.
+During that time the host is in maintenance: availability does not treat its silence as a failure.
 """
 
 from __future__ import annotations

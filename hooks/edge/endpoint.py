@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(status, body)
 
     def do_GET(self) -> None:
-        """Carry a node's datagrams; there is nothing to read."""
+        """Relay a node's datagrams; answer 404 to any other GET."""
         if self.path == relay.PATH and self.headers.get("Upgrade") == relay.PROTOCOL:
             return self._relay()
         return self._send(404, json.dumps({"error": "nodes join here: onext-edge.pyz join TOKEN"}).encode())

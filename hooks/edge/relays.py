@@ -1,6 +1,6 @@
 """Relays: datagrams of nodes whose network blocks UDP, from a TLS connection to this server's own hub.
 
-What passes is what anybody may send to the hub's UDP port. The hub answers only whom it knows, and a relay
+What passes is what anybody may send to the hub's UDP port. The hub answers known peers only, and a relay
 that it does not answer ends.
 """
 
@@ -31,7 +31,7 @@ class HubPort:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def now(self) -> int:
-        """Return the port, 0 while there is no hub."""
+        """Return the port, or 0 while this server has no hub."""
         if self.file is None:
             return 0
         try:

@@ -99,7 +99,7 @@ def test_the_size_is_near_what_passes_and_never_above(first: int, second: int) -
 
 
 def test_lost_echoes_and_a_dead_tunnel_change_nothing(wire: Wire) -> None:
-    """A hub that restarts is no black hole."""
+    """The restart of a hub would be taken for a way that drops large packets."""
     wire.after(4)
     wire.lost = 4
     assert wire.after(60) == 1420
@@ -140,7 +140,7 @@ def test_it_is_measured_while_the_service_waits_for_an_answer(
     monkeypatch.setattr(sizes, "TURN", 0.01)
     wire.followed.follow(STATE)
     wire.followed.begin()
-    until(lambda: wire.routes == {HUB: 1420}, "a size that nobody asked for")
+    until(lambda: wire.routes == {HUB: 1420}, "the size that the way passes")
     wire.followed.end()
 
 
@@ -171,7 +171,7 @@ def test_a_fixed_size_is_not_measured(wire: Wire) -> None:
 
 
 def test_without_the_right_the_size_stays(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A unit of an older version has no CAP_NET_RAW; the service goes on and says it once."""
+    """A unit of an older version has no CAP_NET_RAW: the service continues and reports it once."""
 
     def forbidden() -> None:
         raise PermissionError(1, "Operation not permitted")

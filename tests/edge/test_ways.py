@@ -184,7 +184,7 @@ def test_another_network_is_tried_over_udp(machine: Machine) -> None:
 
 
 def test_a_failing_command_is_reported(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The interface may be gone at any moment; the service goes on."""
+    """The interface may disappear at any moment: the service continues."""
 
     def gone() -> dict[str, direct.Seen]:
         raise CommandFailed("wg")

@@ -101,7 +101,7 @@ def test_a_host_with_a_lease_that_only_its_peers_reach_ends_its_vm(leased: Scene
 
 
 def with_an_old_leader(scene: Scene) -> SharedDisk:
-    """Return a host with a lease of a leader that goes on granting when another one leads."""
+    """Return a host with a lease from a leader that still grants when another one leads."""
     found = scene(stubborn=True)
     found.record_lease()
     found.install_lease()

@@ -152,7 +152,7 @@ def test_a_node_that_comes_over_tls_is_introduced_to_nobody(tmp_path: Path) -> N
     file.write_text(json.dumps({known[n].wireguard: where[n] for n in known}))
     seen, own = whereabouts.endpoints(file), {n: f"192.168.1.{n}:5000" for n in known}
     assert [introductions.peers(ZONE, known, n, seen, own) for n in known] == [[], [], []]
-    assert whereabouts.read(file) == {}, "203.0.113.2 is for documentation, 127.0.0.1 for nobody"
+    assert whereabouts.read(file) == {}, "neither a documentation address nor loopback is a location"
     assert list(whereabouts.ways(file).values()) == ["tls", "tls", "udp"]
 
 

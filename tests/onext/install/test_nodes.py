@@ -40,7 +40,7 @@ def test_old_drivers_are_named(front_end: FrontEnd, monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_is_left_where_all_have_it(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that is always printed is read by nobody."""
+    """People ignore a line that is always printed."""
     answer(monkeypatch, json.dumps(STALE[1:]).encode())
     assert nodes.left(front_end, changed=False) == []
 

@@ -209,7 +209,7 @@ def test_the_size_of_peers_is_that_of_their_route(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("arrives", [1320, 1300])
 def test_peers_whose_packets_are_lost_are_refused(arrives: int) -> None:
-    """Memory would stop on its way, with the VM paused; one end's larger route is no reason, as TCP knows."""
+    """The transfer would stall with the VM paused; a larger MTU at one end alone is allowed: TCP uses the smaller."""
     offer = tunnel._offer(
         WAY._replace(remote="fd00::2", local="fd00::1", device="onext-edge"), PEERS, 0, 0, {}
     )

@@ -1,4 +1,4 @@
-"""One front-end's rounds: whom it grants, what it records, and what it reports."""
+"""The rounds of one front-end: which hosts it grants, what it records, and what it reports."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_host_without_its_watchdog_is_recorded_as_such(played: Played) -> None
 
 @pytest.mark.parametrize("acknowledges", [True, False])
 def test_a_host_is_disarmed_once_it_has_acknowledged(played: Played, acknowledges: bool) -> None:
-    """It would reset after the record is gone, as nobody grants it any more."""
+    """It would reset after its record is removed, because no front-end grants it then."""
     disarming(played)
     assert played.world.daemon is not None
     if not acknowledges:

@@ -190,7 +190,7 @@ def test_the_order_of_fields_does_not_matter_to_the_seal() -> None:
 
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, -1, 11])
 def test_a_number_is_whole_and_within_range(value: object) -> None:
-    """True is no time, and a negative one would be in the past."""
+    """A boolean or a negative number would be read as a time."""
     with pytest.raises(ValueError, match="within range"):
         whole({"x": value}, "x", 10)
     assert [whole({"x": number}, "x", 10) for number in (0, 10)] == [0, 10]
