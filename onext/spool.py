@@ -105,7 +105,8 @@ def keep(spool: str, command: str) -> None:
         return
     os.set_inheritable(descriptor, True)
     null = [(os.POSIX_SPAWN_OPEN, stream, "/dev/null", os.O_RDWR, 0) for stream in (0, 1, 2)]
-    keeper = ["/bin/sh", "-c", 'until "$0" worker; do sleep 1; done', command]
+    loop = 'while [ -x "$0" ] && ! "$0" worker; do sleep 1; done'  # an uninstall removes the command
+    keeper = ["/bin/sh", "-c", loop, command]
     os.posix_spawn(keeper[0], keeper, os.environ, file_actions=null, setsid=True)
     os.close(descriptor)
 

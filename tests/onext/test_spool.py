@@ -238,6 +238,20 @@ def test_one_keeper_restarts_the_worker_until_it_ends_well(tmp_path: Path) -> No
     assert set(ran.read_text().split()) == {"worker"}
 
 
+@pytest.mark.process
+def test_the_keeper_ends_where_its_command_is_removed(tmp_path: Path) -> None:
+    """After an uninstall it would try to start the worker each second, until the machine is restarted."""
+    command, ran = tmp_path / "onext", tmp_path / "ran"
+    command.write_text(f'#!/bin/sh\necho "$1" >> {ran}\nrm {command}\nexit 1\n')
+    command.chmod(0o700)
+    spool.keep(str(tmp_path), str(command))
+    until(ran.exists, "the worker")
+    descriptor = os.open(tmp_path / spool.KEEPER, os.O_RDWR)
+    until(lambda: _locked(descriptor), "the end of the keeper")
+    os.close(descriptor)
+    assert ran.read_text() == "worker\n"
+
+
 def _locked(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
