@@ -156,4 +156,5 @@ def bundle(sandbox: Sandbox) -> Iterator[Bundle]:
     """Return the bundle in a sandbox of its own; its worker ends with the test."""
     placed = Bundle(sandbox)
     yield placed
+    placed.command.unlink(missing_ok=True)  # where the worker was killed, its keeper waits to start it again
     placed.end_worker()
