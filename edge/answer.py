@@ -1,11 +1,12 @@
 """An answer's values, checked before they become files and commands of root."""
 
 import re
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Any, Dict, List
 
-from edge import word
+from edge import overlay, word
 from edge.errors import WrongServer
+from edge.overlay import Pool
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 _CA = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}\Z")
@@ -26,7 +27,7 @@ def checked(answer: Dict[str, Any]) -> Dict[str, Any]:
 
 def _checked(answer: Dict[str, Any]) -> Dict[str, Any]:
     kept: Dict[str, Any] = {name: word.checked(form, answer[name]) for name, form in TEXTS}
-    pool = IPv6Network(answer["pool"])
+    pool = overlay.pool(answer["pool"])
     kept["pool"], kept["address"] = str(pool), _within(answer["address"], pool)
     kept["mtu"] = _number(answer["mtu"], 1280, 9000)
     kept["mtu_most"] = _number(answer.get("mtu_most", kept["mtu"]), kept["mtu"], 9000)
@@ -48,7 +49,7 @@ def _checked(answer: Dict[str, Any]) -> Dict[str, Any]:
     return kept
 
 
-def _hub(item: Dict[str, Any], pool: IPv6Network) -> Dict[str, str]:
+def _hub(item: Dict[str, Any], pool: Pool) -> Dict[str, str]:
     word.split(item["endpoint"])
     return {
         "key": word.checked(_KEY, item["key"]),
@@ -57,7 +58,7 @@ def _hub(item: Dict[str, Any], pool: IPv6Network) -> Dict[str, str]:
     }
 
 
-def _peer(item: Dict[str, Any], pool: IPv6Network) -> Dict[str, str]:
+def _peer(item: Dict[str, Any], pool: Pool) -> Dict[str, str]:
     host, port = word.split(item["endpoint"])
     address = ip_address(host)
     endpoint = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
@@ -68,11 +69,8 @@ def _peer(item: Dict[str, Any], pool: IPv6Network) -> Dict[str, str]:
     }
 
 
-def _within(text: object, pool: IPv6Network) -> str:
-    address = IPv6Address(str(text))
-    if address not in pool:
-        raise ValueError(f"{address} is not in the pool")
-    return str(address)
+def _within(text: object, pool: Pool) -> str:
+    return str(overlay.within(text, pool))
 
 
 def _number(value: object, low: int, high: int) -> int:

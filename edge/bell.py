@@ -9,6 +9,8 @@ import socket
 import time
 from typing import Any, Dict, Optional, Set
 
+from edge import overlay
+
 PORT = 51819
 REST = 1.0  # seconds between two that count
 
@@ -39,7 +41,7 @@ class Bell:
 
     def _open(self, address: str) -> bool:
         if self._socket is None:
-            made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            made = socket.socket(overlay.family(address), socket.SOCK_DGRAM)
             try:
                 made.bind((address, PORT))
             except OSError:

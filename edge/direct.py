@@ -8,7 +8,7 @@ the same time: what tells them is the handshake, which both see.
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple
 
-from edge import programs
+from edge import overlay, programs
 from edge.errors import CommandFailed
 from edge.places import INTERFACE
 
@@ -33,7 +33,7 @@ def dump() -> Dict[str, Seen]:
     for line in programs.run(["wg", "show", INTERFACE, "dump"]).splitlines()[1:]:
         words = line.split("\t")
         if len(words) >= 8:
-            allowed = {one.partition("/")[0] for one in words[3].split(",") if one.endswith("/128")}
+            allowed = {one.partition("/")[0] for one in words[3].split(",") if one.endswith(("/128", "/32"))}
             found[words[0]] = Seen(allowed, float(words[4]), int(words[5]), words[2])
     return found
 
@@ -44,7 +44,7 @@ def sections(state: Dict[str, Any], present: Dict[str, Seen]) -> List[str]:
     for peer in state.get("peers", []):
         lines += ["[Peer]", "PublicKey = " + peer["key"], f"PersistentKeepalive = {KEEPALIVE}"]
         if peer["key"] in present and peer["address"] in present[peer["key"]].addresses:
-            lines.append("AllowedIPs = {}/128".format(peer["address"]))
+            lines.append("AllowedIPs = " + overlay.single(peer["address"]))
     return lines
 
 
@@ -55,23 +55,24 @@ def firewall(peers: List[Dict[str, str]], ports: List[List[int]]) -> str:
     lines = [f"table inet {TABLE}", f"delete table inet {TABLE}"]
     if not peers:
         return "\n".join([*lines, ""])
+    names = overlay.Names(peers[0]["address"])
     return "\n".join(
         [
             *lines,
             f"table inet {TABLE} {{",
-            f"  set direct {{ type ipv6_addr; elements = {{ {addresses} }}; }}",
+            f"  set direct {{ type {names.type}; elements = {{ {addresses} }}; }}",
             "  chain input {",
             "    type filter hook input priority filter; policy accept;",
             f'    iifname != "{INTERFACE}" accept',
-            "    ip6 saddr != @direct accept",
+            f"    {names.header} saddr != @direct accept",
             "    ct state established,related accept",
             f"    meta l4proto {{ tcp, udp }} th dport {{ {passing} }} accept",
-            "    icmpv6 type echo-request accept",
+            f"    {names.echo} accept",
             "    drop",
             "  }",
             "  chain forward {",
             "    type filter hook forward priority filter; policy accept;",
-            f'    iifname "{INTERFACE}" ip6 saddr @direct drop',
+            f'    iifname "{INTERFACE}" {names.header} saddr @direct drop',
             "  }",
             "}",
             "",
@@ -127,7 +128,7 @@ class Direct:
         heard = now - moment < SILENT and time.time() - seen.handshake < STALE
         if heard == (peer["address"] in seen.addresses):
             return
-        allowed = peer["address"] + "/128" if heard else ""
+        allowed = overlay.single(peer["address"]) if heard else ""
         programs.run(["wg", "set", INTERFACE, "peer", peer["key"], "allowed-ips", allowed])
         self._say(
             "{}: {}".format(peer["address"], "reached directly" if heard else "reached through the hub")

@@ -91,7 +91,7 @@ def describe(places: Places) -> Dict[str, Any]:
     if state is None:
         return {"joined": False}
     ages = tunnel.handshakes() if tunnel.present() else {}
-    over_tls, mtus = tunnel.relayed(), sizes.routes() if tunnel.present() else {}
+    over_tls, mtus = tunnel.relayed(), sizes.routes(state) if tunnel.present() else {}
     hubs = [
         {
             "address": hub["address"],
@@ -119,11 +119,14 @@ def _age(seconds: float) -> Optional[int]:
 
 def _doctor(places: Places, given: argparse.Namespace) -> int:
     failed = _check(places, given)
-    status = describe(places)
-    if not status["joined"]:
+    state, status = places.state(), describe(places)
+    if state is None or not status["joined"]:
         say("--   not joined")
         return failed
     fresh = any(hub["handshake"] is not None and hub["handshake"] < tunnel.STALE for hub in status["hubs"])
+    other = tunnel.other_way(state)
+    if other:
+        say("warn network: {} is the overlay's, and this machine reaches {}".format(state["pool"], other))
     say("{:4} tunnel: {}".format("ok" if fresh else "FAIL", status["hubs"]))
     for hub in status["hubs"]:
         if hub["over"] == "tls":

@@ -43,9 +43,21 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[s
     got = server.ask(token.servers, messages.Asked(secret, "join", values), token.key, PATIENCE)
     say_clock(got, say)
     state = dict(answer.checked(got), key=token.key, certified=int(time.time()))
+    check_pool(state)
     places.keep(state)
     say("{} is admitted with address {}".format(state["name"], state["address"]))
     return ready(places, state, wait, say)
+
+
+def check_pool(state: Dict[str, Any]) -> None:
+    """Raise EdgeError where this machine reaches something else at the overlay's addresses."""
+    other = tunnel.other_way(state)
+    if other:
+        overlay_is = "{} is the network of the overlay".format(state["pool"])
+        raise EdgeError(
+            f"{overlay_is}, and this machine reaches {other}: give either another network, then join again"
+            " with the same token"
+        )
 
 
 def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> Dict[str, Any]:

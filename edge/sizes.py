@@ -6,14 +6,12 @@ answered any more, though the small one is, it is swallowed on the way: the smal
 """
 
 import contextlib
-import os
-import socket
-import struct
 import threading
 import time
-from typing import Any, Callable, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Optional, Set
 
-from edge import direct, programs
+from edge import direct, overlay, programs
+from edge.echoes import Echoes
 from edge.errors import CommandFailed
 from edge.places import INTERFACE
 
@@ -23,40 +21,6 @@ NEAR = 8  # bytes: the search ends when it is this precise
 TRIES = 3  # a single echo may be lost for other reasons
 WAIT = 1.5  # seconds for an answer
 TURN = 2.0  # seconds between two steps
-_HEAD = 40  # bytes of IPv6
-_REQUEST, _REPLY = 128, 129
-_MTU_DISCOVER, _PROBE = 23, 3  # of Linux: no fragments, whatever the route says
-_FILTER = 1
-_Heard = Set[Tuple[str, int]]  # address and size
-
-
-class Echoes:
-    """A raw socket for echoes of a size."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_IPV6, _MTU_DISCOVER, _PROBE)
-        blocked = [0xFFFFFFFF] * 8
-        blocked[_REPLY // 32] &= ~(1 << _REPLY % 32)
-        self._socket.setsockopt(socket.IPPROTO_ICMPV6, _FILTER, struct.pack("8I", *blocked))
-        self._mark = os.urandom(16)
-
-    def send(self, address: str, size: int) -> None:
-        """Send an echo request that is `size` bytes long with its IPv6 header."""
-        head = struct.pack("!BBHHH", _REQUEST, 0, 0, 0, 0) + self._mark
-        with contextlib.suppress(OSError):  # no route, or larger than the interface allows
-            self._socket.sendto(head.ljust(size - _HEAD, b"\0"), (address, 0))
-
-    def heard(self) -> _Heard:
-        """Return what was answered since the last call."""
-        found = set()
-        with contextlib.suppress(OSError):  # all are read
-            while True:
-                data, sender = self._socket.recvfrom(65536)
-                if data[8 : 8 + len(self._mark)] == self._mark:
-                    found.add((str(sender[0]), len(data) + _HEAD))
-        return found
 
 
 class Size:
@@ -153,7 +117,7 @@ class Sizes:
         wanted = _reached(state) if most > small and not self._unable else set()
         before = {a: size for a, size in self._sizes.items() if (size.small, size.most) == (small, most)}
         if self._routes is None:
-            self._routes = {address: mtu for address, mtu in routes().items() if "/" not in address}
+            self._routes = {address: mtu for address, mtu in routes(state).items() if "/" not in address}
         self._sizes = {address: before.get(address) or Size(small, most) for address in wanted}
         self._route()
 
@@ -183,7 +147,7 @@ class Sizes:
 
     def _opened(self) -> Optional[Echoes]:
         try:
-            return Echoes()
+            return Echoes(next(iter(self._sizes)))
         except OSError as error:
             self._sizes, self._unable = {}, True
             self._say(f"the MTU stays as it is: echoes cannot be sent: {error}")
@@ -195,19 +159,21 @@ class Sizes:
         for address in set(known) - set(wanted):
             del known[address]
             with contextlib.suppress(CommandFailed):  # gone with its interface
-                programs.run(["ip", "-6", "route", "del", address + "/128", "dev", INTERFACE])
+                programs.run(
+                    [*overlay.ip(address), "route", "del", overlay.single(address), "dev", INTERFACE]
+                )
             self._say(f"{address}: the MTU is that of the pool")
         for address, size in wanted.items():
             if known.get(address) != size:
-                words = ["ip", "-6", "route", "replace", address + "/128", "dev", INTERFACE]
-                programs.run([*words, "mtu", str(size)])
+                words = ["route", "replace", overlay.single(address), "dev", INTERFACE, "mtu", str(size)]
+                programs.run([*overlay.ip(address), *words])
                 known[address] = size
                 self._say(f"{address}: the MTU is {size}")
 
 
-def routes() -> Dict[str, int]:
+def routes(state: Dict[str, Any]) -> Dict[str, int]:
     """Return the MTU of each route of the interface by its destination; raise CommandFailed."""
-    shown = programs.run(["ip", "-6", "route", "show", "dev", INTERFACE])
+    shown = programs.run([*overlay.ip(state["pool"]), "route", "show", "dev", INTERFACE])
     lines = [line.split() for line in shown.splitlines() if " mtu " in line]
     return {words[0]: int(words[words.index("mtu") + 1]) for words in lines}
 

@@ -5,7 +5,7 @@ import socket
 import time
 from typing import Any, Dict, List, Optional, Set
 
-from edge import direct, programs, sizes, word
+from edge import direct, overlay, programs, sizes, word
 from edge.errors import CommandFailed
 from edge.places import INTERFACE, Places, read
 from edge.relay import LOOPBACK
@@ -22,9 +22,10 @@ def up(places: Places, state: Dict[str, Any], primary: int = 0) -> None:
     programs.run(["wg", "syncconf", INTERFACE, "/dev/stdin"], configuration(places, state, primary))
     programs.run(["ip", "link", "set", INTERFACE, "mtu", str(sizes.largest(state)), "up"])
     own = [state["address"] + "/" + state["pool"].partition("/")[2], "dev", INTERFACE, "noprefixroute"]
-    programs.run(["ip", "-6", "addr", "replace", *own])
+    ip = overlay.ip(state["pool"])
+    programs.run([*ip, "addr", "replace", *own])
     words = [state["pool"], "dev", INTERFACE, "metric", "256", "mtu", str(state["mtu"])]
-    programs.run(["ip", "-6", "route", "replace", *words])
+    programs.run([*ip, "route", "replace", *words])
 
 
 def down() -> None:
@@ -49,7 +50,7 @@ def configuration(places: Places, state: Dict[str, Any], primary: int) -> str:
     lines += [f"ListenPort = {port()}"] if port() else []  # without it `wg` takes another one each time
     over_tls = relayed()
     for number, hub in enumerate(state["hubs"]):
-        allowed = hub["address"] + "/128" + (", " + state["pool"] if number == primary else "")
+        allowed = overlay.single(hub["address"]) + (", " + state["pool"] if number == primary else "")
         lines += ["[Peer]", "PublicKey = " + hub["key"], "AllowedIPs = " + allowed]
         lines += [f"PersistentKeepalive = {KEEPALIVE}"]
         endpoint = None if hub["key"] in over_tls else resolved(hub["endpoint"])
@@ -75,6 +76,12 @@ def resolved(where: str) -> Optional[str]:
         return None
     address = str(found[0][4][0])
     return ("[{}]:{}" if ":" in address else "{}:{}").format(address, number)
+
+
+def other_way(state: Dict[str, Any]) -> str:
+    """Return what this machine reaches at addresses of the pool without the tunnel; raise CommandFailed."""
+    shown = programs.run([*overlay.ip(state["pool"]), "route", "show"])
+    return overlay.taken(overlay.pool(state["pool"]), shown, INTERFACE)
 
 
 def _create() -> None:
@@ -127,7 +134,9 @@ def touch(state: Dict[str, Any]) -> None:
     Keepalives do not make it look: a hub that lost its sessions would be noticed after two minutes only.
     """
     for hub in state["hubs"]:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        with contextlib.suppress(OSError), socket.socket(
+            overlay.family(hub["address"]), socket.SOCK_DGRAM
+        ) as sender:
             sender.setblocking(False)
             sender.sendto(b"", (hub["address"], DISCARD))
 

@@ -56,6 +56,14 @@ def test_no_module_outgrows_a_reader() -> None:
     assert grown == {}
 
 
+def test_nothing_else_is_at_the_top() -> None:
+    """A command that is tried in the wrong folder leaves a file that everybody downloads."""
+    assert {file.name for file in tracked() if file.parent == ROOT} == {
+        ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md",
+        "install.sh", "mkdocs.yml", "pyproject.toml",
+    }  # fmt: skip
+
+
 def test_shells_and_broad_handlers_stand_nowhere() -> None:
     """A shell string from data is a hole; a bare except hides the fault that somebody must find."""
     found = []

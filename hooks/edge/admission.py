@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from hooks.edge.records import MOST_NODES, Node, State, Token
+from hooks.edge.records import Node, State, Token
 from hooks.edge.requests import Join
 
 NO_HOST, ALLOCATING = -1, -2  # Node.host: none yet; its allocation was begun
@@ -35,13 +35,15 @@ def admit(
     taken: Collection[str],
     hosts: Mapping[str, int],
     *,
+    free: int,
+    most: int,
     now: float,
     session: str,
 ) -> Admission:
     """Decide on a join whose token has been verified; raise Refused.
 
     `taken` are numbers of unreadable records and keys that no node may have; `hosts` are OpenNebula's hosts,
-    name to id.
+    name to id; `free` is the number of a new node, which is below `most`.
     """
     number, allowed = token
     _check_token(allowed, join, identity, now)
@@ -67,9 +69,8 @@ def admit(
     if namesake is None:
         if join.name in hosts:
             raise Refused(f"OpenNebula has a host {join.name} already, which did not join by a token")
-        free = max(nodes, default=-1) + 1
-        if free >= MOST_NODES:
-            raise Refused("the address pool is used up")
+        if free >= most:
+            raise Refused(f"the address pool is used up: {most} nodes have joined")
         return Admission(free, used, made, repeated=False)
     place, before = namesake
     if allowed.pattern != join.name or allowed.cluster != before.cluster or allowed.created <= before.joined:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 
 from hooks.edge import certificates, secrets
-from hooks.edge.records import Node, Server, Zone, node_address, server_address
+from hooks.edge.addresses import node_address, server_address
+from hooks.edge.records import Node, Server, Zone
 from hooks.edge.requests import ANSWER, Request
 from hooks.edge.secrets import Secrets
 from onext.settings.edge import Edge

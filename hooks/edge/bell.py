@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv6Address
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from edge import overlay
+from edge.overlay import Address
 from hooks.edge.hub_plan import NEIGHBOURS, Hub, Peer
 
 PORT = 51819  # as in edge/bell.py
 
 
-def concerned(before: Hub, after: Hub) -> list[IPv6Address]:
+def concerned(before: Hub, after: Hub) -> list[Address]:
     """Return the peers that are left in the clusters of those that are gone or have another key."""
     kept = {peer.key for peer in after.peers}
     clusters = {peer.cluster for peer in before.peers if peer.key not in kept}
@@ -28,9 +29,9 @@ def moved(before: Mapping[str, str], now: Mapping[str, str]) -> set[str]:
     return {key for key, endpoint in now.items() if endpoint != before.get(key, "")}
 
 
-def near(hub: Hub, keys: Collection[str]) -> list[IPv6Address]:
+def near(hub: Hub, keys: Collection[str]) -> list[Address]:
     """Return the peers that are introduced to some of `keys`, and these."""
-    found: list[IPv6Address] = []
+    found: list[Address] = []
     for members in _clusters(hub.peers).values():
         places = [place for place, peer in enumerate(members) if peer.key in keys]
         chosen = {one for place in places for one in range(place - NEIGHBOURS, place + NEIGHBOURS + 1)}
@@ -45,10 +46,12 @@ def _clusters(peers: Iterable[Peer]) -> dict[int, list[Peer]]:
     return clusters
 
 
-def ring(addresses: Iterable[IPv6Address]) -> None:
+def ring(addresses: Sequence[Address]) -> None:
     """Send one datagram to each; what does not arrive costs two minutes, and nothing else."""
+    if not addresses:
+        return
     try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        with socket.socket(overlay.family(addresses[0]), socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             for address in addresses:
                 sender.sendto(b"look", (str(address), PORT))

@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from ipaddress import IPv6Network
 from pathlib import Path
 
 import click
 
+from edge import overlay
+from edge.overlay import Pool
 from hooks.edge import minting, office, setup, ssh_client, whereabouts
+from hooks.edge.addresses import node_address
 from hooks.edge.forms import PATTERN
 from hooks.edge.office import NotReady
-from hooks.edge.records import ZONE, Book, Node, Token, Zone, node_address
+from hooks.edge.records import ZONE, Book, Node, Token, Zone
 from hooks.edge.secrets import Secrets, SecretsError
 from onext import zone as servers
 from onext.biscuit.tokens import duration
@@ -42,16 +44,13 @@ def _errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _pool(_context: click.Context, _option: click.Parameter, value: str | None) -> IPv6Network | None:
+def _pool(_context: click.Context, _option: click.Parameter, value: str | None) -> Pool | None:
     if value is None:
         return None
     try:
-        found = IPv6Network(value)
+        return overlay.pool(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    if not found.is_private or not 48 <= found.prefixlen <= 96:
-        raise click.BadParameter("give a private IPv6 network from /48 to /96, such as fd12:3456:789a::/64")
-    return found
 
 
 def _ttl(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
@@ -62,14 +61,16 @@ def _ttl(_context: click.Context, _option: click.Parameter, value: str) -> timed
 
 
 @edge.command("init")
-@click.option("--pool", callback=_pool, help="IPv6 network of the overlay (default: a random ULA /64).")
+@click.option(
+    "--pool",
+    callback=_pool,
+    help="Network of the overlay: fd12:3456:789a::/64, 10.77.0.0/16 (default: a random IPv6 /64).",
+)
 @click.option("--from", "source", metavar="SERVER", help="Bring the zone's keys from another server first.")
 @json_option
 @dry_run_option
 @front_end
-def init(
-    context: Context, pool: IPv6Network | None, source: str | None, *, as_json: bool, dry_run: bool
-) -> None:
+def init(context: Context, pool: Pool | None, source: str | None, *, as_json: bool, dry_run: bool) -> None:
     """Create the zone's keys and this server's hub key; what exists is never overwritten."""
     with _errors():
         if source is not None and not dry_run:

@@ -19,6 +19,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge import overlay
 from hooks.edge import bell, hub_plan
 from hooks.edge.forms import WIREGUARD_KEY, matching, own
 from hooks.edge.hub_plan import Hub, InvalidList
@@ -67,9 +68,10 @@ class Device:
         _run("nft", "-f", "-", text=hub_plan.firewall(hub))  # before the peers: nothing passes unfiltered
         _configure(hub, key)
         if before is None or (before.address, before.mtu) != (hub.address, hub.mtu):
-            _run("ip", "-6", "addr", "replace", f"{hub.address}/{hub.pool.prefixlen}", "dev", hub.interface)
+            address = f"{hub.address}/{hub.pool.prefixlen}"
+            _run(*overlay.ip(address), "addr", "replace", address, "dev", hub.interface)
             _run("ip", "link", "set", hub.interface, "mtu", str(hub.mtu), "up")
-            _forward(hub.interface)
+            _forward(hub)
         self.applied = hub
         if before is not None:
             bell.ring(bell.concerned(before, hub))
@@ -99,9 +101,9 @@ def _configure(hub: Hub, key: str) -> None:
     _run("wg", "syncconf", hub.interface, "/dev/stdin", text=hub_plan.wireguard(hub, key))
 
 
-def _forward(name: str) -> None:
-    """Let the hub's own interface pass packets on; older kernels need net.ipv6.conf.all.forwarding too."""
-    folder = Path("/proc/sys/net/ipv6/conf") / name
+def _forward(hub: Hub) -> None:
+    """Let the hub's own interface pass packets on; with IPv6 older kernels need conf.all.forwarding too."""
+    folder = Path(f"/proc/sys/net/ipv{hub.pool.version}/conf") / hub.interface
     for switch in ("force_forwarding", "forwarding"):
         with contextlib.suppress(OSError):
             (folder / switch).write_text("1")

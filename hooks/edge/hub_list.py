@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from hooks.edge.records import Node, Zone, node_address, server_address
+from hooks.edge.addresses import node_address, server_address
+from hooks.edge.records import Node, Zone
 from onext import atomic
 from onext.paths import Paths
 from onext.settings.edge import Edge

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
 
+from edge import overlay
+from edge.overlay import Address, Pool
 from hooks.edge.forms import WIREGUARD_KEY, matching
 
 _INTERFACE = re.compile(r"[a-z][a-z0-9-]{0,14}")
@@ -28,7 +29,7 @@ class Peer:
     """A node as the hub knows it."""
 
     key: str
-    address: IPv6Address
+    address: Address
     cluster: int
 
 
@@ -37,8 +38,8 @@ class Hub:
     """The whole configuration of a hub."""
 
     interface: str
-    address: IPv6Address
-    pool: IPv6Network
+    address: Address
+    pool: Pool
     port: int
     mtu: int
     node_ports: tuple[tuple[int, int], ...]
@@ -57,15 +58,13 @@ def read(document: object) -> Hub:
 def _hub(values: object) -> Hub:
     if not isinstance(values, Mapping) or len(values["peers"]) > MOST_PEERS:
         raise ValueError("not an object with at most 100,000 peers")
-    pool = IPv6Network(values["pool"])
-    if not pool.is_private or not 48 <= pool.prefixlen <= 96:
-        raise ValueError("the pool is not a private network")
+    pool = overlay.pool(values["pool"])
     peers = tuple(_peer(item, pool) for item in values["peers"])
     if len({peer.address for peer in peers} | {peer.key for peer in peers}) != 2 * len(peers):
         raise ValueError("two peers have one key or address")
     return Hub(
         matching(_INTERFACE, values["interface"], "interface"),
-        _within(values["address"], pool),
+        overlay.within(values["address"], pool),
         pool,
         _number(values["port"], 1, 65535),
         _number(values["mtu"], 1280, 9000),
@@ -75,16 +74,9 @@ def _hub(values: object) -> Hub:
     )
 
 
-def _peer(values: Mapping[str, object], pool: IPv6Network) -> Peer:
+def _peer(values: Mapping[str, object], pool: Pool) -> Peer:
     key = matching(WIREGUARD_KEY, values["key"], "key")
-    return Peer(key, _within(values["address"], pool), _number(values["cluster"], 0, 2**31))
-
-
-def _within(text: object, pool: IPv6Network) -> IPv6Address:
-    address = IPv6Address(str(text))
-    if address not in pool:
-        raise ValueError(f"{address} is not in the pool")
-    return address
+    return Peer(key, overlay.within(values["address"], pool), _number(values["cluster"], 0, 2**31))
 
 
 def _number(value: object, low: int, high: int) -> int:
@@ -96,7 +88,9 @@ def _number(value: object, low: int, high: int) -> int:
 def wireguard(hub: Hub, key: str) -> str:
     """Return the configuration for `wg syncconf`, which leaves the sessions of unchanged peers alone."""
     parts = [f"[Interface]\nPrivateKey = {key}\nListenPort = {hub.port}\n"]
-    parts += [f"[Peer]\nPublicKey = {peer.key}\nAllowedIPs = {peer.address}/128\n" for peer in hub.peers]
+    parts += [
+        f"[Peer]\nPublicKey = {peer.key}\nAllowedIPs = {overlay.single(peer.address)}\n" for peer in hub.peers
+    ]
     return "\n".join(parts)
 
 
@@ -106,18 +100,21 @@ def firewall(hub: Hub) -> str:
     Nodes of one cluster reach each other's ssh and migration ports, nodes reach a few ports of this server,
     and nothing else passes. WireGuard has compared each packet's source with its key before.
     """
-    name, chains, jumps = hub.interface, [], []
+    name, names, chains, jumps = hub.interface, overlay.Names(hub.address), [], []
+    ip = names.header
     for cluster, addresses in sorted(_clusters(hub.peers).items()):
-        chains.append(f"  set c{cluster} {{ type ipv6_addr; elements = {{ {', '.join(addresses)} }}; }}")
+        chains.append(f"  set c{cluster} {{ type {names.type}; elements = {{ {', '.join(addresses)} }}; }}")
         jumps.append(
-            f"    ip6 saddr @c{cluster} ip6 daddr @c{cluster} meta l4proto {{ tcp, udp }}"
+            f"    {ip} saddr @c{cluster} {ip} daddr @c{cluster} meta l4proto {{ tcp, udp }}"
             f" th dport {_ports(hub.node_ports)} accept"
         )
-        jumps.append(f"    ip6 saddr @c{cluster} ip6 daddr @c{cluster} icmpv6 type echo-request accept")
+        jumps.append(f"    {ip} saddr @c{cluster} {ip} daddr @c{cluster} {names.echo} accept")
     own = ", ".join(map(str, hub.own_ports))
     members = sorted(str(peer.address) for peer in hub.peers)
     current = (
-        f"{{ type ipv6_addr; elements = {{ {', '.join(members)} }}; }}" if members else "{ type ipv6_addr; }"
+        f"{{ type {names.type}; elements = {{ {', '.join(members)} }}; }}"
+        if members
+        else f"{{ type {names.type}; }}"
     )
     return "\n".join(
         [
@@ -131,7 +128,8 @@ def firewall(hub: Hub) -> str:
             f'    iifname != "{name}" oifname != "{name}" accept',
             f'    iifname != "{name}" drop',
             f'    oifname != "{name}" drop',
-            "    ip6 saddr != @nodes drop",
+            f"    meta nfproto != {names.protocol} drop",
+            f"    {ip} saddr != @nodes drop",
             "    ct state established,related accept",
             *jumps,
             "    drop",
@@ -139,11 +137,12 @@ def firewall(hub: Hub) -> str:
             "  chain input {",
             "    type filter hook input priority filter; policy accept;",
             f'    iifname != "{name}" accept',
-            "    ip6 saddr != @nodes drop",
+            f"    meta nfproto != {names.protocol} drop",
+            f"    {ip} saddr != @nodes drop",
             "    ct state established,related accept",
             f"    tcp dport {{ {own} }} accept",
             f"    udp dport {{ {own} }} accept",
-            "    icmpv6 type { echo-request, nd-neighbor-solicit, nd-neighbor-advert } accept",
+            f"    {names.echo} accept",
             "    drop",
             "  }",
             "}",

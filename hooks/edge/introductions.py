@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hooks.edge.addresses import node_address
 from hooks.edge.hub_plan import NEIGHBOURS
-from hooks.edge.records import Node, Zone, node_address
+from hooks.edge.records import Node, Zone
 
 
 def peers(

@@ -25,6 +25,7 @@ from hooks.edge import (
     verify_token,
     whereabouts,
 )
+from hooks.edge.addresses import most_nodes
 from hooks.edge.admission import ALLOCATING, NO_HOST, Admission, Refused
 from hooks.edge.draining import Draining
 from hooks.edge.hosts import MARK, Hosts
@@ -109,12 +110,11 @@ class Office:
             view.valid,
             [zone.user_ca, zone.host_ca, *(server.hub_key for server in view.front_ends.values())],
             Hosts(context.oned).names(),
+            free=view.free(zone.pool),
+            most=most_nodes(zone.pool),
             now=context.now(),
             session=os.urandom(16).hex(),
         )
-        free = max(view.nodes, default=-1) + 1  # records that cannot be read keep their numbers
-        if decided.number not in view.valid:
-            decided = replace(decided, number=free)
         self._record(book, view, (number, stored), decided)
         skew = request.time - context.now()
         _log.info(
@@ -139,7 +139,7 @@ class Office:
 
     def _known(self, context: Context, book: Book, request: Request) -> Values:
         """Answer a node that joined before."""
-        nodes = book.nodes.all()
+        nodes = book.view().nodes
         number = next((n for n, s in nodes.items() if s.value and s.value.identity == request.identity), None)
         if number is None:
             raise Refused("this node is not known: join with a token")

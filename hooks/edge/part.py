@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hooks.edge import counter, hub_list, office, secrets, whereabouts
 from hooks.edge.office import NotReady, Office
-from hooks.edge.records import Book
+from hooks.edge.records import ZONE, Book
 from hooks.edge.secrets import Secrets, SecretsError
 from onext import log, metrics
 from onext.oned.errors import OnedError
@@ -19,7 +19,7 @@ from onext.unix_service import UnixService
 
 NAME = "edge"
 INTERFACES = Path("/sys/class/net")
-_FORWARDING = Path("/proc/sys/net/ipv6/conf")
+_NETWORKS = Path("/proc/sys/net")
 _log = log.get(NAME)
 
 
@@ -115,7 +115,7 @@ def checks(context: Context) -> Iterable[Check]:
     yield from _keys(context, kept)
     yield _listening(context)
     yield _hub(context)
-    yield _forwarding(settings.interface)
+    yield _forwarding(context)
 
 
 def _keys(context: Context, kept: Secrets) -> Iterable[Check]:
@@ -158,9 +158,13 @@ def _hub(context: Context) -> Check:
     return Check("hub", "ok", f"interface {name} at {context.settings.edge.hub}")
 
 
-def _forwarding(interface: str) -> Check:
+def _forwarding(context: Context) -> Check:
     """Find out whether nodes reach each other through the hub."""
-    for file in (_FORWARDING / interface / "force_forwarding", _FORWARDING / "all/forwarding"):
+    zone, interface = Book.of(context.oned).zones.get(ZONE), context.settings.edge.interface
+    version = zone.value.pool.version if zone and zone.value else 6
+    folder = _NETWORKS / f"ipv{version}/conf"
+    own = "force_forwarding" if version == 6 else "forwarding"
+    for file in (folder / interface / own, folder / "all/forwarding"):
         try:
             if file.read_text().strip() == "1":
                 return Check("forwarding", "ok", str(file))
@@ -169,8 +173,8 @@ def _forwarding(interface: str) -> Check:
     return Check(
         "forwarding",
         "warn",
-        "nodes do not reach each other through this hub: IPv6 forwarding is off",
-        "sysctl net.ipv6.conf.all.forwarding=1, in /etc/sysctl.d too",
+        f"nodes do not reach each other through this hub: IPv{version} forwarding is off",
+        f"sysctl net.ipv{version}.conf.all.forwarding=1, in /etc/sysctl.d too",
     )
 
 

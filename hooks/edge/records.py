@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from ipaddress import IPv6Address, IPv6Network
+from typing import TypeVar
 
+from edge import overlay
+from edge.overlay import Pool
+from hooks.edge.addresses import most_nodes, most_servers
 from hooks.edge.forms import HEX_KEY, PATTERN, SSH_KEY, WHERE, WIREGUARD_KEY, matching
 from onext import bounds
 from onext.oned.client import Oned
@@ -19,9 +22,8 @@ from onext.oned.documents import Documents, Kind, Stored, read
 from onext.payload import valid_host_name
 
 ZONE = 0  # the number of the one record of its kind
-FIRST_NODE = 0x10000  # of the pool's addresses; servers are below
-MOST_NODES = 10**8
 _TIME = 1e11  # seconds
+_T = TypeVar("_T")
 
 
 class State(Enum):
@@ -43,7 +45,7 @@ class State(Enum):
 class Zone:
     """What all servers of the zone share; keys are public ones."""
 
-    pool: IPv6Network
+    pool: Pool
     token_key: str  # Ed25519, hex: signs join tokens
     answer_key: str  # Ed25519, hex: signs answers to nodes
     user_ca: str
@@ -91,16 +93,6 @@ class Node:
     revoked_keys: tuple[str, ...] = field(default=())  # ssh host keys that it had before
 
 
-def server_address(pool: IPv6Network, server: int) -> IPv6Address:
-    """Return the overlay address of a front-end; a SOLO one has the id -1."""
-    return pool[max(server, 0) + 1]
-
-
-def node_address(pool: IPv6Network, number: int) -> IPv6Address:
-    """Return the overlay address of a node."""
-    return pool[FIRST_NODE + number]
-
-
 def host_name(text: object) -> str:
     """Return a host name that oned takes and that no file or option misreads; raise ValueError."""
     if not isinstance(text, str) or not valid_host_name(text) or len(text) > 64:
@@ -130,11 +122,8 @@ def _words(text: str, form: re.Pattern[str], separator: str = ",") -> tuple[str,
 
 
 def _zone(values: Mapping[str, str]) -> Zone:
-    pool = IPv6Network(values["POOL"])
-    if pool.prefixlen > 96:
-        raise ValueError("the pool is smaller than /96")
     return Zone(
-        pool,
+        overlay.pool(values["POOL"]),
         matching(HEX_KEY, values["TOKEN_KEY"], "TOKEN_KEY"),
         matching(HEX_KEY, values["ANSWER_KEY"], "ANSWER_KEY"),
         matching(SSH_KEY, values["USER_CA"], "USER_CA"),
@@ -248,6 +237,10 @@ class View:
         """Every node that can be read, by number."""
         return {number: stored.value for number, stored in self.nodes.items() if stored.value}
 
+    def free(self, pool: Pool) -> int:
+        """Return the number of the next node: records that cannot be read keep theirs."""
+        return max((number for number in self.nodes if number < most_nodes(pool)), default=-1) + 1
+
     @property
     def front_ends(self) -> dict[int, Server]:
         """Every server that can be read, by its number."""
@@ -277,6 +270,21 @@ class Book:
         )
 
     def view(self) -> View:
-        """Read all kinds at once; raise an OnedError."""
-        pool = read(self.oned)
-        return View(self.zones.all(pool), self.servers.all(pool), self.tokens.all(pool), self.nodes.all(pool))
+        """Read all kinds at once; raise an OnedError. A record whose number has no address is invalid."""
+        found = read(self.oned)
+        zones, servers, nodes = self.zones.all(found), self.servers.all(found), self.nodes.all(found)
+        zone = zones[ZONE].value if ZONE in zones else None
+        if zone is not None:
+            servers = _numbered(servers, most_servers(zone.pool), zone.pool)
+            nodes = _numbered(nodes, most_nodes(zone.pool), zone.pool)
+        return View(zones, servers, self.tokens.all(found), nodes)
+
+
+def _numbered(records: dict[int, Stored[_T]], most: int, pool: Pool) -> dict[int, Stored[_T]]:
+    """Return the records, those beyond the pool without their values."""
+    return {
+        number: stored
+        if number < most
+        else replace(stored, value=None, problem=f"pool {pool} has no address for number {number}")
+        for number, stored in records.items()
+    }

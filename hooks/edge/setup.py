@@ -5,24 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets as random
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Network
 from pathlib import Path
 
+from edge import overlay
+from edge.overlay import Pool
 from hooks.edge import secrets
+from hooks.edge.addresses import most_nodes, random_pool, server_address
 from hooks.edge.forms import WHERE
 from hooks.edge.part import endpoint_certificate
 from hooks.edge.records import ZONE, Book, Server, Zone
 from hooks.edge.secrets import Secrets, SecretsError
+from onext import process
 from onext import zone as servers
 from onext.oned.documents import Stored
 from onext.part import Context
+from onext.process import CommandError
 from onext.settings.edge import Edge
 
 _LARGEST = 65_536  # bytes of a certificate
+_TIMEOUT = 15.0
 
 
 class SetupError(SecretsError):
@@ -34,7 +38,7 @@ class Plan:
     """What `init` does: keys to create, and the records as they will be."""
 
     keys: tuple[str, ...]
-    pool: IPv6Network
+    pool: Pool
     record: Stored[Zone] | None
     server: int
     entry: Server
@@ -43,17 +47,16 @@ class Plan:
     def lines(self) -> list[str]:
         """Return the plan for a person."""
         made = [f"create key {name}" for name in self.keys]
-        zone = [] if self.record else [f"record the zone: pool {self.pool}"]
+        zone = (
+            []
+            if self.record
+            else [f"record the zone: pool {self.pool}, addresses for {most_nodes(self.pool)} nodes"]
+        )
         same = self.before is not None and self.before.value == self.entry
         return [*made, *zone, *([] if same else [f"record server {self.server}: {self.entry.endpoint}"])]
 
 
-def random_pool() -> IPv6Network:
-    """Return a unique local network (RFC 4193) of our own."""
-    return IPv6Network(((0xFD << 120) | random.randbits(40) << 80, 64))
-
-
-def plan(context: Context, pool: IPv6Network | None) -> Plan:
+def plan(context: Context, pool: Pool | None) -> Plan:
     """Return what is to be done; raise SetupError."""
     settings, kept, book = context.settings.edge, Secrets.of(context.paths), Book.of(context.oned)
     _check(settings)
@@ -73,6 +76,7 @@ def plan(context: Context, pool: IPv6Network | None) -> Plan:
     number = context.oned.raft().server_id
     entry = Server(_name(context), settings.endpoint, certificate_hash(context), settings.hub, "A" * 43 + "=")
     chosen = record.value.pool if record and record.value else pool or random_pool()
+    _check_pool(chosen, number, settings.interface)
     stored = book.servers.get(_place(number))
     if secrets.HUB not in missing:
         entry = _with_key(entry, kept.public(secrets.HUB))
@@ -140,6 +144,18 @@ def _check(settings: Edge) -> None:
     for key, value in (("endpoint", settings.endpoint), ("hub", settings.hub)):
         if not re.fullmatch(WHERE, value):
             raise SetupError(f"set `edge: {key}:` in onext.yaml to HOST:PORT, as nodes reach this server")
+
+
+def _check_pool(pool: Pool, server: int, interface: str) -> None:
+    """Refuse a pool without an address for this server, or with addresses that it reaches otherwise."""
+    try:
+        server_address(pool, server)
+        routes = process.run([*overlay.ip(pool), "route", "show"], timeout=_TIMEOUT).stdout.decode()
+    except (ValueError, CommandError) as error:
+        raise SetupError(str(error)) from None
+    other = overlay.taken(pool, routes, interface)
+    if other:
+        raise SetupError(f"pool {pool} is not free: this server reaches {other}; take another --pool")
 
 
 def _same(kept: Secrets, zone: Zone) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hooks.edge import answers, certificates, secrets
-from hooks.edge.records import Node, Zone, node_address
+from hooks.edge.addresses import node_address
+from hooks.edge.records import Node, Zone
 from hooks.edge.secrets import Secrets
 from onext import atomic, ssh_include
 from onext.paths import Paths

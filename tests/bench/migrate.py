@@ -7,6 +7,7 @@ same datapath; "stream" is OpenNebula's own migrate inside, "whole" the driver f
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -26,6 +27,7 @@ from tests.lab.vm import VM, build_initrd
 
 RUNS = 5
 ROOMY = 8 << 20  # bytes
+BUFFERS = Path("/proc/sys/net/core/rmem_default")
 REFERENCE = """
 build() { sudo -n ovs-vsctl add-br onebr9; sudo -n ovs-vsctl add-port onebr9 vx9 -- set interface vx9 type=vxlan options:remote_ip=$2
 sudo -n ip link set dev onebr9 mtu 1450; sudo -n ip address add 192.168.69.$1/24 dev onebr9; sudo -n ip link set up onebr9; }
@@ -67,6 +69,9 @@ def main() -> None:
             lab = Laboratory(folder / f"move-{ovs}-{delay}", Network(ovs=ovs, delay_us=delay), kernel, initrd)
             _migrations(lab, "ovs" if ovs else "kernel", delay)
         _migrations(Laboratory(folder / "move-wireguard", Network(), kernel, initrd), "wireguard", 0)
+        if not os.access(BUFFERS, os.W_OK):
+            print(f"migration, ovs, 8 MiB: left out: {BUFFERS} can be set in the machine's own network only")
+            return
         with _receive_buffers(ROOMY):
             _migrations(Laboratory(folder / "move-roomy", Network(ovs=True), kernel, initrd), "ovs, 8 MiB", 0)
 
@@ -77,13 +82,12 @@ def _receive_buffers(size: int) -> Iterator[None]:
 
     With the usual 208 KiB it loses up to a fifth of what comes, of a direct stream as well, and the losses decide.
     """
-    setting = Path("/proc/sys/net/core/rmem_default")
-    before = setting.read_text()
-    setting.write_text(str(size))
+    before = BUFFERS.read_text()
+    BUFFERS.write_text(str(size))
     try:
         yield
     finally:
-        setting.write_text(before)
+        BUFFERS.write_text(before)
 
 
 @contextmanager

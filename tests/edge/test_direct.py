@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edge import answer, bell, direct, programs
+from edge import answer, bell, direct, overlay, programs
 from tests.edge.test_program import KEY
 from tests.waiting import PATIENCE
 
@@ -122,9 +122,7 @@ def test_a_new_configuration_leaves_direct_peers_as_they_are(monkeypatch: pytest
 )
 def test_peers_are_checked_before_they_are_commands(change: dict[str, str]) -> None:
     """The answer is signed, but the values in it came from other nodes and the hub."""
-    from ipaddress import IPv6Network
-
-    pool = IPv6Network("fd00::/64")
+    pool = overlay.pool("fd00::/64")
     assert answer._peer(PEER, pool) == PEER
     with pytest.raises(ValueError, match=r"."):
         answer._peer({**PEER, **change}, pool)

@@ -14,7 +14,12 @@ from edge.errors import CommandFailed
 from tests.waiting import until
 
 KEY, HUB = "A" * 43 + "=", "fd00::1"
-STATE: dict[str, Any] = {"hubs": [{"key": KEY, "address": HUB}], "mtu": 1280, "mtu_most": 1420}
+STATE: dict[str, Any] = {
+    "hubs": [{"key": KEY, "address": HUB}],
+    "mtu": 1280,
+    "mtu_most": 1420,
+    "pool": "fd00::/64",
+}
 
 
 class Wire:
@@ -28,7 +33,7 @@ class Wire:
         self.waiting: set[tuple[str, int]] = set()
         self.handshake = 1000.0
         patch.setattr(sizes, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
-        patch.setattr(sizes, "Echoes", lambda: self)
+        patch.setattr(sizes, "Echoes", lambda _address: self)
         patch.setattr(programs, "run", self._run)
         patch.setattr(direct, "dump", self._dump)
         self.followed = sizes.Sizes(self.said.append)
@@ -173,7 +178,7 @@ def test_a_fixed_size_is_not_measured(wire: Wire) -> None:
 def test_without_the_right_the_size_stays(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit of an older version has no CAP_NET_RAW: the service continues and reports it once."""
 
-    def forbidden() -> None:
+    def forbidden(_address: str) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(sizes, "Echoes", forbidden)

@@ -25,6 +25,7 @@ from tests.waiting import PATIENCE, until
 
 PROGRAMS = ("wireguard-go", "wg", "nft", "iptables", "sshd", "ssh-keygen", "ssh", "ip", "unshare", "nsenter")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+IPV6, IPV4 = "fd0e:d6e0:1::/64", "10.77.0.0/22"  # pools
 HUB, ENDPOINT = "203.0.113.2:51820", "203.0.113.2:8443"
 SETTINGS = f"""edge:
   enabled: true
@@ -285,6 +286,11 @@ class Network:
         cluster = () if "--cluster" in options else ("--cluster", "100")
         return self.bundle.onext("edge", "token", *cluster, *options).stdout.strip()
 
+    @property
+    def hub_address(self) -> str:
+        """The front-end's address in the overlay."""
+        return str(json.loads((self.bundle.var / "run/edge/hub.json").read_text())["address"])
+
     def listed(self) -> dict[str, dict[str, object]]:
         """Return the nodes by name; of several with one name the last."""
         rows = {row["name"]: row for row in json.loads(self.bundle.onext("edge", "list", "--json").stdout)}
@@ -321,15 +327,15 @@ class Network:
 
 
 @contextmanager
-def network(folder: Path, sandboxes: Callable[..., Sandbox]) -> Iterator[Network]:
-    """Return a network whose front-end is initialised and runs."""
+def network(folder: Path, sandboxes: Callable[..., Sandbox], pool: str = IPV6) -> Iterator[Network]:
+    """Return a network whose front-end is initialised with a pool, and runs."""
     sandbox = sandboxes("--hosts", "0", "--step", "0.02", "--monitor", "1")
     made = Network(folder, sandbox)
     try:
         for name in ("alpha", "beta"):
             sandbox.call("cluster.allocate", name)
         made.start_endpoint()
-        made.bundle.onext("edge", "init", "--pool", "fd0e:d6e0:1::/64")
+        made.bundle.onext("edge", "init", "--pool", pool)
         made.start_worker()
         made.start_hub()
         yield made

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edge import overlay
 from onext.oned.client import Oned
 from onext.oned.objects import Host
 from tests.fixtures_sandbox import Sandbox
-from tests.lab.edge_network import Network, Node, network, why_not
+from tests.lab.edge_network import IPV4, IPV6, Network, Node, network, why_not
 from tests.waiting import PATIENCE, until
 
 pytestmark = [
@@ -22,14 +23,23 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()) and not os.environ.get("CI"), reason=why_not() or "ready"),
 ]
 _CONNECT = "import socket,sys; s=socket.create_connection((sys.argv[1], int(sys.argv[2])), 3); print('open')"
-_LISTEN = "import socket; s=socket.create_server(('::', {}), family=socket.AF_INET6); [s.accept() for _ in iter(int, 1)]"
+_LISTEN = "import socket; s=socket.create_server(('::', {}), family=socket.AF_INET6, dualstack_ipv6=True); [s.accept() for _ in iter(int, 1)]"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the overlay IPv6 addresses; IPv4 ones too in what differs, or in all with --lab=all."""
+    if "pool" in metafunc.fixturenames:
+        both = metafunc.config.getoption("--lab") == "all" or "join_roam" in metafunc.function.__name__
+        metafunc.parametrize(
+            "pool", [IPV6, IPV4] if both else [IPV6], ids=lambda pool: pool.replace("/", "-")
+        )
 
 
 @pytest.fixture
-def net(tmp_path: Path, sandboxes: Callable[..., Sandbox]) -> Iterator[Network]:
+def net(tmp_path: Path, sandboxes: Callable[..., Sandbox], pool: str) -> Iterator[Network]:
     """Return the network with a front-end that is ready."""
     assert not why_not()
-    with network(tmp_path, sandboxes) as made:
+    with network(tmp_path, sandboxes, pool) as made:
         yield made
 
 
@@ -104,14 +114,15 @@ def _clusters_are_apart(net: Network, a1: Node, a2: Node, b1: Node) -> None:
     assert not reaches(a2, a1.address, 8080)
     assert not reaches(a2, b1.address, 22)
     assert not reaches(b1, a1.address, 49152)
-    hub = "fd0e:d6e0:1::1"
+    hub = net.hub_address
     net.front.start("python3", "-c", _LISTEN.format(2633))
     assert reaches(a2, hub, 8443)
     assert not reaches(a2, hub, 2633), "oned is not for nodes"
-    a2.run("ip", "-6", "addr", "add", b1.address + "/128", "dev", "onext-edge")
+    ip, stolen_address = overlay.ip(b1.address), overlay.single(b1.address)
+    a2.run(*ip, "addr", "add", stolen_address, "dev", "onext-edge")
     stolen = _CONNECT.replace(", 3)", f", 3, ('{b1.address}', 0))")
     assert "open" not in a2.run("python3", "-c", stolen, hub, "8443", check=False).stdout
-    a2.run("ip", "-6", "addr", "del", b1.address + "/128", "dev", "onext-edge")
+    a2.run(*ip, "addr", "del", stolen_address, "dev", "onext-edge")
 
 
 def _one_name_twice(net: Network, a1: Node) -> None:
@@ -183,7 +194,7 @@ def _is_revoked(net: Network, a2: Node) -> None:
         "it",
     )
     assert time.monotonic() - ended < 2 or os.environ.get("CI")
-    assert not reaches(a2, "fd0e:d6e0:1::1", 8443)
+    assert not reaches(a2, net.hub_address, 8443)
     assert net.ssh("a2", "true").returncode != 0
     refused = a2.edge("rejoin", "--wait", "5", check=False)
     assert refused.returncode == 1
@@ -216,7 +227,7 @@ def _hosts(net: Network) -> list[Host]:
 def carries(node: Node, other: Node) -> bool:
     """Whether a node sends to another one without the hub."""
     shown = node.run("wg", "show", "onext-edge", "allowed-ips").stdout
-    return f"\t{other.address}/128" in shown
+    return "\t" + overlay.single(other.address) in shown
 
 
 def test_nodes_reach_each_other_without_the_hub_and_fall_back_to_it(net: Network) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures_sandbox import Sandbox
 from tests.lab.capture import Capture
 from tests.lab.edge_laboratory import EdgeLaboratory
-from tests.lab.edge_network import network, why_not
+from tests.lab.edge_network import IPV4, IPV6, network, why_not
 from tests.lab.node import until
 from tests.lab.readable import open_to_all
 from tests.lab.scenario import leftovers, runs_on, ticking
@@ -28,11 +28,11 @@ STRICT = 'REQUIRE_ENCRYPTION="YES"\nREQUIRE_TUNNEL="YES"\n'
 
 @pytest.fixture
 def edge_lab(
-    tmp_path: Path, sandboxes: Callable[..., Sandbox], vm_files: tuple[Path, Path]
+    tmp_path: Path, sandboxes: Callable[..., Sandbox], vm_files: tuple[Path, Path], pool: str
 ) -> Iterator[EdgeLaboratory]:
     """Return two hypervisors that have joined, and settings that accept encrypted migrations only."""
     open_to_all(tmp_path)
-    with network(tmp_path, sandboxes) as net:
+    with network(tmp_path, sandboxes, pool) as net:
         (tmp_path / "lab").mkdir()
         made = EdgeLaboratory(tmp_path / "lab", net, *vm_files)
         try:
@@ -45,12 +45,12 @@ def edge_lab(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Restart the hub's process, or lose its interface and all sessions too."""
+    """Restart the hub's process, or lose its interface and all sessions too; addresses of both families."""
     if "lost" in metafunc.fixturenames:
         every = metafunc.config.getoption("--lab") == "all"
-        metafunc.parametrize(
-            "lost", [False, True] if every else [False], ids=lambda lost: ("process", "interface")[lost]
-        )
+        cases = {"process": (False, IPV6), "interface": (True, IPV6), "ipv4": (False, IPV4)}
+        chosen = list(cases) if every else ["process"]
+        metafunc.parametrize(("lost", "pool"), [cases[name] for name in chosen], ids=chosen)
 
 
 def test_all_memory_through_wireguard_while_the_hub_restarts(edge_lab: EdgeLaboratory, lost: bool) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, KeyPair, PublicK
 from edge import messages, narrowing, word
 from edge.errors import Refused, WrongServer
 from hooks.availability import round_records
-from hooks.edge import requests
+from hooks.edge import hub_plan, part, requests
 from hooks.edge.minting import word as minted
 from hooks.edge.office import NotReady, Office
 from hooks.edge.records import Book, Server, Token, Zone
@@ -51,6 +54,62 @@ def test_a_node_joins_becomes_a_host_and_leaves(front_end: FrontEnd, key: str) -
     assert front_end.answer(machine.ask("leave"), key)["left"] is True, "the answer may have been lost"
     with pytest.raises(Refused, match="this node is left"):
         front_end.answer(machine.ask("sync"), key)
+
+
+@pytest.fixture
+def small(bare: FrontEnd) -> FrontEnd:
+    """Return a front-end with the smallest IPv4 pool."""
+    bare.onext("init", "--pool", "192.168.77.0/24")
+    return bare
+
+
+def test_an_overlay_with_ipv4_addresses(small: FrontEnd) -> None:
+    """Sites whose programs or rules know IPv4 only."""
+    machine = Machine("edge-1")
+    got = small.join(machine, small.token())
+    assert (got["address"], got["pool"]) == ("192.168.77.16", "192.168.77.0/24")
+    assert got["hubs"][0]["address"] == "192.168.77.1"
+    assert small.hub()["address"] == "192.168.77.1"
+    assert [peer["address"] for peer in small.hub()["peers"]] == ["192.168.77.16"]
+    config = (small.bundle.var / "edge/ssh_config").read_text()
+    assert "HostName 192.168.77.16" in config
+    rules = hub_plan.firewall(hub_plan.read(small.hub()))
+    subprocess.run(["unshare", "-n", "nft", "-c", "-f", "-"], input=rules.encode(), check=os.geteuid() == 0)
+
+
+def test_a_pool_that_is_used_up_refuses_new_nodes_only(small: FrontEnd) -> None:
+    """An address that is given twice belongs to two nodes."""
+    book = Book.of(small.context.oned)
+    token = small.token("--uses", "3", "--name", "*")
+    first = Machine("edge-1")
+    small.join(first, token)
+    stored = book.nodes.all()[0]
+    assert stored.value is not None
+    last = replace(stored.value, name="last", identity="a" * 64, wireguard=wireguard_key(), ssh_key=ssh_key())
+    book.nodes.put(238, last, None)
+    with pytest.raises(Refused, match="the address pool is used up: 239 nodes have joined"):
+        small.join(Machine("edge-2"), token)
+    assert small.join(first, token)["address"] == "192.168.77.16"
+    assert {row["address"] for row in small.listed().values()} == {"192.168.77.16", "192.168.77.254"}
+
+
+def test_a_record_beyond_the_pool_stops_no_other_node(small: FrontEnd) -> None:
+    """One document that a person wrote by hand would keep all nodes' changes from the hub."""
+    book = Book.of(small.context.oned)
+    first = Machine("edge-1")
+    token = small.token("--uses", "3", "--name", "*")
+    small.join(first, token)
+    stored, server = book.nodes.all()[0], book.servers.all()[0]
+    assert stored.value is not None
+    assert server.value is not None
+    book.nodes.put(5000, replace(stored.value, name="far", identity="b" * 64), None)
+    book.servers.put(99, replace(server.value, name="far"), None)
+    second = Machine("edge-2")
+    assert small.join(second, token)["address"] == "192.168.77.17"
+    assert len(small.hub()["peers"]) == 2
+    listed = {row["id"]: row for row in json.loads(small.onext("list", "--json"))}
+    assert "no address for number 5000" in listed[5000]["problem"]
+    assert any("number 5000" in check.message for check in part.checks(small.context))
 
 
 def test_a_host_with_vms_is_drained_before_it_goes(front_end: FrontEnd, key: str) -> None:

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +45,27 @@ def test_init_makes_keys_once_and_for_oneadmin_only(bare: FrontEnd) -> None:
     assert "other keys than the zone's record" in bare.onext("init", check=False)
     text = (bare.paths.one_var / ".ssh/config").read_text()
     assert text.count("Include ") == 1
+
+
+@pytest.mark.parametrize(
+    "pool", ["0.0.0.0/0", "8.8.8.0/24", "127.0.0.0/8", "10.77.0.0/25", "fe80::/64", "2001:db8::/64", "x"]
+)
+def test_a_pool_that_is_not_private_is_refused(bare: FrontEnd, pool: str) -> None:
+    """Every node would send traffic for somebody else's addresses into the tunnel."""
+    assert "--pool" in bare.onext("init", "--pool", pool, check=False)
+    assert Secrets.of(bare.paths).present() == []
+
+
+def test_a_pool_that_this_server_reaches_otherwise_is_refused(
+    bare: FrontEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's own network would be lost, or its nodes never be reached."""
+    shown = SimpleNamespace(stdout=b"10.77.3.0/24 dev eth7 proto kernel scope link src 10.77.3.1\n")
+    monkeypatch.setattr("hooks.edge.setup.process.run", lambda *_, **__: shown)
+    refused = bare.onext("init", "--pool", "10.77.0.0/16", check=False)
+    assert "this server reaches 10.77.3.0/24 by eth7" in refused
+    assert Secrets.of(bare.paths).present() == []
+    assert "create key" in bare.onext("init", "--pool", "10.78.0.0/16", "--dry-run")
 
 
 def test_an_interrupted_init_continues(bare: FrontEnd) -> None:

@@ -9,7 +9,7 @@ import ipaddress
 from typing import List
 
 from . import endpoint_kernel, endpoint_ovs, endpoint_peers, endpoint_wireguard, net_devices
-from .commands import as_root, as_root_together
+from .commands import as_root, as_root_together, run
 from .endpoint_spec import KERNEL, OVS, PAIR, PEERS, PORT_SETTINGS, EndpointSpec
 from .errors import CommandError, TunnelError
 from .identity import NAME
@@ -100,6 +100,8 @@ def _raise_ethernet(plan: EndpointSpec, change: List[str]) -> None:
 
 
 def _has_address(name: str, inside: str) -> bool:
+    if ":" not in inside:
+        return inside in _ipv4_addresses(name)
     wanted = ipaddress.IPv6Address(inside).packed.hex()
     try:
         with open("/proc/net/if_inet6") as file:
@@ -108,6 +110,12 @@ def _has_address(name: str, inside: str) -> bool:
         return False
     tentative = 0x40
     return any(one[0] == wanted and one[5] == name and not int(one[4], 16) & tentative for one in json_lines)
+
+
+def _ipv4_addresses(name: str) -> List[str]:
+    """Return a device's IPv4 addresses: peers that are there anyway may have such ones only."""
+    shown = run(["ip", "-4", "-o", "address", "show", "dev", name], timeout=5, check=False).stdout
+    return [words[3].partition("/")[0] for words in map(str.split, shown.splitlines()) if words[2] == "inet"]
 
 
 def repair(plan: EndpointSpec) -> bool:

@@ -6,20 +6,23 @@ import select
 import socket
 import struct
 import time
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from .errors import TunnelError
 
-_IPV6_AND_UDP = 40 + 8
-_DONTFRAG = (
-    62  # IPV6_DONTFRAG: what does not travel whole does not travel (linux/in6.h; 3.6 has no name for it)
-)
+_HEADERS = {socket.AF_INET6: 40 + 8, socket.AF_INET: 20 + 8}  # bytes of IP and UDP
+# What does not travel whole does not travel. Python has no names: IPV6_DONTFRAG (linux/in6.h), and
+# IP_MTU_DISCOVER with IP_PMTUDISC_PROBE (linux/in.h)
+_WHOLE = {
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 62, 1),
+    socket.AF_INET: (socket.IPPROTO_IP, 10, 3),
+}
 _SIZES = (8950, 8930, 1450, 1430, 1410, 1400, 1380, 1360, 1340, 1320, 1300, 1280)
 _HEAD = struct.Struct("!8sId")  # who asks, the size of the packet, and when it was sent
 
 
 class Answer(NamedTuple):
-    """The largest packet that came back (IPv6 header included), and the shortest time that one took."""
+    """The largest packet that came back (IP header included), and the shortest time that one took."""
 
     mtu: int
     round_trip_ms: float
@@ -32,12 +35,13 @@ def listen(inside: str, device: str, preferred_port: int = 0, tries: int = 1) ->
 
     Raise TunnelError when the address or device does not exist.
     """
-    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    family = socket.AF_INET6 if ":" in inside else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        sock.setsockopt(socket.IPPROTO_IPV6, _DONTFRAG, True)
+        sock.setsockopt(*_WHOLE[family])
         for port in [*range(preferred_port, preferred_port + tries), 0]:
             try:
-                sock.bind(_address(inside, port, device))
+                sock.bind(socket_address(inside, port, device))
                 break
             except OSError:
                 if not port:
@@ -49,9 +53,10 @@ def listen(inside: str, device: str, preferred_port: int = 0, tries: int = 1) ->
     return sock
 
 
-def _address(host: str, port: int, device: str) -> Tuple[str, int, int, int]:
-    """Return a socket's address; raise OSError without the device."""
-    return host, port, 0, socket.if_nametoindex(device)
+def socket_address(host: str, port: int, device: str) -> Tuple[Any, ...]:
+    """Return an address as sockets take it; raise OSError without the device."""
+    index = socket.if_nametoindex(device)
+    return (host, port, 0, index) if ":" in host else (host, port)
 
 
 def preferred_port() -> int:
@@ -79,14 +84,13 @@ class Prober:
 
     def __init__(self, inside: str, device: str, far: str, port: int) -> None:
         self._sock = listen(inside, device)
-        self._to = _address(far, port, device)
+        self._to = socket_address(far, port, device)
         self._key = os.urandom(8)
         self._quickest = float("inf")  # milliseconds
 
     def use_port(self, port: int) -> None:
         """Ask at another port: the far end could not have the one that was wished for."""
-        host, _, flow, scope = self._to
-        self._to = host, port, flow, scope
+        self._to = (self._to[0], port, *self._to[2:])
 
     def probe_once(self, mtu: int) -> None:
         """Send one packet of the full size to a far end that may not be there yet."""
@@ -109,7 +113,7 @@ class Prober:
 
     def ask(self) -> None:
         """Send one small packet: a sign of life will come back."""
-        self._ask(_IPV6_AND_UDP + _HEAD.size)
+        self._ask(_HEADERS[self._sock.family] + _HEAD.size)
 
     def answers(self, seconds: float) -> List[int]:
         """Wait for at most so long; return the sizes of what came back by then."""
@@ -133,7 +137,9 @@ class Prober:
         self._sock.close()
 
     def _ask(self, size: int) -> None:
-        packet = _HEAD.pack(self._key, size, time.monotonic()).ljust(size - _IPV6_AND_UDP, b"\0")
+        packet = _HEAD.pack(self._key, size, time.monotonic()).ljust(
+            size - _HEADERS[self._sock.family], b"\0"
+        )
         with contextlib.suppress(
             OSError
         ):  # too large for the device, or no device: the missing answer shows it

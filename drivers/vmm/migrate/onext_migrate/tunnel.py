@@ -58,7 +58,8 @@ class Tunnel:
     @property
     def migrate_uri(self) -> str:
         """Return where the bulk stream is to go."""
-        return f"tcp://[{self.listen_address}]"
+        address = self.listen_address
+        return f"tcp://[{address}]" if ":" in address else f"tcp://{address}"
 
     @property
     def encrypted(self) -> bool:

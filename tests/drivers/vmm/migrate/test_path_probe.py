@@ -12,40 +12,49 @@ from tests.drivers.vmm.migrate.clock import Clock
 from tests.waiting import until
 
 pytestmark = pytest.mark.process
-HERE, DEVICE = "::1", "lo"
+DEVICE = "lo"
+HEADERS = {socket.AF_INET6: 40 + 8, socket.AF_INET: 20 + 8}  # IP and UDP
+
+
+@pytest.fixture(params=["::1", "127.0.0.1"])
+def here(request: pytest.FixtureRequest) -> str:
+    """Return the address of both ends: peers that are there anyway have IPv4 ones, too."""
+    return str(request.param)
 
 
 @pytest.fixture
-def reflector() -> "Iterator[socket.socket]":
+def reflector(here: str) -> "Iterator[socket.socket]":
     """Return the far end's socket."""
-    with path_probe.listen(HERE, DEVICE) as sock:
+    with path_probe.listen(here, DEVICE) as sock:
         yield sock
 
 
 @pytest.fixture
-def prober(reflector: "socket.socket") -> Iterator[path_probe.Prober]:
+def prober(here: str, reflector: "socket.socket") -> Iterator[path_probe.Prober]:
     """Return the near end."""
-    prober = path_probe.Prober(HERE, DEVICE, HERE, reflector.getsockname()[1])
+    prober = path_probe.Prober(here, DEVICE, here, reflector.getsockname()[1])
     yield prober
     prober.close()
 
 
 def test_a_knock_is_answered_when_the_far_end_is_there(
-    prober: path_probe.Prober, reflector: "socket.socket"
+    here: str, prober: path_probe.Prober, reflector: "socket.socket"
 ) -> None:
     """What was sent before the far end could answer must count, else a round trip is waited for."""
     prober.probe_once(1400)
-    path_probe.reflect(reflector, HERE)
+    path_probe.reflect(reflector, here)
     answer = prober.measure(1400, 5)
     assert answer is not None
     assert answer.mtu == 1400
     assert answer.round_trip_ms > 0
 
 
-def test_a_larger_knock_proves_nothing(prober: path_probe.Prober, reflector: "socket.socket") -> None:
+def test_a_larger_knock_proves_nothing(
+    here: str, prober: path_probe.Prober, reflector: "socket.socket"
+) -> None:
     """The far end's device is the smaller: its MTU would be taken for that of the near one."""
     prober.probe_once(1450)
-    path_probe.reflect(reflector, HERE)
+    path_probe.reflect(reflector, here)
     assert prober.measure(1400, 0.2) is None
 
 
@@ -59,24 +68,24 @@ def test_only_the_far_end_is_answered(prober: path_probe.Prober, reflector: "soc
 def test_somebody_elses_answer_does_not_count(prober: path_probe.Prober) -> None:
     """Another migration in the same tunnel asks too; a late answer of its must not end our measurement."""
     own = prober._sock.getsockname()[:2]
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+    with socket.socket(prober._sock.family, socket.SOCK_DGRAM) as other:
         other.sendto(struct.pack("!8sId", b"stranger", 1400, 0.0), own)
         other.sendto(b"short", own)
     assert prober.answers(0.1) == []
 
 
-def test_the_port_that_was_wished_for(reflector: "socket.socket") -> None:
+def test_the_port_that_was_wished_for(here: str, reflector: "socket.socket") -> None:
     """Two migrations at once may wish for the same: the second takes another, and says which."""
     taken = reflector.getsockname()[1]
-    with path_probe.listen(HERE, DEVICE, taken) as other:
+    with path_probe.listen(here, DEVICE, taken) as other:
         assert other.getsockname()[1] not in (0, taken)
     assert 20000 <= path_probe.preferred_port() < 30000
 
 
-def test_a_device_that_is_not_there() -> None:
+def test_a_device_that_is_not_there(here: str) -> None:
     """The migration would end with a traceback instead of going on without a tunnel."""
     with pytest.raises(TunnelError, match="oxt0: its address cannot be used"):
-        path_probe.listen(HERE, "oxt0")
+        path_probe.listen(here, "oxt0")
 
 
 def test_a_probe_is_as_long_as_the_mtu_that_it_asks_for(
@@ -84,7 +93,7 @@ def test_a_probe_is_as_long_as_the_mtu_that_it_asks_for(
 ) -> None:
     """The tunnel would get an MTU that is too large: packets of the migration are lost, or cut in pieces."""
     prober.probe_once(1400)
-    assert len(until(lambda: _received(reflector), "the probe")) == 1400 - 40 - 8  # IPv6 and UDP
+    assert len(until(lambda: _received(reflector), "the probe")) == 1400 - HEADERS[reflector.family]
 
 
 def _received(sock: "socket.socket") -> bytes:
@@ -96,28 +105,33 @@ def _received(sock: "socket.socket") -> bytes:
 
 def test_what_does_not_travel_whole_does_not_travel(reflector: "socket.socket") -> None:
     """The kernel would cut a probe in pieces, and the tunnel get an MTU that is too large."""
-    assert reflector.getsockopt(socket.IPPROTO_IPV6, 62) == 1  # IPV6_DONTFRAG, linux/in6.h
+    if reflector.family == socket.AF_INET6:
+        assert reflector.getsockopt(socket.IPPROTO_IPV6, 62) == 1  # IPV6_DONTFRAG, linux/in6.h
+    else:
+        assert (
+            reflector.getsockopt(socket.IPPROTO_IP, 10) == 3
+        )  # IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, linux/in.h
 
 
-def test_ports_that_the_kernel_chooses(reflector: "socket.socket") -> None:
+def test_ports_that_the_kernel_chooses(here: str, reflector: "socket.socket") -> None:
     """A service's port would be taken from it."""
-    with path_probe.listen(HERE, DEVICE) as other:
+    with path_probe.listen(here, DEVICE) as other:
         assert min(sock.getsockname()[1] for sock in (reflector, other)) >= 1024
 
 
 def test_the_far_end_may_have_taken_another_port(
-    prober: path_probe.Prober, reflector: "socket.socket"
+    here: str, prober: path_probe.Prober, reflector: "socket.socket"
 ) -> None:
     """Whoever asks on at the port that was wished for takes a tunnel that works for a dead one."""
-    with path_probe.listen(HERE, DEVICE) as other:
+    with path_probe.listen(here, DEVICE) as other:
         prober.use_port(other.getsockname()[1])
         prober.ask()
-        path_probe.reflect(other, HERE)
-    assert prober.answers(5) == [40 + 8 + 20]  # IPv6 and UDP; the size that the packet has on its way
+        path_probe.reflect(other, here)
+    assert prober.answers(5) == [HEADERS[reflector.family] + 20]  # the size that the packet has on its way
 
 
 def test_the_shortest_round_trip_counts(
-    monkeypatch: pytest.MonkeyPatch, prober: path_probe.Prober, reflector: "socket.socket"
+    here: str, monkeypatch: pytest.MonkeyPatch, prober: path_probe.Prober, reflector: "socket.socket"
 ) -> None:
     """The log shows how far the other host is, in milliseconds."""
     clock = Clock()
@@ -125,11 +139,11 @@ def test_the_shortest_round_trip_counts(
     for seconds in (0.5, 0.25, 0.75):
         prober.probe_once(1400)
         clock.sleep(seconds)
-        path_probe.reflect(reflector, HERE)
+        path_probe.reflect(reflector, here)
         assert until(lambda: prober.answers(1), "an answer") == [1400]
     prober.probe_once(1400)
     clock.sleep(1)
-    path_probe.reflect(reflector, HERE)
+    path_probe.reflect(reflector, here)
     assert prober.measure(1400, 3) == (1400, 250.0)
 
 

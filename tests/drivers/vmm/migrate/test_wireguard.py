@@ -192,6 +192,31 @@ def test_peers_that_are_there_are_not_touched(
     assert ran.seen == []
 
 
+@pytest.mark.process
+def test_the_address_of_an_ipv4_overlay() -> None:
+    """Hosts with an IPv4 WireGuard network of their own had every migration refused by a traceback."""
+    assert endpoint_device._has_address("lo", "127.0.0.1")
+    assert not endpoint_device._has_address("lo", "127.0.0.2")
+    assert not endpoint_device._has_address("no-device", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "local", "remote", "uri"),
+    [
+        (PEERS, "10.77.1.0", "10.77.1.1", "tcp://10.77.1.1"),
+        (PEERS, "fd00::1", "fd00::2", "tcp://[fd00::2]"),
+        (KERNEL, "10.0.0.1", "10.0.0.2", "tcp://[fe80::"),
+    ],
+)
+def test_where_the_stream_goes(kind: str, local: str, remote: str, uri: str) -> None:
+    """Libvirt takes brackets around IPv6 addresses only."""
+    offer = tunnel._offer(WAY._replace(local=local, remote=remote), kind, 4789, 0, {})
+    made = SimpleNamespace(offer=offer, name=offer.identity.name)
+    made.listen_address = tunnel.Tunnel.listen_address.fget(made)  # type: ignore[attr-defined]
+    found = tunnel.Tunnel.migrate_uri.fget(made)  # type: ignore[attr-defined]
+    assert found == uri if kind == PEERS else found.startswith(uri)
+
+
 def test_the_size_of_peers_is_that_of_their_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """An edge node's device has the largest size of all ways, each way its own: migrations were refused."""
     metrics: list[dict[str, int]] = []

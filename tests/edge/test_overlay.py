@@ -1,0 +1,77 @@
+"""The overlay's network: private ones only, of both families, and never one that a machine has otherwise."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge import overlay
+
+ROUTES = """default via 192.168.1.1 dev eth0 proto dhcp src 192.168.1.10 metric 100
+10.0.0.0/8 via 192.168.1.254 dev eth0
+10.77.0.0/22 dev onext-edge metric 256 mtu 1280
+10.88.3.0/24 dev virbr0 proto kernel scope link src 10.88.3.1 linkdown
+unreachable 10.99.0.0/16 dev lo metric 1024
+172.20.0.9 dev tun0 scope link
+blackhole 192.168.0.0/16
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["fd00::/64", "fd12:3456:789a::/48", "fd00::/96", "10.77.0.0/16", "10.0.0.0/8", "172.16.0.0/12",
+     "192.168.4.0/24", "100.64.0.0/10"],
+)  # fmt: skip
+def test_private_networks_are_pools(text: str) -> None:
+    """An operator has a plan of addresses, in which one of these is free."""
+    assert str(overlay.pool(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0.0.0.0/0", "::/0", "0.0.0.0/8", "8.8.8.0/24", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/8",
+     "172.0.0.0/8", "192.168.0.0/25", "10.77.0.1/16", "2001:db8::/64", "fe80::/64", "::1/96", "fd00::/47",
+     "fd00::/97", "fc00::/7", "x", "", "10.77.0.0", "10.77.0.0/16\n", "192.0.2.0/24", "198.18.0.0/16"],
+)  # fmt: skip
+def test_other_networks_are_refused(text: str) -> None:
+    """A node whose internet or loopback goes into the tunnel is lost."""
+    with pytest.raises(ValueError, match=r"."):
+        overlay.pool(text)
+
+
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6), st.sampled_from(["fd00::/64", "10.77.0.0/22"]))
+def test_an_address_is_of_the_pool_or_refused(address: object, pool: str) -> None:
+    """An address outside would be a route to somebody else's machine."""
+    network = overlay.pool(pool)
+    if address in ip_network(pool):
+        assert overlay.within(str(address), network) == address
+    else:
+        with pytest.raises(ValueError, match="not in the pool"):
+            overlay.within(str(address), network)
+
+
+@pytest.mark.parametrize(
+    ("pool", "found"),
+    [
+        ("10.77.0.0/16", ""),  # our own interface has a part of it
+        ("10.88.0.0/16", "10.88.3.0/24 by virbr0"),
+        ("10.88.3.0/24", "10.88.3.0/24 by virbr0"),
+        ("192.168.1.0/24", "192.168.1.1 by eth0"),
+        ("172.20.0.0/16", "172.20.0.9 by tun0"),
+        ("10.99.0.0/16", ""),
+        ("10.0.0.0/8", "10.0.0.0/8 by eth0"),
+        ("fd00::/64", ""),
+    ],
+)
+def test_a_pool_that_a_machine_reaches_otherwise(pool: str, found: str) -> None:
+    """Hubs at addresses of the machine's own network are never reached, and nobody sees why."""
+    assert overlay.taken(overlay.pool(pool), ROUTES, "onext-edge") == found
+
+
+def test_own_interface_is_found_by_its_whole_name() -> None:
+    """Another network's interface counts, whatever it is called."""
+    line = "10.77.1.0/24 dev onext-edge2 scope link\n"
+    assert overlay.taken(overlay.pool("10.77.0.0/16"), line, "onext-edge") == "10.77.1.0/24 by onext-edge2"
