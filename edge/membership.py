@@ -26,6 +26,7 @@ from edge.word import Server
 CLOCK = 300  # seconds of difference that certificates tolerate
 SYNC = 120.0  # seconds between two questions
 AGAIN = 30.0  # seconds until a question is repeated that no front-end answered
+BRIEF = 20.0  # seconds for an answer that the service waits for: meanwhile it follows nothing else
 LOOK = 15.0  # seconds between two checks of the tunnel
 STEP = 2.0  # seconds between two checks of direct peers
 TUNNEL = 60.0  # seconds in which the tunnel must carry the first answer, over UDP or TLS
@@ -134,12 +135,17 @@ def through_tunnel(places: Places, state: Dict[str, Any], action: str, over: way
 
 
 def ask(
-    places: Places, state: Dict[str, Any], action: str, servers: List[Server], certificate: bool = False
+    places: Places,
+    state: Dict[str, Any],
+    action: str,
+    servers: List[Server],
+    certificate: bool = False,
+    seconds: float = server.TIMEOUT,
 ) -> Dict[str, Any]:
     """Send one request of a node that has joined."""
     values = {"session": state["session"], "certificate": certificate, "here": tunnel.here(state)}
     asked = messages.Asked(keys.identity(places), action, values)
-    return server.ask(servers, asked, state["key"])
+    return server.ask(servers, asked, state["key"], seconds=seconds)
 
 
 def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
@@ -207,7 +213,8 @@ def _look(
 def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str, Any]:
     """Ask for changes and apply them; renew the certificate when a third of its time has passed."""
     old = time.time() - state.get("certified", 0) > state.get("days", 0) * 86400 / 3
-    fresh = adopt(places, state, ask(places, state, "sync", overlay_servers(state), certificate=old))
+    servers = overlay_servers(state)
+    fresh = adopt(places, state, ask(places, state, "sync", servers, certificate=old, seconds=BRIEF))
     if fresh != state:
         tunnel.up(places, fresh, primary)
         system_files.apply(places, fresh)

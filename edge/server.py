@@ -15,32 +15,39 @@ from edge.errors import EdgeError, NotReady, Unreachable, WrongServer
 from edge.word import Server
 
 TIMEOUT = 90.0  # seconds; many nodes may join at once
-CONNECT = 5.0
+CONNECT, HANDSHAKE = 5.0, 20.0
 AGAIN = 2.0  # seconds between two attempts
 _NO_ROOM = (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)  # of a server that many ask at once
 
 
-def ask(servers: Iterable[Server], asked: messages.Asked, key: str, patience: float = 0.0) -> Dict[str, Any]:
+def ask(
+    servers: Iterable[Server],
+    asked: messages.Asked,
+    key: str,
+    patience: float = 0.0,
+    seconds: float = TIMEOUT,
+) -> Dict[str, Any]:
     """Return the answer of the first server that gives one; raise Unreachable, WrongServer or Refused.
 
+    Each server has `seconds` for each step of its answer.
     Servers that are not ready (no leader yet, a worker that restarts, too many connections) are asked again
     for `patience` seconds.
     """
     known, ends = list(servers), time.monotonic() + patience
     while True:
         try:
-            return _ask(known, asked, key)
+            return _ask(known, asked, key, seconds)
         except NotReady:
             if time.monotonic() > ends:
                 raise
         time.sleep(AGAIN)
 
 
-def _ask(servers: Iterable[Server], asked: messages.Asked, key: str) -> Dict[str, Any]:
+def _ask(servers: Iterable[Server], asked: messages.Asked, key: str, seconds: float) -> Dict[str, Any]:
     problems, waiting = [], False
     for server in servers:
         try:
-            status, data = _post(server, asked.data)
+            status, data = _post(server, asked.data, seconds)
         except (OSError, http.client.HTTPException) as error:
             problems.append(f"{server.host}:{server.port}: {error}")
             waiting = waiting or isinstance(error, _NO_ROOM)
@@ -58,8 +65,9 @@ def _ask(servers: Iterable[Server], asked: messages.Asked, key: str) -> Dict[str
     raise kind("no front-end answered: " + "; ".join(problems))
 
 
-def _post(server: Server, data: bytes) -> Tuple[int, bytes]:
+def _post(server: Server, data: bytes, seconds: float) -> Tuple[int, bytes]:
     with opened(server) as stream:
+        stream.settimeout(seconds)
         return _exchange(server, stream, data)
 
 
@@ -70,7 +78,7 @@ def opened(server: Server) -> Iterator[ssl.SSLSocket]:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # the hash below decides, before a byte of the request is sent
     with socket.create_connection((server.host, server.port), CONNECT) as plain:
-        plain.settimeout(TIMEOUT)
+        plain.settimeout(HANDSHAKE)
         with context.wrap_socket(plain, server_hostname=server.host) as stream:
             _compare(server, stream.getpeercert(binary_form=True) or b"")
             yield stream

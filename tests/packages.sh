@@ -62,15 +62,20 @@ fetch_kernel() {
         cp "$folder"/boot/vmlinuz-* "$kernel.new" && mv "$kernel.new" "$kernel" && keep_modules "$folder"
     fi
     rm -rf "$folder"
-    [ -s "$kernel" ] && [ -d "$modules" ]
+    have_kernel
 }
 
-# WireGuard, what it needs, and the devices of a virtual machine
+have_kernel() {
+    [ -s "$kernel" ] && [ -d "$modules" ] && [ -n "$(find "$modules" -name 'nf_tables.ko*')" ]
+}
+
+# WireGuard, nftables, what they need, and the devices of a virtual machine
 keep_modules() {
     found=$(find "$1" -type d -path '*/lib/modules' | head -n 1)
     [ -n "$found" ] || return 1
     find "$found" -name '*.ko*' ! -path '*/crypto/*' ! -name 'virtio*' ! -name '*failover.ko*' ! -name '*udp_tunnel.ko*' \
-        ! -name 'wireguard.ko*' -delete
+        ! -name 'wireguard.ko*' ! -name 'nf_tables.ko*' ! -name 'nft_ct.ko*' ! -name 'nfnetlink.ko*' \
+        ! -name 'nf_conntrack.ko*' ! -name 'nf_defrag_ipv?.ko*' ! -name 'libcrc32c.ko*' -delete
     find "$found" -type d -empty -delete
     cp -r "$found" "$modules.new" && mv "$modules.new" "$modules"
 }
@@ -124,7 +129,7 @@ fi
 if [ -n "$wanted" ]; then
     patiently set_up || echo "could not be installed (.cache/packages.log): $(missing); $left_out"
 fi
-if ! { [ -s "$kernel" ] && [ -d "$modules" ]; } && [ "$(uname -m)" = x86_64 ]; then
+if ! have_kernel && [ "$(uname -m)" = x86_64 ]; then
     if ! patiently set_up_kernel fetch_kernel; then
         left_out="the test of the kernel's WireGuard is left out"
         [ -s "$kernel" ] || left_out="the migration laboratory is left out, $left_out"

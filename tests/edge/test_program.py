@@ -28,6 +28,7 @@ from edge import (
     narrowing,
     places,
     programs,
+    server,
     sizes,
     system_files,
     tunnel,
@@ -198,8 +199,9 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_has_passed(
     fresh = "ssh-ed25519-cert-v01@openssh.com " + "A" * 200
 
     def ask(
-        _places: object, _state: object, _action: str, _servers: object, certificate: bool
+        _places: object, _state: object, _action: str, _servers: object, certificate: bool, seconds: float
     ) -> dict[str, Any]:
+        assert seconds == membership.BRIEF < server.TIMEOUT, "the service follows nothing else meanwhile"
         asked.append(certificate)
         return told(**({"certificate": fresh, "days": 90} if certificate else {}))
 

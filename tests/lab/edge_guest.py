@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE, until
 HERE = Path(__file__).parent
 MODULES = Path(".cache/lab/modules")  # of the kernel (tests/packages.sh)
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-PROGRAMS = ("sh", "ln", "sync", "mount", "kmod", "ip", "wg", "sshd", "ssh-keygen")
+PROGRAMS = ("sh", "ln", "sync", "mount", "kmod", "ip", "wg", "nft", "sshd", "ssh-keygen")
 TOOLS = ("qemu-system-x86_64", "depmod", "mkfs.ext4", "ldd")
 _PARTS_OF_SSHD = "usr/lib/openssh/sshd-*"  # of OpenSSH 9.8 and later
 EMULATION = 5 * PATIENCE  # a machine without acceleration, on a busy one
@@ -170,6 +170,10 @@ class Guest:
     def edge(self, *words: str) -> str:
         """Run the node program."""
         return self.run("python3", "-I", "/onext-edge.pyz", "--account", "root", *words)
+
+    def serve(self) -> None:
+        """Start the tunnel's service, as the next start of the machine would."""
+        self.lan.start(*self._ssh("python3 -I /onext-edge.pyz --account root run"))
 
     def reboot(self) -> None:
         """Restart the machine, and wait until a person can log in again."""

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(bool(why_not()) and not os.environ.get("CI"), reason=why_not() or "ready"),
 ]
-_CONNECT = "import socket,sys; s=socket.create_connection((sys.argv[1], int(sys.argv[2])), 3); print('open')"
+CONNECT = "import socket,sys; s=socket.create_connection((sys.argv[1], int(sys.argv[2])), 3); print('open')"
 _LISTEN = "import socket; s=socket.create_server(('::', {}), family=socket.AF_INET6, dualstack_ipv6=True); [s.accept() for _ in iter(int, 1)]"
 
 
@@ -45,7 +45,7 @@ def net(tmp_path: Path, sandboxes: Callable[..., Sandbox], pool: str) -> Iterato
 
 def reaches(node: Node, address: str, port: int) -> bool:
     """Whether a node can open a connection."""
-    return "open" in node.run("python3", "-c", _CONNECT, address, str(port), check=False).stdout
+    return "open" in node.run("python3", "-c", CONNECT, address, str(port), check=False).stdout
 
 
 def listen(node: Node, port: int) -> None:
@@ -120,7 +120,7 @@ def _clusters_are_apart(net: Network, a1: Node, a2: Node, b1: Node) -> None:
     assert not reaches(a2, hub, 2633), "oned is not for nodes"
     ip, stolen_address = overlay.ip(b1.address), overlay.single(b1.address)
     a2.run(*ip, "addr", "add", stolen_address, "dev", "onext-edge")
-    stolen = _CONNECT.replace(", 3)", f", 3, ('{b1.address}', 0))")
+    stolen = CONNECT.replace(", 3)", f", 3, ('{b1.address}', 0))")
     assert "open" not in a2.run("python3", "-c", stolen, hub, "8443", check=False).stdout
     a2.run(*ip, "addr", "del", stolen_address, "dev", "onext-edge")
 

@@ -11,7 +11,7 @@ from tests.fixtures_sandbox import Sandbox
 from tests.lab import edge_guest, edge_network
 from tests.lab.edge_guest import EMULATION, Guest, build_initrd
 from tests.lab.edge_network import Network, Node, network
-from tests.lab.test_edge import reaches
+from tests.lab.test_edge import CONNECT, reaches
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(1800)
@@ -46,6 +46,48 @@ def test_a_machine_with_the_kernels_wireguard_joins_and_comes_back_after_a_reboo
     assert net.listed()[guest.name] == before
     assert guest.edge("leave").endswith("left")
     assert net.listed()[guest.name]["state"] == "left"
+
+
+def test_two_kernels_reach_each_other_without_the_hub(net: Network) -> None:
+    """Nodes behind two NATs would send each migration over the hub's line, or past the rules of its firewall."""
+    token, initrd = net.token("--name", "*", "--uses", "2"), build_initrd(net.folder, net.program)
+    one, other = Guest(net, "k1", "a", 40, initrd), Guest(net, "k2", "b", 41, initrd)
+    addresses = {}
+    for guest in (one, other):
+        guest.start()
+        assert "the host is MONITORED" in guest.edge("join", "--name", guest.name, token)
+        addresses[guest.name] = json.loads(guest.edge("status", "--json"))["address"]
+        guest.serve()
+    pairs = ((one, addresses["k2"]), (other, addresses["k1"]))
+    until(lambda: all(_carries(guest, address) for guest, address in pairs), "direct peers", EMULATION)
+    assert "203.0.113.194" in one.run("wg", "show", "onext-edge", "endpoints"), "the other site by its NAT"
+    assert addresses["k2"] in one.run("nft", "list", "table", "inet", "onext_edge_node")
+    net.front.run("ip", "link", "set", "wan", "down")
+    words = ("python3", "-c", f'"{CONNECT}"', addresses["k2"])
+    until(lambda: "open" in one.run(*words, "22", check=False), "ssh without the hub", EMULATION)
+    other.run(
+        "python3",
+        "-m",
+        "http.server",
+        "8080",
+        "--bind",
+        addresses["k2"],
+        "</dev/null",
+        ">/dev/null",
+        "2>&1",
+        "&",
+    )
+    until(lambda: "open" in other.run(*words, "8080", check=False), "a port on the machine itself", EMULATION)
+    assert "open" not in one.run(*words, "8080", check=False), "the hub's rules count without the hub"
+    net.front.run("ip", "link", "set", "wan", "up")
+    net.front.run("ip", "route", "replace", "default", "via", "203.0.113.1")
+    net.bundle.onext("edge", "revoke", "k2")
+    until(lambda: not _carries(one, addresses["k2"]), "the neighbour gives it up", EMULATION)
+
+
+def _carries(guest: Guest, address: str) -> bool:
+    """Whether the guest's kernel sends to an address without the hub."""
+    return f"\t{address}/128" in guest.run("wg", "show", "onext-edge", "allowed-ips")
 
 
 def _carried_by_the_kernel(net: Network, guest: Guest, other: Node) -> None:

@@ -25,6 +25,7 @@ class Endpoint:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.folder, self.answer, self.asked = folder, b'200\n{"x": 1}', list[bytes]()
+        self.delay: threading.Event | None = None  # the worker's answer waits for it
         self.worker = socket.socket(socket.AF_UNIX)
         with unix_service.address(folder / "worker") as name:
             self.worker.bind(name)
@@ -70,6 +71,8 @@ class Endpoint:
                 while chunk := stream.recv(65_536):
                     data += chunk
                 self.asked.append(data)
+                if self.delay is not None:
+                    self.delay.wait(PATIENCE)
                 stream.sendall(self.answer)
 
     @property

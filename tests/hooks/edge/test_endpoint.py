@@ -92,6 +92,16 @@ def test_an_endpoint_without_room_is_asked_again() -> None:
     assert isinstance(found.value, NotReady)
 
 
+def test_a_front_end_that_does_not_answer_is_left_in_its_time(endpoint: Endpoint) -> None:
+    """A tunnel that died during a request kept the service from the way over TLS for minutes."""
+    silent = threading.Event()
+    endpoint.delay = silent
+    asked = messages.Asked(SECRET, "sync", {"session": "x"})
+    with pytest.raises(Unreachable, match="timed out"):
+        server.ask([endpoint.target()], asked, KEY, seconds=0.3)
+    silent.set()
+
+
 def test_a_worker_that_cannot_answer(endpoint: Endpoint) -> None:
     """A node tries the next server where this one does not lead, and reports it in one line."""
     asked = messages.Asked(SECRET, "sync", {"session": "x"})
