@@ -38,6 +38,10 @@ def _checked(answer: Dict[str, Any]) -> Dict[str, Any]:
         [_within(address, pool), word.checked(_NAME, name)] for address, name in _list(answer["hosts"], _MOST)
     ]
     kept["revoked"] = [word.checked(_CA, key) for key in _list(answer["revoked"], _MOST)]
+    kept["revoked_hosts"] = [
+        [word.checked(_NAME, name), word.checked(_CA, key)]
+        for name, key in _list(answer.get("revoked_hosts", []), _MOST)
+    ]
     kept["peers"] = [_peer(item, pool) for item in _list(answer.get("peers", []), 128)]
     kept["node_ports"] = [
         [_number(low, 1, 65535), _number(high, 1, 65535)]

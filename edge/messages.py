@@ -14,7 +14,7 @@ from edge import ed25519
 from edge.errors import Refused, WrongServer
 
 REQUEST, ANSWER = b"onext-edge request 1\0", b"onext-edge answer 1\0"  # what is signed begins with it
-LARGEST = 1 << 20  # bytes of an answer
+LARGEST = 2 << 20  # bytes of an answer
 
 
 class Asked:

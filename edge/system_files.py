@@ -70,10 +70,16 @@ def sshd_lines(places: Places, state: Dict[str, Any]) -> str:
 
 
 def known_hosts(state: Dict[str, Any]) -> str:
-    """Return the authority for the names of this cluster's nodes, and the keys that do not count."""
+    """Return the authority for the names of this cluster's nodes, and the keys that do not count for them.
+
+    For other names a revoked key may count: a node may have stated one that is not its own.
+    """
+    addresses = {name: address for address, name in state["hosts"]}
     names = ",".join(word for pair in state["hosts"] for word in pair)
     lines = ["@cert-authority {} {}\n".format(names, state["host_ca"])] if names else []
-    return "".join(lines + [f"@revoked * {key}\n" for key in state["revoked"]])
+    for name, key in state.get("revoked_hosts", []):
+        lines += [f"@revoked {addresses[name]},{name} {key}\n"] if name in addresses else []
+    return "".join(lines)
 
 
 def _sshd(places: Places, lines: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from hooks.edge.records import Node, State, Token
 from hooks.edge.requests import Join
 
 NO_HOST, ALLOCATING = -1, -2  # Node.host: none yet; its allocation was begun
+_EVERY_MACHINE = re.compile(r"(?:.+\.)?localhost[46]?(?:\..+)?|ip6-.+|loopback|broadcasthost")
 
 
 class Refused(Exception):
@@ -35,6 +37,7 @@ def admit(
     taken: Collection[str],
     hosts: Mapping[str, int],
     *,
+    reserved: Collection[str],
     free: int,
     most: int,
     now: float,
@@ -42,7 +45,7 @@ def admit(
 ) -> Admission:
     """Decide on a join whose token has been verified; raise Refused.
 
-    `taken` are numbers of unreadable records and keys that no node may have; `hosts` are OpenNebula's hosts,
+    `taken` are keys that no node may have, `reserved` names of front-ends; `hosts` are OpenNebula's hosts,
     name to id; `free` is the number of a new node, which is below `most`.
     """
     number, allowed = token
@@ -50,6 +53,7 @@ def admit(
     own = next(((n, node) for n, node in nodes.items() if node.identity == identity), None)
     if own is not None:
         return _again(join, allowed, *own)
+    _check_name(join.name, reserved)
     _check_keys(join, identity, nodes.values(), taken)
     namesake = next(
         ((n, node) for n, node in nodes.items() if node.name == join.name and node.state.peer), None
@@ -101,6 +105,12 @@ def _again(join: Join, token: Token, number: int, node: Node) -> Admission:
     if not same:
         raise Refused("this node joined with another name or other keys: leave first")
     return Admission(number, token, node, repeated=True)
+
+
+def _check_name(name: str, reserved: Collection[str]) -> None:
+    """Refuse names of other machines: nodes and oneadmin's ssh find this node by its name."""
+    if name in reserved or _EVERY_MACHINE.fullmatch(name):
+        raise Refused(f"no node can be named {name}, as front-ends or all machines are: join with --name")
 
 
 def _check_keys(join: Join, identity: str, nodes: Collection[Node], taken: Collection[str]) -> None:

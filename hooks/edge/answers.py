@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from hooks.edge import certificates, secrets
 from hooks.edge.addresses import node_address, server_address
@@ -31,6 +31,15 @@ def revoked(nodes: Iterable[Node]) -> list[str]:
         found += node.revoked_keys
         if not node.state.peer:
             found.append(node.ssh_key)
+    return found[-MOST_REVOKED:]
+
+
+def revoked_hosts(nodes: Iterable[Node], names: Collection[str]) -> list[list[str]]:
+    """Return the names, out of `names`, for which a revoked key has a certificate, each with the key."""
+    found: list[list[str]] = []
+    for node in nodes:
+        if node.name in names:
+            found += [[node.name, key] for key in revoked([node])]
     return found[-MOST_REVOKED:]
 
 
@@ -65,6 +74,7 @@ def state(
         "user_ca": zone.user_ca,
         "host_ca": zone.host_ca,
         "revoked": revoked(nodes.values()),
+        "revoked_hosts": revoked_hosts(nodes.values(), {name for _, name in neighbours}),
         "hosts": neighbours[:MOST_HOSTS],
     }
 

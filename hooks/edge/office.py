@@ -28,11 +28,13 @@ from hooks.edge import (
 from hooks.edge.addresses import most_nodes
 from hooks.edge.admission import ALLOCATING, NO_HOST, Admission, Refused
 from hooks.edge.draining import Draining
+from hooks.edge.forms import host_of
 from hooks.edge.hosts import MARK, Hosts
 from hooks.edge.records import ZONE, Book, Node, State, Token, View, Zone
 from hooks.edge.requests import JOIN, LEAVE, READY, Join, Request
-from hooks.edge.secrets import HUB, Secrets
+from hooks.edge.secrets import HUB, USER, Secrets
 from onext import lock, log, process
+from onext import zone as servers
 from onext.hosts import maintenance
 from onext.oned.documents import Conflict, Stored
 from onext.part import Busy, Context
@@ -108,8 +110,9 @@ class Office:
             request.identity,
             (number, stored.value),
             view.valid,
-            [zone.user_ca, zone.host_ca, *(server.hub_key for server in view.front_ends.values())],
+            _keys(context, zone, view),
             Hosts(context.oned).names(),
+            reserved=_names(context, view),
             free=view.free(zone.pool),
             most=most_nodes(zone.pool),
             now=context.now(),
@@ -219,6 +222,22 @@ class Office:
             told["certificate"] = answers.certificate(kept, zone, number, node, now=context.now(), days=days)
             _log.info("audit: host certificate of %s for %d days", node.name, days)
         return told
+
+
+def _keys(context: Context, zone: Zone, view: View) -> list[str]:
+    """Return the public keys of front-ends, which no node may have."""
+    hubs = [server.hub_key for server in view.front_ends.values()]
+    return [zone.user_ca, zone.host_ca, Secrets.of(context.paths).public(USER), *hubs]
+
+
+def _names(context: Context, view: View) -> set[str]:
+    """Return the names by which nodes, oneadmin and programs find front-ends."""
+    found = {os.uname().nodename}
+    for server in view.front_ends.values():
+        found |= {server.name, host_of(server.endpoint), host_of(server.hub)}
+    for one in servers.servers(context.oned, context.oned.document("system.config")):
+        found |= {one.name, one.host}
+    return {name.lower() for name in found}
 
 
 def publish(context: Context, book: Book) -> View:

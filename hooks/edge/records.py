@@ -7,6 +7,7 @@ stay revoked.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -97,9 +98,18 @@ def host_name(text: object) -> str:
     """Return a host name that oned takes and that no file or option misreads; raise ValueError."""
     if not isinstance(text, str) or not valid_host_name(text) or len(text) > 64:
         raise ValueError("not a host name of at most 64 letters, digits, dots and dashes")
-    if text.replace(".", "").isdigit():
+    if text.replace(".", "").isdigit() or _address(text):
         raise ValueError("a host name that looks like an address")
     return text.lower()
+
+
+def _address(text: str) -> bool:
+    """Whether programs take a name for an address: 0x7f000001, 0177.1."""
+    try:
+        socket.inet_aton(text)
+    except OSError:
+        return False
+    return True
 
 
 def whole(text: str, low: int, high: int) -> int:

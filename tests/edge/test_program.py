@@ -164,6 +164,12 @@ def test_the_configuration_of_wireguard_and_sshd(tmp_path: Path, monkeypatch: py
     assert system_files.known_hosts(state).startswith("@cert-authority fd00::1:0,edge-1 ssh-ed25519 ")
 
 
+def test_a_revoked_key_counts_for_nodes_only() -> None:
+    """A node that states the host key of a server of yours, and leaves, would keep all nodes from that server."""
+    lines = system_files.known_hosts(answer.checked(told(revoked_hosts=[["edge-1", CA]]))).splitlines()
+    assert lines[1:] == [f"@revoked fd00::1:0,edge-1 {CA}"]
+
+
 @pytest.mark.process
 def test_the_single_file_is_the_same_each_time_and_runs(tmp_path: Path) -> None:
     """A node that cannot start it cannot join; a file that differs each time cannot be compared."""

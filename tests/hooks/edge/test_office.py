@@ -21,8 +21,8 @@ from hooks.availability import round_records
 from hooks.edge import hub_plan, part, requests
 from hooks.edge.minting import word as minted
 from hooks.edge.office import NotReady, Office
-from hooks.edge.records import Book, Server, Token, Zone
-from hooks.edge.secrets import Secrets
+from hooks.edge.records import Book, Server, Token, Zone, host_name
+from hooks.edge.secrets import USER, Secrets
 from onext.hosts import holding
 from onext.hosts.claims import HOST_RECORDS
 from onext.hosts.model import Claim, Phase
@@ -345,6 +345,7 @@ class TestLiars:
         assert got["host"] == host
         assert front_end.answer(new.ask("ready"), key)["host"] == host
         assert old.ssh in got["revoked"]
+        assert got["revoked_hosts"] == [["edge-1", old.ssh]]
         assert [peer["key"] for peer in front_end.hub()["peers"]] == [new.wireguard]
         with pytest.raises(Refused, match="not known"):
             front_end.answer(old.ask("sync"), key)
@@ -364,6 +365,34 @@ class TestLiars:
         stolen = first.wireguard if field == "wireguard" else first.ssh
         with pytest.raises(Refused, match="belongs to another node"):
             front_end.join(second, token, **{field: stolen})
+
+    def test_the_key_with_which_oneadmin_logs_in(self, front_end: FrontEnd) -> None:
+        """Every node knows it; claimed and given up, it would be in all nodes' lists of revoked keys."""
+        with pytest.raises(Refused, match="belongs to another node"):
+            front_end.join(
+                Machine("edge-1"), front_end.token(), ssh_key=Secrets.of(front_end.paths).public(USER)
+            )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "localhost",
+            "localhost.localdomain",
+            "ip6-loopback",
+            "a.localhost",
+            "FRONT.example",
+            os.uname().nodename,
+        ],
+    )
+    def test_a_name_of_a_front_end_or_of_every_machine(self, front_end: FrontEnd, name: str) -> None:
+        """The cluster's nodes would dial the liar for a hub, and oneadmin's ssh would log in to it."""
+        with pytest.raises(Refused, match="no node can be named"):
+            front_end.join(Machine(name), front_end.token())
+
+    def test_a_name_that_programs_take_for_an_address(self) -> None:
+        """A migration to 0x7f000001 goes to the host that sends it."""
+        with pytest.raises(ValueError, match="looks like an address"):
+            host_name("0x7f000001")
 
     def test_addresses_are_given_and_not_taken(self, front_end: FrontEnd) -> None:
         """A node that names its own address or cluster would be its neighbour's."""
