@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from onext.settings.section import Section
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _ordered(ports: tuple[int, int]) -> tuple[int, int]:
+    """Refuse what `nft` refuses together with everything else that the hub is to filter."""
+    if ports[0] > ports[1]:
+        raise ValueError("of two ports the lower one comes first")
+    return ports
+
+
+Ports = Annotated[tuple[Port, Port], AfterValidator(_ordered)]
 
 
 class Edge(Section):
@@ -29,8 +39,10 @@ class Edge(Section):
         le=9000,
         description="MTU of the hub, up to which nodes probe; not above `mtu`: nothing is probed",
     )
-    node_ports: tuple[tuple[Port, Port], ...] = Field(
+    node_ports: tuple[Ports, ...] = Field(
         ((22, 22), (16509, 16509), (16514, 16514), (49152, 49215)),
+        min_length=1,
+        max_length=64,
         description="ports (first, last) that nodes of a cluster reach of each other through the hub",
     )
     direct: bool = Field(
