@@ -75,7 +75,7 @@ def _reason(message: str) -> str:
     if expired := _EXPIRED.search(message):
         return f"the token expired at {expired[2]}"
     failed = message.partition("checks failed: ")[2]
-    return f"a restriction of the token is not met: {ascii(failed or message)[1:160]}"
+    return f"a restriction of the token is not met: {ascii(failed or message)[1:-1][:160]}"
 
 
 def main() -> None:
