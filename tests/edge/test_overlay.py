@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import ip_network
 
 import pytest
@@ -75,3 +76,27 @@ def test_own_interface_is_found_by_its_whole_name() -> None:
     """Another network's interface counts, whatever it is called."""
     line = "10.77.1.0/24 dev onext-edge2 scope link\n"
     assert overlay.taken(overlay.pool("10.77.0.0/16"), line, "onext-edge") == "10.77.1.0/24 by onext-edge2"
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("10.77.0.1", ("/32", "-4", "ip", "ipv4_addr", "ipv4", "icmp type echo-request")),
+        ("fd00::1", ("/128", "-6", "ip6", "ipv6_addr", "ipv6", "icmpv6 type echo-request")),
+    ],
+)
+def test_commands_are_given_the_words_of_the_address_family(address: str, words: tuple[str, ...]) -> None:
+    """A rule or route of the other family matches nothing: the tunnel is up and nothing passes."""
+    names = overlay.Names(address)
+    found = (names.header, names.type, names.protocol, names.echo)
+    assert (overlay.single(address), overlay.ip(address)) == (address + words[0], ["ip", words[1]])
+    assert found == words[2:]
+    assert overlay.family(address) == (socket.AF_INET6 if ":" in address else socket.AF_INET)
+
+
+def test_a_refused_network_is_answered_with_those_that_are_accepted() -> None:
+    """Whoever plans an overlay reads which networks there are to take."""
+    with pytest.raises(ValueError, match="not a private network") as found:
+        overlay.pool("8.8.8.0/24")
+    assert str(found.value).endswith("10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10")
+    assert "within fc00::/7" in str(found.value)

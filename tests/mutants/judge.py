@@ -31,7 +31,7 @@ _LIBRARIES = (
     *("pdb", "pydantic", "pyone", "pytest_socket", "pytest_timeout", "requests", "ruamel.yaml", "secrets"),
     *("sqlite3", "xml.etree.ElementTree", "yaml"),
 )
-_PROJECT = ("onext", "hooks", "exporter", "sandbox")
+_PROJECT = ("onext", "hooks", "exporter", "sandbox", "edge", "gateway")
 
 
 class _FewExamples:

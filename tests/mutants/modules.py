@@ -24,6 +24,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("{}", "wireguard", "tunnel"),
     ),
     ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
+    ("edge", ("answer", "overlay"), ("{}",)),
     (
         "exporter",
         (
@@ -62,6 +63,11 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("lease",),
         tuple(f"/hooks/availability/lease/test_{name}" for name in ("node_lease", "rules", "invariants")),
     ),
+    ("hooks/edge", ("admission",), ("{}", "records")),
+    ("hooks/edge", ("records", "verify_token"), ("{}",)),
+    ("hooks/edge", ("addresses", "introductions", "requests"), ("{}",)),
+    ("hooks/edge", ("bell",), ("introductions",)),
+    ("hooks/edge", ("hub_plan",), ("{}", "requests", "introductions")),
     ("hooks/events", ("changes", "facts", "filters", "signature"), ("changes",)),
     ("hooks/geolocation", ("addresses", "discovery", "decide"), ("{}", "decide")),
     ("hooks/geolocation", ("database", "location"), ("database", "decide", "web_service")),

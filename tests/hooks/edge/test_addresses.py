@@ -32,6 +32,7 @@ def test_every_number_has_an_address_of_its_own(text: str, data: st.DataObject) 
         ("10.77.0.0/16", 4095, 61_439),
         ("10.0.0.0/8", 65_535, 16_711_679),
         ("fd00::/64", 65_535, 10**8),
+        ("fd00::/96", 65_535, 10**8),
     ],
 )
 def test_how_many_fit(text: str, servers: int, nodes: int) -> None:
@@ -45,6 +46,7 @@ def test_how_many_fit(text: str, servers: int, nodes: int) -> None:
     with pytest.raises(ValueError, match="none for -1"):
         node_address(pool, -1)
     assert server_address(pool, -1) == server_address(pool, 0), "a server without a zone of several"
+    assert server_address(pool, 0) == pool[1] != server_address(pool, 1)
 
 
 def test_addresses_of_nodes_that_joined_stay() -> None:
@@ -60,3 +62,10 @@ def test_a_random_pool_is_a_pool() -> None:
     one, other = random_pool(), random_pool()
     assert one != other
     assert overlay.pool(str(one)) == one
+    drawn = {random_pool() for _ in range(300)}
+    assert len(drawn) == 300
+    assert all(pool.prefixlen == 64 and pool.network_address.packed[0] == 0xFD for pool in drawn)
+    for byte in (1, 5):  # the first and the last of the 40 random bits' bytes
+        assert len({pool.network_address.packed[byte] & 0x80 for pool in drawn}) == 2
+        assert len({pool.network_address.packed[byte] & 1 for pool in drawn}) == 2
+    assert {pool.network_address.packed[6:8] for pool in drawn} == {b"\0\0"}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from edge import answer
+from edge import bell as node_bell
 from hooks.edge import bell, hub, hub_plan, introductions, whereabouts
 from hooks.edge.records import Node, State, Zone
 from tests.edge.test_program import CA
@@ -61,6 +66,7 @@ def test_a_large_cluster_is_no_full_mesh() -> None:
         n: {peer["key"] for peer in introductions.peers(ZONE, known, n, seen, {})} for n in (0, 100, 101, 199)
     }
     assert {len(found) for found in met.values()} == {32, 64}
+    assert met[0] == {known[n].wireguard for n in range(1, 33)}
     assert known[100].wireguard in met[101]
     assert known[101].wireguard in met[100]
 
@@ -109,6 +115,38 @@ def test_the_hub_rings_where_nodes_are_introduced_and_nowhere_else() -> None:
     assert bell.near(large, {large.peers[0].key}) == [ZONE.pool[n] for n in range(1, 34)]
     assert bell.near(large, {large.peers[200].key}) == [ZONE.pool[201]]
     assert bell.near(large, {"unknown"}) == []
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_bell_is_a_datagram_for_each_and_none_for_nobody(
+    version: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nodes would learn of a revocation two minutes later; a hub that waits for one node filters nothing meanwhile."""
+    sent: list[tuple[bytes, tuple[str, int]]] = []
+    asked: list[object] = []
+
+    def sendto(data: bytes, where: tuple[str, int]) -> None:
+        if where[0].endswith("9"):
+            raise BlockingIOError("full")
+        sent.append((data, where))
+
+    @contextmanager
+    def opened(family: int, kind: int) -> Iterator[SimpleNamespace]:
+        asked.append((family, kind))
+        yield SimpleNamespace(setblocking=asked.append, sendto=sendto)
+        asked.append("closed")
+
+    monkeypatch.setattr(socket, "socket", opened)
+    addresses = [ip_address(f"10.77.0.{n}" if version == 4 else f"fd00::{n}") for n in (1, 2)]
+    bell.ring([])
+    assert asked == []
+    bell.ring(addresses)
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    assert asked == [(family, socket.SOCK_DGRAM), False, "closed"]
+    assert sent == [(b"look", (str(address), node_bell.PORT)) for address in addresses]
+    assert capsys.readouterr().err == ""
+    bell.ring([addresses[0] + 8])
+    assert "when they ask next: full" in capsys.readouterr().err
 
 
 def test_nodes_look_when_one_dials_in_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,9 @@ def test_fields_that_are_no_fields(changes: dict[str, object]) -> None:
         (["192.168.1.7:4000"], "192.168.1.7:4000"), (["[fd00::1]:4000"], "[fd00::1]:4000"), ([], ""), ("x", ""),
         (["198.51.100.7:4000", "x"], "198.51.100.7:4000"), (["8.8.8.8:4000"], ""), (["127.0.0.1:53"], ""),
         (["192.168.1.7:70000"], ""), (["front.example:1"], ""), (["192.168.1.7:1\nx"], ""), ([{"a": 1}], ""),
-        (["169.254.169.254:80"], ""), (["192.168.1.7:-1"], ""),
+        (["169.254.169.254:80"], ""), (["192.168.1.7:-1"], ""), (["192.168.1.7:0"], ""), (["192.168.1.7:1"], "192.168.1.7:1"),
+        (["192.168.1.7:65535"], "192.168.1.7:65535"), (["192.168.1.7:65536"], ""), ([7], ""), (7, ""), (None, ""),
+        (["[" + "fd00:" * 11 + ":1]:65535"], ""), (["[fd00::" + "0" * 53 + "1]:1"], ""), (["fd00::1:" + "0" * 55 + "1"], "[fd00::1]:1"), (["fd00::1:" + "0" * 56 + "1"], ""), (["[fd00::1]:\u0661"], ""),
     ],
 )  # fmt: skip
 def test_a_node_states_an_endpoint_of_its_own_network_only(here: object, read: str) -> None:
@@ -48,6 +50,58 @@ def test_a_node_states_an_endpoint_of_its_own_network_only(here: object, read: s
     machine = Machine("edge-1")
     asked = messages.Asked(machine.secret, "sync", {"session": "s", "certificate": False, "here": here})
     assert requests.read(asked.data).here == read
+
+
+def signed(**values: object) -> bytes:
+    """Return a request with just these values, signed."""
+    secret, data = ed25519.generate(), json.dumps(values).encode()
+    envelope = {
+        "body": base64.b64encode(data).decode(),
+        "key": ed25519.public(secret).hex(),
+        "signature": ed25519.sign(secret, messages.REQUEST + data).hex(),
+    }
+    return json.dumps(envelope).encode()
+
+
+@pytest.mark.parametrize("moment", [-1, 10**11, 10**11 + 1, True, False, 1.5, "1", None, [1]])
+def test_a_time_that_is_none(moment: object) -> None:
+    """The node's clock is compared with the front-end's and logged: it must be a number of seconds."""
+    for fine in (0, 1, 10**11 - 1):
+        assert requests.read(signed(action="sync", time=fine, session="s")).time == fine
+    with pytest.raises(requests.Invalid, match="time"):
+        requests.read(signed(action="sync", time=moment, session="s"))
+
+
+def test_a_certificate_is_made_for_who_asks_for_one() -> None:
+    """Each request of each node would be signed anew; a node that asks and receives none is locked out in the end."""
+    for value, asked in ((True, True), (False, False), (1, False), ("yes", False), (None, False)):
+        got = requests.read(signed(action="sync", time=1, session="s", certificate=value))
+        assert got.certificate is asked
+    assert requests.read(signed(action="ready", time=1, session="s")).certificate is False
+
+
+def test_texts_have_a_length() -> None:
+    """A session is compared and recorded; what strangers send is neither empty nor endless."""
+    assert requests.read(signed(action="leave", time=1, session="s" * 64)).session == "s" * 64
+    assert requests.read(signed(action="leave", time=1, session="s")).session == "s"
+    for session in ("s" * 65, "", None, 7, "\u00e4"):
+        with pytest.raises(requests.Invalid, match="session"):
+            requests.read(signed(action="leave", time=1, session=session))
+    for action in ("x" * 16, "JOIN", "", None, "x" * 17):
+        reason = "unknown action" if action and len(action) < 17 else "`action` is missing or too long"
+        with pytest.raises(requests.Invalid, match=reason):
+            requests.read(signed(action=action, time=1, session="s"))
+
+
+def test_a_request_is_base64_and_no_larger_than_it_may_be() -> None:
+    """What is signed must be what is read: bytes that a decoder skips are not in the node's request."""
+    envelope = json.loads(signed(action="sync", time=1, session="s"))
+    with pytest.raises(requests.Invalid, match="not a request"):
+        requests.read(json.dumps({**envelope, "body": envelope["body"] + "\n"}).encode())
+    data = json.dumps(envelope).encode()
+    assert requests.read(data.ljust(requests.LARGEST)).action == "sync"
+    with pytest.raises(requests.Invalid, match="more than 65536 bytes"):
+        requests.read(data.ljust(requests.LARGEST + 1))
 
 
 @given(
