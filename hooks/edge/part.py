@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooks.edge import counter, hub_list, office, secrets, whereabouts
+from hooks.edge import counter, hub_list, office, secrets, ssh_agent, ssh_client, whereabouts
 from hooks.edge.office import NotReady, Office
 from hooks.edge.records import ZONE, Book
 from hooks.edge.secrets import Secrets, SecretsError
+from hooks.edge.ssh_agent import AgentError
 from onext import log, metrics
 from onext.oned.errors import OnedError
 from onext.part import Check, Context, Key, Part, Retry
@@ -72,7 +73,19 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - t
             ),
         ],
     )
-    return f"{peers} nodes" + (f", {len(invalid)} invalid records: {invalid[0]}" if invalid else "")
+    agent = _keep_in_agent(context) if peers else ""
+    return f"{peers} nodes{agent}" + (f", {len(invalid)} invalid records: {invalid[0]}" if invalid else "")
+
+
+def _keep_in_agent(context: Context) -> str:
+    """Give the ssh agent oneadmin's certificate; return what a person should know, as a part of a line."""
+    socket = ssh_agent.place(context.paths) if context.settings.edge.ssh_agent else None
+    try:
+        if socket is not None:
+            ssh_agent.keep(Secrets.of(context.paths), socket, ssh_client.USER_DAYS)
+    except AgentError as error:
+        return f", ssh agent: {error}"
+    return ""
 
 
 def _listen(context: Context, threads: int) -> None:
@@ -116,6 +129,22 @@ def checks(context: Context) -> Iterable[Check]:
     yield _listening(context)
     yield _hub(context)
     yield _forwarding(context)
+    if settings.ssh_agent:
+        yield _agent(context, kept)
+
+
+def _agent(context: Context, kept: Secrets) -> Check:
+    """Find out whether oneadmin on a node reaches the others."""
+    name, service = "ssh agent", "systemctl enable --now opennebula-ssh-agent"
+    socket = ssh_agent.place(context.paths)
+    if socket is None:
+        return Check(name, "warn", "no ssh agent: VMs do not migrate between nodes", service)
+    try:
+        if ssh_agent.holds(kept, socket):
+            return Check(name, "ok", f"{socket} has oneadmin's certificate")
+    except AgentError as error:
+        return Check(name, "warn", str(error), service)
+    return Check(name, "warn", f"{socket} lacks oneadmin's certificate", "the worker adds it within a minute")
 
 
 def _keys(context: Context, kept: Secrets) -> Iterable[Check]:

@@ -54,6 +54,10 @@ class Edge(Section):
     im_mad: str = Field("kvm", description="information driver of new hosts", pattern=r"^[a-z0-9_-]{1,32}$")
     vm_mad: str = Field("kvm", description="hypervisor driver of new hosts", pattern=r"^[a-z0-9_-]{1,32}$")
     certificate_days: int = Field(90, ge=1, le=730, description="days for which a host certificate is valid")
+    ssh_agent: bool = Field(
+        True,
+        description="keep oneadmin's certificate in OpenNebula's ssh agent, for migrations between nodes",
+    )
     parallel: int = Field(8, ge=1, le=64, description="requests that are verified at the same time")
 
     @property

@@ -1,7 +1,8 @@
 """Two hypervisors behind two NATs, joined by tokens: nothing but their hub lies between them.
 
 They are machines of the laboratory for migrations, plugged into the network of the edge tests. oneadmin logs in by
-the zone's certificate only: from the front-end with an agent, which the node uses to reach the other node.
+the zone's certificate only: from the front-end with the agent that the worker keeps, which the node uses to reach the
+other node.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class EdgeLaboratory(laboratory.Laboratory):
         for node in self.nodes:
             self.edge(node, "rejoin", "--wait", "5")  # the first one knows of the second now
             self._meet_front_end(node)
+        until(self._agent_is_ready, "the worker's next round gives the agent oneadmin's certificate")
+
+    def _agent_is_ready(self) -> bool:
+        words = ("env", f"SSH_AUTH_SOCK={self.net.agent}", "ssh-add", "-L")
+        return "-cert-" in self.net.front.run(*words, check=False).stdout
 
     def _meet_front_end(self, node: Node) -> None:
         until(lambda: self.ssh(node, "true").exit_code == 0, f"ssh to {node.name}")
@@ -75,8 +81,8 @@ class EdgeLaboratory(laboratory.Laboratory):
         keys = self.net.bundle.var / "edge"
         (self.folder / "input").write_bytes(stdin)
         ssh = f"ssh -F {keys}/ssh_config -A -o BatchMode=yes -l oneadmin {node.name} {shlex.quote(command)}"
-        script = f"ssh-add -q {keys}/user_key && exec {ssh} <{self.folder}/input"
-        words = self.net.front.argv("ssh-agent", "sh", "-c", script)
+        script = f"exec {ssh} <{self.folder}/input"
+        words = self.net.front.argv("env", f"SSH_AUTH_SOCK={self.net.agent}", "sh", "-c", script)
         return subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
         )

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,6 +218,10 @@ class Network:
         self.nats = {"a": self._nat("a", 128), "b": self._nat("b", 192)}
         self.hub: subprocess.Popen[bytes] | None = None
         self.worker: subprocess.Popen[bytes] | None = None
+        self._agents = tempfile.TemporaryDirectory(prefix="oxa")  # a socket's path has 107 bytes
+        self.agent = Path(self._agents.name) / "agent"
+        self.front.start("ssh-agent", "-D", "-a", str(self.agent))
+        until(self.agent.exists, "oneadmin's ssh agent")
 
     def _space(self, name: str) -> Space:
         folder = self.folder / name
@@ -276,7 +281,7 @@ class Network:
         self.worker = subprocess.Popen(
             [sys.executable, "-c", command, "worker"],
             cwd=ROOT,
-            env=self.sandbox.env,
+            env={**self.sandbox.env, "SSH_AUTH_SOCK": str(self.agent)},
             stderr=subprocess.DEVNULL,
         )
         until((self.bundle.var / "run/edge/join.sock").exists, "the worker's socket")
@@ -324,6 +329,7 @@ class Network:
             self.worker.wait()
         for space in reversed(self.spaces):
             space.end()
+        self._agents.cleanup()
 
 
 @contextmanager

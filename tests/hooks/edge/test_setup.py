@@ -91,10 +91,12 @@ def test_a_token_names_the_endpoint_and_its_certificate(front_end: FrontEnd) -> 
     assert "--name" in front_end.onext("token", "--cluster", "0", "--name", "a;b", check=False)
 
 
-def test_doctor_reports_each_missing_piece(front_end: FrontEnd) -> None:
+def test_doctor_reports_each_missing_piece(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub that does not run shows otherwise only when the first node cannot join."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     found = {check.name: check.level for check in part.checks(front_end.context)}
-    assert found == {"keys": "ok", "endpoint": "warn", "hub": "fail", "forwarding": found["forwarding"]}
+    wanted = {"keys": "ok", "endpoint": "warn", "hub": "fail", "ssh agent": "warn"}
+    assert found == {**wanted, "forwarding": found["forwarding"]}
     part.endpoint_certificate(front_end.paths).unlink()
     assert {c.name: c.level for c in part.checks(front_end.context)}["endpoint"] == "fail"
     Secrets.of(front_end.paths).file(secrets.ANSWER).unlink()
