@@ -74,6 +74,9 @@ def test_a_pool_that_a_machine_reaches_otherwise(pool: str, found: str) -> None:
 
 def test_own_interface_is_found_by_its_whole_name() -> None:
     """Another network's interface counts, whatever it is called."""
+    assert (
+        overlay.taken(overlay.pool("10.77.0.0/16"), "10.77.1.7/24 dev eth1\n", "x") == "10.77.1.7/24 by eth1"
+    )
     line = "10.77.1.0/24 dev onext-edge2 scope link\n"
     assert overlay.taken(overlay.pool("10.77.0.0/16"), line, "onext-edge") == "10.77.1.0/24 by onext-edge2"
 
@@ -98,5 +101,24 @@ def test_a_refused_network_is_answered_with_those_that_are_accepted() -> None:
     """Whoever plans an overlay reads which networks there are to take."""
     with pytest.raises(ValueError, match="not a private network") as found:
         overlay.pool("8.8.8.0/24")
-    assert str(found.value).endswith("10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10")
-    assert "within fc00::/7" in str(found.value)
+    assert str(found.value) == (
+        "8.8.8.0/24 is not a private network: IPv6 from /48 to /96 within fc00::/7,"
+        " or IPv4 from /8 to /24 within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10"
+    )
+
+
+def test_addresses_of_the_pool_and_beside_it() -> None:
+    """The first or last address of a pool would be refused, or the first one behind it be routed."""
+    for pool, inside, outside in (
+        ("fd00::/64", ("fd00::", "fd00::ffff:ffff:ffff:ffff"), ("fd00:0:0:1::", "10.0.0.1", "x", "")),
+        (
+            "10.77.0.0/16",
+            ("10.77.0.0", "10.77.255.255"),
+            ("10.78.0.0", "10.76.255.255", "::a4d:1", "fd00::1"),
+        ),
+    ):
+        network = overlay.pool(pool)
+        assert [str(overlay.within(text, network)) for text in inside] == [*inside]
+        for text in outside:
+            with pytest.raises(ValueError, match=r"."):
+                overlay.within(text, network)

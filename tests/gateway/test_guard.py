@@ -135,3 +135,37 @@ def test_the_applications_start_and_end_pass() -> None:
     seen, sent = served({"type": "lifespan"}, receiving(b"a"))
     assert seen[0]["body"] == b"a"
     assert sent[0]["headers"] == ()
+
+
+def test_bodies_of_many_clients_have_a_bound_together() -> None:
+    """A few dozen strangers would fill the memory with calls that never end."""
+
+    async def serve() -> None:
+        sent: asyncio.Queue[Message] = asyncio.Queue()
+        piece: Message = {"type": "http.request", "body": b"x" * guard.LARGEST_CALL, "more_body": True}
+        scope: Scope = {"type": "http", "query_string": b""}
+        waiting = [
+            asyncio.ensure_future(guard.body(scope, _then(piece, sent), guard.LARGEST_CALL))
+            for _ in range(guard.MOST_BYTES // guard.LARGEST_CALL)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(TooMany):
+            await guard.body(scope, _then(piece, sent), guard.LARGEST_CALL)
+        small: Message = {"type": "http.request", "body": b"x" * 100, "more_body": False}
+        assert len(await guard.body(scope, _then(small, sent), guard.LARGEST_CALL)) == 100
+        for one in waiting:
+            one.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        end: Message = {**piece, "more_body": False}
+        assert len(await guard.body(scope, _then(end, sent), guard.LARGEST_CALL)) == guard.LARGEST_CALL
+
+    asyncio.run(serve())
+
+
+def _then(first: Message, queue: asyncio.Queue[Message]) -> Receive:
+    messages = [first]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await queue.get()
+
+    return receive

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
-from typing import cast
 
 import pytest
-from starlette.requests import Request
-from starlette.types import Message, Receive, Scope
 
-from gateway import guard
-from gateway.callers import Caller, Callers
-from gateway.credentials import Credential
-from gateway.gate import Gate
-from gateway.limits import Buckets
 from gateway.protocol import STALLED
-from gateway.questions import Answer, Question
-from gateway.refusals import Forbidden, Invalid, TooMany, Unauthorised
+from gateway.refusals import Invalid
 from gateway.rpc import wire
-from gateway.rpc.table import Call, Resource
-from gateway.scoped import Judge, Scopes
-from gateway.sessions import Sessions
-from gateway.short_cache import ShortCache
 from tests.gateway.conftest import Cloud, Gateway, basic, started
 from tests.waiting import PATIENCE, until
 
@@ -101,75 +86,6 @@ def test_a_large_call_that_clients_send_is_read() -> None:
     assert wire.read(body).session == "a:b"
 
 
-def test_one_user_does_not_end_the_logins_of_others() -> None:
-    """A tenant who logs in a thousand times would log everybody out."""
-    sessions = Sessions(8.0)
-    other = sessions.begin(Credential("alice", "a"))
-    mine = [sessions.begin(Credential("mallory", "m")) for _ in range(2000)]
-    assert sessions.get(other) is not None
-    assert sessions.get(mine[-1]) is not None
-    assert sessions.get(mine[0]) is None
-
-
-def test_strangers_share_no_allowance() -> None:
-    """One stranger would use up the public view for all of them; a user with two addresses has one allowance."""
-
-    class Everybody:
-        async def of(self, credential: Credential) -> Caller:
-            return Caller(credential, 7, credential.user, frozenset({1}))
-
-    public = Credential("public", "secret")
-    gate = Gate(cast("Callers", Everybody()), Sessions(8.0), Buckets(0.001, 2.0), public)
-
-    def ask(address: str, credential: Credential) -> None:
-        asyncio.run(gate.accept(credential, Request({"type": "http", "headers": [], "client": (address, 1)})))
-
-    for _ in range(2):
-        ask("192.0.2.1", public)
-    with pytest.raises(TooMany):
-        ask("192.0.2.1", public)
-    ask("192.0.2.2", public)
-    user = Credential("public", "other")  # the same user with a login
-    for address in ("192.0.2.1", "192.0.2.2"):
-        ask(address, user)
-    with pytest.raises(TooMany):
-        ask("192.0.2.3", user)
-
-
-def test_bodies_of_many_clients_have_a_bound_together() -> None:
-    """A few dozen strangers would fill the memory with calls that never end."""
-
-    async def serve() -> None:
-        sent: asyncio.Queue[Message] = asyncio.Queue()
-        piece: Message = {"type": "http.request", "body": b"x" * guard.LARGEST_CALL, "more_body": True}
-        scope: Scope = {"type": "http", "query_string": b""}
-        waiting = [
-            asyncio.ensure_future(guard.body(scope, _then(piece, sent), guard.LARGEST_CALL))
-            for _ in range(guard.MOST_BYTES // guard.LARGEST_CALL)
-        ]
-        await asyncio.sleep(0)
-        with pytest.raises(TooMany):
-            await guard.body(scope, _then(piece, sent), guard.LARGEST_CALL)
-        small: Message = {"type": "http.request", "body": b"x" * 100, "more_body": False}
-        assert len(await guard.body(scope, _then(small, sent), guard.LARGEST_CALL)) == 100
-        for one in waiting:
-            one.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-        end: Message = {**piece, "more_body": False}
-        assert len(await guard.body(scope, _then(end, sent), guard.LARGEST_CALL)) == guard.LARGEST_CALL
-
-    asyncio.run(serve())
-
-
-def _then(first: Message, queue: asyncio.Queue[Message]) -> Receive:
-    messages = [first]
-
-    async def receive() -> Message:
-        return messages.pop() if messages else await queue.get()
-
-    return receive
-
-
 @pytest.mark.process
 @pytest.mark.parametrize("fields", ["", "Connection: close\r\n"])
 def test_a_client_that_reads_nothing_loses_its_place(cloud: Cloud, fields: str) -> None:
@@ -210,29 +126,3 @@ def test_a_burst_of_streams_has_the_bound_of_single_ones(cloud: Cloud) -> None:
 def _figure(gateway: Gateway, name: str) -> float:
     text = gateway.get("/metrics", None).body.decode()
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
-
-
-def test_a_user_has_a_bounded_time_of_the_process_that_decides() -> None:
-    """A tenant whose token computes for two seconds, again and again, would keep all scoped tokens waiting."""
-
-    class Slow:
-        def ask(self, question: Question, spent: Callable[[float], None]) -> Answer:
-            spent(3.0)
-            return Answer(refused="no", unknown=question.user == "stranger")
-
-    scopes = Scopes("", "", dict, ShortCache(20.0, 10), cast("Judge", Slow()))
-
-    def ask(user: str, number: int) -> None:
-        call = Call("vm:info", (Resource("vm", number),))
-        asyncio.run(scopes.compose(Credential(user, "token"), [call]))
-
-    for number in range(2):
-        with pytest.raises(Forbidden):
-            ask("mallory", number)
-    with pytest.raises(TooMany):
-        ask("mallory", 2)
-    with pytest.raises(Forbidden):
-        ask("alice", 2)
-    for number in range(5):  # a token that is not the user's costs the user nothing
-        with pytest.raises(Unauthorised):
-            ask("stranger", number)

@@ -15,8 +15,6 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from gateway.projection import project
-from gateway.records import Place
 from onext import published
 from tests.fixtures_sandbox import Sandbox
 from tests.gateway.conftest import Answer, Cloud, Gateway, basic, started
@@ -26,13 +24,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.process
 NASTY = "<img src=x onerror=alert(1)>\"'&"
 PAGES = ("/", "/hosts/0", "/incidents", "/power")
-
-
-def test_points_are_projected_as_the_outline_is() -> None:
-    """Sites would be in the sea. The figures are those of d3-geo 3, with the projection of map/make_world.mjs."""
-    assert project(Place(latitude=59.3293, longitude=18.0686)) == (486.2, 64.6)
-    assert project(Place(latitude=-33.4489, longitude=-70.6693)) == (287.4, 324.4)
-    assert project(Place(latitude=-33.8688, longitude=151.2093)) == (797.5, 325.6)
 
 
 def form(**fields: str) -> bytes:

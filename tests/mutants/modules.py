@@ -56,6 +56,17 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ),
     ),
     ("hooks/availability", ("forecast", "memory", "placement", "probe", "records"), ("{}",)),
+    (
+        "gateway",
+        (
+            *("callers", "credentials", "forms", "gate", "guard", "limits", "oned_calls", "projection"),
+            *("sessions", "visible"),
+        ),
+        ("{}",),
+    ),
+    ("gateway", ("refusals",), ("oned_calls",)),
+    ("gateway", ("scoped",), ("{}", "scoped_tokens")),
+    ("gateway", ("vouching",), ("scoped_tokens",)),
     ("hooks/availability/lease", ("granter", "grants", "ledger"), ("{}", "rules", "invariants")),
     ("hooks/availability/lease", ("challenges",), ("node_lease", "rules", "invariants")),
     (
