@@ -74,7 +74,7 @@ def admit(
         if join.name in hosts:
             raise Refused(f"OpenNebula has a host {join.name} already, which did not join by a token")
         if free >= most:
-            raise Refused(f"the address pool is used up: {most} nodes have joined")
+            raise Refused(f"the address pool is used up: all {most} addresses were given, for good")
         return Admission(free, used, made, repeated=False)
     place, before = namesake
     if allowed.pattern != join.name or allowed.cluster != before.cluster or allowed.created <= before.joined:
@@ -82,7 +82,8 @@ def admit(
             f"a node {join.name} is there already: to replace it, use a token made for it now"
             f" (--name {join.name} --cluster {before.cluster}), or revoke it first"
         )
-    kept = replace(made, host=before.host, revoked_keys=(*before.revoked_keys, before.ssh_key))
+    given_up = tuple(key for key in (*before.revoked_keys, before.ssh_key) if key != join.ssh_key)
+    kept = replace(made, host=before.host, revoked_keys=given_up)
     return Admission(place, used, kept, repeated=False, replaces=before.ssh_key)
 
 
@@ -100,10 +101,14 @@ def _check_token(token: Token, join: Join, identity: str, now: float) -> None:
 def _again(join: Join, token: Token, number: int, node: Node) -> Admission:
     """Let the next attempt complete a join that was interrupted."""
     if not node.state.peer:
-        raise Refused(f"this node's key was given up ({node.state.value}): join with new keys")
+        raise Refused(f"this node is {node.state.value}: `onext-edge.pyz leave --force`, then join again")
     same = (node.name, node.wireguard, node.ssh_key) == (join.name, join.wireguard, join.ssh_key)
     if not same:
-        raise Refused("this node joined with another name or other keys: leave first")
+        raise Refused(f"this node joined with another name or other keys, as {node.name}: leave first")
+    if token.cluster != node.cluster:
+        raise Refused(
+            f"this node is in cluster {node.cluster}, the token is for {token.cluster}: leave first"
+        )
     return Admission(number, token, node, repeated=True)
 
 
@@ -114,9 +119,22 @@ def _check_name(name: str, reserved: Collection[str]) -> None:
 
 
 def _check_keys(join: Join, identity: str, nodes: Collection[Node], taken: Collection[str]) -> None:
-    """Refuse keys that another node has or had: a peer of WireGuard is its key."""
+    """Refuse keys that another node has or had: a peer of WireGuard is its key.
+
+    The ssh host key of a node that left, or that this machine replaces, may be its own: it had this name.
+    """
     known = {*taken}
     for node in nodes:
-        known |= {node.identity, node.wireguard, node.ssh_key, *node.revoked_keys}
-    if not known.isdisjoint({identity, join.wireguard, join.ssh_key}):
-        raise Refused("a key of this node belongs to another node, or was revoked: join with new keys")
+        known |= {node.identity, node.wireguard, *node.revoked_keys}
+        if node.name != join.name or node.state is State.REVOKED:
+            known.add(node.ssh_key)
+    if join.ssh_key in known:
+        raise Refused(
+            "this machine's ssh host key belongs to another node, or was revoked: make a new one"
+            " (remove /etc/ssh/ssh_host_ed25519_key, run ssh-keygen -A, restart sshd), then join again"
+        )
+    if not known.isdisjoint({identity, join.wireguard}):
+        raise Refused(
+            "a key of this machine belongs to another node, or was revoked:"
+            " remove *.key in /etc/onext-edge, then join again"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from hooks.edge import certificates, secrets
 from hooks.edge.addresses import node_address, server_address
@@ -24,23 +24,28 @@ def signed(kept: Secrets, request: Request, values: Mapping[str, object]) -> byt
     return json.dumps({"body": base64.b64encode(body).decode(), "signature": signature}).encode()
 
 
-def revoked(nodes: Iterable[Node]) -> list[str]:
-    """Return the ssh host keys of nodes that left, were revoked or were installed anew."""
-    found: list[str] = []
-    for node in nodes:
-        found += node.revoked_keys
-        if not node.state.peer:
-            found.append(node.ssh_key)
-    return found[-MOST_REVOKED:]
+def revoked(nodes: Collection[Node]) -> list[str]:
+    """Return the ssh host keys of nodes that left, were revoked or installed anew, without those in use."""
+    used = _used(nodes)
+    return [key for node in nodes for key in _given_up(node) if key not in used][-MOST_REVOKED:]
 
 
-def revoked_hosts(nodes: Iterable[Node], names: Collection[str]) -> list[list[str]]:
+def revoked_hosts(nodes: Collection[Node], names: Collection[str]) -> list[list[str]]:
     """Return the names, out of `names`, for which a revoked key has a certificate, each with the key."""
-    found: list[list[str]] = []
-    for node in nodes:
-        if node.name in names:
-            found += [[node.name, key] for key in revoked([node])]
+    used = _used(nodes)
+    found = [
+        [node.name, key] for node in nodes if node.name in names for key in _given_up(node) if key not in used
+    ]
     return found[-MOST_REVOKED:]
+
+
+def _given_up(node: Node) -> tuple[str, ...]:
+    return node.revoked_keys if node.state.peer else (*node.revoked_keys, node.ssh_key)
+
+
+def _used(nodes: Collection[Node]) -> set[str]:
+    """Return the keys of nodes that are there: one that left may have joined again with its key."""
+    return {node.ssh_key for node in nodes if node.state.peer}
 
 
 def state(

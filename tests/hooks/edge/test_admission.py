@@ -77,7 +77,7 @@ def test_the_next_attempt_completes_a_join() -> None:
         nodes = {0: NEIGHBOUR, 2: known}
         assert decide(token=used, nodes=nodes) == Admission(2, used, known, repeated=True)
     for state in (State.LEFT, State.REVOKED):
-        with pytest.raises(Refused, match="given up"):
+        with pytest.raises(Refused, match="leave --force"):
             decide(token=used, nodes={2: replace(NODE, state=state)})
     for other in (
         replace(JOIN, name="edge-2"),
@@ -86,6 +86,23 @@ def test_the_next_attempt_completes_a_join() -> None:
     ):
         with pytest.raises(Refused, match="another name or other keys"):
             decide(other, used, {2: NODE})
+
+
+def test_a_token_for_another_cluster_does_not_move_a_node() -> None:
+    """It was admitted where it was, and its administrator believed that it had moved."""
+    with pytest.raises(Refused, match="is in cluster 100, the token is for 101: leave first"):
+        decide(token=replace(TOKEN, cluster=101), nodes={2: NODE})
+
+
+def test_a_host_key_is_taken_again_by_its_own_name_only() -> None:
+    """A machine that left would need a new host key, which all who know it would be asked about."""
+    old = replace(NODE, identity=OTHER, wireguard=wireguard_key())
+    assert decide(nodes={2: replace(old, state=State.LEFT)}).node.ssh_key == JOIN.ssh_key
+    found = decide(token=EXACT, nodes={2: replace(old, joined=499.0, revoked_keys=("older",))})
+    assert found.node.revoked_keys == ("older",), "the key that it has now stays valid"
+    for other in (replace(old, state=State.REVOKED), replace(old, state=State.LEFT, name="edge-2")):
+        with pytest.raises(Refused, match="ssh-keygen -A"):
+            decide(nodes={2: other})
 
 
 @pytest.mark.parametrize("state", State)
@@ -130,7 +147,7 @@ def test_names_of_other_machines_are_refused() -> None:
 
 def test_a_pool_without_a_free_number() -> None:
     """A number beyond the pool has no address: the hub would refuse its whole list."""
-    with pytest.raises(Refused, match="used up: 5 nodes"):
+    with pytest.raises(Refused, match="used up: all 5 addresses"):
         decide(free=5)
     with pytest.raises(Refused, match="used up"):
         decide(free=6)

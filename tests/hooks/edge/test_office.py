@@ -56,6 +56,41 @@ def test_a_node_joins_becomes_a_host_and_leaves(front_end: FrontEnd, key: str) -
         front_end.answer(machine.ask("sync"), key)
 
 
+def test_a_machine_that_left_joins_again_with_its_host_key(front_end: FrontEnd, key: str) -> None:
+    """Whoever took a node out for a week had to make a new ssh host key, and was not told how."""
+    machine = Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    assert front_end.answer(machine.ask("leave"), key)["left"] is True
+    assert machine.ssh in (front_end.bundle.var / "edge/revoked_keys").read_text()
+    with pytest.raises(Refused, match="ssh-keygen -A"):
+        front_end.join(Machine("edge-2", ssh=machine.ssh), front_end.token())
+    again = Machine("edge-1", ssh=machine.ssh)
+    assert front_end.join(again, front_end.token())["revoked"] == []
+    assert machine.ssh not in (front_end.bundle.var / "edge/revoked_keys").read_text()
+    front_end.onext("revoke", "edge-1")
+    with pytest.raises(Refused, match="ssh-keygen -A"):
+        front_end.join(Machine("edge-1", ssh=machine.ssh), front_end.token())
+
+
+def test_a_machine_that_left_by_force_joins_again_with_a_token_for_its_name(front_end: FrontEnd) -> None:
+    """Its front-end was unreachable, and still has the node."""
+    before = Machine("edge-1")
+    front_end.join(before, front_end.token())
+    with pytest.raises(Refused, match="use a token made for it now"):
+        front_end.join(Machine("edge-1", ssh=before.ssh), front_end.token())
+    time.sleep(1.1)  # tokens are stamped with whole seconds
+    got = front_end.join(Machine("edge-1", ssh=before.ssh), front_end.token("--name", "edge-1"))
+    assert got["revoked"] == []
+
+
+def test_a_token_for_another_cluster_does_not_move_a_node(front_end: FrontEnd) -> None:
+    """It was admitted where it was, and its administrator believed that it had moved."""
+    machine = Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    with pytest.raises(Refused, match="leave first"):
+        front_end.join(machine, front_end.token("--cluster", str(front_end.clusters[1])))
+
+
 @pytest.fixture
 def small(bare: FrontEnd) -> FrontEnd:
     """Return a front-end with the smallest IPv4 pool."""
@@ -87,7 +122,7 @@ def test_a_pool_that_is_used_up_refuses_new_nodes_only(small: FrontEnd) -> None:
     assert stored.value is not None
     last = replace(stored.value, name="last", identity="a" * 64, wireguard=wireguard_key(), ssh_key=ssh_key())
     book.nodes.put(238, last, None)
-    with pytest.raises(Refused, match="the address pool is used up: 239 nodes have joined"):
+    with pytest.raises(Refused, match="the address pool is used up: all 239 addresses"):
         small.join(Machine("edge-2"), token)
     assert small.join(first, token)["address"] == "192.168.77.16"
     assert {row["address"] for row in small.listed().values()} == {"192.168.77.16", "192.168.77.254"}
@@ -451,7 +486,7 @@ def test_a_revoked_node_is_cut_off_everywhere(front_end: FrontEnd, key: str) -> 
     assert front_end.context.oned.host(host).state.name == "DISABLED"
     with pytest.raises(Refused, match="revoked"):
         front_end.answer(machine.ask("sync"), key)
-    with pytest.raises(Refused, match="given up"):
+    with pytest.raises(Refused, match="leave --force"):
         front_end.join(machine, front_end.token())
 
 
