@@ -87,28 +87,36 @@ class Direct:
         self._say = say
         self._told: Dict[str, str] = {}
         self._heard: Dict[str, Tuple[int, float]] = {}
-        self._rules = ""
+        self._rules, self._began = "", False
 
     def step(self, state: Dict[str, Any]) -> None:
         """Try, use and give up direct peers; raise CommandFailed."""
         wanted = state.get("peers", []) if programs.there("nft") else []
-        if not wanted and not self._told:
+        if self._began and not wanted and not self._told:
             return
-        self._protect(wanted, state.get("node_ports", []))
         present, keys = dump(), {peer["key"] for peer in wanted}
-        for key in set(self._told) - keys:
+        for key in self._others(state, present) - keys:  # before the rules that concern them
             programs.run(["wg", "set", INTERFACE, "peer", key, "remove"])
-            del self._told[key]
+            self._told.pop(key, None)
+        self._protect(wanted, state.get("node_ports", []))
+        self._began = True
         for peer in wanted:
             self._try(peer, peer["key"] in present)
             if peer["key"] in present:
                 self._choose(peer, present[peer["key"]])
 
+    def _others(self, state: Dict[str, Any], present: Dict[str, Seen]) -> Set[str]:
+        """Return the direct peers that are there: at first also those of a process that was killed."""
+        hubs = {hub["key"] for hub in state.get("hubs", [])}
+        return set(self._told) if self._began else set(present) - hubs
+
     def _protect(self, peers: List[Dict[str, str]], ports: List[List[int]]) -> None:
+        """Apply the rules, again where another program removed them: a firewall's restart flushes all."""
         rules = firewall(peers, ports)
-        if rules != self._rules:
-            programs.run(["nft", "-f", "-"], rules)
-            self._rules = rules
+        if not programs.there("nft") or (rules == self._rules and (not peers or _protected())):
+            return
+        programs.run(["nft", "-f", "-"], rules)
+        self._rules = rules
 
     def _try(self, peer: Dict[str, str], present: bool) -> None:
         """Give WireGuard the endpoint that the hub saw; it follows the peer by itself from then on."""
@@ -133,6 +141,10 @@ class Direct:
         self._say(
             "{}: {}".format(peer["address"], "reached directly" if heard else "reached through the hub")
         )
+
+
+def _protected() -> bool:
+    return f"table inet {TABLE}" in programs.run(["nft", "list", "tables"]).splitlines()
 
 
 def forget() -> None:

@@ -27,6 +27,7 @@ from onext import atomic, process
 from onext.process import CommandError
 
 POLL = 0.25  # seconds between two checks of the list
+GUARD = 2.0  # seconds between two checks of the rules
 TELL = 10.0  # seconds between two reports of the peers' endpoints
 ENDPOINTS = "endpoints.json"
 NO_ENDPOINT = "(none)"  # as `wg` shows a peer that has not dialled in
@@ -81,6 +82,16 @@ class Device:
         """Whether an interface that was made is gone."""
         return self.applied is not None and not self._present(self.applied.interface)
 
+    def guard(self) -> None:
+        """Make the rules again where another program removed them: a firewall's restart flushes all."""
+        try:
+            tables = _run("nft", "list", "tables").decode("ascii", "replace").splitlines()
+            if self.applied is not None and f"table inet {hub_plan.TABLE}" not in tables:
+                sys.stderr.write("onext-edge-hub: the rules were removed, and are made again\n")
+                _run("nft", "-f", "-", text=hub_plan.firewall(self.applied))
+        except CommandError as error:
+            sys.stderr.write(f"onext-edge-hub: {str(error)[:500]}\n")
+
     @staticmethod
     def _present(name: str) -> bool:
         return name in {found for _, found in socket.if_nameindex()}
@@ -126,10 +137,13 @@ def _changed(file: Path) -> tuple[int, int]:
 
 def run(list_file: Path, key_file: Path, ended: Sequence[int]) -> None:
     """Follow the list until `ended` has an entry."""
-    device, seen, failed, told = Device(key_file), (0, 0), 0.0, 0.0
+    device, seen, failed, told, guarded = Device(key_file), (0, 0), 0.0, 0.0, 0.0
     sight = Sight(list_file.with_name(ENDPOINTS))
     while not ended:
         now, moment = _changed(list_file), time.monotonic()
+        if device.applied is not None and moment - guarded > GUARD:
+            guarded = moment
+            device.guard()
         if now != (0, 0) and (now != seen or device.lost or (failed and moment - failed > AGAIN)):
             seen, failed = now, 0.0
             try:

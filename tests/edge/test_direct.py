@@ -22,7 +22,7 @@ class Machine:
         self.ran: list[list[str]] = []
         self.inputs: list[str] = []
         self.allowed, self.handshake, self.received, self.known = "(none)", 0, 0, False
-        self.now = 1000.0
+        self.now, self.table = 1000.0, False
         monkeypatch.setattr(programs, "run", self.run)
         monkeypatch.setattr(programs, "there", lambda _: True)
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
@@ -33,8 +33,11 @@ class Machine:
         if argv[1] == "show":
             line = f"{KEY}\t(none)\t203.0.113.7:5000\t{self.allowed}\t{self.handshake}\t{self.received}\t0\t5"
             return "interface\n" + (line + "\n" if self.known else "")
+        if argv[:2] == ["nft", "list"]:
+            return "table inet filter\n" + "table inet onext_edge_node\n" * self.table
         self.ran.append(argv)
         self.inputs.append(text)
+        self.table = self.table or argv[0] == "nft"
         if "endpoint" in argv:
             self.known = True
         if "allowed-ips" in argv:
@@ -94,7 +97,37 @@ def test_the_rules_come_before_the_peer_and_are_the_hubs(monkeypatch: pytest.Mon
     monkeypatch.setattr(programs, "there", lambda name: name != "nft")
     machine.ran.clear()
     direct.Direct(lambda _: None).step(STATE)
-    assert machine.ran == [], "without nft there are no direct peers"
+    remove = ["wg", "set", "onext-edge", "peer", KEY, "remove"]
+    assert machine.ran == [remove], "without nft there are no direct peers"
+
+
+def test_rules_that_another_program_flushes_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `systemctl restart nftables` a neighbour reached every service of the node, for good."""
+    machine = Machine(monkeypatch)
+    followed = direct.Direct(lambda _: None)
+    followed.step(STATE)
+    machine.ran.clear()
+    followed.step(STATE)
+    assert machine.ran == []
+    machine.table = False
+    followed.step(STATE)
+    assert [argv[0] for argv in machine.ran] == ["nft"]
+
+
+@pytest.mark.parametrize("peers", [[], [{**PEER, "key": "B" + KEY[1:]}]])
+def test_a_peer_of_a_service_that_was_killed_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, peers: list[dict[str, str]]
+) -> None:
+    """A node that was revoked stayed a peer, and with the new rules one that nothing restricts."""
+    machine = Machine(monkeypatch)
+    machine.known, machine.allowed = True, "fd00::2/128"
+    direct.Direct(lambda _: None).step({**STATE, "peers": peers})
+    assert machine.ran[0] == ["wg", "set", "onext-edge", "peer", KEY, "remove"]
+    machine.ran.clear()
+    machine.known = True
+    hubs = [{"key": KEY}]
+    direct.Direct(lambda _: None).step({**STATE, "peers": peers, "hubs": hubs})
+    assert not [argv for argv in machine.ran if "remove" in argv], "a hub is no direct peer"
 
 
 def test_a_new_configuration_leaves_direct_peers_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,9 @@ def _clusters_are_apart(net: Network, a1: Node, a2: Node, b1: Node) -> None:
     net.front.start("python3", "-c", _LISTEN.format(2633))
     assert reaches(a2, hub, 8443)
     assert not reaches(a2, hub, 2633), "oned is not for nodes"
+    net.front.run("nft", "flush", "ruleset")
+    until(lambda: not reaches(a2, hub, 2633), "the rules again, after a firewall's restart")
+    assert not reaches(a2, b1.address, 22)
     ip, stolen_address = overlay.ip(b1.address), overlay.single(b1.address)
     a2.run(*ip, "addr", "add", stolen_address, "dev", "onext-edge")
     stolen = CONNECT.replace(", 3)", f", 3, ('{b1.address}', 0))")
@@ -250,6 +253,8 @@ def test_nodes_reach_each_other_without_the_hub_and_fall_back_to_it(net: Network
     net.front.run("ip", "link", "set", "wan", "down")
     until(lambda: reaches(a1, b1.address, 49152), "the way without the hub")
     assert not reaches(a1, b1.address, 8080), "the hub's rules count without the hub"
+    b1.run("nft", "flush", "ruleset")
+    until(lambda: not reaches(a1, b1.address, 8080), "the rules again, after a firewall's restart")
     net.front.run("ip", "link", "set", "wan", "up")
     net.front.run("ip", "route", "replace", "default", "via", "203.0.113.1")
     net.bundle.onext("edge", "revoke", "a2")
