@@ -94,14 +94,17 @@ def say_clock(got: Dict[str, Any], say: _Say) -> None:
 
 
 def adopt(places: Places, state: Dict[str, Any], got: Dict[str, Any]) -> Dict[str, Any]:
-    """Keep an answer's values; a certificate only where there is a new one."""
+    """Keep an answer's values."""
+    fresh = merged(state, got)
+    if fresh != state:
+        places.keep(fresh)
+    return fresh
+
+
+def merged(state: Dict[str, Any], got: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the state with an answer's values; a certificate only where there is a new one."""
     fresh = answer.checked(got)
-    merged = dict(state, **fresh)
-    if "certificate" in fresh:
-        merged["certified"] = int(time.time())
-    if merged != state:
-        places.keep(merged)
-    return merged
+    return dict(state, **fresh, **({"certified": int(time.time())} if "certificate" in fresh else {}))
 
 
 def overlay_servers(state: Dict[str, Any]) -> List[Server]:
@@ -161,6 +164,7 @@ def run(places: Places, say: _Say, probe: float = ways.PROBE) -> None:
 def _run(places: Places, say: _Say, probe: float, measured: sizes.Sizes) -> None:
     state, primary, due, said, looked = joined(places), 0, 0.0, "", -LOOK
     sources: Dict[str, str] = {}
+    written = state
     peers, rung, over = direct.Direct(say), bell.Bell(), ways.Ways(say, probe=probe)
     while _stays(places):
         try:
@@ -180,6 +184,9 @@ def _run(places: Places, say: _Say, probe: float, measured: sizes.Sizes) -> None
                 measured.forget()
                 looked, due = -LOOK, 0.0
             peers.step(state)
+            if state != written and _stays(places):
+                settle(places, state)  # last: a full disk must not keep a revoked node as a peer
+                written = state
         except (EdgeError, OSError) as error:
             if str(error) != said:
                 said = str(error)
@@ -211,14 +218,23 @@ def _look(
 
 
 def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str, Any]:
-    """Ask for changes and apply them; renew the certificate when a third of its time has passed."""
-    old = time.time() - state.get("certified", 0) > state.get("days", 0) * 86400 / 3
-    servers = overlay_servers(state)
-    fresh = adopt(places, state, ask(places, state, "sync", servers, certificate=old, seconds=BRIEF))
+    """Ask for changes and let the tunnel follow; renew the certificate after a third of its time.
+
+    One that seems to be from the future was made while this machine's clock was wrong.
+    """
+    age = time.time() - state.get("certified", 0)
+    old = not 0 <= age <= state.get("days", 0) * 86400 / 3
+    got = ask(places, state, "sync", overlay_servers(state), certificate=old, seconds=BRIEF)
+    fresh = merged(state, got)
     if fresh != state:
         tunnel.up(places, fresh, primary)
-        system_files.apply(places, fresh)
     return fresh
+
+
+def settle(places: Places, state: Dict[str, Any]) -> None:
+    """Write the files, the state last: who is killed before finds a change, and writes them again."""
+    system_files.apply(places, state)
+    places.keep(state)
 
 
 def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
@@ -226,7 +242,7 @@ def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
     state = joined(places)
     try:
         _leave(places, state, patience, say)
-    except (Unreachable, Refused) as error:
+    except EdgeError as error:
         if not force:
             raise type(error)(f"{error}; `leave --force` undoes what is on this machine") from None
         say(

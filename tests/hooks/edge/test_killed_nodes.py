@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge import membership, messages, places, programs, server, system_files, tunnel
-from edge.errors import Unreachable
+from edge.errors import CommandFailed, EdgeError, Unreachable, WrongServer
 from edge.places import Places
 from hooks.edge import requests
 from tests.hooks.edge.front_end import FrontEnd, ssh_key
@@ -52,7 +52,9 @@ class Node:
             Path(argv[-1] + ".pub").write_text(ssh_key() + "\n")
         return ""
 
-    def _ask(self, _servers: object, asked: messages.Asked, key: str, _patience: float = 0) -> dict[str, Any]:
+    def _ask(
+        self, _servers: object, asked: messages.Asked, key: str, *_patience: float, **_seconds: float
+    ) -> dict[str, Any]:
         return messages.opened(asked, key, self.front_end.office.handle(requests.read(asked.data)))
 
     def join(self, token: str, name: str) -> None:
@@ -86,19 +88,28 @@ def test_a_node_that_is_killed_at_any_effect_joins_again(
     assert sorted(hosts) == sorted(rows), "one host each"
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Unreachable("no front-end answered"),
+        WrongServer("the answer is not signed by the front-end that made the token"),
+        CommandFailed("wg: cannot be started"),
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
 def test_leave_by_force_needs_no_front_end(
-    front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: EdgeError
 ) -> None:
     """A front-end that burnt down would keep a machine in its zone for ever, with its authority to log in."""
     node = Node(tmp_path / "node", front_end, monkeypatch, Kills())
     before = {path: path.read_bytes() for path in node.folder.rglob("*") if path.is_file()}
     node.join(front_end.token("--name", "edge-1"), "edge-1")
 
-    def gone(*_: object) -> None:
-        raise Unreachable("no front-end answered")
+    def gone(*_: object, **_names: object) -> None:
+        raise problem
 
     monkeypatch.setattr(server, "ask", gone)
-    with pytest.raises(Unreachable, match="`leave --force` undoes what is on this machine"):
+    with pytest.raises(type(problem), match="`leave --force` undoes what is on this machine"):
         membership.leave(node.places, force=False, patience=0.0, say=lambda _: None)
     assert node.places.state() is not None, "nothing is undone without force"
     said: list[str] = []
