@@ -22,6 +22,7 @@ from edge import (
     answer,
     bell,
     build,
+    direct,
     ed25519,
     membership,
     messages,
@@ -223,10 +224,14 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_has_passed(
     assert membership.refresh(here, state) == state
     state["certified"] -= 2 * 86_400
     renewed = membership.refresh(here, state)
+    membership.settle(here, renewed)
     assert asked == [False, True]
     assert renewed["certificate"] == fresh
     assert time.time() - renewed["certified"] < 1000
     assert (here.state(), applied) == (renewed, ["tunnel", "files"])
+    state["certified"] = int(time.time()) + 10 * 365 * 86_400
+    membership.refresh(here, state)
+    assert asked[2:] == [True], "the clock was wrong when the node joined"
 
 
 def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +255,7 @@ def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(membership, "_look", lambda *_: (0, False))
     monkeypatch.setattr(sizes.Sizes, "follow", lambda *_: None)
     monkeypatch.setattr(membership, "refresh", refresh)
+    monkeypatch.setattr(direct.Direct, "step", lambda *_: None)
     monkeypatch.setattr(bell, "Bell", Quiet)
     monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     heard: list[str] = []
@@ -258,6 +264,37 @@ def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: py
     pauses = [later - earlier for earlier, later in pairwise(asked)]
     assert pauses[0] < 60
     assert pauses[1] > 110, "a front-end is asked rarely while it answers"
+
+
+def test_a_full_disk_keeps_no_revoked_node_as_a_peer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service forgot what it was told, and made the revoked neighbour a direct peer again, for good."""
+    here, followed, full = places.Places(str(tmp_path)), list[list[str]](), [True]
+    before = {"address": "fd00::2", "peers": ["revoked"]}
+    here.keep(before)
+
+    def apply(*_: object) -> None:
+        if full[0]:
+            raise OSError(28, "No space left on device")
+
+    class Quiet:
+        def wait(self, _seconds: float, _state: object) -> bool:
+            if len(followed) == 1:
+                full[0] = False
+            if len(followed) == 3:
+                here.keep({**(here.state() or {}), "left": True})
+            return False
+
+    monkeypatch.setattr(membership, "_look", lambda *_: (0, True))
+    monkeypatch.setattr(sizes.Sizes, "follow", lambda *_: None)
+    monkeypatch.setattr(membership, "refresh", lambda *_: {"address": "fd00::2", "peers": []})
+    monkeypatch.setattr(system_files, "apply", apply)
+    monkeypatch.setattr(direct.Direct, "step", lambda _, state: followed.append(state["peers"]))
+    monkeypatch.setattr(bell, "Bell", Quiet)
+    heard: list[str] = []
+    membership.run(here, heard.append)
+    assert heard == ["[Errno 28] No space left on device"]
+    assert followed == [[], [], []]
+    assert (here.state() or {})["peers"] == [], "it is written as soon as it can be"
 
 
 def test_a_service_without_systemd_ends_when_the_node_leaves(
