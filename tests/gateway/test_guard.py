@@ -40,10 +40,12 @@ def test_a_body_is_read_whole_or_refused() -> None:
     with pytest.raises(Invalid, match="not complete"):
         read()
 
-    async def without() -> Message:
-        return {"type": "http.request"}
+    bare: list[Message] = [{"type": "http.request"}]
 
-    assert asyncio.run(guard.body({"type": "http"}, without, 1)) == b""
+    async def once() -> Message:
+        return bare.pop()
+
+    assert asyncio.run(guard.body({"type": "http"}, once, 1)) == b""
 
 
 def test_bounds_of_one_request() -> None:
@@ -60,6 +62,7 @@ def test_large_bodies_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> 
     """A few dozen calls that never end would fill the memory; what ends gives its share back."""
     most, piece = MOST_BYTES, b"x" * LARGEST_CALL
     assert (LARGEST_BODY, LARGEST_CALL, MOST_BYTES) == (65_536, 8_388_608, 67_108_864)
+    assert guard._held.bytes == 0
     monkeypatch.setattr(guard._held, "bytes", most - LARGEST_CALL)
     assert len(read(piece, most=LARGEST_CALL)) == LARGEST_CALL
     assert guard._held.bytes == most - LARGEST_CALL, "nothing is counted twice"

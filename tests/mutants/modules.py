@@ -24,7 +24,8 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("{}", "wireguard", "tunnel"),
     ),
     ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
-    ("edge", ("answer", "overlay"), ("{}",)),
+    ("edge", ("answer", "messages", "narrowing", "overlay", "places", "word"), ("{}",)),
+    ("edge", ("direct", "sizes", "ways"), ("{}",)),
     (
         "exporter",
         (
@@ -77,6 +78,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hooks/edge", ("admission",), ("{}", "records")),
     ("hooks/edge", ("records", "verify_token"), ("{}",)),
     ("hooks/edge", ("addresses", "introductions", "requests"), ("{}",)),
+    ("hooks/edge", ("answers", "certificates", "secrets"), ("{}",)),
     ("hooks/edge", ("bell",), ("introductions",)),
     ("hooks/edge", ("hub_plan",), ("{}", "requests", "introductions")),
     ("hooks/events", ("changes", "facts", "filters", "signature"), ("changes",)),

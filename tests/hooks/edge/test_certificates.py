@@ -1,0 +1,48 @@
+"""Certificates: for one key, for some names, for some days, with no right that is not needed."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization.ssh import (
+    SSHCertificate,
+    SSHCertificateType,
+    load_ssh_public_identity,
+)
+
+from hooks.edge import certificates
+from tests.hooks.edge.front_end import ssh_key
+
+NOW, DAYS, KEY = 1_000_000.5, 90, ssh_key()
+AUTHORITY = Ed25519PrivateKey.generate().private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+)
+
+
+def read(line: str) -> SSHCertificate:
+    """Return a certificate whose signature is valid."""
+    found = load_ssh_public_identity(line.encode())
+    assert isinstance(found, SSHCertificate)
+    found.verify_cert_signature()
+    form = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    assert found.public_key().public_bytes(*form).decode() == KEY
+    return found
+
+
+def test_a_hosts_certificate() -> None:
+    """A certificate for other names lets a node be its neighbour; clocks that differ must not lock it out."""
+    found = read(certificates.host(AUTHORITY, KEY, ["edge-1", "fd00::1:0"], serial=7, now=NOW, days=DAYS))
+    assert (found.type, found.serial, found.key_id) == (SSHCertificateType.HOST, 7, b"onext-edge edge-1 7")
+    assert found.valid_principals == [b"edge-1", b"fd00::1:0"]
+    assert (found.valid_after, found.valid_before) == (999_700, 1_000_300 + 90 * 86_400)
+    assert (found.extensions, found.critical_options) == ({}, {})
+
+
+def test_oneadmins_certificate() -> None:
+    """Whoever copies its key could log in from anywhere; migrations need the agent and a forwarded port."""
+    found = read(certificates.user(AUTHORITY, KEY, "oneadmin", "fd00::/64", now=NOW, days=DAYS))
+    assert (found.type, found.serial, found.valid_principals) == (SSHCertificateType.USER, 0, [b"oneadmin"])
+    assert found.critical_options == {b"source-address": b"fd00::/64"}
+    assert found.extensions == dict.fromkeys(
+        (b"permit-agent-forwarding", b"permit-port-forwarding", b"permit-pty"), b""
+    )
