@@ -55,11 +55,11 @@ class Places:
 
 
 def read(path: str) -> str:
-    """Return a text file's content, empty where it is missing."""
+    """Return a text file's content, empty where it is missing; raise OSError where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
 
 

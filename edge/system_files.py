@@ -88,7 +88,9 @@ def _sshd(places: Places, lines: str) -> bool:
     included = any(line.split()[:1] == ["Include"] and "sshd_config.d" in line for line in text.splitlines())
     file = places.sshd_snippet if included else places.sshd_config
     before = read(file)
-    content = lines if included else with_block(before, lines)
+    content = (
+        lines if included else with_block(before, "Match all\n" + lines)
+    )  # its last lines may be a Match
     if not write(file, content, 0o600):
         return False
     try:

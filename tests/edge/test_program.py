@@ -24,6 +24,7 @@ from edge import (
     build,
     direct,
     ed25519,
+    keys,
     membership,
     messages,
     narrowing,
@@ -163,6 +164,45 @@ def test_the_configuration_of_wireguard_and_sshd(tmp_path: Path, monkeypatch: py
     assert lines[1] == "Match User oneadmin Address fd00::/64"
     assert lines[-1] == "Match all"
     assert system_files.known_hosts(state).startswith("@cert-authority fd00::1:0,edge-1 ssh-ed25519 ")
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not programs.there("sshd"), reason="no sshd")
+def test_a_configuration_of_sshd_that_ends_with_a_match_block(tmp_path: Path) -> None:
+    """On AlmaLinux 8, with users restricted to sftp at the end of sshd_config, the join failed."""
+    here = places.Places(str(tmp_path))
+    (tmp_path / "etc/ssh").mkdir(parents=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", here.host_key], check=True)
+    own = f"HostKey {here.host_key}\nMatch Group sftponly\n    PasswordAuthentication no\n"
+    Path(here.sshd_config).write_text(own)
+    system_files.apply(here, answer.checked(told()))
+    assert "TrustedUserCAKeys" in Path(here.sshd_config).read_text()
+    system_files.undo(here)
+    assert Path(here.sshd_config).read_text() == own
+
+
+@pytest.mark.parametrize("file", ["hosts", "known_hosts", "sshd_config", "identity"])
+def test_a_file_that_cannot_be_read_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A disk's fault, or a policy that forbids to read, cost all lines of /etc/hosts, or the node's key."""
+    here = places.Places(str(tmp_path))
+    place = Path(getattr(here, file))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("own\n")
+
+    def fail(path: str, **names: Any) -> Any:
+        if path == str(place):
+            raise OSError(5, "Input/output error")
+        return Path(path).open(**names)
+
+    monkeypatch.setattr(places, "open", fail, raising=False)
+    monkeypatch.setattr(programs, "there", lambda _: False)
+    with pytest.raises(OSError, match="Input/output error"):
+        keys.new_identity(here) if file == "identity" else system_files.apply(here, answer.checked(told()))
+    with pytest.raises(OSError, match="Input/output error"):
+        keys.new_identity(here) if file == "identity" else system_files.undo(here)
+    assert place.read_text() == "own\n"
 
 
 def test_a_revoked_key_counts_for_nodes_only() -> None:
