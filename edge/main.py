@@ -21,6 +21,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     given = _parser().parse_args(arguments)
     places = Places(given.root, given.account)
     try:
+        _check_rights(places, given)
         return int(given.command(places, given) or 0)
     except EdgeError as error:
         sys.stderr.write(f"onext-edge: {error}\n")
@@ -28,6 +29,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except OSError as error:
         sys.stderr.write(f"onext-edge: {error}\n")
         return 1
+
+
+def _check_rights(places: Places, given: argparse.Namespace) -> None:
+    if given.rights and places.root == "/" and os.geteuid() != 0:
+        raise EdgeError(f"{given.name_of_command} needs root: run it with sudo")
 
 
 def say(text: str) -> None:
@@ -55,14 +61,20 @@ def _join(places: Places, given: argparse.Namespace) -> None:
     if lacking:
         names = " ".join(lacking)
         raise EdgeError(f"install {names} first, or join with --install")
-    text = sys.stdin.readline() if given.token == STDIN else given.token
-    membership.join(places, text, (given.name or socket.gethostname()).lower(), given.wait, say)
+    membership.join(places, _token(given), (given.name or socket.gethostname()).lower(), given.wait, say)
     say(f"joined in {time.monotonic() - began:.1f} s")
 
 
 def _narrow(_places: Places, given: argparse.Namespace) -> None:
-    text = sys.stdin.readline() if given.token == STDIN else given.token
-    say(word.narrowed(text, given.name.lower()))
+    membership.check_name(given.name.lower())
+    say(word.narrowed(_token(given), given.name.lower()))
+
+
+def _token(given: argparse.Namespace) -> str:
+    """Return the token, which a mail may have broken into lines; a person ends a line by hand."""
+    if given.token != STDIN:
+        return str(given.token)
+    return sys.stdin.readline() if sys.stdin.isatty() else sys.stdin.read(word.LONGEST + 1)
 
 
 def _rejoin(places: Places, given: argparse.Namespace) -> None:
@@ -80,8 +92,10 @@ def _status(places: Places, given: argparse.Namespace) -> int:
     if given.json:
         say(json.dumps(status, indent=2, sort_keys=True))
     else:
-        for key in sorted(status):
+        for key in sorted(set(status) - {"hubs"}):
             say(f"{key:12} {status[key]}")
+        for hub in status.get("hubs", []):
+            say("{:12} {}".format("hub", _hub(hub)))
     return 0 if status["joined"] else 1
 
 
@@ -113,6 +127,14 @@ def describe(places: Places) -> Dict[str, Any]:
     }
 
 
+def _hub(hub: Dict[str, Any]) -> str:
+    age = hub["handshake"]
+    handshake = "no handshake yet" if age is None else f"last handshake {age} s ago"
+    return "{} at {}: {}, over {}, MTU {}".format(
+        hub["address"], hub["endpoint"], handshake, hub["over"].upper(), hub["mtu"]
+    )
+
+
 def _age(seconds: float) -> Optional[int]:
     return None if seconds > 1e8 else int(seconds)
 
@@ -126,9 +148,14 @@ def _doctor(places: Places, given: argparse.Namespace) -> int:
     fresh = any(hub["handshake"] is not None and hub["handshake"] < tunnel.STALE for hub in status["hubs"])
     other = tunnel.other_way(state)
     if other:
-        say("warn network: {} is the overlay's, and this machine reaches {}".format(state["pool"], other))
-    say("{:4} tunnel: {}".format("ok" if fresh else "FAIL", status["hubs"]))
+        say(
+            "warn network: {} is the network of the overlay, and this machine reaches {}: renumber it".format(
+                state["pool"], other
+            )
+        )
     for hub in status["hubs"]:
+        own = hub["handshake"] is not None and hub["handshake"] < tunnel.STALE
+        say("{:4} tunnel: {}".format("ok" if own else "warn" if fresh else "FAIL", _hub(hub)))
         if hub["over"] == "tls":
             say(
                 "warn UDP: no answer from {}: the tunnel runs over TLS, which is slower".format(
@@ -150,23 +177,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--root", default="/", help="files below another root, for images")
     parser.add_argument("--account", default="oneadmin", help="OpenNebula's account on this node")
-    commands = parser.add_subparsers(dest="name_of_command")
+    commands = parser.add_subparsers(dest="name_of_command", metavar="COMMAND")
     commands.required = True
 
-    def add(
-        name: str, function: Callable[[Places, argparse.Namespace], Optional[int]], text: str
-    ) -> argparse.ArgumentParser:
+    def add(name: str, function: _Command, text: str, rights: bool = True) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(command=function)
+        command.set_defaults(command=function, rights=rights)
         return command
 
-    add("check", _check, "report what is missing, and change nothing")
+    add("check", _check, "report what is missing, and change nothing", rights=False)
     joining = add("join", _join, "join with a token of `onext edge token`")
     joining.add_argument("token", help="the token, or - to read it from standard input")
     joining.add_argument("--name", help="name of the host (default: this machine's)")
     joining.add_argument("--install", action="store_true", help="install missing packages first")
     joining.add_argument("--node-package", action="store_true", help="with --install: OpenNebula's, too")
-    narrowing = add("narrow", _narrow, "print a token for one name only; needs no front-end")
+    narrowing = add("narrow", _narrow, "print a token for one name only; needs no front-end", rights=False)
     narrowing.add_argument("token", help="the token, or - to read it from standard input")
     narrowing.add_argument("--name", required=True, help="name of the host that may join")
     rejoining = add("rejoin", _rejoin, "bring everything up again: after a new network or address")

@@ -1,6 +1,8 @@
 """Join, stay, leave: each step can be repeated, and the next attempt completes what was interrupted."""
 
+import contextlib
 import os
+import re
 import time
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -19,7 +21,7 @@ from edge import (
     ways,
     word,
 )
-from edge.errors import EdgeError, Refused, Unreachable
+from edge.errors import EdgeError, Refused, Unreachable, WrongServer
 from edge.places import Places
 from edge.word import Server
 
@@ -32,16 +34,19 @@ STEP = 2.0  # seconds between two checks of direct peers
 TUNNEL = 60.0  # seconds in which the tunnel must carry the first answer, over UDP or TLS
 IMPATIENT = 10.0  # seconds without an answer over UDP while a person waits
 PATIENCE = 120.0  # seconds in which a front-end may become ready
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")
 _Say = Callable[[str], None]
 
 
 def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[str, Any]:
     """Join with a token and return the state; raise an EdgeError."""
     token = word.read(text)
+    check_name(name)
     secret = keys.new_identity(places)
     bound = narrowing.bind(token.biscuit, "node_key", ed25519.public(secret).hex())
     values = {"token": bound, "name": name, "wireguard": keys.wireguard(places), "ssh_key": keys.ssh(places)}
-    got = server.ask(token.servers, messages.Asked(secret, "join", values), token.key, PATIENCE)
+    asked = messages.Asked(secret, "join", values)
+    got = server.ask(token.servers, asked, token.key, PATIENCE, say=say)
     say_clock(got, say)
     state = dict(answer.checked(got), key=token.key, certified=int(time.time()))
     check_pool(state)
@@ -50,14 +55,22 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[s
     return ready(places, state, wait, say)
 
 
+def check_name(name: str) -> None:
+    """Raise EdgeError for what is no name of a host."""
+    if not NAME.match(name):
+        raise EdgeError(
+            f"{name!r} is no host name of at most 64 letters, digits, dots and dashes: use --name"
+        )
+
+
 def check_pool(state: Dict[str, Any]) -> None:
     """Raise EdgeError where this machine reaches something else at the overlay's addresses."""
     other = tunnel.other_way(state)
     if other:
-        overlay_is = "{} is the network of the overlay".format(state["pool"])
+        pool = state["pool"]
         raise EdgeError(
-            f"{overlay_is}, and this machine reaches {other}: give either another network, then join again"
-            " with the same token"
+            f"{pool} is the network of the overlay, and this machine reaches {other}: renumber that network,"
+            " then join again with the same token"
         )
 
 
@@ -77,7 +90,8 @@ def _ready(places: Places, state: Dict[str, Any], wait: float, say: _Say, over: 
     say("the tunnel is up; OpenNebula's host is {}".format(got.get("host")))
     state = adopt(places, state, got)
     system_files.apply(places, state)
-    system_files.install_service(places)
+    if not system_files.install_service(places):
+        say("no systemd here: keep `onext-edge.pyz run` running, which maintains the tunnel")
     ends = time.monotonic() + wait
     while got.get("host_state") not in ("MONITORED", "MONITORING_MONITORED") and time.monotonic() < ends:
         time.sleep(2)
@@ -122,19 +136,31 @@ def public_servers(state: Dict[str, Any]) -> List[Server]:
 
 def through_tunnel(places: Places, state: Dict[str, Any], action: str, over: ways.Ways) -> Dict[str, Any]:
     """Ask within the tunnel, which may need some seconds to come up; raise an EdgeError."""
-    ends = time.monotonic() + TUNNEL
+    ends, first = time.monotonic() + TUNNEL, True
     while True:
         try:
             got = ask(places, state, action, overlay_servers(state))
         except Unreachable as error:
+            if first:
+                _raise_refusal(places, state)
+            first = False
             if time.monotonic() > ends:
-                raise Unreachable(f"the tunnel carries nothing, over UDP or TLS: {error}") from None
+                raise Unreachable(
+                    f"the tunnel carries nothing, over UDP or TLS: {error}; does onext-edge-hub run there?"
+                    " `onext doctor` on the front-end reports it. Then try again"
+                ) from None
             over.step(state)
             time.sleep(0.5)
         else:
             if over.busy:
                 over.step(state)
             return got
+
+
+def _raise_refusal(places: Places, state: Dict[str, Any]) -> None:
+    """Raise Refused where a front-end knows why there is no tunnel: the node was revoked, for instance."""
+    with contextlib.suppress(Unreachable, WrongServer):
+        ask(places, state, "sync", public_servers(state), seconds=BRIEF)
 
 
 def ask(
@@ -245,11 +271,8 @@ def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
     except EdgeError as error:
         if not force:
             raise type(error)(f"{error}; `leave --force` undoes what is on this machine") from None
-        say(
-            "left without the front-end: {}. Revoke this node there: onext edge revoke {}".format(
-                error, state["name"]
-            )
-        )
+        say(f"left without the front-end: {error}")
+        say("where `onext edge list` still has this node: onext edge revoke {}".format(state["name"]))
     places.keep(dict(state, left=True))  # a service that systemd does not stop ends itself
     system_files.stop_service(places)  # it would bring the tunnel up again
     tunnel.down()

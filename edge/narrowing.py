@@ -23,8 +23,8 @@ def bind(token: str, predicate: str, value: str) -> str:
     try:
         data = base64.urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
         return base64.urlsafe_b64encode(_bound(data, [predicate, value])).decode()
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise InvalidToken(f"the token is cut, altered or sealed: {error}") from None
+    except (ValueError, IndexError, KeyError, TypeError):
+        raise InvalidToken("the join token is cut, altered or sealed: copy the whole word") from None
 
 
 def _bound(data: bytes, words: List[str]) -> bytes:

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 import time
-from typing import Any, Dict, Iterable, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, Tuple
 
 from edge import messages
 from edge.errors import EdgeError, NotReady, Unreachable, WrongServer
@@ -26,20 +26,24 @@ def ask(
     key: str,
     patience: float = 0.0,
     seconds: float = TIMEOUT,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Dict[str, Any]:
     """Return the answer of the first server that gives one; raise Unreachable, WrongServer or Refused.
 
     Each server has `seconds` for each step of its answer.
     Servers that are not ready (no leader yet, a worker that restarts, too many connections) are asked again
-    for `patience` seconds.
+    for `patience` seconds, and `say` is told why, once.
     """
-    known, ends = list(servers), time.monotonic() + patience
+    known, ends, told = list(servers), time.monotonic() + patience, False
     while True:
         try:
             return _ask(known, asked, key, seconds)
-        except NotReady:
+        except NotReady as error:
             if time.monotonic() > ends:
                 raise
+            if not told:
+                say(f"{error}; trying again for {patience:.0f} s")
+            told = True
         time.sleep(AGAIN)
 
 

@@ -119,11 +119,11 @@ def _reload(places: Places) -> None:
             return
 
 
-def install_service(places: Places) -> None:
-    """Let systemd bring the tunnel up at every start; elsewhere a person runs `onext-edge.pyz run`."""
+def install_service(places: Places) -> bool:
+    """Let systemd bring the tunnel up at every start; return whether it does."""
     own = os.path.abspath(sys.argv[0])
     if not places.systemd or not os.path.isfile(own):
-        return
+        return False
     if own != places.program:
         shutil.copyfile(own, places.program + ".new")
         os.chmod(places.program + ".new", 0o755)  # noqa: S103 - a program
@@ -132,6 +132,7 @@ def install_service(places: Places) -> None:
     if write(places.unit, text):
         programs.run(["systemctl", "daemon-reload"])
     programs.run(["systemctl", "enable", "--now", "--quiet", UNIT])
+    return True
 
 
 def stop_service(places: Places) -> None:

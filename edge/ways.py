@@ -27,6 +27,7 @@ class Way:
     def __init__(self, seen: direct.Seen) -> None:
         self.relay: Optional[Relay] = None
         self.used = False  # whether WireGuard was given the relay
+        self.tried = False  # whether a relay was begun since UDP worked last
         self.received, self.heard = seen.received, time.monotonic()
         self.answered = False  # whether a byte came since the last change
         self.retry, self.pause = 0.0, AGAIN
@@ -89,13 +90,15 @@ class Ways:
                 way.close()
         self._ways.clear()
 
-    def _udp(self, _hub: Dict[str, str], target: Server, way: Way, seen: direct.Seen) -> bool:
+    def _udp(self, hub: Dict[str, str], target: Server, way: Way, seen: direct.Seen) -> bool:
         """Begin a relay after silence, or where the process of the former one has ended."""
         now = time.monotonic()
         gone = seen.endpoint.startswith(LOOPBACK + ":")
         patience = self._quiet if seen.handshake else min(FRESH, self._quiet)
         if now >= way.retry and (gone or now - way.heard > patience) and tunnel.port():
-            way.relay = Relay(target, tunnel.port())
+            if not way.tried:
+                self._say(f"{_name(hub)}: no answer over UDP, trying TLS")
+            way.tried, way.relay = True, Relay(target, tunnel.port())
         return False
 
     def _tls(self, hub: Dict[str, str], target: Server, way: Way, seen: direct.Seen) -> bool:
@@ -150,7 +153,7 @@ class Ways:
         _give(hub, endpoint)
         if answers(hub["address"], target.port):
             way.close()
-            way.retry, way.pause = 0.0, AGAIN
+            way.retry, way.pause, way.tried = 0.0, AGAIN, False
             self._say(f"{_name(hub)}: reached over UDP again")
             return True
         _give(hub, way.relay.endpoint)

@@ -36,8 +36,8 @@ class Word(NamedTuple):
 
 
 def read(text: str) -> Word:
-    """Return the parts of a token; raise InvalidToken."""
-    parts = text.strip().split(":")
+    """Return the parts of a token, which a mail may have broken into lines; raise InvalidToken."""
+    parts = _one_word(text).split(":")
     if len(text) > LONGEST or len(parts) != 3 or parts[0] != PREFIX:
         raise InvalidToken(f"not a join token: `onext edge token` prints one word, {PREFIX}:…")
     try:
@@ -50,7 +50,11 @@ def read(text: str) -> Word:
 def narrowed(text: str, name: str) -> str:
     """Return a token that lets a host of this name join, and no other; raise InvalidToken."""
     biscuit = narrowing.bind(read(text).biscuit, "name", name)
-    return ":".join([*text.strip().split(":")[:2], biscuit])
+    return ":".join([*_one_word(text).split(":")[:2], biscuit])
+
+
+def _one_word(text: str) -> str:
+    return "".join(text.split())
 
 
 def servers(listed: object) -> Tuple[Server, ...]:

@@ -53,7 +53,7 @@ class Node:
         return ""
 
     def _ask(
-        self, _servers: object, asked: messages.Asked, key: str, *_patience: float, **_seconds: float
+        self, _servers: object, asked: messages.Asked, key: str, *_patience: object, **_names: object
     ) -> dict[str, Any]:
         return messages.opened(asked, key, self.front_end.office.handle(requests.read(asked.data)))
 

@@ -1,0 +1,97 @@
+"""What the node program prints for a person: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from biscuit_auth import BiscuitBuilder, KeyPair
+
+from edge import answer, ed25519, main, membership, messages, places, server, sizes, tunnel, ways, word
+from edge.errors import EdgeError, Refused, Unreachable
+from tests.edge.test_program import KEY, told
+
+
+def _token() -> str:
+    biscuit = BiscuitBuilder("edge_token(7)").build(KeyPair().private_key).to_base64()
+    content = json.dumps({"servers": [["front.example:8443", "0" * 64]], "key": "1" * 64})
+    return f"onext-edge:{base64.urlsafe_b64encode(content.encode()).decode()}:{biscuit}"
+
+
+def test_a_token_that_was_broken_into_lines_is_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mails and terminals break long words; it was called no token at all."""
+    whole = _token()
+    broken = "\r\n".join(whole[at : at + 70] for at in range(0, len(whole), 70)) + "\n"
+    assert word.read(broken) == word.read(whole)
+    monkeypatch.setattr("sys.stdin", io.StringIO(broken))
+    assert main.main(["narrow", "--name", "edge-1", "-"]) == 0
+    assert capsys.readouterr().out.startswith(whole.rpartition(":")[0])
+
+
+@pytest.mark.parametrize("name", ["n 3", "", "-x", "a;b", "x" * 65, "münster"])
+def test_a_name_that_no_host_can_have_is_refused_here(name: str) -> None:
+    """It was sent, and the refusal read as if no front-end had answered."""
+    with pytest.raises(EdgeError, match="--name"):
+        membership.check_name(name)
+    membership.check_name("edge-1.example_2")
+
+
+def test_commands_that_need_root_name_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that had joined printed `joined False`, and a join named a file that cannot be written."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for words in (["join", "x"], ["status"], ["doctor"], ["leave"], ["rejoin"], ["run"]):
+        assert main.main(words) == 1
+        assert capsys.readouterr().err == f"onext-edge: {words[0]} needs root: run it with sudo\n"
+
+
+def test_status_and_doctor_describe_hubs_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They printed Python's notation of a dictionary."""
+    places.Places(str(tmp_path)).keep({**answer.checked(told()), "days": 90, "certified": int(time.time())})
+    monkeypatch.setattr(tunnel, "present", lambda: True)
+    monkeypatch.setattr(tunnel, "handshakes", lambda: {KEY: 7.0})
+    monkeypatch.setattr(tunnel, "relayed", set)
+    monkeypatch.setattr(tunnel, "other_way", lambda _: "")
+    monkeypatch.setattr(sizes, "routes", lambda _: {"fd00::1": 1420})
+    for command in ("status", "doctor"):
+        main.main(["--root", str(tmp_path), command])
+        shown = capsys.readouterr().out
+        assert "fd00::1 at front.example:51820: last handshake 7 s ago, over UDP, MTU 1420" in shown
+
+
+def test_a_node_learns_why_it_has_no_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was revoked waited for a minute, and was sent to look for a fault of its network."""
+    state = answer.checked(told())
+
+    def ask(
+        _places: object, _state: object, _action: str, servers: list[word.Server], **_names: object
+    ) -> None:
+        if servers == membership.public_servers(state):
+            raise Refused("this node is revoked")
+        raise Unreachable("no front-end answered")
+
+    monkeypatch.setattr(membership, "ask", ask)
+    with pytest.raises(Refused, match="revoked"):
+        membership.through_tunnel(places.Places(str(tmp_path)), state, "ready", ways.Ways(lambda _: None))
+
+
+def test_who_waits_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A join stood still for two minutes without a word while the worker did not run."""
+    answers, heard = [(503, b'{"error": "the worker is not there"}')] * 2 + [(200, b"{}")], list[str]()
+    monkeypatch.setattr(server, "_post", lambda *_: answers.pop(0))
+    monkeypatch.setattr(server, "AGAIN", 0)
+    monkeypatch.setattr(messages, "opened", lambda *_: {})
+    asked = messages.Asked(ed25519.generate(), "join", {})
+    server.ask([word.Server("front.example", 8443, "0" * 64)], asked, "0" * 64, 120, say=heard.append)
+    assert len(heard) == 1
+    assert "the worker is not there; trying again for 120 s" in heard[0]
