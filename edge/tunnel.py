@@ -53,7 +53,7 @@ def configuration(places: Places, state: Dict[str, Any], primary: int) -> str:
         allowed = overlay.single(hub["address"]) + (", " + state["pool"] if number == primary else "")
         lines += ["[Peer]", "PublicKey = " + hub["key"], "AllowedIPs = " + allowed]
         lines += [f"PersistentKeepalive = {KEEPALIVE}"]
-        endpoint = None if hub["key"] in over_tls else resolved(hub["endpoint"])
+        endpoint = None if hub["key"] in over_tls else resolved(hub)
         lines += ["Endpoint = " + endpoint] if endpoint else []
     if state.get("peers"):
         lines += direct.sections(state, direct.dump())
@@ -67,14 +67,20 @@ def relayed() -> Set[str]:
     return {key for key, _, endpoint in pairs if endpoint.startswith(LOOPBACK + ":")}
 
 
-def resolved(where: str) -> Optional[str]:
-    """Return a hub's endpoint with its address as it is now, None while its name does not resolve."""
-    host, number = word.split(where)
+def resolved(hub: Dict[str, str]) -> Optional[str]:
+    """Return a hub's endpoint with its address as it is now, None while its name does not resolve.
+
+    A name may have the hub's overlay address, too: the tunnel cannot lead through itself.
+    """
+    host, number = word.split(hub["endpoint"])
     try:
         found = socket.getaddrinfo(host, number, type=socket.SOCK_DGRAM)
     except OSError:
         return None
-    address = str(found[0][4][0])
+    addresses = [str(one[4][0]) for one in found if one[4][0] != hub["address"]]
+    if not addresses:
+        return None
+    address = addresses[0]
     return ("[{}]:{}" if ":" in address else "{}:{}").format(address, number)
 
 
@@ -104,7 +110,7 @@ def handshakes() -> Dict[str, float]:
 
 def here(state: Dict[str, Any]) -> List[str]:
     """Return where this machine's own network reaches the interface: ADDRESS:PORT, for nodes beside it."""
-    endpoint = resolved(state["hubs"][0]["endpoint"]) if state["hubs"] else None
+    endpoint = resolved(state["hubs"][0]) if state["hubs"] else None
     address = source(endpoint) if endpoint else ""
     if not address or not port():
         return []
@@ -151,7 +157,7 @@ def follow(places: Places, state: Dict[str, Any], primary: int, sources: Dict[st
     for hub in state["hubs"]:
         quiet = ages.get(hub["key"], 1e9) > STALE
         silent += [hub] if quiet else []
-        endpoint = resolved(hub["endpoint"])
+        endpoint = resolved(hub)
         own = source(endpoint) if endpoint else ""
         moved = own != sources.setdefault(hub["key"], own)
         if endpoint and own and (moved or (quiet and hub["key"] not in relayed())):

@@ -133,7 +133,7 @@ class Ways:
 
     def _back(self, hub: Dict[str, str], way: Way) -> bool:
         """Leave a relay that carries nothing."""
-        endpoint = tunnel.resolved(hub["endpoint"])
+        endpoint = tunnel.resolved(hub)
         way.close()
         if endpoint:
             _give(hub, endpoint)
@@ -145,7 +145,7 @@ class Ways:
 
     def _try_udp(self, hub: Dict[str, str], target: Server, way: Way) -> bool:
         assert way.relay is not None
-        endpoint = tunnel.resolved(hub["endpoint"])
+        endpoint = tunnel.resolved(hub)
         if endpoint is None:
             self._wait(way, way.interval)
             return False

@@ -7,8 +7,11 @@ else each dials the other's public endpoint: that opens both NATs where they kee
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 
+from edge.overlay import Pool
 from hooks.edge.addresses import node_address
+from hooks.edge.forms import host_of
 from hooks.edge.hub_plan import NEIGHBOURS
 from hooks.edge.records import Node, Zone
 
@@ -29,10 +32,18 @@ def peers(
     for other in near:
         there = seen.get(nodes[other].wireguard, "")
         endpoint = own.get(other, "") if here and here == _host(there) else there
-        if other != number and here and endpoint:
+        if other != number and here and _outside(endpoint, zone.pool):
             address = str(node_address(zone.pool, other))
             found.append({"key": nodes[other].wireguard, "endpoint": endpoint, "address": address})
     return found
+
+
+def _outside(endpoint: str, pool: Pool) -> bool:
+    """Whether an endpoint is an address beside the tunnel, which cannot lead through itself."""
+    try:
+        return ip_address(host_of(endpoint)) not in pool
+    except ValueError:
+        return False
 
 
 def _host(endpoint: str) -> str:

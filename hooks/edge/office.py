@@ -42,7 +42,7 @@ from onext.process import CommandError
 
 LOCK, _WAIT = "edge-publish.lock", 20.0  # in the folder of the state; seconds
 MOST_REASONS = 50  # VMs whose reasons a node is told
-CLOCK = 300.0  # seconds by which a node's clock may differ without a remark
+CLOCK = 300.0  # seconds by which a node's clock may differ, as certificates tolerate
 _VERIFY = 20.0  # seconds, waiting for a processor included
 _log = log.get("edge")
 Values = dict[str, object]
@@ -155,6 +155,7 @@ class Office:
         if node.session != request.session:
             raise Refused("this request is of an earlier join")
         if request.action == LEAVE:
+            _check_time(request, context)
             return self._leave(context, book, number, nodes[number])
         self.own[number] = request.here
         if request.action == READY:
@@ -222,6 +223,13 @@ class Office:
             told["certificate"] = answers.certificate(kept, zone, number, node, now=context.now(), days=days)
             _log.info("audit: host certificate of %s for %d days", node.name, days)
         return told
+
+
+def _check_time(request: Request, context: Context) -> None:
+    """Refuse an old request to leave: the endpoint may have kept it, and the node has changed its mind."""
+    skew = request.time - context.now()
+    if abs(skew) > CLOCK:
+        raise Refused(f"this machine's clock is off by {skew:.0f} s: set it, then leave again")
 
 
 def _keys(context: Context, zone: Zone, view: View) -> list[str]:

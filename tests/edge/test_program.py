@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import subprocess
 import sys
 import time
@@ -155,7 +156,9 @@ def test_the_configuration_of_wireguard_and_sshd(tmp_path: Path, monkeypatch: py
         {"key": KEY, "endpoint": "one.example:1", "address": "fd00::1"},
         {"key": "B" + KEY[1:], "endpoint": "two.example:2", "address": "fd00::2"},
     ]))  # fmt: skip
-    monkeypatch.setattr(tunnel, "resolved", lambda where: "192.0.2.1:2" if where.startswith("two") else None)
+    monkeypatch.setattr(
+        tunnel, "resolved", lambda hub: "192.0.2.1:2" if hub["endpoint"].startswith("two") else None
+    )
     text = tunnel.configuration(here, state, 1)
     assert text.count("fd00::/64") == 1
     assert text.index("fd00::/64") > text.index("fd00::2/128")
@@ -361,6 +364,18 @@ def test_a_wrong_clock_is_reported() -> None:
     assert "clock is off by 4000 s" in heard[0] or "clock is off by 4001 s" in heard[0]
 
 
+def test_a_tunnel_never_leads_through_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of /etc/hosts with a front-end's overlay address cut the node off, until somebody visited it."""
+    hub = {"key": KEY, "endpoint": "front.example:51820", "address": "fd00::1"}
+    known = [("fd00::1", 51820, 0, 0), ("203.0.113.2", 51820)]
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(10, 2, 17, "", address) for address in known]
+    )
+    assert tunnel.resolved(hub) == "203.0.113.2:51820"
+    del known[1]
+    assert tunnel.resolved(hub) is None
+
+
 def test_a_silent_hub_is_resolved_again_and_another_one_carries_the_pool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,7 +392,7 @@ def test_a_silent_hub_is_resolved_again_and_another_one_carries_the_pool(
     )
     monkeypatch.setattr(tunnel, "handshakes", lambda: {KEY: 500.0, other: 20.0})
     monkeypatch.setattr(
-        tunnel, "resolved", lambda where: "192.0.2.7:1" if where.startswith("one") else "192.0.2.8:2"
+        tunnel, "resolved", lambda hub: "192.0.2.7:1" if hub["address"] == "fd00::1" else "192.0.2.8:2"
     )
     monkeypatch.setattr(tunnel, "source", lambda _: "198.51.100.1")
     monkeypatch.setattr(tunnel, "present", lambda: True)

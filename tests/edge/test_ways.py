@@ -49,7 +49,7 @@ class Machine:
         monkeypatch.setattr(ways, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(ways, "answers", self._answers)
         monkeypatch.setattr(tunnel, "port", lambda: 40000)
-        monkeypatch.setattr(tunnel, "resolved", lambda where: where)
+        monkeypatch.setattr(tunnel, "resolved", lambda hub: hub["endpoint"])
         monkeypatch.setattr(direct, "dump", self._dump)
         monkeypatch.setattr(programs, "run", self._run)
         self.ways = ways.Ways(self.told.append)

@@ -58,6 +58,14 @@ def test_nobody_is_introduced_to_who_left_or_was_never_seen() -> None:
     assert introductions.peers(ZONE, known, 0, seen, {}) == []
 
 
+@pytest.mark.parametrize("endpoint", ["[fd00::1:1]:22", "host.example:22"])
+def test_what_a_node_states_of_its_network_is_no_loop(endpoint: str) -> None:
+    """A neighbour that dials an overlay address sends its tunnel through its tunnel, without an end."""
+    known = nodes(100, 100)
+    seen = {node.wireguard: f"203.0.113.1:{5000 + n}" for n, node in known.items()}
+    assert introductions.peers(ZONE, known, 0, seen, {1: endpoint}) == []
+
+
 def test_a_large_cluster_is_no_full_mesh() -> None:
     """1,000 nodes that keep 999 sessions each are a flood; whoever introduces introduces both."""
     known = nodes(*[100] * 200)

@@ -464,6 +464,16 @@ class TestEndpointUnderAnAttackersControl:
         with pytest.raises(requests.Invalid, match="not signed"):
             requests.read(json.dumps(envelope).encode())
 
+    def test_a_leave_that_was_given_up(self, front_end: FrontEnd, key: str) -> None:
+        """Sent again by the endpoint a day later, it would move the VMs away and remove the host."""
+        machine = Machine("edge-1")
+        front_end.join(machine, front_end.token())
+        kept = machine.ask("leave")
+        front_end.context.__dict__["now"] = lambda: time.time() + 86_400
+        with pytest.raises(Refused, match="clock is off by -864"):
+            front_end.answer(kept, key)
+        assert front_end.answer(machine.ask("sync"), key)["name"] == "edge-1"
+
     def test_a_leave_of_an_earlier_membership(self, front_end: FrontEnd, key: str) -> None:
         """Replayed months later, it would remove the node."""
         machine = Machine("edge-1")
