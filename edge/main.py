@@ -78,7 +78,7 @@ def _token(given: argparse.Namespace) -> str:
 
 
 def _rejoin(places: Places, given: argparse.Namespace) -> None:
-    state = membership.joined(places)
+    state = membership.renewed(places, membership.joined(places))
     membership.ready(places, state, given.wait, say)
 
 
@@ -110,7 +110,7 @@ def describe(places: Places) -> Dict[str, Any]:
         {
             "address": hub["address"],
             "endpoint": hub["endpoint"],
-            "handshake": _age(ages.get(hub["key"], 1e9)),
+            "handshake": _age(ages.get(hub["key"], tunnel.NEVER)),
             "mtu": mtus.get(hub["address"], state["mtu"]),
             "over": "tls" if hub["key"] in over_tls else "udp",
         }

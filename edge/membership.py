@@ -77,7 +77,7 @@ def check_pool(state: Dict[str, Any]) -> None:
 def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> Dict[str, Any]:
     """Bring everything up, and let the front-end add the host; wait until it is monitored."""
     tunnel.up(places, state)
-    system_files.apply(places, state)
+    settle(places, state)
     over = ways.Ways(say, quiet=IMPATIENT)
     try:
         return _ready(places, state, wait, say, over)
@@ -250,8 +250,7 @@ def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str
     """
     age = time.time() - state.get("certified", 0)
     old = not 0 <= age <= state.get("days", 0) * 86400 / 3
-    got = ask(places, state, "sync", overlay_servers(state), certificate=old, seconds=BRIEF)
-    fresh = merged(state, got)
+    fresh = merged(state, _changes(places, state, certificate=old))
     if fresh != state:
         tunnel.up(places, fresh, primary)
     return fresh
@@ -261,6 +260,22 @@ def settle(places: Places, state: Dict[str, Any]) -> None:
     """Write the files, the state last: who is killed before finds a change, and writes them again."""
     system_files.apply(places, state)
     places.keep(state)
+
+
+def _changes(places: Places, state: Dict[str, Any], certificate: bool) -> Dict[str, Any]:
+    """Ask within the tunnel, or publicly where nobody answers there: a hub may have another key or place."""
+    try:
+        return ask(places, state, "sync", overlay_servers(state), certificate, BRIEF)
+    except Unreachable:
+        return ask(places, state, "sync", public_servers(state), certificate, BRIEF)
+
+
+def renewed(places: Places, state: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the state as the public endpoints know it, as it is where none answers; raise Refused."""
+    try:
+        return merged(state, ask(places, state, "sync", public_servers(state), seconds=BRIEF))
+    except Unreachable:
+        return state
 
 
 def leave(places: Places, force: bool, patience: float, say: _Say) -> None:

@@ -12,6 +12,7 @@ from edge.relay import LOOPBACK
 
 DISCARD = 9  # a port that nothing listens at
 KEEPALIVE = 25  # seconds: keeps the way through NAT open
+NEVER = 1e9  # seconds since a handshake that was not yet
 STALE = 150.0  # seconds without a handshake after which a hub is asked for anew; WireGuard makes one in 120
 
 
@@ -104,7 +105,7 @@ def handshakes() -> Dict[str, float]:
     now, found = time.time(), {}
     for line in programs.run(["wg", "show", INTERFACE, "latest-handshakes"]).splitlines():
         key, _, stamp = line.partition("\t")
-        found[key] = now - float(stamp) if stamp.strip() not in ("", "0") else 1e9
+        found[key] = now - float(stamp) if stamp.strip() not in ("", "0") else NEVER
     return found
 
 
@@ -155,7 +156,7 @@ def follow(places: Places, state: Dict[str, Any], primary: int, sources: Dict[st
     """
     ages, silent = handshakes(), []
     for hub in state["hubs"]:
-        quiet = ages.get(hub["key"], 1e9) > STALE
+        quiet = ages.get(hub["key"], NEVER) > STALE
         silent += [hub] if quiet else []
         endpoint = resolved(hub)
         own = source(endpoint) if endpoint else ""

@@ -78,7 +78,7 @@ def state(
         "servers": [[s.endpoint, s.digest] for _, s in sorted(servers.items())],
         "user_ca": zone.user_ca,
         "host_ca": zone.host_ca,
-        "revoked": revoked(nodes.values()),
+        "revoked": [*zone.revoked_users, *revoked(nodes.values())],
         "revoked_hosts": revoked_hosts(nodes.values(), {name for _, name in neighbours}),
         "hosts": neighbours[:MOST_HOSTS],
     }

@@ -13,7 +13,7 @@ import click
 
 from edge import overlay
 from edge.overlay import Pool
-from hooks.edge import minting, office, setup, ssh_client, whereabouts
+from hooks.edge import minting, office, rotation, setup, ssh_client, whereabouts
 from hooks.edge.addresses import node_address
 from hooks.edge.forms import PATTERN
 from hooks.edge.office import NotReady
@@ -268,6 +268,27 @@ def _publish_elsewhere(context: Context) -> list[str]:
     others = servers.others(context.oned, context.oned.document("system.config"))
     answers = [servers.ask(server, context.paths, ["edge", "publish"], timeout=5) for server in others]
     return [f"{answer.server.name}: {answer.text}" for answer in answers if not answer.done]
+
+
+@edge.command("rotate")
+@click.argument("key", type=click.Choice(sorted(rotation.EFFECTS)))
+@click.option("--force", is_flag=True, help="Go on though the zone's other servers do not take the key.")
+@json_option
+@dry_run_option
+@front_end
+def rotate(context: Context, key: str, *, force: bool, as_json: bool, dry_run: bool) -> None:
+    """Replace a KEY: of join tokens, of oneadmin on nodes (user), or of this server's hub."""
+    with _errors():
+        office.zone_of(Book.of(context.oned).view())
+        if not dry_run:
+            rotation.rotate(context, key, force=force)
+    effect = rotation.EFFECTS[key]
+    if as_json:
+        echo_json({"key": key, "effect": effect, "done": not dry_run})
+    elif dry_run:
+        click.echo(f"would rotate {key}: {effect}")
+    else:
+        click.echo(f"{effect}\nBack up {Secrets.of(context.paths).folder}.")
 
 
 @edge.command("program")

@@ -34,6 +34,7 @@ NO_ENDPOINT = "(none)"  # as `wg` shows a peer that has not dialled in
 AGAIN = 10.0  # seconds until a failed attempt is repeated
 _LARGEST = 32 << 20  # bytes of the list
 _TIMEOUT = 15.0
+_ABSENT = (0, 0)
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -131,20 +132,20 @@ def _changed(file: Path) -> tuple[int, int]:
     try:
         found = file.stat()
     except OSError:
-        return 0, 0
+        return _ABSENT
     return found.st_mtime_ns, found.st_ino
 
 
 def run(list_file: Path, key_file: Path, ended: Sequence[int]) -> None:
     """Follow the list until `ended` has an entry."""
-    device, seen, failed, told, guarded = Device(key_file), (0, 0), 0.0, 0.0, 0.0
+    device, seen, failed, told, guarded = Device(key_file), (_ABSENT, _ABSENT), 0.0, 0.0, 0.0
     sight = Sight(list_file.with_name(ENDPOINTS))
     while not ended:
-        now, moment = _changed(list_file), time.monotonic()
+        now, moment = (_changed(list_file), _changed(key_file)), time.monotonic()
         if device.applied is not None and moment - guarded > GUARD:
             guarded = moment
             device.guard()
-        if now != (0, 0) and (now != seen or device.lost or (failed and moment - failed > AGAIN)):
+        if now[0] != _ABSENT and (now != seen or device.lost or (failed and moment - failed > AGAIN)):
             seen, failed = now, 0.0
             try:
                 device.apply(hub_plan.read(json.loads(read_file(list_file, _LARGEST))))

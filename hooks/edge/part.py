@@ -155,7 +155,8 @@ def _keys(context: Context, kept: Secrets) -> Iterable[Check]:
     except (SecretsError, NotReady, OnedError) as error:
         yield Check("keys", "fail", str(error), "onext edge init")
         return
-    if here == (zone.token_key, zone.answer_key, zone.host_ca):
+    rotated = kept.public(secrets.USER) in zone.revoked_users
+    if here == (zone.token_key, zone.answer_key, zone.host_ca) and not rotated:
         yield Check("keys", "ok", f"{kept.folder}: the zone's keys, and this hub's")
     else:
         yield Check(

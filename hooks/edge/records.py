@@ -51,6 +51,7 @@ class Zone:
     answer_key: str  # Ed25519, hex: signs answers to nodes
     user_ca: str
     host_ca: str
+    revoked_users: tuple[str, ...] = ()  # oneadmin's keys that were replaced
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def _zone(values: Mapping[str, str]) -> Zone:
         matching(HEX_KEY, values["ANSWER_KEY"], "ANSWER_KEY"),
         matching(SSH_KEY, values["USER_CA"], "USER_CA"),
         matching(SSH_KEY, values["HOST_CA"], "HOST_CA"),
+        _words(values.get("REVOKED_USERS", ""), SSH_KEY),
     )
 
 
@@ -187,6 +189,7 @@ ZONES = Kind[Zone](
         "ANSWER_KEY": z.answer_key,
         "USER_CA": z.user_ca,
         "HOST_CA": z.host_ca,
+        "REVOKED_USERS": ",".join(z.revoked_users[-100:]),
     },
     _zone,
 )

@@ -1,10 +1,11 @@
-"""The private keys of this zone and of this server's hub: files of oneadmin, mode 600, never overwritten.
+"""The private keys of this zone and of this server's hub: files of oneadmin, mode 600.
 
 token.key      signs join tokens (Ed25519, hex)         the zone's
 answer.key     signs answers to nodes (Ed25519, hex)     the zone's
 user_ca        signs oneadmin's certificate (OpenSSH)    the zone's
 host_ca        signs nodes' host certificates            the zone's
 user_key       oneadmin's key on edge nodes              the zone's
+user_key.old   the one before, until it is revoked       the zone's
 hub.key        WireGuard, base64                         this server's
 """
 
@@ -31,6 +32,7 @@ TOKEN, ANSWER, USER_CA, HOST_CA, USER, HUB = (
     "user_key",
     "hub.key",
 )
+FORMER_USER = "user_key.old"
 ZONE = (TOKEN, ANSWER, USER_CA, HOST_CA, USER)  # what `init --from` brings to another server
 _LARGEST = 4096  # bytes of a key file
 
@@ -60,18 +62,14 @@ class Secrets:
 
     def create(self, name: str) -> None:
         """Make a key; raise SecretsError where it exists."""
-        if name in (TOKEN, ANSWER):
-            self.write(name, Ed25519PrivateKey.generate().private_bytes_raw().hex().encode())
-        elif name == HUB:
-            key = X25519PrivateKey.generate().private_bytes_raw()
-            self.write(name, base64.b64encode(key) + b"\n")
-        else:
-            key_file = Ed25519PrivateKey.generate().private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.OpenSSH,
-                serialization.NoEncryption(),
-            )
-            self.write(name, key_file)
+        self.write(name, _generated(name))
+
+    def replace(self, name: str, content: bytes | None = None) -> None:
+        """Put another key in the place of one, at one moment; raise SecretsError."""
+        draft = f"{name}.new"
+        self.file(draft).unlink(missing_ok=True)
+        self.write(draft, _generated(name) if content is None else content)
+        self.file(draft).replace(self.file(name))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a key that only its owner reads; raise SecretsError rather than replace one."""
@@ -97,8 +95,9 @@ class Secrets:
             return file.read(_LARGEST)
 
     def exported(self) -> Mapping[str, str]:
-        """Return the zone's keys, for another server."""
-        return {name: self.read(name).decode() for name in ZONE}
+        """Return the zone's keys, for another server; oneadmin's former one while it is replaced."""
+        former = [FORMER_USER] if self.file(FORMER_USER).exists() else []
+        return {name: self.read(name).decode() for name in (*ZONE, *former)}
 
     def signing(self, name: str) -> Ed25519PrivateKey:
         """Return an Ed25519 key; raise SecretsError."""
@@ -123,6 +122,16 @@ class Secrets:
             .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
             .decode()
         )
+
+
+def _generated(name: str) -> bytes:
+    """Return a new private key as its file holds it."""
+    if name in (TOKEN, ANSWER):
+        return Ed25519PrivateKey.generate().private_bytes_raw().hex().encode()
+    if name == HUB:
+        return base64.b64encode(X25519PrivateKey.generate().private_bytes_raw()) + b"\n"
+    form = (serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+    return Ed25519PrivateKey.generate().private_bytes(serialization.Encoding.PEM, *form)
 
 
 def verified(key: str, message: bytes, signature: str) -> bool:

@@ -116,11 +116,30 @@ def bring(context: Context, name: str) -> None:
         found = json.loads(answer.text) if answer.done else None
     except ValueError:
         found = None
-    if not isinstance(found, Mapping) or set(found) != set(secrets.ZONE):
+    if not isinstance(found, Mapping) or set(found) - {secrets.FORMER_USER} != set(secrets.ZONE):
         raise SetupError(f"server {server.name} sent no keys: {answer.text[:200]}")
-    for key, content in found.items():
-        if not kept.file(key).exists():
-            kept.write(key, str(content)[:4096].encode())
+    sent = {key: str(content)[:4096].encode() for key, content in found.items()}
+    former = sent.pop(secrets.FORMER_USER, b"")
+    for key, content in sent.items():
+        _take(context, kept, key, content, former)
+
+
+def _take(context: Context, kept: Secrets, name: str, content: bytes, former_user: bytes) -> None:
+    """Keep a key that is missing here, or that was replaced on the other server."""
+    if not kept.file(name).exists():
+        kept.write(name, content)
+        return
+    record = Book.of(context.oned).zones.get(ZONE)
+    if record is None or record.value is None or kept.read(name) == content:
+        return
+    zone, here = record.value, kept.public(name)
+    replaced = {
+        secrets.TOKEN: here != zone.token_key,
+        secrets.USER: here in zone.revoked_users or kept.read(name) == former_user,
+    }
+    if replaced.get(name):
+        kept.replace(name, content)
+        kept.file(f"{name}-cert.pub").unlink(missing_ok=True)
 
 
 def certificate_hash(context: Context) -> str:

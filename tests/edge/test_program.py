@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -249,7 +250,7 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_has_passed(
     fresh = "ssh-ed25519-cert-v01@openssh.com " + "A" * 200
 
     def ask(
-        _places: object, _state: object, _action: str, _servers: object, certificate: bool, seconds: float
+        _places: object, _state: object, _action: str, _servers: object, certificate: bool, seconds: float = 0
     ) -> dict[str, Any]:
         assert seconds == membership.BRIEF < server.TIMEOUT, "the service follows nothing else meanwhile"
         asked.append(certificate)
@@ -275,6 +276,55 @@ def test_a_certificate_is_renewed_when_a_third_of_its_time_has_passed(
     state["certified"] = int(time.time()) + 10 * 365 * 86_400
     membership.refresh(here, state)
     assert asked[2:] == [True], "the clock was wrong when the node joined"
+
+
+@pytest.mark.parametrize("asking", [membership.refresh, membership.renewed])
+def test_a_hub_that_has_another_key_is_found_by_the_public_endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asking: Callable[..., dict[str, Any]]
+) -> None:
+    """After a hub's key was lost or rotated, a person would have to visit every node."""
+    here, asked, configured = places.Places(str(tmp_path)), list[str](), list[str]()
+    state = {**answer.checked(told()), "key": "0" * 64, "days": 90, "certified": int(time.time())}
+    new = {"key": "B" + KEY[1:], "endpoint": "front.example:51821", "address": "fd00::1"}
+
+    def ask(
+        _places: object, _state: object, _action: str, servers: list[word.Server], *_: object, **__: object
+    ) -> dict[str, Any]:
+        asked.append(servers[0].host)
+        if servers[0].host != "front.example":
+            raise Unreachable("no front-end answered")
+        return told(hubs=[new])
+
+    monkeypatch.setattr(membership, "ask", ask)
+    monkeypatch.setattr(
+        tunnel, "up", lambda _places, fresh, _primary: configured.append(fresh["hubs"][0]["key"])
+    )
+    monkeypatch.setattr(system_files, "apply", lambda *_: None)
+    assert asking(here, state)["hubs"] == [new]
+    if asking is membership.refresh:
+        assert asked == ["fd00::1", "front.example"]
+        assert configured == [new["key"]]
+
+
+def test_a_node_without_any_answer_keeps_what_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rejoin` brings the tunnel up where only UDP passes; a node that was revoked learns the reason."""
+    here, state = places.Places(str(tmp_path)), answer.checked(told())
+
+    def fails(error: Exception) -> Callable[..., dict[str, Any]]:
+        def ask(*_: object, **__: object) -> dict[str, Any]:
+            raise error
+
+        return ask
+
+    monkeypatch.setattr(membership, "ask", fails(Unreachable("no route")))
+    assert membership.renewed(here, state) == state
+    with pytest.raises(Unreachable):
+        membership.refresh(here, {**state, "certified": 0, "days": 90})
+    monkeypatch.setattr(membership, "ask", fails(Refused("this node is revoked")))
+    with pytest.raises(Refused):
+        membership.renewed(here, state)
 
 
 def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -73,6 +74,7 @@ def test_join_roam_restart_leave_and_revoke(net: Network) -> None:
     _reboots(net, a1)
     _is_installed_anew(net, a1)
     _hub_restarts(net, a1)
+    _keys_are_rotated(net, a1)
     _is_revoked(net, a2)
     _leaves(net, a1)
 
@@ -183,6 +185,29 @@ def _hub_restarts(net: Network, a1: Node) -> None:
     net.front.run("ip", "link", "del", "onext-edge")
     net.start_hub()
     until(lambda: net.ssh("a1", "echo", "again").stdout == "again\n", "the tunnel after the hub's start")
+
+
+def _keys_are_rotated(net: Network, a1: Node) -> None:
+    """Replace the hub's key and oneadmin's while the node's service runs, and nobody visits the node."""
+    former = net.front.run("wg", "show", "onext-edge", "public-key").stdout
+    net.bundle.onext("edge", "rotate", "hub")
+    until(
+        lambda: net.front.run("wg", "show", "onext-edge", "public-key").stdout != former, "the hub's new key"
+    )
+    until(lambda: net.ssh("a1", "echo", "found").stdout == "found\n", "the tunnel with it", 3 * PATIENCE)
+    copies = [net.folder / "copy", net.folder / "copy-cert.pub"]
+    for name, copy in zip(("user_key", "user_key-cert.pub"), copies, strict=True):
+        shutil.copy(net.bundle.var / "edge" / name, copy)
+    options = ["IdentitiesOnly=yes", "BatchMode=yes", f"CertificateFile={copies[1]}"]
+    options += ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"]
+    given = [word for option in options for word in ("-o", option)]
+    stolen = ["ssh", "-F", "/dev/null", *given, "-i", str(copies[0]), "-l", "root", a1.address, "echo", "in"]
+    assert net.front.run(*stolen, check=False).stdout == "in\n"
+    net.bundle.onext("edge", "rotate", "user")
+    assert net.ssh("a1", "echo", "new").stdout == "new\n", "at once: the same authority certifies it"
+    a1.serve()  # it asks at once, not within two minutes
+    until(lambda: "denied" in net.front.run(*stolen, check=False).stderr, "the former key is refused")
+    assert net.ssh("a1", "echo", "still").stdout == "still\n"
 
 
 def _is_revoked(net: Network, a2: Node) -> None:

@@ -1,0 +1,89 @@
+"""`onext edge rotate`: another key in the place of one; an interrupted one is completed by the next."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from hooks.edge import secrets, setup
+from hooks.edge.office import publish, zone_of
+from hooks.edge.records import ZONE, Book
+from hooks.edge.secrets import Secrets, SecretsError
+from onext import zone as servers
+from onext.part import Context
+
+EFFECTS = {
+    "token": "another key signs join tokens: those made until now are worthless",
+    "user": "oneadmin has another key on nodes, and the former one is revoked there within two minutes",
+    "hub": "this server's hub has another WireGuard key: its nodes reconnect within about two minutes",
+}
+_PATIENCE = 60.0  # seconds for another server to bring the keys
+
+
+class Incomplete(SecretsError):
+    """Another server of the zone did not take a key; the message names it and what to do."""
+
+
+def rotate(context: Context, name: str, *, force: bool = False) -> None:
+    """Replace a key of EFFECTS; with `force` also where the zone's other servers do not take it.
+
+    Raises SecretsError, NotReady or an OnedError.
+    """
+    {"token": _token, "user": _user, "hub": _hub}[name](context, force=force)
+
+
+def _token(context: Context, *, force: bool) -> None:
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    view = book.view()
+    zone = zone_of(view)
+    if kept.public(secrets.TOKEN) == zone.token_key:
+        kept.replace(secrets.TOKEN)
+    new = kept.public(secrets.TOKEN)
+    book.zones.put(ZONE, replace(zone, token_key=new), view.zones[ZONE].version)
+    for number, stored in view.tokens.items():
+        if stored.value is not None and not stored.value.revoked:
+            book.tokens.put(number, replace(stored.value, revoked=True), stored.version)
+    if not force:
+        _bring_everywhere(context, "it makes no valid join tokens until then")
+
+
+def _user(context: Context, *, force: bool) -> None:
+    """Replace oneadmin's key on all servers, then revoke the former one: none is locked out of the nodes."""
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    key, former = kept.file(secrets.USER), kept.file(secrets.FORMER_USER)
+    if not former.exists():
+        os.link(key, former)
+    if kept.read(secrets.USER) == kept.read(secrets.FORMER_USER):
+        kept.replace(secrets.USER)
+    kept.file(f"{secrets.USER}-cert.pub").unlink(missing_ok=True)
+    publish(context, book)
+    if not force:
+        _bring_everywhere(context, "the former key is not revoked before")
+    view, old = book.view(), kept.public(secrets.FORMER_USER)
+    zone = zone_of(view)
+    if old not in zone.revoked_users:
+        revoked = replace(zone, revoked_users=(*zone.revoked_users, old))
+        book.zones.put(ZONE, revoked, view.zones[ZONE].version)
+    former.unlink()
+
+
+def _hub(context: Context, *, force: bool) -> None:  # noqa: ARG001 - it is this server's alone
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    recorded = setup.plan(context, None).before
+    if recorded is not None and recorded.value and recorded.value.hub_key == kept.public(secrets.HUB):
+        kept.replace(secrets.HUB)
+    setup.carry_out(context, setup.plan(context, None))
+    publish(context, book)
+
+
+def _bring_everywhere(context: Context, until_then: str) -> None:
+    """Let the zone's other servers copy this one's keys; raise Incomplete where one does not."""
+    document = context.oned.document("system.config")
+    own = str(context.oned.raft().server_id)
+    for server in servers.others(context.oned, document):
+        answer = servers.ask(server, context.paths, ["edge", "init", "--from", own], timeout=_PATIENCE)
+        if not answer.done:
+            raise Incomplete(
+                f"server {server.name} did not take the key ({answer.text[:200]}): {until_then};"
+                " rotate again once it answers, or with --force"
+            )
