@@ -27,14 +27,18 @@ class Completed:
 
 
 class CommandError(Exception):
-    """A command could not be started, failed, took too long or printed too much."""
+    """A command could not be started, failed, took too long or printed too much.
+
+    `brief` is the message without the command.
+    """
 
     def __init__(self, argv: Sequence[str], reason: str, exit_code: int | None, output: bytes) -> None:
         self.argv = tuple(argv)
         self.exit_code = exit_code
         self.output = output
         shown = output[-_SHOWN:].decode("utf-8", "backslashreplace").strip()
-        super().__init__(f"{shlex.join(self.argv)}: {reason}" + (f": {shown}" if shown else ""))
+        self.brief = reason + (f": {shown}" if shown else "")
+        super().__init__(f"{shlex.join(self.argv)}: {self.brief}")
 
 
 def run(

@@ -22,7 +22,7 @@ def at_boot(host: str, config: Path | None) -> list[str]:
     try:
         done = ssh.run(host, ["sh", "-c", _SURVEY], timeout=TIMEOUT, config=config, max_output=1 << 16)
     except process.CommandError as error:
-        raise ValueError(f"its libvirt did not answer: {error}") from error
+        raise ValueError(f"its libvirt did not answer: {error.brief}") from error
     domains, _, guests = done.stdout.decode("utf-8", "replace").rpartition("==\n")
     return list(_found(domains.splitlines(), guests.strip()))
 

@@ -74,8 +74,8 @@ def test_join_roam_restart_leave_and_revoke(net: Network) -> None:
     _reboots(net, a1)
     _is_installed_anew(net, a1)
     _hub_restarts(net, a1)
-    _keys_are_rotated(net, a1)
     _is_revoked(net, a2)
+    _keys_are_rotated(net, a1)
     _leaves(net, a1)
 
 

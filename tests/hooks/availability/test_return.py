@@ -147,11 +147,13 @@ def test_a_host_that_cannot_be_asked_is_named(monkeypatch: pytest.MonkeyPatch) -
     """An empty answer would read as "nothing starts there"."""
 
     def broken(*_: object, **__: object) -> process.Completed:
-        raise process.CommandError(["ssh"], "no answer", 255, b"")
+        raise process.CommandError(["ssh", "-oBatchMode=yes"], "exit code 255", 255, b"no route to host\n")
 
     monkeypatch.setattr(ssh, "run", broken)
     found = boot_starts.survey({1: "node-1", 2: "-oProxyCommand=x"}, None)
-    assert "did not answer" in found[1][0]
+    assert found[1] == ["its libvirt did not answer: exit code 255: no route to host"], (
+        "a line, not a command"
+    )
     assert found[2] == ["its name is not a host name"]
 
 
