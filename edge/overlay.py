@@ -10,6 +10,7 @@ from typing import Any, List, Union
 Address = Union[IPv4Address, IPv6Address]
 Pool = Union[IPv4Network, IPv6Network]
 LOCAL = ("fc00::/7", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+EXAMPLES = "10.77.0.0/16 or fd12:3456:789a::/64"
 LENGTHS = {6: (48, 96), 4: (8, 24)}  # of a pool's prefix
 _LOCAL = tuple(ip_network(one) for one in LOCAL)
 
@@ -19,13 +20,26 @@ def pool(text: object) -> Pool:
 
     Anything else would take the node's other traffic into the tunnel: the internet, or its own network.
     """
-    found = ip_network(str(text))
-    low, high = LENGTHS[found.version]
-    if not low <= found.prefixlen <= high or not any(_within(found, one) for one in _LOCAL):
+    found = _network(str(text))
+    if not any(_within(found, one) for one in _LOCAL):
         raise ValueError(
-            f"{found} is not a private network: IPv6 from /48 to /96 within {LOCAL[0]},"
-            " or IPv4 from /8 to /24 within " + ", ".join(LOCAL[1:])
+            f"{found} is not a private network: take a part of {LOCAL[0]}, or of {', '.join(LOCAL[1:])}"
         )
+    low, high = LENGTHS[found.version]
+    if not low <= found.prefixlen <= high:
+        raise ValueError(f"{found} has the wrong size: IPv{found.version} pools are from /{low} to /{high}")
+    return found
+
+
+def _network(text: str) -> Pool:
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is no network such as {EXAMPLES}") from None
+    if "/" not in text:
+        raise ValueError(f"{text} is one address, no network such as {EXAMPLES}")
+    if str(found.network_address) != str(ip_address(text.partition("/")[0])):
+        raise ValueError(f"{text} is an address of the network {found}")
     return found
 
 

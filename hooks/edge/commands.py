@@ -73,8 +73,8 @@ def _ttl(_context: click.Context, _option: click.Parameter, value: str) -> timed
 def init(context: Context, pool: Pool | None, source: str | None, *, as_json: bool, dry_run: bool) -> None:
     """Create the zone's keys and this server's hub key; what exists is never overwritten."""
     with _errors():
-        if source is not None and not dry_run:
-            setup.bring(context, source)
+        if source is not None and _bring(context, source, as_json=as_json, dry_run=dry_run):
+            return
         planned = setup.plan(context, pool)
         lines = planned.lines()
         if not dry_run:
@@ -86,8 +86,24 @@ def init(context: Context, pool: Pool | None, source: str | None, *, as_json: bo
         return
     for line in lines or ["nothing to do: keys and records are there"]:
         click.echo(f"would {line}" if dry_run and lines else line)
+    if not context.settings.edge.enabled:
+        click.echo("`edge: enabled:` is false in onext.yaml: this server answers no node", err=True)
     if lines and not dry_run:
         click.echo(f"Back up {Secrets.of(context.paths).folder}: without its keys all nodes must join anew.")
+
+
+def _bring(context: Context, name: str, *, as_json: bool, dry_run: bool) -> bool:
+    """Bring the zone's keys from another server; return whether that was only shown."""
+    server = setup.source(context, name)
+    if not dry_run:
+        setup.bring(context, server)
+        return False
+    line = f"bring the zone's keys from {server.name}"
+    if as_json:
+        echo_json({"steps": [line], "done": False})
+    else:
+        click.echo(f"would {line}, then what `onext edge init` does")
+    return True
 
 
 @edge.command("token")
@@ -116,7 +132,7 @@ def token(
         view = book.view()
         zone, entries = office.zone_of(view), [server for _, server in sorted(view.front_ends.items())]
         if dry_run:
-            click.echo(f"would make a token for cluster {number}, {pattern}, until {_stamp(made.expires)}")
+            _would_make(made, as_json=as_json)
             return
         identifier = _record(book, made)
         text = minting.word(Secrets.of(context.paths), zone, entries, identifier, made)
@@ -125,6 +141,14 @@ def token(
         echo_json({"id": identifier, "token": text, "expires": expires, "public_key": zone.token_key})
     else:
         click.echo(text)
+
+
+def _would_make(token: Token, *, as_json: bool) -> None:
+    expires = _stamp(token.expires)
+    if as_json:
+        echo_json({"cluster": token.cluster, "names": token.pattern, "uses": token.uses, "expires": expires})
+    else:
+        click.echo(f"would make a token for cluster {token.cluster}, {token.pattern}, until {expires}")
 
 
 def _record(book: Book, made: Token) -> int:
@@ -297,7 +321,10 @@ def program(file: Path) -> None:
     """Write the node program, one FILE for every node; copy it there by a way that you trust."""
     from edge import build
 
-    build.write(str(file))
+    try:
+        build.write(str(file))
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
     click.echo(f"{file}: sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}")
 
 

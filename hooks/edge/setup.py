@@ -53,7 +53,8 @@ class Plan:
             else [f"record the zone: pool {self.pool}, addresses for {most_nodes(self.pool)} nodes"]
         )
         same = self.before is not None and self.before.value == self.entry
-        return [*made, *zone, *([] if same else [f"record server {self.server}: {self.entry.endpoint}"])]
+        own = f"record this server: endpoint {self.entry.endpoint}, hub {self.entry.hub}"
+        return [*made, *zone, *([] if same else [own])]
 
 
 def plan(context: Context, pool: Pool | None) -> Plan:
@@ -71,7 +72,7 @@ def plan(context: Context, pool: Pool | None) -> Plan:
                 " `onext edge init --from SERVER` brings them here, or restore the backup"
             )
         if pool is not None and pool != record.value.pool:
-            raise SetupError(f"the zone's pool is {record.value.pool}: it cannot be changed")
+            raise SetupError(f"the zone's pool is {record.value.pool}, and cannot be changed: omit --pool")
         _same(kept, record.value)
     number = context.oned.raft().server_id
     entry = Server(_name(context), settings.endpoint, certificate_hash(context), settings.hub, "A" * 43 + "=")
@@ -103,14 +104,19 @@ def carry_out(context: Context, planned: Plan) -> None:
         book.servers.put(_place(planned.server), entry, version)
 
 
-def bring(context: Context, name: str) -> None:
-    """Copy the zone's keys from another of its servers, over ssh; raise SetupError."""
-    kept = Secrets.of(context.paths)
+def source(context: Context, name: str) -> servers.Server:
+    """Return another server of this zone; raise SetupError."""
     others = servers.others(context.oned, context.oned.document("system.config"))
     server = next((one for one in others if name in (one.name, one.host, str(one.id))), None)
     if server is None:
         names = ", ".join(one.name for one in others) or "none"
         raise SetupError(f"no other server {name} in this zone; there are: {names}")
+    return server
+
+
+def bring(context: Context, server: servers.Server) -> None:
+    """Copy the zone's keys from another of its servers, over ssh; raise SetupError."""
+    kept = Secrets.of(context.paths)
     answer = servers.ask(server, context.paths, ["edge", "keys"])
     try:
         found = json.loads(answer.text) if answer.done else None
@@ -152,16 +158,21 @@ def hash_of(file: Path) -> str:
     try:
         with file.open() as stream:
             return hashlib.sha256(ssl.PEM_cert_to_DER_cert(stream.read(_LARGEST))).hexdigest()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise SetupError(
-            f"{file}: {error}; start the endpoint, which makes its certificate:"
+            f"{file}: {error.strerror}; start the endpoint, which makes its certificate:"
             " systemctl enable --now onext-edge-endpoint"
+        ) from None
+    except ValueError:
+        raise SetupError(
+            f"{file} is no certificate; restart the endpoint, which writes it:"
+            " systemctl restart onext-edge-endpoint"
         ) from None
 
 
 def _check(settings: Edge) -> None:
     for key, value in (("endpoint", settings.endpoint), ("hub", settings.hub)):
-        if not re.fullmatch(WHERE, value):
+        if not re.fullmatch(WHERE, value) or not 0 < int(value.rpartition(":")[2]) < 65_536:
             raise SetupError(f"set `edge: {key}:` in onext.yaml to HOST:PORT, as nodes reach this server")
 
 

@@ -17,6 +17,7 @@ LARGEST = 16_384  # characters of a token
 MAX_CPU = 2  # seconds
 MOST_BLOCKS = 16
 _EXPIRED = re.compile(r"check if time\(\$(\w+)\), \$\1 <=? ([-:.\w]+)")
+_CHECK = re.compile(r"check (?:if|all) .*")
 
 
 class Refused(Exception):
@@ -74,8 +75,8 @@ def _limits(builder: object) -> None:
 def _reason(message: str) -> str:
     if expired := _EXPIRED.search(message):
         return f"the token expired at {expired[2]}"
-    failed = message.partition("checks failed: ")[2]
-    return f"a restriction of the token is not met: {ascii(failed or message)[1:-1][:160]}"
+    failed = _CHECK.search(message)
+    return f"a restriction of the token is not met: {ascii(failed[0] if failed else message)[1:-1][:160]}"
 
 
 def main() -> None:

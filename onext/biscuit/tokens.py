@@ -27,6 +27,7 @@ from onext.biscuit.errors import BadBlock, BiscuitError, TokenUnreadable
 # The same text as `biscuit generate --add-ttl`, so that every tool shows it as an expiry.
 EXPIRY = "check if time($time), $time <= {expires}"
 STDIN = "-"
+_LONGEST_NAME = 200  # characters of a file's name in a message
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DURATION = re.compile(r"(?:\d+[wdhms])+")
 
@@ -63,7 +64,9 @@ def read(source: str | None) -> str:
     try:
         text = sys.stdin.read() if source == STDIN else path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenUnreadable(f"{path}: {error}; give a file with the token, or - to paste it") from None
+        reason = error.strerror if isinstance(error, OSError) else "not a text"
+        name = str(path) if len(str(path)) < _LONGEST_NAME else "the argument"  # it may be a token
+        raise TokenUnreadable(f"{name}: {reason}; give a file with the token, or - to paste it") from None
     return normal(text)
 
 

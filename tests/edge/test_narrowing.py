@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, BiscuitBuilder, BlockBuilder, KeyPair
 
 from edge import narrowing
 from edge.errors import InvalidToken
+from tests.waiting import PATIENCE
 
 PAIR, OTHER = KeyPair(), KeyPair()
 NEVER = datetime(2100, 1, 1, tzinfo=timezone.utc)
@@ -49,6 +50,9 @@ def accepted(token: str, key: str) -> bool:
     text = 'name("edge-1"); node_key({k}); allow if edge_token(7)'
     builder = AuthorizerBuilder(text, {"k": key})
     builder.set_time()  # type: ignore[attr-defined]  # biscuit-python 0.4's stub omits it
+    limits = builder.limits()  # type: ignore[attr-defined]
+    limits.max_time = timedelta(seconds=PATIENCE)  # the library's is a millisecond
+    builder.set_limits(limits)  # type: ignore[attr-defined]
     try:
         builder.build(bound).authorize()
     except AuthorizationError:

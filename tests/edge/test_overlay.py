@@ -43,6 +43,20 @@ def test_other_networks_are_refused(text: str) -> None:
         overlay.pool(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "is no network such as 10.77.0.0/16"), ("10.77.0.0", "is one address"),
+        ("10.77.0.5/16", "is an address of the network 10.77.0.0/16"), ("8.8.8.0/24", "is not a private network"),
+        ("10.77.0.0/25", "wrong size: IPv4 pools are from /8 to /24"), ("fd00::/97", "from /48 to /96"),
+    ],
+)  # fmt: skip
+def test_a_refused_pool_is_told_why(text: str, message: str) -> None:
+    """A private network of the wrong size was called not private."""
+    with pytest.raises(ValueError, match=message):
+        overlay.pool(text)
+
+
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6), st.sampled_from(["fd00::/64", "10.77.0.0/22"]))
 def test_an_address_is_of_the_pool_or_refused(address: object, pool: str) -> None:
     """An address outside would be a route to somebody else's machine."""
@@ -102,8 +116,8 @@ def test_a_refused_network_is_answered_with_those_that_are_accepted() -> None:
     with pytest.raises(ValueError, match="not a private network") as found:
         overlay.pool("8.8.8.0/24")
     assert str(found.value) == (
-        "8.8.8.0/24 is not a private network: IPv6 from /48 to /96 within fc00::/7,"
-        " or IPv4 from /8 to /24 within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10"
+        "8.8.8.0/24 is not a private network: take a part of fc00::/7,"
+        " or of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10"
     )
 
 

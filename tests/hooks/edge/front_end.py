@@ -91,6 +91,11 @@ class FrontEnd:
         made.__dict__["oned"] = Oned(self.sandbox.endpoint, self.sandbox.session, 60)
         return made
 
+    def configure(self, text: str) -> None:
+        """Change the settings."""
+        self.bundle.settings(text)
+        self.context = self._context()
+
     def onext(self, *words: str, check: bool = True) -> str:
         """Run `onext edge …` in this process."""
         done = CliRunner().invoke(edge, words, obj=self.context)

@@ -18,7 +18,7 @@ from hooks.edge.secrets import Secrets, SecretsError
 from hooks.edge.whereabouts import changes, read, write
 from onext import spool, unix_service
 from onext.oned.objects import Host, HostState
-from tests.hooks.edge.front_end import FrontEnd, Machine, ssh_key, wireguard_key
+from tests.hooks.edge.front_end import SETTINGS, FrontEnd, Machine, ssh_key, wireguard_key
 
 pytestmark = pytest.mark.process
 
@@ -66,6 +66,32 @@ def test_a_pool_that_this_server_reaches_otherwise_is_refused(
     assert "this server reaches 10.77.3.0/24 by eth7" in refused
     assert Secrets.of(bare.paths).present() == []
     assert "create key" in bare.onext("init", "--pool", "10.78.0.0/16", "--dry-run")
+
+
+@pytest.mark.parametrize("key", ["endpoint", "hub"])
+@pytest.mark.parametrize("where", ["", "front.example", "https://front.example:8443", "front.example:84433"])
+def test_a_place_that_nodes_cannot_reach_is_refused(bare: FrontEnd, key: str, where: str) -> None:
+    """Nodes would be told that their token is cut."""
+    bare.configure(SETTINGS.replace(f"{key}: ", f"{key}: '{where}'  # "))
+    assert f"set `edge: {key}:`" in bare.onext("init", check=False)
+
+
+def test_init_names_what_is_missing(bare: FrontEnd) -> None:
+    """A newcomer starts the commands in another order than they are written."""
+    bare.configure(SETTINGS.replace("enabled: true", "enabled: false"))
+    assert "answers no node" in bare.onext("init")
+    certificate = part.endpoint_certificate(bare.paths)
+    certificate.write_text("x")
+    assert f"{certificate} is no certificate; restart the endpoint" in bare.onext("init", check=False)
+    certificate.unlink()
+    assert f"{certificate}: No such file or directory; start" in bare.onext("init", check=False)
+
+
+def test_dry_runs_print_json_for_scripts(front_end: FrontEnd) -> None:
+    """A script that asks for JSON got a sentence."""
+    shown = json.loads(front_end.onext("token", "--cluster", "100", "--uses", "3", "--dry-run", "--json"))
+    assert (shown["cluster"], shown["uses"]) == (100, 3)
+    assert front_end.onext("list", "--tokens", "--json").strip() == "[]"
 
 
 def test_an_interrupted_init_continues(bare: FrontEnd) -> None:

@@ -147,7 +147,7 @@ def test_a_server_that_sends_no_keys(second: Second, monkeypatch: pytest.MonkeyP
     answered: Callable[..., zone.Answer] = lambda asked, *_: zone.Answer(asked, True, text)  # noqa: E731
     monkeypatch.setattr(zone, "ask", answered)
     with pytest.raises(setup.SetupError, match="sent no keys"):
-        setup.bring(second.context, "first")
+        setup.bring(second.context, setup.source(second.context, "first"))
     assert Secrets.of(second.paths).present() == []
     with pytest.raises(setup.SetupError, match="no other server third"):
-        setup.bring(second.context, "third")
+        setup.source(second.context, "third")

@@ -49,7 +49,7 @@ def test_a_token_is_for_what_it_states() -> None:
     for name, key in (("other", "ab"), ("edge-1", "ac")):
         with pytest.raises(Refused, match="a restriction of the token is not met"):
             checked(bound, name, key)
-    with pytest.raises(Refused, match=r"not met: Check n.xb00 in block n.xb01: check if cluster\(101\)$"):
+    with pytest.raises(Refused, match=r"not met: check if cluster\(101\)$"):
         checked(narrowed("check if cluster(101)"))
 
 
@@ -78,7 +78,7 @@ def test_a_holder_states_nothing() -> None:
     with pytest.raises(Refused, match="not a join token"):
         checked(token("check if true").append(BlockBuilder("edge_token(7); edge_cluster(100)")))
     assert checked(narrowed("edge_token(8); edge_cluster(101)")) == 7
-    with pytest.raises(Refused, match="restriction"):
+    with pytest.raises(Refused, match=r"restriction of the token is not met: check if cluster\(101\)$"):
         checked(narrowed("edge_cluster(101)", "check if cluster(101)"))
 
 

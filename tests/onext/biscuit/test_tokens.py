@@ -81,6 +81,10 @@ def test_where_tokens_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for kept in (text, f"{text}\n", f"a:{text}", f"biscuit:{text}", text.replace("-", "+").replace("_", "/")):
         file.write_text(kept)
         assert tokens.read(str(file)) == tokens.read(None) == text
+    with pytest.raises(
+        TokenUnreadable, match=r"^the argument: File name too long; give a file with the token"
+    ):
+        tokens.read("E" * 400)
     with pytest.raises(TokenUnreadable, match="give a file"):
         tokens.read(str(tmp_path / "gone"))
 
