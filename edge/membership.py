@@ -42,6 +42,8 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[s
     """Join with a token and return the state; raise an EdgeError."""
     token = word.read(text)
     check_name(name)
+    if (places.state() or {}).get("key", token.key) != token.key:
+        raise EdgeError("this machine is in another zone, or in one that lost its keys: leave first")
     secret = keys.new_identity(places)
     bound = narrowing.bind(token.biscuit, "node_key", ed25519.public(secret).hex())
     values = {"token": bound, "name": name, "wireguard": keys.wireguard(places), "ssh_key": keys.ssh(places)}
@@ -280,6 +282,9 @@ def renewed(places: Places, state: Dict[str, Any]) -> Dict[str, Any]:
 
 def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
     """Let the front-end drain and remove the host, then undo what joining did here; raise an EdgeError."""
+    if force and places.state() is None and os.path.exists(places.identity):
+        say("no join is known here: the keys are removed, and what else there is")
+        return _undo(places)
     state = joined(places)
     try:
         _leave(places, state, patience, say)
@@ -289,6 +294,10 @@ def leave(places: Places, force: bool, patience: float, say: _Say) -> None:
         say(f"left without the front-end: {error}")
         say("where `onext edge list` still has this node: onext edge revoke {}".format(state["name"]))
     places.keep(dict(state, left=True))  # a service that systemd does not stop ends itself
+    return _undo(places)
+
+
+def _undo(places: Places) -> None:
     system_files.stop_service(places)  # it would bring the tunnel up again
     tunnel.down()
     system_files.undo(places)

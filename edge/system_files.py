@@ -144,7 +144,7 @@ def stop_service(places: Places) -> None:
 
 
 def undo(places: Places) -> None:
-    """Remove everything that joining added, keys last."""
+    """Remove everything that joining added, the state last: who is killed before leaves again."""
     had = os.path.exists(places.sshd_snippet)
     remove(places.sshd_snippet)
     for file, mode in ((places.sshd_config, 0o600), (places.hosts, 0o644), (places.known_hosts, 0o644)):
@@ -159,5 +159,5 @@ def undo(places: Places) -> None:
         _reload(places)
     for file in (places.certificate, places.user_ca, places.principals, places.revoked):
         remove(file)
-    for file in (places.state_file, places.wireguard, places.identity):
+    for file in (places.wireguard, places.identity, places.state_file):
         remove(file)

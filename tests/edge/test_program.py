@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import socket
 import subprocess
 import sys
@@ -38,7 +40,7 @@ from edge import (
     tunnel,
     word,
 )
-from edge.errors import InvalidToken, Refused, Unreachable, WrongServer
+from edge.errors import EdgeError, InvalidToken, Refused, Unreachable, WrongServer
 from tests.drivers.vmm.migrate.test_python36 import interpreters
 from tests.waiting import PATIENCE
 
@@ -402,6 +404,34 @@ def test_a_service_without_systemd_ends_when_the_node_leaves(
     membership.leave(here, False, 0.0, up.append)
     assert up == []
     assert here.state() is None
+
+
+def test_a_machine_joins_no_second_zone(tmp_path: Path) -> None:
+    """The first zone would take the host for dead, and start its VMs elsewhere while they run here."""
+    here = places.Places(str(tmp_path))
+    here.keep({"key": "0" * 64})
+    servers = base64.urlsafe_b64encode(
+        json.dumps({"servers": [["front.example:8443", "0" * 64]], "key": "1" * 64}).encode()
+    )
+    with pytest.raises(EdgeError, match="in another zone"):
+        membership.join(here, f"onext-edge:{servers.decode()}:x", "edge-1", 0.0, lambda _: None)
+    assert here.state() == {"key": "0" * 64}
+    assert not Path(here.identity).exists()
+
+
+@pytest.mark.parametrize("state", ["", "{"])
+def test_keys_without_a_readable_state_are_removed_by_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A join refused these keys and named `leave --force`, which refused for want of a state."""
+    here = places.Places(str(tmp_path))
+    keys.new_identity(here)
+    Path(here.state_file).write_text(state)
+    monkeypatch.setattr(tunnel, "down", lambda: None)
+    with pytest.raises(EdgeError, match="has not joined"):
+        membership.leave(here, False, 0.0, lambda _: None)
+    membership.leave(here, True, 0.0, lambda _: None)
+    assert [path for path in Path(here.folder).iterdir() if path.is_file()] == []
 
 
 def test_a_wrong_clock_is_reported() -> None:
