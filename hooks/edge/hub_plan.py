@@ -104,6 +104,7 @@ def firewall(hub: Hub) -> str:
     ip = names.header
     for cluster, addresses in sorted(_clusters(hub.peers).items()):
         chains.append(f"  set c{cluster} {{ type {names.type}; elements = {{ {', '.join(addresses)} }}; }}")
+        jumps.append(f"    {ip} saddr @c{cluster} {ip} daddr @c{cluster} ct state related accept")
         jumps.append(
             f"    {ip} saddr @c{cluster} {ip} daddr @c{cluster} meta l4proto {{ tcp, udp }}"
             f" th dport {_ports(hub.node_ports)} accept"
@@ -130,7 +131,7 @@ def firewall(hub: Hub) -> str:
             f'    oifname != "{name}" drop',
             f"    meta nfproto != {names.protocol} drop",
             f"    {ip} saddr != @nodes drop",
-            "    ct state established,related accept",
+            "    ct state established accept",  # errors, which are related, may come from another cluster
             *jumps,
             "    drop",
             "  }",

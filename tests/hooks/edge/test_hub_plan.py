@@ -88,9 +88,11 @@ table inet onext_edge {
     oifname != "onext-edge" drop
     meta nfproto != ipv4 drop
     ip saddr != @nodes drop
-    ct state established,related accept
+    ct state established accept
+    ip saddr @c100 ip daddr @c100 ct state related accept
     ip saddr @c100 ip daddr @c100 meta l4proto { tcp, udp } th dport { 22, 49152-49215 } accept
     ip saddr @c100 ip daddr @c100 icmp type echo-request accept
+    ip saddr @c101 ip daddr @c101 ct state related accept
     ip saddr @c101 ip daddr @c101 meta l4proto { tcp, udp } th dport { 22, 49152-49215 } accept
     ip saddr @c101 ip daddr @c101 icmp type echo-request accept
     drop
@@ -115,6 +117,15 @@ def test_the_rules_as_a_whole() -> None:
     listing = with_peers(("10.77.1.0", 100), ("10.77.1.1", 101), ("10.77.1.2", 100))
     hub = hub_plan.read({**listing, "pool": "10.77.0.0/16", "address": "10.77.0.1"})
     assert hub_plan.firewall(hub) == RULES
+
+
+def test_no_error_comes_from_another_cluster() -> None:
+    """A customer's node halved the packet size of another customer's by ICMP errors about their connections."""
+    text = hub_plan.firewall(hub_plan.read(with_peers(("fd00::1:0", 1), ("fd00::1:1", 2))))
+    forward = text[text.index("chain forward") : text.index("chain input")]
+    assert [line.strip() for line in forward.splitlines() if "related" in line] == [
+        f"ip6 saddr @c{cluster} ip6 daddr @c{cluster} ct state related accept" for cluster in (1, 2)
+    ]
 
 
 def test_rules_without_a_node_let_nobody_in() -> None:
