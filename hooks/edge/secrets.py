@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,16 +73,19 @@ class Secrets:
         self.file(draft).replace(self.file(name))
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a key that only its owner reads; raise SecretsError rather than replace one."""
+        """Write a key that only its owner reads, whole or not; raise SecretsError rather than replace one."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{name}.", dir=self.folder)  # mode 600
         try:
-            descriptor = os.open(self.file(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, self.file(name))
         except FileExistsError:
             raise SecretsError(f"{self.file(name)} exists already: a key is never overwritten") from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        finally:
+            Path(draft).unlink()
 
     def read(self, name: str) -> bytes:
         """Return a key as its file holds it; raise SecretsError."""

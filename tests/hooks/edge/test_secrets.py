@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from pathlib import Path
 
@@ -60,6 +61,22 @@ def test_a_key_is_never_overwritten(kept: Secrets) -> None:
     with pytest.raises(SecretsError, match="never overwritten"):
         kept.write(secrets.USER_CA, b"x")
     assert kept.read(secrets.USER_CA) == before
+
+
+def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`init` kept an empty file for the key, and refused to go on, until a person removed it."""
+    kept = Secrets(tmp_path / "var/edge")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            kept.create(secrets.TOKEN)
+    assert list(kept.folder.iterdir()) == []
+    kept.create(secrets.TOKEN)
+    assert stat.S_IMODE(kept.file(secrets.TOKEN).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o610, 0o601, 0o660])
