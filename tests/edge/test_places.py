@@ -76,6 +76,15 @@ def test_drafts_of_processes_that_ended_are_removed(tmp_path: Path) -> None:
     places.write(str(file), "x")
     assert not draft.exists()
     assert all(one.exists() for one in (alive, *others))
+    own = tmp_path / f"file.new.{os.getpid()}"  # of an earlier process with this number
+    own.write_text("a longer text")
+    places.write(str(file), "y")
+    assert (file.read_text(), own.exists()) == ("y", False)
+    own.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic"):
+        places.write(str(file), "z")
+    assert not (tmp_path / "elsewhere").exists()
+    own.unlink()
     places.remove(str(file))
     places.remove(str(file))
     assert not file.exists()

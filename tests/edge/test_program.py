@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from biscuit_auth import AuthorizationError, AuthorizerBuilder, Biscuit, BiscuitBuilder, BlockBuilder, KeyPair
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
@@ -71,29 +70,6 @@ def test_altered_signatures_are_refused_as_by_the_library(message: bytes, bit: i
     with pytest.raises((InvalidSignature, ValueError)):
         Ed25519PublicKey.from_public_bytes(bytes(key)).verify(bytes(signature), message)
     assert not ed25519.verify(bytes(key), message, bytes(signature))
-
-
-@pytest.mark.parametrize(
-    "block",
-    ["", 'check if name("edge-1")', 'check if node_key("00") or name("edge-1")', 'check if name($n), $n.type() == "string"'],
-)  # fmt: skip
-def test_a_bound_token_is_valid_for_its_key_only(block: str) -> None:
-    """Every token that `onext biscuit attenuate` narrows must still be bound, in any version of the format."""
-    pair = KeyPair()
-    token = BiscuitBuilder("edge_token(7); check if time($t), $t <= 2100-01-01T00:00:00Z").build(
-        pair.private_key
-    )
-    given_token = token.append(BlockBuilder(block)) if block else token
-    bound = Biscuit.from_base64(narrowing.bind(given_token.to_base64(), "node_key", "ab"), pair.public_key)
-    assert bound.block_count() == given_token.block_count() + 1
-    for key, accepted in (("ab", True), ("ac", False)):
-        builder = AuthorizerBuilder('allow if edge_token(7); name("edge-1"); node_key({k})', {"k": key})
-        builder.set_time()  # type: ignore[attr-defined]
-        if accepted:
-            builder.build(bound).authorize()
-        else:
-            with pytest.raises(AuthorizationError):
-                builder.build(bound).authorize()
 
 
 @settings(max_examples=200)

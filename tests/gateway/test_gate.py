@@ -10,6 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from gateway import gate as module
+from gateway import limits
 from gateway.callers import Caller, Callers
 from gateway.credentials import Credential
 from gateway.gate import Gate
@@ -19,6 +20,7 @@ from gateway.rpc.table import Call, Resource
 from gateway.scoped import Scopes
 from gateway.sessions import Sessions
 from tests.gateway.conftest import basic
+from tests.gateway.test_sessions import Clock
 
 PUBLIC, ALICE = Credential("public", "secret"), Credential("alice", "a")
 CALLS = (Call("vm:info", (Resource("vm", 1),)),)
@@ -47,6 +49,14 @@ class Trusting:
 
     async def compose(self, credential: Credential, _calls: Sequence[Call]) -> Credential:
         return Credential(credential.user, "composed")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock of the allowances."""
+    made = Clock()
+    monkeypatch.setattr(limits, "time", made)
+    return made
 
 
 def made(requests: float = 100.0, public: Credential | None = None, scopes: object = None) -> Gate:
@@ -105,17 +115,20 @@ def test_a_scoped_token_needs_calls_that_it_permits() -> None:
     assert (without.scoped, without.credential.secret) == (False, "biscuit"), "this gateway has no key"
 
 
-def test_guesses_are_counted_by_address() -> None:
+def test_guesses_are_counted_by_address(clock: Clock) -> None:
     """Passwords could be guessed; or one who guesses would keep out the others behind the same address."""
     gate = made()
     ask(gate, ALICE)
     for number in range(10):
         with pytest.raises(Unauthorised):
             ask(gate, Credential(f"user-{number}", "wrong"))
-    with pytest.raises(TooMany):
+    with pytest.raises(TooMany) as found:
         ask(gate, Credential("bob", "b"))
+    assert found.value.retry == 5.0
     assert ask(gate, ALICE).name == "alice", "accepted before"
     assert ask(gate, Credential("bob", "b"), "192.0.2.2").name == "bob"
+    clock.now += 5.0
+    assert ask(gate, Credential("dave", "d")).name == "dave"
     assert ask(gate, Credential("carol", "c"), None).name == "carol"
 
 

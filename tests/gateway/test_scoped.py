@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+from biscuit_auth import BlockBuilder
 
 from gateway import scoped as module
 from gateway import vouching
@@ -16,6 +17,7 @@ from gateway.refusals import Forbidden, TooMany, Unauthorised, Unavailable
 from gateway.rpc.table import Call, Resource
 from gateway.scoped import Judge, Scopes
 from gateway.short_cache import ShortCache
+from tests.gateway.test_scoped_tokens import GATEWAY, ONE_VM, STORED
 
 
 class Asked:
@@ -221,3 +223,24 @@ def test_a_user_has_a_bounded_time_of_the_process_that_decides() -> None:
     for number in range(5):  # a token that is not the user's costs the user nothing
         with pytest.raises(Unauthorised):
             ask("stranger", number)
+
+
+@pytest.mark.process
+def test_a_token_that_computes_for_too_long_ends_its_own_process_only() -> None:
+    """The holder of one token would keep the gateway from serving others."""
+    bomb = ONE_VM.append(BlockBuilder(_bomb()))
+    judge, spent = Judge(str(GATEWAY.private_key)), list[float]()
+    facts = (("vm:info", "vm", 12),)
+    try:
+        with pytest.raises((Forbidden, Unavailable)):  # its CPU time, or the time of a busy machine
+            judge.ask(Question("dann1", bomb.to_base64(), STORED, facts), spent.append)
+        assert judge.ask(Question("dann1", ONE_VM.to_base64(), STORED, facts), spent.append).token
+        assert len(spent) == 2
+    finally:
+        judge.close()
+
+
+def _bomb() -> str:
+    """Return facts and a check whose cross join takes hours."""
+    facts = "".join(f"n({number});" for number in range(150))
+    return f"{facts} check if n($a), n($b), n($c), n($d), n($e), $a + $b + $c + $d + $e < 0;"

@@ -10,9 +10,8 @@ from biscuit_auth import Biscuit, BiscuitBuilder, BlockBuilder, KeyPair
 
 from gateway import vouching
 from gateway.questions import Answer, Question
-from gateway.refusals import Forbidden, Invalid, Unavailable
+from gateway.refusals import Forbidden, Invalid
 from gateway.rpc import table
-from gateway.scoped import Judge
 from onext.biscuit import keys, policy, scoped, tokens
 from onext.biscuit.errors import BadBlock
 
@@ -159,7 +158,7 @@ def test_what_is_vouched_for_ends_after_a_minute() -> None:
     text = source.block_source(source.block_count() - 1)
     expires = datetime.fromisoformat(text.partition("<= ")[2].split(";")[0].strip().replace("Z", "+00:00"))
     left = expires - datetime.now(timezone.utc)
-    assert timedelta(0) < left <= vouching.EXPIRES
+    assert timedelta(seconds=30) < left <= timedelta(seconds=60)
 
 
 def test_tokens_of_others_keys_users_and_times_are_refused() -> None:
@@ -254,24 +253,3 @@ def test_what_is_no_operation_or_object_is_refused_when_it_is_written(
     """A typing error would make a token that permits everything, or nothing."""
     with pytest.raises(BadBlock):
         scoped.check(operations, resources, GATEWAY.public_key)
-
-
-@pytest.mark.process
-def test_a_token_that_computes_for_too_long_ends_its_own_process_only() -> None:
-    """The holder of one token would keep the gateway from serving others."""
-    bomb = ONE_VM.append(BlockBuilder(_bomb()))
-    judge, spent = Judge(str(GATEWAY.private_key)), list[float]()
-    facts = (("vm:info", "vm", 12),)
-    try:
-        with pytest.raises((Forbidden, Unavailable)):  # its CPU time, or the time of a busy machine
-            judge.ask(Question("dann1", bomb.to_base64(), STORED, facts), spent.append)
-        assert judge.ask(Question("dann1", ONE_VM.to_base64(), STORED, facts), spent.append).token
-        assert len(spent) == 2
-    finally:
-        judge.close()
-
-
-def _bomb() -> str:
-    """Return facts and a check whose cross join takes hours."""
-    facts = "".join(f"n({number});" for number in range(150))
-    return f"{facts} check if n($a), n($b), n($c), n($d), n($e), $a + $b + $c + $d + $e < 0;"

@@ -184,12 +184,14 @@ def main() -> None:
         if any(word in mutant.module for word in only)
     ]
     print(f"seed {seed}: {len(sample)} of {len(everything)} mutants", flush=True)
-    ran, alive = _run(sample)
+    ran, alive, broken = _run(sample)
     for mutant in alive:
         print(f"survived: {mutant.change()}")
+    for module in broken:
+        print(f"its tests fail without a change, so that nothing was measured: {module}")
     score = 1 - len(alive) / max(1, ran)
     print(f"{ran} mutants run, {len(alive)} survived: {100 * score:.1f} % were noticed")
-    sys.exit(score < ENOUGH)
+    sys.exit(score < ENOUGH or bool(broken))
 
 
 def drawn(everything: Sequence[Mutant], seed: int, wanted: int) -> list[Mutant]:
@@ -198,8 +200,11 @@ def drawn(everything: Sequence[Mutant], seed: int, wanted: int) -> list[Mutant]:
     return list(islice((mutant for mutant in shuffled if matters(mutant)), wanted))
 
 
-def _run(sample: Sequence[Mutant]) -> tuple[int, list[Mutant]]:
-    """Run the mutants, on ONEXT_JOBS cores, until all are done or the time is up; each core has its copy."""
+def _run(sample: Sequence[Mutant]) -> tuple[int, list[Mutant], list[str]]:
+    """Run the mutants, on ONEXT_JOBS cores, until all are done or the time is up; each core has its copy.
+
+    Return how many ran, those that survived, and the modules without a survivor whose tests fail unchanged.
+    """
     ran, alive = 0, list[Mutant]()
     jobs = int(os.environ.get("ONEXT_JOBS", os.cpu_count() or 1))
     with tempfile.TemporaryDirectory() as folder:
@@ -211,7 +216,11 @@ def _run(sample: Sequence[Mutant]) -> tuple[int, list[Mutant]]:
                     alive.append(mutant)
                 if survived or ran % 25 == 0:
                     print(f"  {ran}: {mutant.change() if survived else ''}", flush=True)
-    return ran, alive
+            doubtful = sorted(
+                {mutant.module for mutant in sample[:ran]} - {mutant.module for mutant in alive}
+            )
+            passing = zip(doubtful, pool.imap(_passes_unchanged, doubtful), strict=True)
+            return ran, alive, [module for module, passes in passing if not passes]
 
 
 def _prepare(folder: Path) -> None:
@@ -226,6 +235,10 @@ def _judged(ends: float, mutant: Mutant) -> bool | None:
     if time.monotonic() > ends:
         return None
     return _judges[0].survives(mutant.module, mutant.code())
+
+
+def _passes_unchanged(module: str) -> bool:
+    return _judges[0].survives(module, (ROOT / module).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

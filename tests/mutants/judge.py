@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gc
 import importlib
+import multiprocessing
 import os
 import resource
 import signal
@@ -89,6 +90,7 @@ class Judge:
         code = 70
         try:
             os.setpgid(0, 0)
+            multiprocessing.current_process().daemon = False  # a pool's process may start none otherwise
             resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR, PROCESSOR + 5))
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             report = os.open(self._report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -24,7 +24,8 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("{}", "wireguard", "tunnel"),
     ),
     ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
-    ("edge", ("answer", "messages", "narrowing", "overlay", "places", "word"), ("{}",)),
+    ("edge", ("answer", "narrowing", "overlay", "places", "word"), ("{}",)),
+    ("edge", ("messages",), ("{}", "/hooks/edge/test_answers")),
     ("edge", ("direct", "sizes", "ways"), ("{}",)),
     (
         "exporter",
@@ -60,14 +61,15 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "gateway",
         (
-            *("callers", "credentials", "forms", "gate", "guard", "limits", "oned_calls", "projection"),
+            *("callers", "credentials", "forms", "gate", "guard", "oned_calls", "projection"),
             *("sessions", "visible"),
         ),
         ("{}",),
     ),
+    ("gateway", ("limits",), ("{}", "gate")),
     ("gateway", ("refusals",), ("oned_calls",)),
-    ("gateway", ("scoped",), ("{}", "scoped_tokens")),
-    ("gateway", ("vouching",), ("scoped_tokens",)),
+    ("gateway", ("scoped",), ("{}",)),
+    ("gateway", ("vouching",), ("{}", "scoped_tokens")),
     ("hooks/availability/lease", ("granter", "grants", "ledger"), ("{}", "rules", "invariants")),
     ("hooks/availability/lease", ("challenges",), ("node_lease", "rules", "invariants")),
     (

@@ -112,7 +112,7 @@ class Actuator:
         """Write a claim in our name (and a record), return it; what was known (capacity, failures) stays."""
         self.raise_if_stopped()
         world = self.world
-        before = sight.claim or Claim(phase, 0.0, holder=self.holder)
+        before = sight.claim or Claim(phase, world.now(), holder=self.holder)
         self._refuse_foreign(before)
         if self.mandate:
             self.mandate.hold()

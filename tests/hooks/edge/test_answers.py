@@ -81,6 +81,18 @@ def test_a_node_is_told_a_bounded_number_of_neighbours(monkeypatch: pytest.Monke
     ]
 
 
+def test_the_largest_answer_is_one_that_nodes_read(tmp_path: Path) -> None:
+    """Nodes of a large cluster would refuse every answer, and learn of no revocation."""
+    kept = Secrets(tmp_path)
+    kept.create(secrets.ANSWER)
+    row = replace(NODE, name="x" * 64, revoked_keys=(ssh_key(),))
+    nodes = dict.fromkeys(range(90_000, 90_000 + answers.MOST_HOSTS + 5), row)
+    told = answers.state(ZONE, SERVERS, nodes, 90_000, SETTINGS)
+    assert [len(told[name]) for name in ("hosts", "revoked", "revoked_hosts")] == [4000] * 3  # type: ignore[arg-type]
+    asked = Machine("edge-1").ask("sync", "s")
+    assert len(answers.signed(kept, requests.read(asked.data), told)) < messages.LARGEST < 4 << 20
+
+
 def test_an_answer_is_signed_for_its_request(tmp_path: Path) -> None:
     """The endpoint could give one node's answer to another."""
     kept = Secrets(tmp_path)

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from hooks.power import part
 from hooks.power.decide import Memory, decide
 from hooks.power.manual_orders import (
     Order,
@@ -22,6 +25,7 @@ from onext.hosts.actions.world import Failed
 from onext.hosts.model import Bmc, Claim, Cluster, Host, Kind, Phase, Record, Vm
 from onext.hosts.placement.problem import Size
 from onext.oned.objects import HostState
+from onext.part import Context
 from tests.onext.hosts.actions.cloud_model import START, observe
 from tests.onext.hosts.actions.scene import Scene
 
@@ -258,3 +262,30 @@ def test_what_fails_is_tried_again_until_it_is_done() -> None:
     lines = follow(scene, switch_on)
     assert lines[0] == "tried again: oned does not answer"
     assert lines[-1] == "awake"
+
+
+def test_an_order_is_for_hosts_of_our_clusters_or_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`onext power off` would switch off a host of a cluster that power leaves alone; before an uninstall all wake."""
+    clusters = {number: SimpleNamespace(id=number, problem="") for number in (100, 101, 102)}
+    clusters[102].problem = "cannot be read"
+    seen = SimpleNamespace(cloud=SimpleNamespace(clusters=clusters))
+    asked: list[int] = []
+
+    def assess(_context: object, _seen: object, number: int, _state: object) -> SimpleNamespace:
+        asked.append(number)
+        return SimpleNamespace(cluster=SimpleNamespace(hosts=[SimpleNamespace(id=number - 100)]))
+
+    monkeypatch.setattr(part, "book", lambda _context: ())
+    monkeypatch.setattr(part, "assess", assess)
+    monkeypatch.setattr(part, "actuator", lambda *_: None)
+    monkeypatch.setattr("hooks.power.manual_orders.snapshot", lambda *_: seen)
+    settings = SimpleNamespace(power=SimpleNamespace(clusters=(100,)))
+    context = cast("Context", SimpleNamespace(settings=settings))
+    assert Order.of(context, 0).host.id == 0
+    with pytest.raises(Refused, match="none of the clusters"):
+        Order.of(context, 1)
+    assert asked == [100, 100]
+    assert Order.of(context, 1, everywhere=True).host.id == 1
+    with pytest.raises(Refused):
+        Order.of(context, 2, everywhere=True)
+    assert 102 not in asked
