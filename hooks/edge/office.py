@@ -32,7 +32,7 @@ from hooks.edge.forms import host_of
 from hooks.edge.hosts import MARK, Hosts
 from hooks.edge.records import ZONE, Book, Node, State, Token, View, Zone
 from hooks.edge.requests import JOIN, LEAVE, READY, Join, Request
-from hooks.edge.secrets import HUB, USER, Secrets
+from hooks.edge.secrets import FORMER_USER, HUB, USER, Secrets
 from onext import lock, log, process
 from onext import zone as servers
 from onext.hosts import maintenance
@@ -234,8 +234,9 @@ def _check_time(request: Request, context: Context) -> None:
 
 def _keys(context: Context, zone: Zone, view: View) -> list[str]:
     """Return the public keys of front-ends, which no node may have."""
-    hubs = [server.hub_key for server in view.front_ends.values()]
-    return [zone.user_ca, zone.host_ca, Secrets.of(context.paths).public(USER), *hubs]
+    kept, hubs = Secrets.of(context.paths), [server.hub_key for server in view.front_ends.values()]
+    users = [kept.public(name) for name in (USER, FORMER_USER) if kept.file(name).exists()]
+    return [zone.user_ca, zone.host_ca, *users, *hubs]
 
 
 def _names(context: Context, view: View) -> set[str]:
