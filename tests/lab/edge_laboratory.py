@@ -66,6 +66,15 @@ class EdgeLaboratory(laboratory.Laboratory):
         node.run("ip", "link", "set", "eth0", "up")
         node.run("ip", "route", "add", "default", "via", "192.168.1.1")
 
+    def serve(self, node: Node) -> None:
+        """Start what systemd would run on a machine."""
+        node.sh(f"setsid python3 -I {self.net.program} run </dev/null >/run/onext-edge.log 2>&1 &")
+
+    def move(self, node: Node, nat: str) -> None:
+        """Take a running machine to another site: another NAT, another public address."""
+        node.run("ip", "link", "del", "eth0")
+        self._plug(node, nat)
+
     def edge(self, node: Node, *words: str) -> Done:
         """Run the node program on a machine."""
         return node.run("python3", "-I", str(self.net.program), *words)

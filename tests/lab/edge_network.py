@@ -1,6 +1,6 @@
 """A front-end's hub, an internet, two NATs and nodes behind them, as namespaces of this machine.
 
-    front (203.0.113.2) -- internet -- nat-a (203.0.113.130) -- node a1, a2 (192.168.1.x)
+    front (203.0.113.2), second (203.0.113.66) -- internet -- nat-a (203.0.113.130) -- node a1, a2 (192.168.1.x)
                               |------- nat-b (203.0.113.194) -- node b1 (192.168.1.x, the same network)
 
 Worker and oned (the sandbox) run outside, as the endpoint reaches the worker by a Unix socket only.
@@ -27,11 +27,11 @@ from tests.waiting import PATIENCE, until
 PROGRAMS = ("wireguard-go", "wg", "nft", "iptables", "sshd", "ssh-keygen", "ssh", "ip", "unshare", "nsenter")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 IPV6, IPV4 = "fd0e:d6e0:1::/64", "10.77.0.0/22"  # pools
-HUB, ENDPOINT = "203.0.113.2:51820", "203.0.113.2:8443"
-SETTINGS = f"""edge:
+FRONT = "203.0.113.2"
+SETTINGS = """edge:
   enabled: true
-  endpoint: {ENDPOINT}
-  hub: {HUB}
+  endpoint: {host}:8443
+  hub: {host}:51820
   im_mad: dummy
   vm_mad: dummy
   node_ports: [[22, 22], [49152, 49215]]
@@ -92,6 +92,14 @@ class Space:
         log.close()
         self.children.append(child)
         return child
+
+    def resolve(self, *lines: str) -> None:
+        """Give programs inside a hosts file of their own."""
+        file = self.folder / "hosts"
+        mounted = file.exists()
+        file.write_text("".join(f"{line}\n" for line in ("127.0.0.1 localhost", *lines)))
+        if not mounted:
+            self.run("mount", "--bind", str(file), "/etc/hosts")
 
     def sysctl(self, *settings: str) -> None:
         """Set values below /proc/sys."""
@@ -201,67 +209,26 @@ class Node(Space):
         return str(self.state["address"])
 
 
-class Network:
-    """The front-end and the ways to it."""
+class FrontEnd:
+    """A front-end: its endpoint and hub in a machine of their own, its worker and commands outside."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
-        self.folder, self.sandbox, self.bundle = folder, sandbox, Bundle(sandbox)
-        self.program = folder / "onext-edge.pyz"
-        build.write(str(self.program))
-        self.bundle.settings(SETTINGS)
-        self.spaces: list[Space] = []
-        self.internet, self.front = self._space("internet"), self._space("front")
-        self.internet.sysctl("net.ipv4.ip_forward=1")
-        link(self.front, "wan", "203.0.113.2/26", self.internet, "front", "203.0.113.1/26")
-        self.front.run("ip", "route", "add", "default", "via", "203.0.113.1")
-        self.front.sysctl("net.ipv6.conf.all.forwarding=1")
-        self.nats = {"a": self._nat("a", 128), "b": self._nat("b", 192)}
+    def __init__(self, folder: Path, front: Space, bundle: Bundle, host: str) -> None:
+        """Write the settings for nodes that reach it at `host`."""
+        self.state, self.front, self.bundle = folder, front, bundle
+        bundle.settings(SETTINGS.format(host=host))
+        front.sysctl("net.ipv6.conf.all.forwarding=1")
         self.hub: subprocess.Popen[bytes] | None = None
         self.worker: subprocess.Popen[bytes] | None = None
         self._agents = tempfile.TemporaryDirectory(prefix="oxa")  # a socket's path has 107 bytes
         self.agent = Path(self._agents.name) / "agent"
-        self.front.start("ssh-agent", "-D", "-a", str(self.agent))
+        front.start("ssh-agent", "-D", "-a", str(self.agent))
         until(self.agent.exists, "oneadmin's ssh agent")
-
-    def _space(self, name: str) -> Space:
-        folder = self.folder / name
-        folder.mkdir()
-        self.spaces.append(Space(folder))
-        return self.spaces[-1]
-
-    def _nat(self, name: str, base: int) -> Space:
-        space = self._space(f"nat-{name}")
-        space.sysctl("net.ipv4.ip_forward=1")
-        link(
-            space, "wan", f"203.0.113.{base + 2}/26", self.internet, f"nat{name}", f"203.0.113.{base + 1}/26"
-        )
-        space.run("ip", "route", "add", "default", "via", f"203.0.113.{base + 1}")
-        space.run("ip", "link", "add", "lan", "type", "bridge")
-        space.run("ip", "addr", "add", "192.168.1.1/24", "dev", "lan")
-        space.run("ip", "link", "set", "lan", "up")
-        space.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "wan", "-j", "MASQUERADE")
-        for chain in ("FORWARD", "INPUT"):  # as routers do: what nobody asked for leaves no trace
-            space.run("iptables", "-A", chain, "-i", "wan", "-m", "state", "--state", "NEW", "-j", "DROP")
-        return space
-
-    def node(self, name: str, nat: str, number: int) -> Node:
-        """Return a new machine behind a NAT."""
-        made = Node(self.folder / f"node-{name}", name, self.program)
-        self.spaces.append(made)
-        self.plug(made, nat, number)
-        return made
-
-    def plug(self, node: Node, nat: str, number: int) -> None:
-        """Connect a node to a NAT's network."""
-        link(node, "eth0", f"192.168.1.{number}/24", self.nats[nat], f"port{number}", "")
-        self.nats[nat].run("ip", "link", "set", f"port{number}", "master", "lan")
-        node.run("ip", "route", "add", "default", "via", "192.168.1.1")
 
     def start_endpoint(self) -> None:
         """Start the endpoint, and wait until it has published its certificate."""
         run = self.bundle.var / "run/edge-endpoint"
         run.mkdir(parents=True, exist_ok=True)
-        state = self.folder / "endpoint"
+        state = self.state / "endpoint"
         state.mkdir(exist_ok=True)
         words = ["--state", str(state), "--publish", str(run / "certificate.pem")]
         words += ["--worker", str(self.bundle.var / "run/edge/join.sock"), "--listen", "[::]:8443"]
@@ -281,7 +248,7 @@ class Network:
         self.worker = subprocess.Popen(
             [sys.executable, "-c", command, "worker"],
             cwd=ROOT,
-            env={**self.sandbox.env, "SSH_AUTH_SOCK": str(self.agent)},
+            env={**self.bundle.sandbox.env, "SSH_AUTH_SOCK": str(self.agent)},
             stderr=subprocess.DEVNULL,
         )
         until((self.bundle.var / "run/edge/join.sock").exists, "the worker's socket")
@@ -323,20 +290,83 @@ class Network:
         )
 
     def end(self) -> None:
-        """End everything."""
+        """End the worker; what runs in the machine ends with it."""
         if self.worker is not None:
             self.worker.kill()
             self.worker.wait()
-        for space in reversed(self.spaces):
-            space.end()
         self._agents.cleanup()
 
 
+class Network(FrontEnd):
+    """The first front-end and the ways to it."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox, host: str = FRONT) -> None:
+        self.folder, self.sandbox = folder, sandbox
+        self.program = folder / "onext-edge.pyz"
+        build.write(str(self.program))
+        self.spaces: list[Space] = []
+        self.internet, front = self._space("internet"), self._space("front")
+        self.internet.sysctl("net.ipv4.ip_forward=1")
+        self._wan(front, "front", 0)
+        self.nats = {"a": self._nat("a", 128), "b": self._nat("b", 192)}
+        super().__init__(folder, front, Bundle(sandbox), host)
+
+    def second(self, sandbox: Sandbox) -> FrontEnd:
+        """Return another front-end of the zone, which sees oned as `sandbox`."""
+        space = self._space("second")
+        self._wan(space, "second", 64)
+        return FrontEnd(space.folder, space, Bundle(sandbox), "203.0.113.66")
+
+    def _wan(self, space: Space, name: str, base: int) -> None:
+        """Connect a machine to the internet."""
+        link(space, "wan", f"203.0.113.{base + 2}/26", self.internet, name, f"203.0.113.{base + 1}/26")
+        space.run("ip", "route", "add", "default", "via", f"203.0.113.{base + 1}")
+
+    def _space(self, name: str) -> Space:
+        folder = self.folder / name
+        folder.mkdir()
+        self.spaces.append(Space(folder))
+        return self.spaces[-1]
+
+    def _nat(self, name: str, base: int) -> Space:
+        space = self._space(f"nat-{name}")
+        space.sysctl("net.ipv4.ip_forward=1")
+        self._wan(space, f"nat{name}", base)
+        space.run("ip", "link", "add", "lan", "type", "bridge")
+        space.run("ip", "addr", "add", "192.168.1.1/24", "dev", "lan")
+        space.run("ip", "link", "set", "lan", "up")
+        space.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "wan", "-j", "MASQUERADE")
+        for chain in ("FORWARD", "INPUT"):  # as routers do: what nobody asked for leaves no trace
+            space.run("iptables", "-A", chain, "-i", "wan", "-m", "state", "--state", "NEW", "-j", "DROP")
+        return space
+
+    def node(self, name: str, nat: str, number: int) -> Node:
+        """Return a new machine behind a NAT."""
+        made = Node(self.folder / f"node-{name}", name, self.program)
+        self.spaces.append(made)
+        self.plug(made, nat, number)
+        return made
+
+    def plug(self, node: Node, nat: str, number: int) -> None:
+        """Connect a node to a NAT's network."""
+        link(node, "eth0", f"192.168.1.{number}/24", self.nats[nat], f"port{number}", "")
+        self.nats[nat].run("ip", "link", "set", f"port{number}", "master", "lan")
+        node.run("ip", "route", "add", "default", "via", "192.168.1.1")
+
+    def end(self) -> None:
+        """End everything."""
+        super().end()
+        for space in reversed(self.spaces):
+            space.end()
+
+
 @contextmanager
-def network(folder: Path, sandboxes: Callable[..., Sandbox], pool: str = IPV6) -> Iterator[Network]:
+def network(
+    folder: Path, sandboxes: Callable[..., Sandbox], pool: str = IPV6, host: str = FRONT
+) -> Iterator[Network]:
     """Return a network whose front-end is initialised with a pool, and runs."""
     sandbox = sandboxes("--hosts", "0", "--step", "0.02", "--monitor", "1")
-    made = Network(folder, sandbox)
+    made = Network(folder, sandbox, host)
     try:
         for name in ("alpha", "beta"):
             sandbox.call("cluster.allocate", name)

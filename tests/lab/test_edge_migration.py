@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,6 +77,26 @@ def test_all_memory_through_wireguard_while_the_hub_restarts(edge_lab: EdgeLabor
     assert capture.bytes["other"] < 200_000, capture.bytes
     assert leftovers(lab) == []
     _hub_restarts(lab, vm, lost=lost)
+    _roams(lab, vm)
+
+
+def _roams(lab: EdgeLaboratory, vm: VM) -> None:
+    """Take the node with the running VM to the other site: the same host, and the VM can leave it."""
+    for node in lab.nodes:
+        node.configure(conf=STRICT)
+        lab.serve(node)
+    host = lab.net.listed()["lab-a"]["host"]
+    time.sleep(3)  # the service looks at its addresses first
+    lab.move(lab.a, "b")
+    until(lambda: lab.ssh(lab.a, "true").exit_code == 0, "ssh from the other network")
+    assert ticking(vm)
+    assert lab.net.listed()["lab-a"]["host"] == host
+    result = lab.migrate(vm, lab.a, lab.b)
+    assert result.done.exit_code == 0, result.log
+    assert "(wireguard-peers, " in result.log
+    assert runs_on(lab, vm) == ["lab-b"]
+    assert ticking(vm)
+    assert leftovers(lab) == []
 
 
 def _hub_restarts(lab: EdgeLaboratory, vm: VM, *, lost: bool) -> None:
