@@ -13,6 +13,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from tests.fixtures_sandbox import ROOT
 from tests.lab.conftest import KERNEL
 from tests.lab.edge_network import Network
 from tests.lab.vm import _entry as entry
@@ -21,7 +22,7 @@ from tests.waiting import PATIENCE, until
 HERE = Path(__file__).parent
 MODULES = Path(".cache/lab/modules")  # of the kernel (tests/packages.sh)
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-PROGRAMS = ("sh", "ln", "sync", "mount", "kmod", "ip", "wg", "nft", "sshd", "ssh-keygen")
+PROGRAMS = ("sh", "ln", "sync", "mount", "kmod", "ip", "wg", "nft", "setpriv", "sshd", "ssh-keygen")
 TOOLS = ("qemu-system-x86_64", "depmod", "mkfs.ext4", "ldd")
 _PARTS_OF_SSHD = "usr/lib/openssh/sshd-*"  # of OpenSSH 9.8 and later
 EMULATION = 5 * PATIENCE  # a machine without acceleration, on a busy one
@@ -79,6 +80,10 @@ def build_initrd(folder: Path, program: Path) -> Path:
     shutil.copytree(MODULES, root / "lib/modules")
     subprocess.run(["depmod", "-b", str(root), next(MODULES.iterdir()).name], check=True)
     shutil.copy(program, root / "onext-edge.pyz")
+    for package in ("hooks", "onext", "edge"):  # of which the hub needs little, and the standard library
+        shutil.copytree(
+            ROOT / package, root / "onext" / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
     shutil.copy(HERE / "edge_guest_init.sh", root / "init")
     (root / "init").chmod(0o755)
     return _pack(root, folder / "initrd")
@@ -161,6 +166,18 @@ class Guest:
         assert not check or done.returncode == 0, (words, done.stdout, done.stderr, shown)
         return done.stdout.strip()
 
+    def put(self, file: Path, place: str, *, owner: int = 0) -> None:
+        """Copy a file there, whole or not."""
+        lines = (
+            "import os, sys",
+            f"place, new = '{place}', '{place}.new'",
+            "open(new, 'wb').write(sys.stdin.buffer.read())",
+            f"os.chmod(new, 0o600); os.chown(new, {owner}, {owner}); os.rename(new, place)",
+        )
+        script = 'exec "$@" <"$FILE"'
+        words = self._ssh(f'python3 -c "{"; ".join(lines)}"')
+        self.lan.run("env", f"FILE={file}", "sh", "-c", script, "sh", *words, seconds=EMULATION)
+
     def _ssh(self, *words: str) -> list[str]:
         options = ["BatchMode=yes", "ConnectTimeout=10", "LogLevel=ERROR"]
         options += ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"]
@@ -171,9 +188,13 @@ class Guest:
         """Run the node program."""
         return self.run("python3", "-I", "/onext-edge.pyz", "--account", "root", *words)
 
+    def keep(self, *words: str) -> None:
+        """Start what runs on."""
+        self.lan.start(*self._ssh(*words))
+
     def serve(self) -> None:
         """Start the tunnel's service, as the next start of the machine would."""
-        self.lan.start(*self._ssh("python3 -I /onext-edge.pyz --account root run"))
+        self.keep("python3 -I /onext-edge.pyz --account root run")
 
     def reboot(self) -> None:
         """Restart the machine, and wait until a person can log in again."""
