@@ -27,6 +27,7 @@ class Way:
     def __init__(self, seen: direct.Seen) -> None:
         self.relay: Optional[Relay] = None
         self.used = False  # whether WireGuard was given the relay
+        self.given = ""  # the endpoint of another address of the hub's name, until the hub is heard
         self.tried = False  # whether a relay was begun since UDP worked last
         self.received, self.heard = seen.received, time.monotonic()
         self.answered = False  # whether a byte came since the last change
@@ -36,7 +37,7 @@ class Way:
     def listen(self, seen: direct.Seen) -> None:
         """Note whether the hub was heard."""
         if seen.received > self.received:
-            self.heard, self.answered = time.monotonic(), True
+            self.heard, self.answered, self.given = time.monotonic(), True, ""
         self.received = seen.received
 
     def changed(self) -> None:
@@ -91,15 +92,32 @@ class Ways:
         self._ways.clear()
 
     def _udp(self, hub: Dict[str, str], target: Server, way: Way, seen: direct.Seen) -> bool:
-        """Begin a relay after silence, or where the process of the former one has ended."""
+        """Try another address of the hub's name after silence, then a relay.
+
+        The process of a former relay may have ended: then there is no address to try.
+        """
         now = time.monotonic()
         gone = seen.endpoint.startswith(LOOPBACK + ":")
         patience = self._quiet if seen.handshake else min(FRESH, self._quiet)
-        if now >= way.retry and (gone or now - way.heard > patience) and tunnel.port():
+        silent = now - way.heard > patience
+        if silent and not gone and self._moved(hub, way, seen):
+            return True
+        if now >= way.retry and (gone or silent) and tunnel.port():
             if not way.tried:
                 self._say(f"{_name(hub)}: no answer over UDP, trying TLS")
             way.tried, way.relay = True, Relay(target, tunnel.port())
         return False
+
+    def _moved(self, hub: Dict[str, str], way: Way, seen: direct.Seen) -> bool:
+        """Use the address that the hub's name has now, where it is another one and was not tried yet."""
+        endpoint = tunnel.resolved(hub)
+        if endpoint is None or endpoint in (seen.endpoint, way.given):
+            return False
+        self._say(f"{_name(hub)}: no answer from {seen.endpoint}, trying {endpoint}")
+        _give(hub, endpoint)
+        way.given = endpoint
+        way.changed()
+        return True
 
     def _tls(self, hub: Dict[str, str], target: Server, way: Way, seen: direct.Seen) -> bool:
         assert way.relay is not None

@@ -107,6 +107,42 @@ def test_udp_is_tried_first_and_tls_when_it_gets_no_answer(machine: Machine) -> 
     assert machine.endpoint == UDP, "it must have a place first"
 
 
+def test_a_hub_that_moved_is_tried_at_its_new_address_before_tls(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider's change of address made every tunnel slow for a minute, or for good where TCP is blocked."""
+    new = "198.51.100.7:51820"
+    machine.ways.step(STATE)
+    machine.after(100, heard=True)
+    monkeypatch.setattr(tunnel, "resolved", lambda _: new)
+    machine.after(40, heard=False)
+    assert machine.endpoint == UDP, "two lost answers are no reason"
+    assert machine.after(10, heard=False)
+    assert machine.endpoint == new
+    assert machine.told == [f"hub {UDP}: no answer from {UDP}, trying {new}"]
+    machine.after(40, heard=True)
+    assert machine.relays == []
+
+
+def test_an_address_without_an_answer_is_tried_once(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hub that answers from another address than its name's must not keep a node from TLS."""
+    machine.ways.step(STATE)
+    machine.after(100, heard=True)
+    new = "198.51.100.7:51820"
+    monkeypatch.setattr(tunnel, "resolved", lambda _: new)
+    machine.after(50, heard=False)
+    machine.endpoint = "198.51.100.8:51820"  # from where a last answer came
+    machine.after(50, heard=False)
+    assert len(machine.relays) == 1
+    assert machine.endpoint == "198.51.100.8:51820"
+    monkeypatch.setattr(tunnel, "resolved", lambda _: None)
+    machine.relays[-1].alive = False
+    machine.after(15, heard=False)
+    assert machine.endpoint == "198.51.100.8:51820", "a name that does not resolve changes nothing"
+
+
 def test_a_new_node_waits_ten_seconds(machine: Machine) -> None:
     """A person waits for a join."""
     machine.ways.step(STATE)

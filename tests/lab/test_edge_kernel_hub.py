@@ -81,7 +81,8 @@ def test_nodes_meet_at_a_hub_with_the_kernels_wireguard(net: Network) -> None:
     net.bundle.onext("edge", "init")
     program = net.folder / "pass_on.py"
     program.write_text(PASS_ON)
-    guest.run("mkdir", "-p", PLACE)
+    made = f"import os; os.makedirs('{PLACE}'); os.chown('{PLACE}', {ACCOUNT}, {ACCOUNT})"
+    guest.run(f'python3 -c "{made}"')
     guest.put(program, f"{PLACE}/pass_on.py")
     guest.put(net.bundle.var / "edge/hub.key", f"{PLACE}/hub.key", owner=ACCOUNT)
     guest.keep("python3", f"{PLACE}/pass_on.py")
