@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,12 +12,13 @@ import click
 
 from edge import overlay
 from edge.overlay import Pool
-from hooks.edge import minting, office, rotation, setup, ssh_client, whereabouts
+from hooks.edge import minting, office, setup, ssh_client, whereabouts
 from hooks.edge.addresses import node_address
 from hooks.edge.forms import PATTERN
+from hooks.edge.key_commands import expected_errors, reset, rotate
 from hooks.edge.office import NotReady
 from hooks.edge.records import ZONE, Book, Node, Token, Zone
-from hooks.edge.secrets import Secrets, SecretsError
+from hooks.edge.secrets import Secrets
 from onext import zone as servers
 from onext.biscuit.tokens import duration
 from onext.command import dry_run_option, echo_json, find, front_end, json_option
@@ -34,14 +34,6 @@ MOST_USES = 200
 @click.group("edge", cls=Group)
 def edge() -> None:
     """Nodes that join, leave and rejoin by themselves over WireGuard."""
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except (SecretsError, NotReady) as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _pool(_context: click.Context, _option: click.Parameter, value: str | None) -> Pool | None:
@@ -72,7 +64,7 @@ def _ttl(_context: click.Context, _option: click.Parameter, value: str) -> timed
 @front_end
 def init(context: Context, pool: Pool | None, source: str | None, *, as_json: bool, dry_run: bool) -> None:
     """Create the zone's keys and this server's hub key; what exists is never overwritten."""
-    with _errors():
+    with expected_errors():
         if source is not None and _bring(context, source, as_json=as_json, dry_run=dry_run):
             return
         planned = setup.plan(context, pool)
@@ -127,7 +119,7 @@ def token(
     number = find(context.oned.clusters(), cluster, "cluster").id
     now = time.time()
     made = Token(number, pattern.lower(), int(now), int(now + ttl.total_seconds()), uses)
-    with _errors():
+    with expected_errors():
         book = Book.of(context.oned)
         view = book.view()
         zone, entries = office.zone_of(view), [server for _, server in sorted(view.front_ends.items())]
@@ -168,7 +160,7 @@ def _record(book: Book, made: Token) -> int:
 @front_end
 def list_(context: Context, *, tokens: bool, as_json: bool) -> None:
     """List the nodes and their states."""
-    with _errors():
+    with expected_errors():
         book = Book.of(context.oned)
         if tokens:
             rows = [_token_row(n, s.value, s.problem) for n, s in sorted(book.tokens.all().items())]
@@ -220,7 +212,7 @@ def _token_row(number: int, token: Token | None, problem: str) -> Row:
 @front_end
 def show_(context: Context, node: str, *, as_json: bool) -> None:
     """Show NODE (id or name) with its public keys."""
-    with _errors():
+    with expected_errors():
         view = Book.of(context.oned).view()
         zone = office.zone_of(view)
     number = _number(view.valid, node)
@@ -259,7 +251,7 @@ def _number(nodes: Mapping[int, Node], text: str) -> int:
 @front_end
 def revoke(context: Context, what: str, *, is_token: bool, as_json: bool, dry_run: bool) -> None:
     """Cut off a node (id or name), or make a join token worthless. A node's host is disabled, not removed."""
-    with _errors():
+    with expected_errors():
         book = Book.of(context.oned)
         act, text = _token_revocation(book, what) if is_token else _node_revocation(context, book, what)
         if not dry_run:
@@ -294,25 +286,8 @@ def _publish_elsewhere(context: Context) -> list[str]:
     return [f"{answer.server.name}: {answer.text}" for answer in answers if not answer.done]
 
 
-@edge.command("rotate")
-@click.argument("key", type=click.Choice(sorted(rotation.EFFECTS)))
-@click.option("--force", is_flag=True, help="Go on though the zone's other servers do not take the key.")
-@json_option
-@dry_run_option
-@front_end
-def rotate(context: Context, key: str, *, force: bool, as_json: bool, dry_run: bool) -> None:
-    """Replace a KEY: of join tokens, of oneadmin on nodes (user), or of this server's hub."""
-    with _errors():
-        office.zone_of(Book.of(context.oned).view())
-        if not dry_run:
-            rotation.rotate(context, key, force=force)
-    effect = rotation.EFFECTS[key]
-    if as_json:
-        echo_json({"key": key, "effect": effect, "done": not dry_run})
-    elif dry_run:
-        click.echo(f"would rotate {key}: {effect}")
-    else:
-        click.echo(f"{effect}\nBack up {Secrets.of(context.paths).folder}.")
+edge.add_command(rotate)
+edge.add_command(reset)
 
 
 @edge.command("program")
@@ -332,7 +307,7 @@ def program(file: Path) -> None:
 @front_end
 def publish(context: Context) -> None:
     """Let this server's hub and ssh follow the records now; other servers call it over ssh."""
-    with _errors():
+    with expected_errors():
         office.publish(context, Book.of(context.oned))
 
 
@@ -340,7 +315,7 @@ def publish(context: Context) -> None:
 @front_end
 def keys(context: Context) -> None:
     """Print the zone's private keys for `init --from` on another server, over ssh as oneadmin."""
-    with _errors():
+    with expected_errors():
         if Book.of(context.oned).zones.get(ZONE) is None:
             raise NotReady("run `onext edge init` first")
         echo_json(Secrets.of(context.paths).exported())

@@ -164,7 +164,7 @@ def _keys(context: Context, kept: Secrets) -> Iterable[Check]:
         )
     for stored in view.nodes.values():
         if stored.problem:
-            yield Check("records", "warn", stored.problem, "onedocument show")
+            yield Check("records", "warn", stored.problem, "undo what a person changed in that document")
 
 
 def _listening(context: Context) -> Check:

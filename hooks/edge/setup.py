@@ -69,7 +69,8 @@ def plan(context: Context, pool: Pool | None) -> Plan:
         if set(missing) & set(secrets.ZONE):
             raise SetupError(
                 f"the zone has its keys already, and {kept.folder} lacks {', '.join(missing)}:"
-                " `onext edge init --from SERVER` brings them here, or restore the backup"
+                " `onext edge init --from SERVER` brings them here, or restore the backup;"
+                " without one: `onext edge reset`"
             )
         if pool is not None and pool != record.value.pool:
             raise SetupError(f"the zone's pool is {record.value.pool}, and cannot be changed: omit --pool")

@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 TABLE = {
     "balance run": ("", 0, "cluster 100:"),
     "edge init": ("", 1, "set `edge: endpoint:`"),
+    "edge reset": ("", 0, "nothing to do"),
     "edge revoke": ("1", 2, "no node 1"),
+    "edge rotate": ("token", 1, "edge init"),
     "edge token": ("--cluster 100", 1, "edge init"),
     "ha drill": ("3 --name node-0003", 1, "is not drilled: "),
     "host flush": ("node-0003", 0, ""),

@@ -37,7 +37,15 @@ WORDS = {
 }
 ELSEWHERE = {  # needs a token, a past, minutes, or two hosts; or prints one document a line
     *("biscuit check", "biscuit inspect", "biscuit revoke", "events dead list", "events tail"),
-    *("edge init", "edge list", "edge revoke", "edge show", "edge token"),  # tests/hooks/edge
+    *(
+        "edge init",
+        "edge list",
+        "edge reset",
+        "edge revoke",
+        "edge rotate",
+        "edge show",
+        "edge token",
+    ),  # tests/hooks/edge
     *("geo update", "power advise", "power simulate", "power wake", "tunnel check"),
 }
 
