@@ -28,6 +28,8 @@ def test_a_caller_is_who_oned_says() -> None:
     assert accepted(user(GID="1"), ALICE).group_ids == {1, 100, 101}
     assert accepted(user(GID="x", ID="0"), ALICE) == Caller(ALICE, 0, "alice", frozenset({100, 101}))
     assert accepted(user(ID=str(2**31), GID="0"), ALICE).group_ids == {0, 100, 101}
+    groups = b"".join(b"<ID>%d</ID>" % number for number in (-1, 0, 2**31, 2**31 + 1))
+    assert accepted(user().replace(b"<ID>100</ID>", groups), ALICE).group_ids == {0, 100, 101, 2**31}
 
 
 @pytest.mark.parametrize(

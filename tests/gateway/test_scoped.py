@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 from biscuit_auth import BlockBuilder
 
+from gateway import limits, vouching
 from gateway import scoped as module
-from gateway import vouching
 from gateway.credentials import Credential
 from gateway.questions import Answer, Question
 from gateway.refusals import Forbidden, TooMany, Unauthorised, Unavailable
@@ -18,6 +18,7 @@ from gateway.rpc.table import Call, Resource
 from gateway.scoped import Judge, Scopes
 from gateway.short_cache import ShortCache
 from tests.gateway.test_scoped_tokens import GATEWAY, ONE_VM, STORED
+from tests.gateway.test_sessions import Clock
 
 
 class Asked:
@@ -199,7 +200,7 @@ def test_a_process_that_ended_or_has_no_pipe_is_replaced(
     assert old.alive is False
 
 
-def test_a_user_has_a_bounded_time_of_the_process_that_decides() -> None:
+def test_a_user_has_a_bounded_time_of_the_process_that_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenant whose token computes for two seconds, again and again, would keep all scoped tokens waiting."""
 
     class Slow:
@@ -209,6 +210,9 @@ def test_a_user_has_a_bounded_time_of_the_process_that_decides() -> None:
 
     scopes = Scopes("", "", dict, ShortCache(20.0, 10), cast("Judge", Slow()))
 
+    clock = Clock()
+    monkeypatch.setattr(limits, "time", clock)
+
     def ask(user: str, number: int) -> None:
         call = Call("vm:info", (Resource("vm", number),))
         asyncio.run(scopes.compose(Credential(user, "token"), [call]))
@@ -216,13 +220,32 @@ def test_a_user_has_a_bounded_time_of_the_process_that_decides() -> None:
     for number in range(2):
         with pytest.raises(Forbidden):
             ask("mallory", number)
-    with pytest.raises(TooMany):
+    with pytest.raises(TooMany) as found:
         ask("mallory", 2)
+    assert found.value.retry == 5.0
     with pytest.raises(Forbidden):
         ask("alice", 2)
     for number in range(5):  # a token that is not the user's costs the user nothing
         with pytest.raises(Unauthorised):
             ask("stranger", number)
+    clock.now += 5.0
+    with pytest.raises(Forbidden):
+        ask("mallory", 3)
+
+
+def test_what_no_process_decided_on_counts_for_its_user() -> None:
+    """A token that ends its process each time would cost its user nothing, and the others all their time."""
+
+    class Ends:
+        def ask(self, _question: Question, spent: Callable[[float], None]) -> Answer:
+            spent(6.0)
+            raise Unavailable("not in time")
+
+    scopes = Scopes("", "", dict, ShortCache(20.0, 10), cast("Judge", Ends()))
+    with pytest.raises(Unavailable):
+        asyncio.run(scopes.compose(TOKEN, [INFO]))
+    with pytest.raises(TooMany):
+        asyncio.run(scopes.compose(TOKEN, [INFO]))
 
 
 @pytest.mark.process

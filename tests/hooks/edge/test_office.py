@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from edge.errors import Refused, WrongServer
 from hooks.availability import round_records
 from hooks.edge import hub_plan, part, requests
 from hooks.edge.minting import word as minted
-from hooks.edge.office import NotReady, Office
+from hooks.edge.office import NotReady
 from hooks.edge.records import Book, Server, Token, Zone, host_name
 from hooks.edge.secrets import USER, Secrets
 from onext.hosts import holding
@@ -498,24 +497,6 @@ def test_a_revoked_node_is_cut_off_everywhere(front_end: FrontEnd, key: str) -> 
         front_end.answer(machine.ask("sync"), key)
     with pytest.raises(Refused, match="leave --force"):
         front_end.join(machine, front_end.token())
-
-
-def test_200_nodes_join_at_once(front_end: FrontEnd) -> None:
-    """A rack that is switched on joins in one minute, and no address is given twice."""
-    token = front_end.token("--uses", "200")
-    offices = Office(lambda: front_end.context)
-    key = word.read(token).key
-
-    def join(number: int) -> str:
-        asked = Machine(f"edge-{number}").join(token)
-        return str(messages.opened(asked, key, offices.handle(requests.read(asked.data)))["address"])
-
-    with ThreadPoolExecutor(8) as pool:
-        addresses = list(pool.map(join, range(200)))
-    assert len(set(addresses)) == 200
-    assert len(front_end.hub()["peers"]) == 200
-    with pytest.raises(Refused, match="used 200 of 200"):
-        front_end.join(Machine("edge-200"), token)
 
 
 def _zone(front_end: FrontEnd) -> Zone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 import struct
@@ -18,7 +19,7 @@ import pytest
 from edge import line, relay, server
 from edge.errors import Unreachable, WrongServer
 from hooks.edge import endpoint as program
-from hooks.edge import forms, relays
+from hooks.edge import relays
 from tests.hooks.edge.running_endpoint import Endpoint
 from tests.waiting import PATIENCE, until
 
@@ -41,6 +42,112 @@ def relayed(endpoint: Endpoint) -> Iterator[ssl.SSLSocket]:
         relay.upgrade(endpoint.target(), stream)
         stream.settimeout(PATIENCE)
         yield stream
+
+
+def test_the_hubs_port_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    """An administrator who moves the hub would have to restart the endpoint."""
+    file = tmp_path / "hub.json"
+    port = relays.HubPort(file)
+    assert port.now() == 0
+    for number in (51820, 4500):
+        draft = tmp_path / f"{number}"
+        draft.write_text(json.dumps({"port": number, "peers": []}))
+        draft.replace(file)
+        assert port.now() == number
+    assert relays.HubPort(None).now() == 0
+
+
+@contextmanager
+def streams(folder: Path) -> Iterator[tuple[ssl.SSLSocket, ssl.SSLSocket]]:
+    """Return both ends of a TLS stream in this process."""
+    key, certificate = program.make_certificate(folder)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate, key)
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        plain = socket.create_connection(listening.getsockname())
+        accepted, _ = listening.accept()
+    ends: list[ssl.SSLSocket] = []
+    thread = threading.Thread(target=lambda: ends.append(serving.wrap_socket(accepted, server_side=True)))
+    thread.start()
+    with asking.wrap_socket(plain) as far:
+        thread.join()
+        with ends[0] as near:
+            yield near, far
+
+
+@pytest.fixture
+def hub() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Return a hub's socket, and one that is connected to it."""
+    with socket.socket(type=socket.SOCK_DGRAM) as far, socket.socket(type=socket.SOCK_DGRAM) as near:
+        far.bind(("127.0.0.1", 0))
+        near.connect(far.getsockname())
+        yield far, near
+
+
+@process
+def test_a_relay_that_the_hub_does_not_answer_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: tuple[socket.socket, socket.socket]
+) -> None:
+    """A stranger without a key would hold its place for ever by sending something."""
+    monkeypatch.setattr(line, "FIRST", 0.2)
+    with streams(tmp_path) as (near, far):
+        far.sendall(struct.pack(">H", 40) + b"x" * 40)
+        assert line.Line(near, hub[1]).run() == "no datagram came"
+        assert hub[0].recv(100) == b"x" * 40
+
+
+@process
+def test_a_node_that_is_silent_or_takes_nothing_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: tuple[socket.socket, socket.socket]
+) -> None:
+    """A node that lost its network would keep its place, and what waits for it memory."""
+    monkeypatch.setattr(line, "SILENT", 0.2)
+    far_hub, near_hub = hub
+    with streams(tmp_path) as (near, far):
+        far.sendall(struct.pack(">H", 40) + b"x" * 40)
+        near_hub.send(b"hello")
+        far_hub.sendto(b"y" * 40, near_hub.getsockname())
+        assert line.Line(near, near_hub).run() == "no datagram came"
+        monkeypatch.setattr(line, "SILENT", PATIENCE)
+        monkeypatch.setattr(line, "SLOW", 0.5)
+        slow, reasons = line.Line(near, near_hub), list[str]()
+        thread = threading.Thread(target=lambda: reasons.append(slow.run()))
+        thread.start()
+        while thread.is_alive():
+            far_hub.sendto(b"y" * 9000, near_hub.getsockname())
+            time.sleep(0)
+        assert reasons == ["the other side accepts no data"]
+        assert len(slow._waiting) <= line.WAITING + line.LONGEST + 2
+
+
+def test_the_hubs_port_is_read_again_when_its_file_changes(tmp_path: Path) -> None:
+    """A relay would lead to where the hub was, or to a service of this server that a damaged list names."""
+    file = tmp_path / "hub.json"
+    port = relays.HubPort(file)
+    assert (port.now(), relays.HubPort(None).now()) == (0, 0)
+    for number, text in enumerate(
+        ("", "[]", "{}", '{"port": 0}', '{"port": -1}', '{"port": "7"}', '{"port": 65536}', "[" * 100_000)
+    ):
+        file.write_text(text)
+        os.utime(file, ns=(number, number))
+        assert port.now() == 0, text[:20]
+    for number in (1, 65535, 51820):
+        file.write_text(json.dumps({"port": number}))
+        os.utime(file, ns=(100 + number, 100 + number))
+        assert port.now() == number
+    before = file.stat()
+    file.write_text(json.dumps({"port": 1234}))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert port.now() == 51820, "each relay of a stranger would read the whole list"
+    other = tmp_path / "other"
+    other.write_text(json.dumps({"port": 4321}))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.rename(file)
+    assert port.now() == 4321, "another file counts, whatever its time"
+    file.unlink()
+    assert port.now() == 0
 
 
 @process
@@ -127,87 +234,3 @@ def test_there_is_no_relay_without_a_hub_and_none_to_an_impostor(endpoint: Endpo
     assert b" 404 " in endpoint.raw(b"GET /edge/relay HTTP/1.1\r\n\r\n")
     with pytest.raises(WrongServer), server.opened(endpoint.target("0" * 64)):
         pass
-
-
-def test_the_hubs_port_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    """An administrator who moves the hub would have to restart the endpoint."""
-    file = tmp_path / "hub.json"
-    port = relays.HubPort(file)
-    assert port.now() == 0
-    for number in (51820, 4500):
-        draft = tmp_path / f"{number}"
-        draft.write_text(json.dumps({"port": number, "peers": []}))
-        draft.replace(file)
-        assert port.now() == number
-    assert relays.HubPort(None).now() == 0
-
-
-@contextmanager
-def streams(folder: Path) -> Iterator[tuple[ssl.SSLSocket, ssl.SSLSocket]]:
-    """Return both ends of a TLS stream in this process."""
-    key, certificate = program.make_certificate(folder)
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    serving.load_cert_chain(certificate, key)
-    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        plain = socket.create_connection(listening.getsockname())
-        accepted, _ = listening.accept()
-    ends: list[ssl.SSLSocket] = []
-    thread = threading.Thread(target=lambda: ends.append(serving.wrap_socket(accepted, server_side=True)))
-    thread.start()
-    with asking.wrap_socket(plain) as far:
-        thread.join()
-        with ends[0] as near:
-            yield near, far
-
-
-@pytest.fixture
-def hub() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Return a hub's socket, and one that is connected to it."""
-    with socket.socket(type=socket.SOCK_DGRAM) as far, socket.socket(type=socket.SOCK_DGRAM) as near:
-        far.bind(("127.0.0.1", 0))
-        near.connect(far.getsockname())
-        yield far, near
-
-
-@process
-def test_a_relay_that_the_hub_does_not_answer_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: tuple[socket.socket, socket.socket]
-) -> None:
-    """A stranger without a key would hold its place for ever by sending something."""
-    monkeypatch.setattr(line, "FIRST", 0.2)
-    with streams(tmp_path) as (near, far):
-        far.sendall(struct.pack(">H", 40) + b"x" * 40)
-        assert line.Line(near, hub[1]).run() == "no datagram came"
-        assert hub[0].recv(100) == b"x" * 40
-
-
-@process
-def test_a_node_that_is_silent_or_takes_nothing_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: tuple[socket.socket, socket.socket]
-) -> None:
-    """A node that lost its network would keep its place, and what waits for it memory."""
-    monkeypatch.setattr(line, "SILENT", 0.2)
-    far_hub, near_hub = hub
-    with streams(tmp_path) as (near, far):
-        far.sendall(struct.pack(">H", 40) + b"x" * 40)
-        near_hub.send(b"hello")
-        far_hub.sendto(b"y" * 40, near_hub.getsockname())
-        assert line.Line(near, near_hub).run() == "no datagram came"
-        monkeypatch.setattr(line, "SILENT", PATIENCE)
-        monkeypatch.setattr(line, "SLOW", 0.5)
-        slow, reasons = line.Line(near, near_hub), list[str]()
-        thread = threading.Thread(target=lambda: reasons.append(slow.run()))
-        thread.start()
-        while thread.is_alive():
-            far_hub.sendto(b"y" * 9000, near_hub.getsockname())
-            time.sleep(0)
-        assert reasons == ["the other side accepts no data"]
-        assert len(slow._waiting) <= line.WAITING + line.LONGEST + 2
-
-
-def test_a_relays_address_is_no_place() -> None:
-    """Nodes would be introduced to each other at 127.0.0.1, and located there."""
-    assert all(map(forms.own, ("127.0.0.1:5000", "[::1]:5000", "127.8.8.8:1")))
-    assert not any(map(forms.own, ("203.0.113.1:5000", "front.example:1", "")))

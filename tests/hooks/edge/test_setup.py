@@ -6,19 +6,16 @@ import json
 import socket
 import stat
 import subprocess
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from edge import word
 from hooks.edge import part, secrets, setup
-from hooks.edge.records import Book, Node, State, Zone
+from hooks.edge.records import Book, Zone
 from hooks.edge.secrets import Secrets, SecretsError
-from hooks.edge.whereabouts import changes, read, write
-from onext import spool, unix_service
-from onext.oned.objects import Host, HostState
-from tests.hooks.edge.front_end import SETTINGS, FrontEnd, Machine, ssh_key, wireguard_key
+from onext import unix_service
+from tests.hooks.edge.front_end import SETTINGS, FrontEnd, Machine
 
 pytestmark = pytest.mark.process
 
@@ -171,50 +168,3 @@ def test_certificates_are_what_ssh_keygen_reads(front_end: FrontEnd) -> None:
     ).stdout
     assert "source-address fd0e:d6e0:1::/64" in shown
     assert "permit-agent-forwarding" in shown
-
-
-def test_a_node_behind_nat_is_located_by_where_it_dials_in() -> None:
-    """An address that a person wrote must survive, and a node cannot choose the one that is seen."""
-    made = {n: _node(n) for n in range(3)}
-    hosts = {
-        0: _host(0, {}),
-        1: _host(1, {"GEOLOCATION_IP": "192.0.2.9"}),
-        2: _host(2, {"GEOLOCATION_IP": "8.8.8.8", "ONEXT_EDGE_IP": "8.8.8.8"}),
-    }
-    seen = {node.wireguard: "9.9.9.9" for node in made.values()}
-    assert changes(made, hosts, seen) == {0: "9.9.9.9", 2: "9.9.9.9"}
-
-
-def test_a_node_that_dials_in_from_elsewhere_is_located_anew(front_end: FrontEnd) -> None:
-    """A host kept the place where it was before, or none, until its next refresh, hours later."""
-    host = front_end.context.oned.hosts()[0]
-    incoming = front_end.paths.spool / spool.INCOMING
-    incoming.mkdir(parents=True, exist_ok=True)
-    node = replace(_node(host.id), host=host.id)
-    assert write(front_end.context, {0: node}, {node.wireguard: "9.9.9.9"}) == 1
-    assert [file.name for file in incoming.iterdir()] == [f"event.host.{host.id}.{host.state.value}.0"]
-    assert front_end.context.oned.host(host.id).text("GEOLOCATION_IP") == "9.9.9.9"
-    assert write(front_end.context, {0: node}, {node.wireguard: "9.9.9.9"}) == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ({"k": "9.9.9.9:1"}, {"k": "9.9.9.9"}), ({"k": "[2001:6b0::1]:1"}, {"k": "2001:6b0::1"}),
-        ({"k": "10.0.0.1:5"}, {}), ({"k": "(none)"}, {}), ({"k": 7}, {}), ([], {}), ("x" * 99, {}),
-    ],
-)  # fmt: skip
-def test_only_public_addresses_count(front_end: FrontEnd, text: object, expected: dict[str, str]) -> None:
-    """A private address has no place on a map."""
-    file = front_end.bundle.var / "endpoints.json"
-    file.write_text(json.dumps(text))
-    assert read(file) == expected
-
-
-def _node(number: int) -> Node:
-    keys = ("0" * 64, wireguard_key(), ssh_key(), "s")
-    return Node(f"n{number}", 100, State.ACTIVE, *keys, token=1, joined=1.0, host=number)
-
-
-def _host(number: int, template: dict[str, str]) -> Host:
-    return Host(number, f"n{number}", HostState.MONITORED, 100, "edge", (), template)
