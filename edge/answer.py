@@ -9,7 +9,7 @@ from edge.errors import WrongServer
 from edge.overlay import Pool
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
-_CA = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}\Z")
+_CA = re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}\Z")
 _CERTIFICATE = re.compile(r"ssh-ed25519-cert-v01@openssh\.com [A-Za-z0-9+/=]{100,4000}\Z")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?\Z")
 _SESSION = re.compile(r"[0-9a-f]{32}\Z")

@@ -7,7 +7,7 @@ from edge import ed25519, programs
 from edge.errors import EdgeError
 from edge.places import Places, read, write
 
-_SSH = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{68}")
+_SSH = re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}")
 
 
 def new_identity(places: Places) -> bytes:

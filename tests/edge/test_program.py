@@ -45,7 +45,7 @@ from tests.waiting import PATIENCE
 
 FOLDER = Path(build.__file__).parent
 KEY = "A" * 43 + "="
-CA = "ssh-ed25519 " + "A" * 68
+CA = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 
 
 @settings(max_examples=15)
@@ -97,7 +97,7 @@ def told(**changes: object) -> dict[str, Any]:
     "changes",
     [
         {"name": "a\nb"}, {"address": "::1"}, {"pool": "x"}, {"mtu": 1}, {"mtu": "1280"}, {"mtu_most": 1279}, {"mtu_most": 9001}, {"user_ca": f"{CA}\n{CA}"},
-        {"hosts": [["fd00::1", "x y"]]}, {"hosts": [["10.0.0.1", "x"]]}, {"hosts": {}}, {"revoked": ["x"]},
+        {"revoked": ["ssh-ed25519 " + "A" * 68]}, {"hosts": [["fd00::1", "x y"]]}, {"hosts": [["10.0.0.1", "x"]]}, {"hosts": {}}, {"revoked": ["x"]},
         {"hubs": [{"key": KEY + "\n", "endpoint": "a:1", "address": "fd00::1"}]},
         {"hubs": [{"key": KEY, "endpoint": "a b:1", "address": "fd00::1"}]}, {"servers": []}, {"certificate": "x"},
     ],

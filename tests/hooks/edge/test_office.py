@@ -390,6 +390,13 @@ class TestLiars:
         with pytest.raises(Refused, match="did not join by a token"):
             front_end.join(Machine(present), front_end.token())
 
+    @pytest.mark.parametrize("key", ["A" * 68, "AAAAC3NzaC1lZDI1NTE5AAAAI" + "Q" + "A" * 42])
+    def test_an_ssh_key_that_is_none(self, front_end: FrontEnd, key: str) -> None:
+        """In a list of revoked keys it makes sshd refuse everybody: one revocation locked oneadmin out."""
+        with pytest.raises(requests.Invalid, match="ssh_key has not the expected form"):
+            front_end.join(Machine("edge-1"), front_end.token(), ssh_key=f"ssh-ed25519 {key}")
+        assert front_end.listed() == {}
+
     @pytest.mark.parametrize("field", ["wireguard", "ssh_key"])
     def test_another_ones_keys(self, front_end: FrontEnd, field: str) -> None:
         """A peer of WireGuard is its key: the first node would be cut off."""
