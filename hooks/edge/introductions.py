@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from edge import word
 from edge.overlay import Pool
 from hooks.edge.addresses import node_address
-from hooks.edge.forms import host_of
 from hooks.edge.hub_plan import NEIGHBOURS
 from hooks.edge.records import Node, Zone
 
@@ -32,16 +32,16 @@ def peers(
     for other in near:
         there = seen.get(nodes[other].wireguard, "")
         endpoint = own.get(other, "") if here and here == _host(there) else there
-        if other != number and here and _outside(endpoint, zone.pool):
+        if other != number and here and _usable(endpoint, zone.pool):
             address = str(node_address(zone.pool, other))
             found.append({"key": nodes[other].wireguard, "endpoint": endpoint, "address": address})
     return found
 
 
-def _outside(endpoint: str, pool: Pool) -> bool:
-    """Whether an endpoint is an address beside the tunnel, which cannot lead through itself."""
+def _usable(endpoint: str, pool: Pool) -> bool:
+    """Whether nodes take an endpoint, and it lies beside the tunnel, which cannot lead through itself."""
     try:
-        return ip_address(host_of(endpoint)) not in pool
+        return ip_address(word.split(endpoint)[0]) not in pool
     except ValueError:
         return False
 

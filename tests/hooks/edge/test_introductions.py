@@ -15,7 +15,7 @@ import pytest
 
 from edge import answer
 from edge import bell as node_bell
-from hooks.edge import bell, hub, hub_plan, introductions, whereabouts
+from hooks.edge import bell, hub, hub_plan, introductions, requests, whereabouts
 from hooks.edge.records import Node, State, Zone
 from tests.edge.test_program import CA
 from tests.hooks.edge.front_end import wireguard_key
@@ -56,6 +56,16 @@ def test_nobody_is_introduced_to_who_left_or_was_never_seen() -> None:
     assert introductions.peers(ZONE, known, 0, {}, {}) == []
     del seen[known[2].wireguard]
     assert introductions.peers(ZONE, known, 0, seen, {}) == []
+
+
+@pytest.mark.parametrize("stated", ["[::ffff:10.0.0.1]:5", "[::]:5", "[fd12::1%eth0]:5"])
+def test_one_node_that_lies_keeps_no_neighbour_from_its_answers(stated: str) -> None:
+    """Nodes refuse an answer with one invalid endpoint as a whole, and would learn of no revocation any more."""
+    known = nodes(100, 100, 100)
+    seen = {node.wireguard: f"203.0.113.1:{5000 + n}" for n, node in known.items()}
+    own = {1: requests._here([stated]), 2: "192.168.1.2:5002"}
+    found = introductions.peers(ZONE, known, 0, seen, own)
+    assert [answer._peer(peer, ZONE.pool)["address"] for peer in found] == ["fd00::1:2"]
 
 
 @pytest.mark.parametrize("endpoint", ["[fd00::1:1]:22", "host.example:22"])
