@@ -252,7 +252,10 @@ def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str
     """
     age = time.time() - state.get("certified", 0)
     old = not 0 <= age <= state.get("days", 0) * 86400 / 3
-    fresh = merged(state, _changes(places, state, certificate=old))
+    got = _changes(places, state, certificate=old)
+    if not old and got.get("host_ca") != state.get("host_ca"):  # the authority was replaced
+        got = _changes(places, state, certificate=True)
+    fresh = merged(state, got)
     if fresh != state:
         tunnel.up(places, fresh, primary)
     return fresh
@@ -273,9 +276,12 @@ def _changes(places: Places, state: Dict[str, Any], certificate: bool) -> Dict[s
 
 
 def renewed(places: Places, state: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the state as the public endpoints know it, as it is where none answers; raise Refused."""
+    """Return the state as the public endpoints know it, with a new certificate; as it is where none answers.
+
+    Raises Refused.
+    """
     try:
-        return merged(state, ask(places, state, "sync", public_servers(state), seconds=BRIEF))
+        return merged(state, ask(places, state, "sync", public_servers(state), True, BRIEF))
     except Unreachable:
         return state
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization.ssh import SSHCertificateBuilder, SSHCertificateType
+from cryptography.hazmat.primitives.serialization.ssh import (
+    SSHCertificate,
+    SSHCertificateBuilder,
+    SSHCertificateType,
+)
 
 TOLERANCE = 300  # seconds by which clocks may differ
 
@@ -26,6 +31,20 @@ def user(authority: bytes, key: str, principal: str, source: str, *, now: float,
     return _signed(
         authority, key, SSHCertificateType.USER, [principal], options, 0, (now, days), source=source
     )
+
+
+def parties(line: str) -> tuple[str, str] | None:
+    """Return whose key a certificate is for, and which authority signed it; None where it is none."""
+    try:
+        found = serialization.load_ssh_public_identity(line.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(found, SSHCertificate):
+        return None
+    keys = (found.public_key(), found.signature_key())
+    form = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    key, authority = (one.public_bytes(*form).decode() for one in keys)
+    return key, authority
 
 
 def _signed(

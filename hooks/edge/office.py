@@ -32,7 +32,7 @@ from hooks.edge.forms import host_of
 from hooks.edge.hosts import MARK, Hosts
 from hooks.edge.records import ZONE, Book, Node, State, Token, View, Zone
 from hooks.edge.requests import JOIN, LEAVE, READY, Join, Request
-from hooks.edge.secrets import FORMER_USER, HUB, USER, Secrets
+from hooks.edge.secrets import FORMER_USER, HOST_CA, HUB, USER, Secrets
 from onext import lock, log, process
 from onext import zone as servers
 from onext.hosts import maintenance
@@ -219,6 +219,10 @@ class Office:
         told["host_state"] = Hosts(context.oned).state(node.host) if node.host >= 0 else ""
         if certify:
             kept, days = Secrets.of(context.paths), settings.certificate_days
+            if kept.public(HOST_CA) != zone.host_ca:
+                raise NotReady(
+                    "the zone's keys were replaced on another server: `onext edge init --from SERVER`"
+                )
             told["days"] = days
             told["certificate"] = answers.certificate(kept, zone, number, node, now=context.now(), days=days)
             _log.info("audit: host certificate of %s for %d days", node.name, days)

@@ -151,12 +151,13 @@ def _keys(context: Context, kept: Secrets) -> Iterable[Check]:
     try:
         view = Book.of(context.oned).view()
         zone = office.zone_of(view)
-        here = (kept.public(secrets.TOKEN), kept.public(secrets.ANSWER), kept.public(secrets.HOST_CA))
+        names = (secrets.TOKEN, secrets.ANSWER, secrets.USER_CA, secrets.HOST_CA)
+        here = tuple(map(kept.public, names))
     except (SecretsError, NotReady, OnedError) as error:
         yield Check("keys", "fail", str(error), "onext edge init")
         return
     rotated = kept.public(secrets.USER) in zone.revoked_users
-    if here == (zone.token_key, zone.answer_key, zone.host_ca) and not rotated:
+    if here == (zone.token_key, zone.answer_key, zone.user_ca, zone.host_ca) and not rotated:
         yield Check("keys", "ok", f"{kept.folder}: the zone's keys, and this hub's")
     else:
         yield Check(

@@ -52,6 +52,8 @@ class Zone:
     user_ca: str
     host_ca: str
     revoked_users: tuple[str, ...] = ()  # oneadmin's keys that were replaced
+    former_host_ca: str = ""
+    host_ca_since: float = 0.0  # when it was replaced
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ def _zone(values: Mapping[str, str]) -> Zone:
         matching(SSH_KEY, values["USER_CA"], "USER_CA"),
         matching(SSH_KEY, values["HOST_CA"], "HOST_CA"),
         _words(values.get("REVOKED_USERS", ""), SSH_KEY),
+        matching(SSH_KEY, former, "FORMER_HOST_CA") if (former := values.get("FORMER_HOST_CA", "")) else "",
+        _seconds(values.get("HOST_CA_SINCE", "0")),
     )
 
 
@@ -190,6 +194,8 @@ ZONES = Kind[Zone](
         "USER_CA": z.user_ca,
         "HOST_CA": z.host_ca,
         "REVOKED_USERS": ",".join(z.revoked_users[-100:]),
+        "FORMER_HOST_CA": z.former_host_ca,
+        "HOST_CA_SINCE": str(int(z.host_ca_since)),
     },
     _zone,
 )

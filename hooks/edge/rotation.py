@@ -15,6 +15,8 @@ from onext.part import Context
 EFFECTS = {
     "token": "another key signs join tokens: those made until now are worthless",
     "user": "oneadmin has another key on nodes, and the former one is revoked there within two minutes",
+    "user-ca": "another authority certifies oneadmin; nodes accept no other within two minutes",
+    "host-ca": "another authority certifies nodes, which get new certificates within two minutes",
     "hub": "this server's hub has another WireGuard key: its nodes reconnect within about two minutes",
 }
 _PATIENCE = 60.0  # seconds for another server to bring the keys
@@ -29,7 +31,8 @@ def rotate(context: Context, name: str, *, force: bool = False) -> None:
 
     Raises SecretsError, NotReady or an OnedError.
     """
-    {"token": _token, "user": _user, "hub": _hub}[name](context, force=force)
+    steps = {"token": _token, "user": _user, "user-ca": _user_ca, "host-ca": _host_ca, "hub": _hub}
+    steps[name](context, force=force)
 
 
 def _token(context: Context, *, force: bool) -> None:
@@ -55,7 +58,6 @@ def _user(context: Context, *, force: bool) -> None:
         os.link(key, former)
     if kept.read(secrets.USER) == kept.read(secrets.FORMER_USER):
         kept.replace(secrets.USER)
-    kept.file(f"{secrets.USER}-cert.pub").unlink(missing_ok=True)
     publish(context, book)
     if not force:
         _bring_everywhere(context, "the former key is not revoked before")
@@ -65,6 +67,33 @@ def _user(context: Context, *, force: bool) -> None:
         revoked = replace(zone, revoked_users=(*zone.revoked_users, old))
         book.zones.put(ZONE, revoked, view.zones[ZONE].version)
     former.unlink()
+
+
+def _user_ca(context: Context, *, force: bool) -> None:
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    view = book.view()
+    zone = zone_of(view)
+    if kept.public(secrets.USER_CA) == zone.user_ca:
+        kept.replace(secrets.USER_CA)
+    changed = replace(zone, user_ca=kept.public(secrets.USER_CA))
+    book.zones.put(ZONE, changed, view.zones[ZONE].version)
+    publish(context, book)
+    if not force:
+        _bring_everywhere(context, "it reaches no node until then")
+
+
+def _host_ca(context: Context, *, force: bool) -> None:
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    view = book.view()
+    zone = zone_of(view)
+    if kept.public(secrets.HOST_CA) == zone.host_ca:
+        kept.replace(secrets.HOST_CA)
+    new, now = kept.public(secrets.HOST_CA), context.now()
+    changed = replace(zone, host_ca=new, former_host_ca=zone.host_ca, host_ca_since=now)
+    book.zones.put(ZONE, changed, view.zones[ZONE].version)
+    publish(context, book)
+    if not force:
+        _bring_everywhere(context, "it certifies no node until then")
 
 
 def _hub(context: Context, *, force: bool) -> None:  # noqa: ARG001 - it is this server's alone

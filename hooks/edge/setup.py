@@ -142,11 +142,12 @@ def _take(context: Context, kept: Secrets, name: str, content: bytes, former_use
     zone, here = record.value, kept.public(name)
     replaced = {
         secrets.TOKEN: here != zone.token_key,
+        secrets.USER_CA: here != zone.user_ca,
+        secrets.HOST_CA: here != zone.host_ca,
         secrets.USER: here in zone.revoked_users or kept.read(name) == former_user,
     }
     if replaced.get(name):
         kept.replace(name, content)
-        kept.file(f"{name}-cert.pub").unlink(missing_ok=True)
 
 
 def certificate_hash(context: Context) -> str:

@@ -16,6 +16,8 @@ from hooks.edge.secrets import Secrets
 from onext import atomic, ssh_include
 from onext.paths import Paths
 
+CERTIFICATES = (f"{secrets.USER}-cert.pub", f"{secrets.USER}-former-cert.pub")
+OVERLAP = 3600.0  # seconds in which certificates of a former authority are used
 CONFIG, KNOWN, REVOKED = "ssh_config", "known_hosts", "revoked_keys"
 PRINCIPAL = "oneadmin"
 USER_DAYS = 7  # for which oneadmin's certificate is valid; it is renewed after half of them
@@ -29,11 +31,11 @@ def write(paths: Paths, zone: Zone, nodes: Mapping[int, Node], *, now: float) ->
         return
     with _writing:
         folder = kept.folder
-        atomic.write(folder / KNOWN, known_hosts(zone, nodes).encode(), 0o644)
+        atomic.write(folder / KNOWN, known_hosts(zone, nodes, now).encode(), 0o644)
         revoked = "".join(f"{key}\n" for key in answers.revoked(nodes.values()))
         atomic.write(folder / REVOKED, revoked.encode(), 0o644)
-        atomic.write(folder / CONFIG, config(folder, zone, nodes).encode(), 0o644)
         _renew(kept, zone, now)
+        atomic.write(folder / CONFIG, config(folder, zone, nodes).encode(), 0o644)
 
 
 def config(folder: Path, zone: Zone, nodes: Mapping[int, Node]) -> str:
@@ -53,21 +55,23 @@ def config(folder: Path, zone: Zone, nodes: Mapping[int, Node]) -> str:
             "    HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com",
             f"    RevokedHostKeys {folder / REVOKED}",
             f"    IdentityFile {folder / secrets.USER}",
-            f"    CertificateFile {folder / secrets.USER}-cert.pub",
+            *(f"    CertificateFile {folder / name}" for name in CERTIFICATES if (folder / name).exists()),
             "    ConnectTimeout 10",
         ]
     return "\n".join([*lines, ""])
 
 
-def known_hosts(zone: Zone, nodes: Mapping[int, Node]) -> str:
-    """Return the one authority, for the names and addresses of nodes only."""
+def known_hosts(zone: Zone, nodes: Mapping[int, Node], now: float) -> str:
+    """Return the authority, for the names and addresses of nodes only; the former one too for an hour."""
     names = [
         name
         for number, node in sorted(nodes.items())
         if node.state.peer
         for name in (node.name, str(node_address(zone.pool, number)))
     ]
-    return f"@cert-authority {','.join(names)} {zone.host_ca}\n" if names else ""
+    former = [zone.former_host_ca] if zone.former_host_ca and now - zone.host_ca_since < OVERLAP else []
+    authorities = [zone.host_ca, *former] if names else []
+    return "".join(f"@cert-authority {','.join(names)} {key}\n" for key in authorities)
 
 
 def include(home: Path, paths: Paths) -> bool:
@@ -76,16 +80,19 @@ def include(home: Path, paths: Paths) -> bool:
 
 
 def _renew(kept: Secrets, zone: Zone, now: float) -> None:
-    file = kept.file(f"{secrets.USER}-cert.pub")
-    fresh = file.exists() and 0 <= now - file.stat().st_mtime < USER_DAYS * 86_400 / 2
-    if fresh:
+    """Certify oneadmin's key anew after half of the time, and where key or authority was replaced."""
+    file, former = map(kept.file, CERTIFICATES)
+    if former.exists() and not 0 <= now - former.stat().st_mtime < OVERLAP:
+        former.unlink()
+    key, authority = kept.public(secrets.USER), kept.public(secrets.USER_CA)
+    has = certificates.parties(file.read_text()) if file.exists() else None
+    if has == (key, authority) and 0 <= now - file.stat().st_mtime < USER_DAYS * 86_400 / 2:
         return
+    if authority != zone.user_ca:  # doctor reports it; a certificate of this key would be worthless
+        return
+    if has is not None and has[0] == key and has[1] != authority:
+        atomic.write(former, file.read_bytes(), 0o644)  # nodes learn of the new authority one after the other
     line = certificates.user(
-        kept.read(secrets.USER_CA),
-        kept.public(secrets.USER),
-        PRINCIPAL,
-        str(zone.pool),
-        now=now,
-        days=USER_DAYS,
+        kept.read(secrets.USER_CA), key, PRINCIPAL, str(zone.pool), now=now, days=USER_DAYS
     )
     atomic.write(file, f"{line}\n".encode(), 0o644)

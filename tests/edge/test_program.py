@@ -284,6 +284,26 @@ def test_a_hub_that_has_another_key_is_found_by_the_public_endpoint(
         assert configured == [new["key"]]
 
 
+def test_a_new_authority_certifies_the_node_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate of the former authority is refused by everybody an hour later."""
+    here, asked = places.Places(str(tmp_path)), list[bool]()
+    other = "ssh-ed25519 " + "B" * 68
+    fresh = "ssh-ed25519-cert-v01@openssh.com " + "A" * 200
+
+    def ask(*given: object) -> dict[str, Any]:
+        asked.append(bool(given[4]))
+        return told(host_ca=other, **({"certificate": fresh, "days": 90} if given[4] else {}))
+
+    monkeypatch.setattr(membership, "ask", ask)
+    monkeypatch.setattr(tunnel, "up", lambda *_: None)
+    state = {**answer.checked(told()), "key": "0" * 64, "days": 90, "certified": int(time.time())}
+    assert membership.refresh(here, state)["certificate"] == fresh
+    assert asked == [False, True]
+    asked.clear()
+    membership.refresh(here, {**state, "host_ca": other})
+    assert asked == [False]
+
+
 def test_a_node_without_any_answer_keeps_what_it_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,18 @@ def _keys_are_rotated(net: Network, a1: Node) -> None:
     a1.serve()  # it asks at once, not within two minutes
     until(lambda: "denied" in net.front.run(*stolen, check=False).stderr, "the former key is refused")
     assert net.ssh("a1", "echo", "still").stdout == "still\n"
+    for name, copy in zip(("user_key", "user_key-cert.pub"), copies, strict=True):
+        shutil.copy(net.bundle.var / "edge" / name, copy)
+    assert net.front.run(*stolen, check=False).stdout == "in\n"
+    certificate = a1.root / "etc/onext-edge/ssh_host_ed25519_key-cert.pub"
+    before = certificate.read_text()
+    for authority in ("user-ca", "host-ca"):
+        net.bundle.onext("edge", "rotate", authority)
+        assert net.ssh("a1", "echo", "on").stdout == "on\n", "before the node knows"
+    a1.serve()
+    until(lambda: "denied" in net.front.run(*stolen, check=False).stderr, "the former authority is refused")
+    until(lambda: certificate.read_text() != before, "the node has a new certificate")
+    assert net.ssh("a1", "echo", "still").stdout == "still\n"
 
 
 def _is_revoked(net: Network, a2: Node) -> None:

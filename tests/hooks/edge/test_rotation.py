@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge import messages
 from edge.errors import Refused
-from hooks.edge import rotation, secrets
+from hooks.edge import certificates, part, rotation, secrets
+from hooks.edge.office import NotReady, publish
 from hooks.edge.records import Book, Zone
 from hooks.edge.secrets import Secrets
 from onext import zone
@@ -119,6 +123,71 @@ def test_another_key_of_the_hub(front_end: FrontEnd, key: str) -> None:
     assert [hub["key"] for hub in front_end.answer(machine.ask("sync"), key)["hubs"]] == [new]
 
 
+def certified(front_end: FrontEnd, name: str = "user_key-cert.pub") -> tuple[str, str] | None:
+    """Return for which key oneadmin's certificate is, and by which authority."""
+    return certificates.parties(Secrets.of(front_end.paths).file(name).read_text())
+
+
+def test_another_authority_certifies_oneadmin(front_end: FrontEnd, key: str) -> None:
+    """Whoever copied the authority's key would be oneadmin on every node, and oneadmin must not be locked out."""
+    kept, machine = Secrets.of(front_end.paths), Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    user, former = kept.public(secrets.USER), kept.public(secrets.USER_CA)
+    assert certified(front_end) == (user, former)
+    front_end.onext("rotate", "user-ca")
+    new = kept.public(secrets.USER_CA)
+    assert front_end.answer(machine.ask("sync"), key)["user_ca"] == new != former
+    assert certified(front_end) == (user, new)
+    assert certified(front_end, "user_key-former-cert.pub") == (user, former), (
+        "for nodes that do not know yet"
+    )
+    config = kept.file("ssh_config").read_text()
+    assert config.index("user_key-cert.pub") < config.index("user_key-former-cert.pub")
+    later = replace(front_end.context, now=lambda: time.time() + 2 * 3600)
+    publish(later, Book.of(front_end.context.oned))
+    assert not kept.file("user_key-former-cert.pub").exists()
+    assert "former-cert" not in kept.file("ssh_config").read_text()
+
+
+def test_another_authority_certifies_nodes(front_end: FrontEnd, key: str) -> None:
+    """With the authority's key anybody could be every node; nodes that did not ask yet are known still."""
+    kept, machine = Secrets.of(front_end.paths), Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    former = kept.public(secrets.HOST_CA)
+    front_end.onext("rotate", "host-ca")
+    new = kept.public(secrets.HOST_CA)
+    asked = messages.Asked(machine.secret, "sync", {"session": machine.session, "certificate": True})
+    told = front_end.answer(asked, key)
+    assert told["host_ca"] == new != former
+    assert certificates.parties(told["certificate"]) == (machine.ssh, new)
+    known = kept.file("known_hosts").read_text()
+    assert known.splitlines()[0].endswith(new)
+    assert known.splitlines()[1].endswith(former)
+    later = replace(front_end.context, now=lambda: time.time() + 2 * 3600)
+    publish(later, Book.of(front_end.context.oned))
+    assert former not in kept.file("known_hosts").read_text()
+
+
+@pytest.mark.parametrize(("name", "file"), [("user-ca", secrets.USER_CA), ("host-ca", secrets.HOST_CA)])
+def test_a_rotation_of_an_authority_that_was_interrupted(front_end: FrontEnd, name: str, file: str) -> None:
+    """Between key and record nothing is signed by the new one, and the next attempt records it."""
+    kept, before = Secrets.of(front_end.paths), recorded(front_end)
+    rotate_killed_at(front_end, name, "onext.oned.documents.Documents.put")
+    new = kept.public(file)
+    assert recorded(front_end) == before
+    publish(front_end.context, Book.of(front_end.context.oned))
+    assert certified(front_end) == (kept.public(secrets.USER), before.user_ca)
+    if name == "host-ca":
+        with pytest.raises(NotReady, match="init --from"):
+            front_end.join(Machine("edge-1"), front_end.token())
+    checked = {check.name: check.message for check in part.checks(front_end.context)}
+    assert "not the keys of the zone's record" in checked["keys"]
+    rotation.rotate(front_end.context, name)
+    after = recorded(front_end)
+    assert new == kept.public(file) == (after.user_ca if name == "user-ca" else after.host_ca)
+    assert certified(front_end) == (kept.public(secrets.USER), after.user_ca)
+
+
 @pytest.fixture
 def second(front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Second:
     """Return the zone's other server; each reaches the other by ssh."""
@@ -144,7 +213,7 @@ def second(front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return made
 
 
-@pytest.mark.parametrize("name", ["token", "user"])
+@pytest.mark.parametrize("name", ["token", "user", "user-ca", "host-ca"])
 def test_all_servers_of_the_zone_get_the_key(front_end: FrontEnd, second: Second, name: str) -> None:
     """The next leader would be locked out of all nodes, and fence them."""
     here, there = Secrets.of(front_end.paths), Secrets.of(second.paths)
