@@ -197,3 +197,151 @@ def test_a_route_that_went_with_its_interface_is_no_failure(
 
     monkeypatch.setattr(programs, "run", gone)
     wire.followed.forget()
+
+
+class Played:
+    """One way that is measured alone, in half seconds."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, small: int = 1280, most: int = 1420) -> None:
+        self.now, self.heard = 1000.0, set[int]()
+        patch.setattr(sizes, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.size = sizes.Size(small, most)
+
+    def during(self, seconds: float, passes: int) -> list[tuple[float, int]]:
+        """Let time pass; return when which size was tried, beside the small one."""
+        tried = []
+        for _ in range(int(2 * seconds)):
+            sent = self.size.step(self.heard)
+            assert sent in ({self.size.small, max(sent)}, set()) if sent else True
+            self.heard = {size for size in sent if size <= passes}
+            tried += [(self.now - 1000.0, max(sent))] if sent else []
+            self.now += 0.5
+        return tried
+
+
+@pytest.fixture
+def way(monkeypatch: pytest.MonkeyPatch) -> Played:
+    """Return a way that was not measured yet."""
+    return Played(monkeypatch)
+
+
+def test_the_search_halves_and_three_lost_echoes_are_a_size_that_does_not_pass(way: Played) -> None:
+    """One lost echo would make packets smaller; a slow search keeps them small for minutes."""
+    tried = way.during(11.5, 1400)
+    assert tried == [
+        (0.0, 1420), (1.5, 1420), (3.0, 1420),
+        (4.5, 1350), (5.0, 1385), (5.5, 1402), (7.0, 1402), (8.5, 1402), (10.0, 1393), (10.5, 1397), (11.0, 1397),
+    ]  # fmt: skip
+    assert (way.size.good, way.size.bad) == (1397, 1402), "near enough"
+    assert way.during(33.0, 1400) == [(26.5, 1397), (42.0, 1397)], "then each quarter of a minute"
+
+
+@pytest.mark.parametrize(("bad", "tried"), [(1288, set()), (1289, {1284, 1280})])
+def test_the_search_ends_when_it_is_near(monkeypatch: pytest.MonkeyPatch, bad: int, tried: set[int]) -> None:
+    """Each further step is three echoes on a way that swallows them."""
+    way = Played(monkeypatch)
+    way.during(0.5, 1500)
+    way.size.good, way.size.bad, way.size._trial = 1280, bad, 0
+    way.size._next = 0.0
+    assert way.size.step(set()) == tried
+
+
+def test_a_way_that_swallows_the_size_in_use_is_left_at_once_and_searched_anew(way: Played) -> None:
+    """A migration hangs until the size is smaller; it must not stay smaller than needed."""
+    way.during(11.5, 1400)
+    tried = way.during(30.0, 1300)
+    assert [moment for moment, size in tried if size == 1397] == [26.5, 28.0, 29.5]
+    assert [size for moment, size in tried if moment >= 31.0][:4] == [1338, 1338, 1338, 1309]
+    assert 1292 <= way.size.good <= 1300
+
+
+def test_a_tunnel_that_answers_nothing_is_no_size(way: Played) -> None:
+    """The restart of a hub would make all packets small for ten minutes."""
+    way.during(11.5, 1400)
+    assert way.during(43.0, 0) == [
+        (26.5, 1397),
+        (28.0, 1397),
+        (29.5, 1397),
+        (46.0, 1397),
+        (47.5, 1397),
+        (49.0, 1397),
+    ]
+    assert (way.size.good, way.size.bad) == (1397, 1402)
+    late = way.during(43.0, 0)
+    assert late[0][0] - 49.0 == 16.5, "again after the pause"
+
+
+def test_an_answer_to_the_small_size_counts_until_its_trial_ends(way: Played) -> None:
+    """A size would count as lost because the small one was lost once, or as passing because it came late."""
+    way.size.step(set())
+    way.now += 1.5
+    way.size.step({1280})
+    way.now += 1.5
+    way.size.step(set())
+    way.now += 1.5
+    assert way.size.step(set()) == {1280, 1350}
+    assert way.size.bad == 1420
+    way.now += 0.5
+    assert way.size.step({1420}) == set(), "an answer to an earlier trial is none to this one"
+    assert way.size.good == 1280
+
+
+def test_more_is_tried_again_after_ten_minutes(way: Played) -> None:
+    """A line that became better would stay slow for ever; one that did not is not asked all the time."""
+    way.during(598.0, 1400)
+    before = way.size.good
+    tried = [size for _, size in way.during(20.0, 1500)]
+    assert 1420 in tried
+    assert (before, way.size.good) == (1397, 1420)
+    assert [size for _, size in way.during(500.0, 1500)] == [1420] * 32
+
+
+def test_a_way_on_which_nothing_more_passes_is_rarely_asked(way: Played) -> None:
+    """A link on which only the small size passes would be searched without an end."""
+    tried = way.during(60.0, 1280)
+    assert way.size.good == 1280
+    assert max(moment for moment, _ in tried) < 25.0
+    assert way.during(535.0, 1280) == []
+    assert way.during(10.0, 1280)[0] == (600.0, 1420)
+
+
+def test_a_hub_that_was_not_heard_for_minutes_is_not_measured(wire: Wire) -> None:
+    """Each echo to a dead hub begins a handshake; the route of the pool is what is left."""
+    wire.after(4)
+    assert wire.routes == {HUB: 1420}
+    wire.now += 179.0
+    wire.followed.follow(STATE)
+    assert wire.routes == {HUB: 1420}
+    wire.now += 1.0
+    wire.followed.follow(STATE)
+    assert wire.routes == {}
+    wire.followed.follow({**STATE, "hubs": [{"key": "other", "address": "fd00::9"}]})
+    assert wire.routes == {}
+
+
+def test_routes_are_read_as_ip_shows_them(wire: Wire) -> None:
+    """A route that an earlier process left would stay, and swallow what is too large now."""
+    wire.routes = {HUB: 1400}
+    assert sizes.routes(STATE) == {"fd00::/64": 1280, HUB: 1400}
+    assert sizes.largest(STATE) == 1420
+    assert sizes.largest({"mtu": 1300, "mtu_most": 1280}) == sizes.largest({"mtu": 1300}) == 1300
+
+
+def test_a_failure_is_reported_once(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal would have the same line every two seconds; another one must be seen."""
+    problems = iter(["one", "one", "two"])
+    turns = iter([False, False, False, True])
+    waited: list[float] = []
+
+    def fails() -> None:
+        raise CommandFailed(next(problems))
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return next(turns)
+
+    monkeypatch.setattr(wire.followed, "step", fails)
+    monkeypatch.setattr(wire.followed, "_ended", SimpleNamespace(wait=wait))
+    wire.followed._work()
+    assert wire.said == ["one", "two"]
+    assert waited == [2.0] * 4

@@ -51,8 +51,19 @@ def test_what_is_no_credential(header: str) -> None:
         of_header(header)
 
 
+def test_base64_of_any_length_is_read_whole() -> None:
+    """Programs leave its padding out; what a decoder skips would be another password to a proxy."""
+    for length in range(1, 30):
+        credential = Credential("alice", "x" * length)
+        assert of_header("Bearer " + encoded(credential.session).rstrip("=")) == credential
+    for text in ("!", "%", "\u00e4"):
+        with pytest.raises(Unauthorised, match="base64"):
+            of_header(f"Basic {text}" + encoded("alice:pass"))
+
+
 def test_a_credential_has_a_length() -> None:
     """A stranger would send a megabyte of it to oned, again and again."""
+    assert LONGEST == 24_576, "the largest token, with a name, in base64"
     assert of_session("a:" + "x" * (LONGEST - 2)).user == "a"
     with pytest.raises(Unauthorised):
         of_session("a:" + "x" * (LONGEST - 1))
