@@ -5,7 +5,7 @@ import re
 
 from edge import ed25519, programs
 from edge.errors import EdgeError
-from edge.places import Places, read, write
+from edge.places import Places, create, read
 
 _SSH = re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}")
 
@@ -14,7 +14,7 @@ def new_identity(places: Places) -> bytes:
     """Return the key that signs this node's requests, made where it is missing."""
     if not read(places.identity).strip():
         _folder(places)
-        write(places.identity, ed25519.generate().hex(), 0o600)
+        create(places.identity, ed25519.generate().hex())
     return identity(places)
 
 
@@ -33,7 +33,7 @@ def wireguard(places: Places) -> str:
     """Return the public key of the tunnel, whose private key is made where it is missing."""
     if not read(places.wireguard).strip():
         _folder(places)
-        write(places.wireguard, programs.run(["wg", "genkey"]), 0o600)
+        create(places.wireguard, programs.run(["wg", "genkey"]))
     return programs.run(["wg", "pubkey"], read(places.wireguard)).strip()
 
 

@@ -67,6 +67,23 @@ def write(path: str, content: str, mode: int = 0o644) -> bool:
     """Replace a file unless it holds just that; return whether it was written."""
     if os.path.exists(path) and read(path) == content:
         return False
+    os.rename(_draft(path, content, mode), path)
+    return True
+
+
+def create(path: str, content: str) -> None:
+    """Write a key, unless another process made one meanwhile."""
+    draft = _draft(path, content, 0o600)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        if not read(path).strip():
+            os.rename(draft, path)
+    finally:
+        remove(draft)
+
+
+def _draft(path: str, content: str, mode: int) -> str:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         os.makedirs(folder, 0o755)
@@ -78,8 +95,7 @@ def write(path: str, content: str, mode: int = 0o644) -> bool:
         file.flush()
         os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
-    os.rename(draft, path)
-    return True
+    return draft
 
 
 def _remove_drafts(path: str) -> None:

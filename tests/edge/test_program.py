@@ -163,6 +163,35 @@ def test_a_configuration_of_sshd_that_ends_with_a_match_block(tmp_path: Path) ->
     assert Path(here.sshd_config).read_text() == own
 
 
+@pytest.mark.parametrize("key", ["identity", "wireguard"])
+def test_two_joins_at_once_make_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    """cloud-init and a person: the key of the one replaced that which the other had joined with."""
+    here, inner = places.Places(str(tmp_path)), list[object]()
+
+    def make() -> object:
+        return keys.new_identity(here) if key == "identity" else keys.wireguard(here)
+
+    def other() -> None:
+        if not inner:
+            inner.append(None)
+            inner.append(make())
+
+    def generate() -> bytes:
+        other()
+        return bytes([len(inner)]) * 32
+
+    def run(argv: list[str], text: str = "") -> str:
+        if argv[1] == "genkey":
+            other()
+            return f"key {len(inner)}\n"
+        return text
+
+    monkeypatch.setattr(ed25519, "generate", generate)
+    monkeypatch.setattr(programs, "run", run)
+    assert make() == inner[1]
+    assert [path.name for path in Path(here.folder).iterdir()] == [f"{key}.key"]
+
+
 @pytest.mark.parametrize("file", ["hosts", "known_hosts", "sshd_config", "identity"])
 def test_a_file_that_cannot_be_read_is_not_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
