@@ -179,3 +179,76 @@ def test_only_a_hub_rings(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not rung.wait(0.05, state), "once a second at most"
         assert rung.wait(PATIENCE, state), "the second of two revocations counts too"
     rung._socket.close()
+
+
+@pytest.mark.parametrize(("silent", "allowed"), [(11, "fd00::2/128"), (12, "(none)")])
+def test_how_long_a_peer_may_be_silent(monkeypatch: pytest.MonkeyPatch, silent: int, allowed: str) -> None:
+    """Twelve seconds are two packets that were lost; later a migration stands still."""
+    machine, followed = Machine(monkeypatch), direct.Direct(lambda _: None)
+    followed.step(STATE)
+    machine.handshake = int(machine.now)
+    followed.step(STATE)
+    machine.received = 92
+    followed.step(STATE)
+    assert machine.allowed == "fd00::2/128"
+    machine.now += silent
+    followed.step(STATE)
+    assert machine.allowed == allowed
+
+
+@pytest.mark.parametrize(("age", "allowed"), [(179, "fd00::2/128"), (180, "(none)")])
+def test_a_session_that_is_too_old_carries_nothing(
+    monkeypatch: pytest.MonkeyPatch, age: int, allowed: str
+) -> None:
+    """WireGuard drops what is sent in it: handshakes that are never answered raise the counter too."""
+    machine, followed = Machine(monkeypatch), direct.Direct(lambda _: None)
+    machine.handshake = int(machine.now) - age
+    followed.step(STATE)
+    followed.step(STATE)
+    machine.received = 92
+    followed.step(STATE)
+    assert machine.allowed == allowed
+
+
+def test_a_peer_that_moved_is_told_to_wireguard_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A neighbour at a new address would be reached through the hub for as long as both run."""
+    machine, followed = Machine(monkeypatch), direct.Direct(lambda _: None)
+    moved = {**STATE, "peers": [{**PEER, "endpoint": "203.0.113.9:6000"}]}
+    for state in (STATE, STATE, moved, moved):
+        followed.step(state)
+    told = [argv[argv.index("endpoint") + 1 :] for argv in machine.ran if "endpoint" in argv]
+    assert told == [
+        [where, "persistent-keepalive", "5"] for where in ("203.0.113.7:5000", "203.0.113.9:6000")
+    ]
+
+
+def test_peers_as_wireguard_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line is the interface; a peer that is read wrongly is a way that is never used."""
+    lines = [
+        "private\tpublic\t51820\toff\tx\ty\tz\tw",
+        f"{KEY}\t(none)\t203.0.113.7:5000\tfd00::2/128,10.0.0.0/8,10.77.0.9/32\t1700000000\t92\t148\t5",
+        "short\t(none)\t203.0.113.7:5000\t(none)\t0\t0\t0",
+        "",
+    ]
+    monkeypatch.setattr(programs, "run", lambda _argv: "\n".join(lines))
+    assert direct.dump() == {
+        KEY: direct.Seen({"fd00::2", "10.77.0.9"}, 1_700_000_000.0, 92, "203.0.113.7:5000")
+    }
+
+
+def test_rules_of_an_ipv4_overlay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules of the other family match nothing: every service of the node is open to its neighbours."""
+    peers = [{**PEER, "address": f"10.77.0.{n}"} for n in (9, 8)]
+    rules = direct.firewall(peers, [[22, 22]])
+    assert "type ipv4_addr; elements = { 10.77.0.8, 10.77.0.9 }" in rules
+    assert "ip saddr != @direct accept" in rules
+    assert direct.firewall([], [[22, 22]]).splitlines() == [
+        "table inet onext_edge_node",
+        "delete table inet onext_edge_node",
+    ]
+    ran: list[list[str]] = []
+    monkeypatch.setattr(programs, "run", ran.append)
+    for there in (True, False):
+        monkeypatch.setattr(programs, "there", lambda _name, there=there: there)
+        direct.forget()
+    assert ran == [["nft", "delete", "table", "inet", "onext_edge_node"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -235,3 +237,158 @@ def test_a_failing_command_is_reported(machine: Machine, monkeypatch: pytest.Mon
     monkeypatch.setattr(direct, "dump", dict)
     assert not machine.ways.step(STATE)
     assert not machine.ways.busy
+
+
+def seconds(machine: Machine, count: int, *, heard: bool) -> list[float]:
+    """Let seconds pass, one after the other; return the moments at which a way changed."""
+    changed = []
+    for _ in range(count):
+        machine.now += 1
+        machine.received += 100 * heard
+        machine.handshake = machine.now if heard else machine.handshake
+        changed += [machine.now] if machine.ways.step(STATE) else []
+    return changed
+
+
+def test_how_long_a_hub_may_be_silent(machine: Machine) -> None:
+    """A hub answers each fifteen seconds: sooner TLS is a tenth of the speed for nothing, later the node is cut off."""
+    machine.ways.step(STATE)
+    seconds(machine, 10, heard=False)
+    assert machine.relays == []
+    seconds(machine, 1, heard=False)
+    assert len(machine.relays) == 1, "a first handshake has ten seconds"
+    machine.ways.close()
+    seconds(machine, 5, heard=True)
+    seconds(machine, 45, heard=False)
+    assert len(machine.relays) == 1
+    seconds(machine, 1, heard=False)
+    assert len(machine.relays) == 2
+    assert machine.told == [f"hub {UDP}: no answer over UDP, trying TLS"] * 2
+
+
+def test_a_relay_is_tried_again_after_pauses_that_double(machine: Machine) -> None:
+    """A front-end that is down would be asked all the time, or not when it is back."""
+    machine.ways.step(STATE)
+    begun: list[float] = []
+    for _ in range(2000):
+        machine.now += 1
+        assert not machine.ways.step(STATE), "nothing changed: files would be written for nothing"
+        if machine.relays and machine.relays[-1].alive:
+            begun.append(machine.now)
+            machine.relays[-1].alive = False
+    pauses = [int(later - earlier) for earlier, later in pairwise(begun)]
+    assert pauses[:7] == [12, 21, 41, 81, 161, 301, 301], "the first after the silence"
+    assert machine.told.count(f"hub {UDP}: no answer over UDP, trying TLS") == 1
+
+
+def relaying(machine: Machine) -> Played:
+    """Come to the moment at which WireGuard was given a relay that carried nothing yet."""
+    machine.ways.step(STATE)
+    seconds(machine, 11, heard=False)
+    (made,) = machine.relays
+    assert seconds(machine, 3, heard=False) == []
+    assert machine.endpoint == UDP, "it has no place yet"
+    made.endpoint = RELAY
+    assert seconds(machine, 1, heard=False) == []
+    assert machine.endpoint == RELAY
+    return made
+
+
+def test_a_relay_counts_when_the_hub_was_heard_over_it(machine: Machine) -> None:
+    """`join` would report TLS before anything came over it."""
+    relaying(machine)
+    assert seconds(machine, 30, heard=False) == []
+    assert machine.told[1:] == []
+    assert seconds(machine, 1, heard=True) == [machine.now]
+    assert machine.told[1:] == [f"hub {UDP}: reached over TLS, as UDP gets no answer"]
+    assert seconds(machine, 30, heard=True) == []
+
+
+def test_a_relay_without_an_answer_is_left_after_the_silence(machine: Machine) -> None:
+    """A front-end whose hub is down would keep the node from UDP for ever."""
+    made = relaying(machine)
+    assert seconds(machine, 45, heard=False) == []
+    assert (made.alive, machine.endpoint) == (True, RELAY)
+    assert seconds(machine, 1, heard=False) == []
+    assert (made.alive, machine.endpoint) == (False, UDP)
+
+
+def test_another_commands_endpoint_ends_the_relay(machine: Machine) -> None:
+    """Two programs would change it in turn, and nothing pass."""
+    made = machine.over_tls()
+    machine.endpoint = "203.0.113.2:1"
+    assert seconds(machine, 1, heard=True) == [machine.now]
+    assert not made.alive
+
+
+def test_udp_is_tried_after_pauses_that_double(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each trial holds for three seconds what a node sends; the last one must not be hours ago."""
+    made, began, trials = machine.over_tls(), machine.now, list[float]()
+
+    def silent(*_: object) -> bool:
+        trials.append(machine.now - began)
+        return False
+
+    monkeypatch.setattr(ways, "answers", silent)
+    assert seconds(machine, 2800, heard=True) == []
+    assert [int(one) for one in trials] == [61, 182, 423, 904, 1505, 2106, 2707]
+    assert (machine.endpoint, made.held) == (RELAY, False)
+
+
+def test_a_name_that_cannot_be_resolved_costs_no_trial(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that is down would hold up what goes over TLS, or postpone UDP for ever."""
+    made, asked = machine.over_tls(), list[float]()
+
+    def unresolved(_hub: object) -> None:
+        asked.append(machine.now)
+
+    monkeypatch.setattr(tunnel, "resolved", unresolved)
+    assert seconds(machine, 200, heard=True) == []
+    assert [later - earlier for earlier, later in pairwise(asked)] == [61.0, 61.0]
+    assert (machine.endpoint, made.held) == (RELAY, False)
+
+
+def test_after_udp_worked_a_relay_is_begun_at_once_again(machine: Machine) -> None:
+    """The pause of an earlier failure would keep the node from its hub."""
+    machine.over_tls()
+    machine.udp = True
+    assert len(seconds(machine, 62, heard=True)) == 1
+    assert machine.told[-1] == f"hub {UDP}: reached over UDP again"
+    seconds(machine, 46, heard=False)
+    assert len(machine.relays) == 2
+    assert machine.told[-1] == f"hub {UDP}: no answer over UDP, trying TLS"
+
+
+def test_no_relay_without_an_interface(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port of WireGuard is where a relay delivers."""
+    monkeypatch.setattr(tunnel, "port", lambda: 0)
+    machine.ways.step(STATE)
+    seconds(machine, 60, heard=False)
+    assert machine.relays == []
+    assert not machine.ways.busy
+
+
+@pytest.mark.parametrize(
+    ("problem", "answered"),
+    [
+        (None, True),
+        (ConnectionRefusedError(), True),
+        (TimeoutError(), False),
+        (OSError(113, "No route"), False),
+    ],
+)
+def test_what_is_an_answer(problem: OSError | None, answered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A front-end that refuses is there: the tunnel carried its refusal. Each trial has seconds."""
+    asked: list[tuple[object, ...]] = []
+
+    def connect(*words: object) -> SimpleNamespace:
+        asked.append(words)
+        if problem is not None:
+            raise problem
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert ways.answers("fd00::1", 8443) is answered
+    assert asked == [(("fd00::1", 8443), 3.0)]
