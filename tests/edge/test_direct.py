@@ -248,7 +248,25 @@ def test_rules_of_an_ipv4_overlay(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     ran: list[list[str]] = []
     monkeypatch.setattr(programs, "run", ran.append)
-    for there in (True, False):
+    for there in (False, True):
         monkeypatch.setattr(programs, "there", lambda _name, there=there: there)
         direct.forget()
-    assert ran == [["nft", "delete", "table", "inet", "onext_edge_node"]]
+        assert ran == ([["nft", "delete", "table", "inet", "onext_edge_node"]] if there else [])
+
+
+def test_a_node_without_direct_peers_asks_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step would run `wg`, every few seconds, on machines with a small processor; and drop the hub's own peers."""
+    machine, shown = Machine(monkeypatch), list[list[str]]()
+
+    def run(argv: list[str], text: str = "") -> str:
+        shown.append(argv)
+        return machine.run(argv, text)
+
+    followed = direct.Direct(lambda _: None)
+    followed.step({"peers": []})
+    monkeypatch.setattr(programs, "run", run)
+    followed.step({"peers": []})
+    assert shown == []
+    machine.known = True  # a peer that another command made since
+    followed.step({**STATE, "peers": [{**PEER, "key": "B" + KEY[1:]}]})
+    assert machine.known

@@ -26,7 +26,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
     ("edge", ("answer", "narrowing", "overlay", "places", "word"), ("{}",)),
     ("edge", ("messages",), ("{}", "/hooks/edge/test_answers")),
-    ("edge", ("direct", "sizes", "ways"), ("{}",)),
+    ("edge", ("direct", "line", "sizes", "ways"), ("{}",)),
     (
         "exporter",
         (

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hooks.edge import secrets
 from hooks.edge.forms import HEX_KEY, SSH_KEY, WIREGUARD_KEY
 from hooks.edge.secrets import Secrets, SecretsError, verified
+from onext.paths import Paths
 
 FORMS = {
     secrets.TOKEN: HEX_KEY, secrets.ANSWER: HEX_KEY, secrets.USER_CA: SSH_KEY, secrets.HOST_CA: SSH_KEY,
@@ -79,6 +80,28 @@ def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path, monkeypatch: pytest
     assert stat.S_IMODE(kept.file(secrets.TOKEN).stat().st_mode) == 0o600
 
 
+def test_a_key_is_replaced_at_one_moment(kept: Secrets) -> None:
+    """A server that is killed in between would have no key, or go on with half of one."""
+    before = {name: kept.read(name) for name in FORMS}
+    (kept.folder / "token.key.new").write_text("of an attempt that was killed")
+    kept.replace(secrets.TOKEN)
+    assert kept.read(secrets.TOKEN) != before[secrets.TOKEN]
+    assert HEX_KEY.fullmatch(kept.public(secrets.TOKEN))
+    kept.replace(secrets.HUB, before[secrets.HUB])
+    kept.replace(secrets.ANSWER, before[secrets.TOKEN])
+    assert kept.read(secrets.ANSWER) == before[secrets.TOKEN]
+    assert stat.S_IMODE(kept.file(secrets.ANSWER).stat().st_mode) == 0o600
+    assert {file.name for file in kept.folder.iterdir()} == {*FORMS}
+    for name in set(FORMS) - {secrets.TOKEN, secrets.ANSWER}:
+        assert kept.read(name) == before[name]
+
+
+def test_the_folder_is_the_front_ends(tmp_path: Path) -> None:
+    """Another folder is not in the backup."""
+    paths = Paths.self_contained(tmp_path)
+    assert Secrets.of(paths).folder == paths.var / "edge"
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o610, 0o601, 0o660])
 def test_a_key_that_others_read_is_none(kept: Secrets, mode: int) -> None:
     """Whoever read it may have it: signing on with it would hide that."""
@@ -96,7 +119,10 @@ def test_what_is_no_key(kept: Secrets) -> None:
         kept.file(name).unlink()
         with pytest.raises(SecretsError, match="`onext edge init` makes it"):
             kept.read(name)
-        kept.file(name).symlink_to("/etc/passwd")
+        elsewhere = kept.folder / "elsewhere"
+        elsewhere.write_text("0" * 64)
+        elsewhere.chmod(0o600)
+        kept.file(name).symlink_to(elsewhere)
         with pytest.raises(SecretsError):
             kept.read(name)
     assert "token.key" in kept.present(), "a link stands in its place"
