@@ -240,7 +240,7 @@ def _keys(context: Context, zone: Zone, view: View) -> list[str]:
     """Return the public keys of front-ends, which no node may have."""
     kept, hubs = Secrets.of(context.paths), [server.hub_key for server in view.front_ends.values()]
     users = [kept.public(name) for name in (USER, FORMER_USER) if kept.file(name).exists()]
-    return [zone.user_ca, zone.host_ca, *users, *hubs]
+    return [zone.user_ca, zone.host_ca, zone.former_host_ca, *users, *hubs]
 
 
 def _names(context: Context, view: View) -> set[str]:

@@ -20,7 +20,7 @@ from hooks.availability import round_records
 from hooks.edge import hub_plan, part, requests
 from hooks.edge.minting import word as minted
 from hooks.edge.office import NotReady
-from hooks.edge.records import Book, Server, Token, Zone, host_name
+from hooks.edge.records import ZONE, Book, Server, Token, Zone, host_name
 from hooks.edge.secrets import USER, Secrets
 from onext.hosts import holding
 from onext.hosts.claims import HOST_RECORDS
@@ -413,6 +413,15 @@ class TestLiars:
             front_end.join(
                 Machine("edge-1"), front_end.token(), ssh_key=Secrets.of(front_end.paths).public(USER)
             )
+
+    def test_the_authority_that_was_replaced(self, front_end: FrontEnd) -> None:
+        """Revoked with the node, it would make all nodes strangers to oneadmin without a new certificate."""
+        book, former = Book.of(front_end.context.oned), ssh_key()
+        stored = book.zones.all()[ZONE]
+        assert stored.value is not None
+        book.zones.put(ZONE, replace(stored.value, former_host_ca=former), stored.version)
+        with pytest.raises(Refused, match="belongs to another node"):
+            front_end.join(Machine("edge-1"), front_end.token(), ssh_key=former)
 
     @pytest.mark.parametrize(
         "name",
