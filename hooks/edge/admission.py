@@ -69,6 +69,7 @@ def admit(
         session,
         number,
         now,
+        certified=now,
     )
     if namesake is None:
         if join.name in hosts:

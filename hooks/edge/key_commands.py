@@ -31,7 +31,7 @@ def expected_errors() -> Iterator[None]:
 @dry_run_option
 @front_end
 def rotate(context: Context, key: str, *, force: bool, as_json: bool, dry_run: bool) -> None:
-    """Replace a KEY: of join tokens, of oneadmin on nodes (user), or of this server's hub."""
+    """Replace a KEY while nodes stay; docs/edge.md has what each is for."""
     with expected_errors():
         office.zone_of(Book.of(context.oned).view())
         if not dry_run:

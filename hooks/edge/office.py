@@ -43,6 +43,7 @@ from onext.process import CommandError
 LOCK, _WAIT = "edge-publish.lock", 20.0  # in the folder of the state; seconds
 MOST_REASONS = 50  # VMs whose reasons a node is told
 CLOCK = 300.0  # seconds by which a node's clock may differ, as certificates tolerate
+HOUR = 3600.0  # seconds between two records of a node's certificates
 _VERIFY = 20.0  # seconds, waiting for a processor included
 _log = log.get("edge")
 Values = dict[str, object]
@@ -223,6 +224,9 @@ class Office:
                 raise NotReady(
                     "the zone's keys were replaced on another server: `onext edge init --from SERVER`"
                 )
+            if abs(context.now() - node.certified) > HOUR:  # a node may ask as often as it likes
+                renewed = replace(node, certified=context.now())
+                book.nodes.put(number, renewed, view.nodes[number].version)
             told["days"] = days
             told["certificate"] = answers.certificate(kept, zone, number, node, now=context.now(), days=days)
             _log.info("audit: host certificate of %s for %d days", node.name, days)

@@ -34,6 +34,7 @@ def document(
                 "cluster": node.cluster,
                 "state": node.state.value,
                 "host_id": max(node.host, -1),
+                "certified": int(node.certified),
                 "address": seen.get(node.wireguard) or last.get(str(number), ""),
             }
             for number, node in sorted(nodes.items())

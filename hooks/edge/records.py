@@ -95,6 +95,7 @@ class Node:
     joined: float
     host: int = -1  # the id of OpenNebula's host; -1: none yet, -2: its allocation was begun
     revoked_keys: tuple[str, ...] = field(default=())  # ssh host keys that it had before
+    certified: float = 0.0  # when it got a certificate, to an hour
 
 
 def host_name(text: object) -> str:
@@ -182,6 +183,7 @@ def _node(values: Mapping[str, str]) -> Node:
         _seconds(values["JOINED"]),
         whole(values["HOST"], -2, 2**31),
         _words(values.get("REVOKED_KEYS", ""), SSH_KEY),
+        _seconds(values.get("CERTIFIED", "0")),
     )
 
 
@@ -237,6 +239,7 @@ NODES = Kind[Node](
         "JOINED": str(int(n.joined)),
         "HOST": str(n.host),
         "REVOKED_KEYS": ",".join(n.revoked_keys[-100:]),
+        "CERTIFIED": str(int(n.certified)),
     },
     _node,
 )

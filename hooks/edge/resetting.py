@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hooks.edge import secrets
+from hooks.edge import secrets, ssh_client
 from hooks.edge.office import NotReady, publish
 from hooks.edge.records import Book
 from hooks.edge.secrets import Secrets, SecretsError
@@ -15,7 +15,7 @@ from onext.oned.documents import Documents
 from onext.part import Context
 
 _T = TypeVar("_T")
-_FILES = (*secrets.ZONE, secrets.FORMER_USER, secrets.HUB, f"{secrets.USER}-cert.pub")
+_FILES = (*secrets.ZONE, secrets.FORMER_USER, secrets.HUB, *ssh_client.CERTIFICATES)
 
 
 @dataclass(frozen=True)

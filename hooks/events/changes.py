@@ -64,7 +64,7 @@ def _verb(before: Facts, after: Facts) -> str:
         return "moved"
     if (before.get("state"), before.get("lcm_state")) != (after.get("state"), after.get("lcm_state")):
         return "state"
-    return "updated"
+    return "renewed" if before.get("certified") != after.get("certified") else "updated"
 
 
 def _change(thing: Object, verb: str, facts: Facts, known: Known, *, late: bool) -> Change:

@@ -27,7 +27,9 @@ def read(paths: Paths) -> Mapping[Object, Facts] | None:
 
 
 def _facts(values: Mapping[str, object]) -> Facts:
+    certified = _number(values.get("certified"))
     return {
+        **({"certified": certified} if certified > 0 else {}),  # records of older versions have none
         "name": bounds.words(str(values.get("name")), LONGEST_NAME),
         "state": bounds.words(str(values.get("state")), LONGEST_NAME),
         "cluster": _number(values.get("cluster")),

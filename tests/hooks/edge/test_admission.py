@@ -47,7 +47,9 @@ def decide(
 
 def test_a_new_node_is_recorded_as_it_stated_itself() -> None:
     """A token that stays unused lets a second machine in; another's cluster would be open to this node."""
-    made = Node("edge-1", 100, State.JOINING, ME, JOIN.wireguard, JOIN.ssh_key, "fresh", 8, NOW)
+    made = Node(
+        "edge-1", 100, State.JOINING, ME, JOIN.wireguard, JOIN.ssh_key, "fresh", 8, NOW, certified=NOW
+    )
     expected = Admission(4, replace(TOKEN, used=(ME,)), made, repeated=False)
     assert decide(nodes={2: NEIGHBOUR}) == expected
     again = replace(TOKEN, used=(ME,))

@@ -19,7 +19,7 @@ from edge.errors import Refused, WrongServer
 from hooks.availability import round_records
 from hooks.edge import hub_plan, part, requests
 from hooks.edge.minting import word as minted
-from hooks.edge.office import NotReady
+from hooks.edge.office import NotReady, Office
 from hooks.edge.records import ZONE, Book, Server, Token, Zone, host_name
 from hooks.edge.secrets import USER, Secrets
 from onext.hosts import holding
@@ -88,6 +88,29 @@ def test_a_token_for_another_cluster_does_not_move_a_node(front_end: FrontEnd) -
     front_end.join(machine, front_end.token())
     with pytest.raises(Refused, match="leave first"):
         front_end.join(machine, front_end.token("--cluster", str(front_end.clusters[1])))
+
+
+def test_a_renewal_is_recorded_once_an_hour(front_end: FrontEnd, key: str) -> None:
+    """Renewals are events; a node that asks all the time must not fill oned's database and the outbox."""
+    machine, book = Machine("edge-1"), Book.of(front_end.context.oned)
+    front_end.join(machine, front_end.token())
+    joined = book.nodes.all()[0]
+
+    def renew(after: float) -> Any:
+        later = time.time() + after
+        front_end.office = Office(lambda: replace(front_end.context, now=lambda: later))
+        asked = messages.Asked(machine.secret, "sync", {"session": machine.session, "certificate": True})
+        assert front_end.answer(asked, key)["certificate"]
+        return book.nodes.all()[0]
+
+    assert joined.value is not None
+    assert joined.value.certified == pytest.approx(time.time(), abs=600)
+    assert renew(1800) == joined
+    first = renew(4000)
+    assert first.value.certified == pytest.approx(joined.value.certified + 4000, abs=600)
+    assert renew(4100) == first
+    published = json.loads((front_end.bundle.var / "state/published/edge.json").read_text())
+    assert published["nodes"]["0"]["certified"] == int(first.value.certified)
 
 
 @pytest.fixture

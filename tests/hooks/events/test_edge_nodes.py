@@ -56,12 +56,14 @@ def test_a_node_joins_moves_and_is_revoked(context: Context, monkeypatch: pytest
         after(active)  # it is silent: nothing happened to it
         seen["wireguard"] = "203.0.113.8"
         after(active)
-        after(replace(active, state=State.REVOKED))
-        events = [one for one in received(context, 6) if str(one["subject"]) == "edge/7"]
+        certified = replace(active, certified=1_700_000_000.0)
+        after(certified)
+        after(replace(certified, state=State.REVOKED))
+        events = [one for one in received(context, 7) if str(one["subject"]) == "edge/7"]
     finally:
         part._state.senders.stop()
     kinds = [str(one["type"]).removeprefix("io.opennebula.onext.edge.") for one in events]
-    assert kinds == ["created", "state", "moved", "state"]
+    assert kinds == ["created", "state", "moved", "renewed", "state"]
 
 
 def test_nodes_are_not_gone_while_nothing_is_published(context: Context) -> None:
