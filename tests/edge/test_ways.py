@@ -311,6 +311,10 @@ def test_a_relay_without_an_answer_is_left_after_the_silence(machine: Machine) -
     assert (made.alive, machine.endpoint) == (True, RELAY)
     assert seconds(machine, 1, heard=False) == []
     assert (made.alive, machine.endpoint) == (False, UDP)
+    seconds(machine, 12, heard=False)
+    machine.relays[1].endpoint = RELAY
+    assert seconds(machine, 2, heard=False) == []
+    assert machine.endpoint == RELAY, "the next one is used like the first"
 
 
 def test_another_commands_endpoint_ends_the_relay(machine: Machine) -> None:

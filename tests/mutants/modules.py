@@ -24,7 +24,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("{}", "wireguard", "tunnel"),
     ),
     ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
-    ("edge", ("answer", "narrowing", "overlay", "places", "word"), ("{}",)),
+    ("edge", ("answer", "narrowing", "overlay", "places", "server", "word"), ("{}",)),
     ("edge", ("messages",), ("{}", "/hooks/edge/test_answers")),
     ("edge", ("direct", "line", "sizes", "ways"), ("{}",)),
     (
@@ -62,7 +62,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         "gateway",
         (
             *("callers", "credentials", "forms", "gate", "guard", "oned_calls", "projection"),
-            *("sessions", "visible"),
+            *("sessions", "traffic", "visible"),
         ),
         ("{}",),
     ),
