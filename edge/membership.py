@@ -21,7 +21,7 @@ from edge import (
     ways,
     word,
 )
-from edge.errors import EdgeError, Refused, Unreachable, WrongServer
+from edge.errors import EdgeError, NotReady, Refused, Unreachable, WrongServer
 from edge.places import Places
 from edge.word import Server
 
@@ -48,7 +48,12 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[s
     bound = narrowing.bind(token.biscuit, "node_key", ed25519.public(secret).hex())
     values = {"token": bound, "name": name, "wireguard": keys.wireguard(places), "ssh_key": keys.ssh(places)}
     asked = messages.Asked(secret, "join", values)
-    got = server.ask(token.servers, asked, token.key, PATIENCE, say=say)
+    try:
+        got = server.ask(token.servers, asked, token.key, PATIENCE, say=say)
+    except NotReady:
+        raise
+    except Unreachable as error:
+        raise Unreachable(f"{error}; does onext-edge-endpoint run there, and is its port open?") from None
     say_clock(got, say)
     state = dict(answer.checked(got), key=token.key, certified=int(time.time()))
     check_pool(state)

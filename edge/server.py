@@ -53,7 +53,7 @@ def _ask(servers: Iterable[Server], asked: messages.Asked, key: str, seconds: fl
         try:
             status, data = _post(server, asked.data, seconds)
         except (OSError, http.client.HTTPException) as error:
-            problems.append(f"{server.host}:{server.port}: {error}")
+            problems.append(f"{server.host}:{server.port}: {getattr(error, 'strerror', None) or error}")
             waiting = waiting or isinstance(error, _NO_ROOM)
             continue
         except WrongServer as error:

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooks.edge import counter, hub_list, office, secrets, ssh_agent, ssh_client, whereabouts
+from hooks.edge import (
+    counter,
+    hub_list,
+    office,
+    public_certificate,
+    secrets,
+    ssh_agent,
+    ssh_client,
+    whereabouts,
+)
 from hooks.edge.office import NotReady, Office
 from hooks.edge.records import ZONE, Book
 from hooks.edge.secrets import Secrets, SecretsError
@@ -15,7 +24,6 @@ from hooks.edge.ssh_agent import AgentError
 from onext import log, metrics
 from onext.oned.errors import OnedError
 from onext.part import Check, Context, Key, Part, Retry
-from onext.paths import Paths
 from onext.unix_service import UnixService
 
 NAME = "edge"
@@ -33,13 +41,6 @@ class _State:
 
 
 _state = _State()
-
-
-def endpoint_certificate(paths: Paths) -> Path:
-    """Return where the endpoint publishes its certificate: its own runtime folder."""
-    if paths.location is None:
-        return paths.run.parent / "onext-edge-endpoint/certificate.pem"
-    return paths.run / "edge-endpoint/certificate.pem"
 
 
 def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - there is one key
@@ -169,14 +170,33 @@ def _keys(context: Context, kept: Secrets) -> Iterable[Check]:
 
 
 def _listening(context: Context) -> Check:
-    certificate = endpoint_certificate(context.paths)
+    certificate = public_certificate.place(context.paths)
     if not certificate.exists():
         return Check(
             "endpoint", "fail", f"{certificate} is missing", "systemctl enable --now onext-edge-endpoint"
         )
+    if other := _told_otherwise(context):
+        return Check("endpoint", "fail", other, "onext edge init")
     if not counter.place(context.paths).exists():
         return Check("endpoint", "warn", "the worker does not listen yet", "it begins with its next round")
     return Check("endpoint", "ok", f"{context.settings.edge.endpoint}, {counter.place(context.paths)}")
+
+
+def _told_otherwise(context: Context) -> str:
+    """Return what nodes are told of this server and is not so, empty for nothing."""
+    settings, number = context.settings.edge, max(context.oned.raft().server_id, 0)
+    server = Book.of(context.oned).view().front_ends.get(number)
+    if server is None:
+        return "this server is not recorded: nodes do not know it"
+    if (server.endpoint, server.hub) != (settings.endpoint, settings.hub):
+        return f"nodes are told {server.endpoint} and {server.hub}, and onext.yaml has others"
+    try:
+        digest = public_certificate.digest(context.paths)
+    except SecretsError as error:
+        return str(error)
+    return (
+        "" if server.digest == digest else "nodes and tokens name another certificate than the endpoint has"
+    )
 
 
 def _hub(context: Context) -> Check:

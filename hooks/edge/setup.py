@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge import overlay
 from edge.overlay import Pool
-from hooks.edge import secrets
+from hooks.edge import public_certificate, secrets
 from hooks.edge.addresses import most_nodes, random_pool, server_address
 from hooks.edge.forms import WHERE
-from hooks.edge.part import endpoint_certificate
 from hooks.edge.records import ZONE, Book, Server, Zone
 from hooks.edge.secrets import Secrets, SecretsError
 from onext import process
@@ -25,7 +21,6 @@ from onext.part import Context
 from onext.process import CommandError
 from onext.settings.edge import Edge
 
-_LARGEST = 65_536  # bytes of a certificate
 _TIMEOUT = 15.0
 
 
@@ -76,7 +71,8 @@ def plan(context: Context, pool: Pool | None) -> Plan:
             raise SetupError(f"the zone's pool is {record.value.pool}, and cannot be changed: omit --pool")
         _same(kept, record.value)
     number = context.oned.raft().server_id
-    entry = Server(_name(context), settings.endpoint, certificate_hash(context), settings.hub, "A" * 43 + "=")
+    digest = public_certificate.digest(context.paths)
+    entry = Server(_name(context), settings.endpoint, digest, settings.hub, "A" * 43 + "=")
     chosen = record.value.pool if record and record.value else pool or random_pool()
     _check_pool(chosen, number, settings.interface)
     stored = book.servers.get(_place(number))
@@ -148,28 +144,6 @@ def _take(context: Context, kept: Secrets, name: str, content: bytes, former_use
     }
     if replaced.get(name):
         kept.replace(name, content)
-
-
-def certificate_hash(context: Context) -> str:
-    """Return the SHA-256 of this server's endpoint certificate; raise SetupError."""
-    return hash_of(endpoint_certificate(context.paths))
-
-
-def hash_of(file: Path) -> str:
-    """Return the SHA-256 of a certificate in PEM; raise SetupError."""
-    try:
-        with file.open() as stream:
-            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(stream.read(_LARGEST))).hexdigest()
-    except OSError as error:
-        raise SetupError(
-            f"{file}: {error.strerror}; start the endpoint, which makes its certificate:"
-            " systemctl enable --now onext-edge-endpoint"
-        ) from None
-    except ValueError:
-        raise SetupError(
-            f"{file} is no certificate; restart the endpoint, which writes it:"
-            " systemctl restart onext-edge-endpoint"
-        ) from None
 
 
 def _check(settings: Edge) -> None:

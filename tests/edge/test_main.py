@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from biscuit_auth import BiscuitBuilder, KeyPair
 
-from edge import answer, ed25519, main, membership, messages, places, server, sizes, tunnel, ways, word
+from edge import answer, ed25519, keys, main, membership, messages, places, server, sizes, tunnel, ways, word
 from edge.errors import EdgeError, Refused, Unreachable
 from tests.edge.test_program import KEY, told
 
@@ -95,3 +95,20 @@ def test_who_waits_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
     server.ask([word.Server("front.example", 8443, "0" * 64)], asked, "0" * 64, 120, say=heard.append)
     assert len(heard) == 1
     assert "the worker is not there; trying again for 120 s" in heard[0]
+
+
+def test_a_join_without_an_answer_names_what_to_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person read the number of an error of the system, and no program's name."""
+    here = places.Places(str(tmp_path))
+    monkeypatch.setattr(keys, "wireguard", lambda _: KEY)
+    monkeypatch.setattr(keys, "ssh", lambda _: "ssh-ed25519 x")
+
+    def refused(*_: object) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(server, "_post", refused)
+    expected = "front.example:8443: Connection refused; does onext-edge-endpoint run there"
+    with pytest.raises(Unreachable, match=expected):
+        membership.join(here, _token(), "edge-1", 0.0, lambda _: None)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge import word
-from hooks.edge import part, secrets, setup
+from hooks.edge import endpoint, part, public_certificate, secrets
 from hooks.edge.records import Book, Zone
 from hooks.edge.secrets import Secrets, SecretsError
 from onext import unix_service
@@ -77,7 +77,7 @@ def test_init_names_what_is_missing(bare: FrontEnd) -> None:
     """A newcomer starts the commands in another order than they are written."""
     bare.configure(SETTINGS.replace("enabled: true", "enabled: false"))
     assert "answers no node" in bare.onext("init")
-    certificate = part.endpoint_certificate(bare.paths)
+    certificate = public_certificate.place(bare.paths)
     certificate.write_text("x")
     assert f"{certificate} is no certificate; restart the endpoint" in bare.onext("init", check=False)
     certificate.unlink()
@@ -108,8 +108,8 @@ def test_a_token_names_the_endpoint_and_its_certificate(front_end: FrontEnd) -> 
     """Without the hash a node would talk to whoever answers."""
     assert "would make a token" in front_end.onext("token", "--cluster", "default", "--dry-run")
     given = word.read(front_end.token("--ttl", "10m"))
-    certificate = part.endpoint_certificate(front_end.paths)
-    assert given.servers == (word.Server("front.example", 8443, setup.hash_of(certificate)),)
+    digest = public_certificate.digest(front_end.paths)
+    assert given.servers == (word.Server("front.example", 8443, digest),)
     assert "not found" in front_end.onext("token", "--cluster", "nowhere", check=False)
     assert "--name" in front_end.onext("token", "--cluster", "0", "--name", "a;b", check=False)
 
@@ -120,10 +120,28 @@ def test_doctor_reports_each_missing_piece(front_end: FrontEnd, monkeypatch: pyt
     found = {check.name: check.level for check in part.checks(front_end.context)}
     wanted = {"keys": "ok", "endpoint": "warn", "hub": "fail", "ssh agent": "warn"}
     assert found == {**wanted, "forwarding": found["forwarding"]}
-    part.endpoint_certificate(front_end.paths).unlink()
+    public_certificate.place(front_end.paths).unlink()
     assert {c.name: c.level for c in part.checks(front_end.context)}["endpoint"] == "fail"
     Secrets.of(front_end.paths).file(secrets.ANSWER).unlink()
     assert [(c.name, c.level) for c in part.checks(front_end.context)] == [("keys", "fail")]
+
+
+def test_doctor_reports_what_nodes_are_told_otherwise(front_end: FrontEnd) -> None:
+    """Another name in onext.yaml, or a certificate made anew, kept new nodes out without a message."""
+
+    def found() -> str:
+        return next(check.message for check in part.checks(front_end.context) if check.name == "endpoint")
+
+    front_end.configure(SETTINGS.replace("hub: front.example", "hub: other.example"))
+    assert "nodes are told front.example:8443 and front.example:51820" in found()
+    front_end.onext("init")
+    assert "does not listen yet" in found()
+    certificate = public_certificate.place(front_end.paths)
+    (certificate.parent / "endpoint.key").unlink()
+    endpoint.make_certificate(certificate.parent)[1].replace(certificate)
+    assert "another certificate" in found()
+    certificate.write_text("x")
+    assert "is no certificate" in found()
 
 
 def test_the_worker_takes_requests_at_its_socket(front_end: FrontEnd) -> None:
