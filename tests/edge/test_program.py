@@ -316,7 +316,7 @@ def test_a_hub_that_has_another_key_is_found_by_the_public_endpoint(
 def test_a_new_authority_certifies_the_node_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate of the former authority is refused by everybody an hour later."""
     here, asked = places.Places(str(tmp_path)), list[bool]()
-    other = "ssh-ed25519 " + "B" * 68
+    other = CA[:-1] + "B"
     fresh = "ssh-ed25519-cert-v01@openssh.com " + "A" * 200
 
     def ask(*given: object) -> dict[str, Any]:
