@@ -82,6 +82,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hooks/edge", ("addresses", "introductions", "requests"), ("{}",)),
     ("hooks/edge", ("answers", "certificates", "secrets"), ("{}",)),
     ("hooks/edge", ("bell",), ("introductions",)),
+    ("hooks/edge", ("office",), ("office_steps",)),
     ("hooks/edge", ("forms",), ("{}", "requests")),
     ("hooks/edge", ("whereabouts",), ("{}", "introductions")),
     ("hooks/edge", ("relays",), ("{}",)),
