@@ -137,9 +137,14 @@ def attenuate(
         blocks = (*blocks, _scope(operations, [*(f"vm:{vm}" for vm in vms), *resources], gateway))
     if ttl is None and not blocks:
         raise click.UsageError("name a restriction: --ttl 10m, --operation vm:info, --block 'check if …'")
-    given = tokens.verified(tokens.read(token), keys.read_public(public))
+    text = tokens.written(token)
+    given = tokens.verified(tokens.normal(text), keys.read_public(public))
     expires = None if ttl is None else _now() + ttl
     made = tokens.attenuate(given, expires, blocks)
+    join = tokens.join_word(text, made)
+    if join is not None:
+        click.echo(join)
+        return
     if operations:
         click.echo(
             "this token is accepted by the gateway of that key only, not by OpenNebula itself", err=True

@@ -27,6 +27,7 @@ from onext.biscuit.errors import BadBlock, BiscuitError, TokenUnreadable
 # The same text as `biscuit generate --add-ttl`, so that every tool shows it as an expiry.
 EXPIRY = "check if time($time), $time <= {expires}"
 STDIN = "-"
+JOIN = "onext-edge:"  # begins a join token (edge/word.py)
 _LONGEST_NAME = 200  # characters of a file's name in a message
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DURATION = re.compile(r"(?:\d+[wdhms])+")
@@ -55,7 +56,12 @@ def attenuate(token: Biscuit, expires: datetime | None, blocks: Sequence[str]) -
 
 
 def read(source: str | None) -> str:
-    """Return the token in a file, on standard input (`-`), or, without a source, in ONE_AUTH's file.
+    """Return the token in a file, on standard input (`-`), or, without a source, in ONE_AUTH's file."""
+    return normal(written(source))
+
+
+def written(source: str | None) -> str:
+    """Return what a file, standard input (`-`), or, without a source, ONE_AUTH's file holds.
 
     A file may hold the token alone or `user:token`, as one_auth does. Tokens are never command-line
     arguments, which every user of the machine can see.
@@ -67,7 +73,13 @@ def read(source: str | None) -> str:
         reason = error.strerror if isinstance(error, OSError) else "not a text"
         name = str(path) if len(str(path)) < _LONGEST_NAME else "the argument"  # it may be a token
         raise TokenUnreadable(f"{name}: {reason}; give a file with the token, or - to paste it") from None
-    return normal(text)
+    return text
+
+
+def join_word(text: str, token: Biscuit) -> str | None:
+    """Return the join token of an edge node whose biscuit is replaced, None where `text` is none."""
+    head = "".join(text.split()).rpartition(":")[0]
+    return f"{head}:{token.to_base64()}" if head.startswith(JOIN) else None
 
 
 def normal(text: str) -> str:

@@ -60,6 +60,18 @@ def test_other_keys(run: Run, home: Path, options: list[str]) -> None:
     assert run("verify", "--user", "u", "--key", public).exit_code == 0
 
 
+def test_a_join_token_stays_one(run: Run) -> None:
+    """Its holder had to put it together again, and was warned that OpenNebula refuses it."""
+    signer = keys.generate()
+    public = keys.stored(keys.public_of(signer))
+    biscuit = tokens.mint(signer, "u", None).to_base64()
+    made = run("attenuate", "-", "--key", public, "--ttl", "10m", stdin=f"onext-edge:eyJz:{biscuit}\n")
+    assert made.stderr == ""
+    head, _, narrowed = made.stdout.strip().rpartition(":")
+    assert head == "onext-edge:eyJz"
+    assert tokens.verified(narrowed, keys.read_public(public)).block_count() == 2
+
+
 def test_bare_hex_in_a_file_is_a_public_key(run: Run, home: Path) -> None:
     """A public key in a file is taken for the secret of another one, which everybody can compute."""
     signer = keys.generate()
