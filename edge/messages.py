@@ -39,7 +39,7 @@ def opened(asked: Asked, key: str, data: bytes) -> Dict[str, Any]:
         body = base64.b64decode(envelope["body"])
         valid = ed25519.verify(bytes.fromhex(key), ANSWER + body, bytes.fromhex(envelope["signature"]))
         answer = json.loads(body.decode()) if valid else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         answer = None
     if not isinstance(answer, dict) or answer.get("to") != asked.digest:
         raise WrongServer(

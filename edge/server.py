@@ -7,11 +7,12 @@ import http.client
 import json
 import socket
 import ssl
+import threading
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, Tuple
 
 from edge import messages
-from edge.errors import EdgeError, NotReady, Unreachable, WrongServer
+from edge.errors import NotReady, Unreachable, WrongServer
 from edge.word import Server
 
 TIMEOUT = 90.0  # seconds; many nodes may join at once
@@ -30,7 +31,7 @@ def ask(
 ) -> Dict[str, Any]:
     """Return the answer of the first server that gives one; raise Unreachable, WrongServer or Refused.
 
-    Each server has `seconds` for each step of its answer.
+    Each server has `seconds` for its answer.
     Servers that are not ready (no leader yet, a worker that restarts, too many connections) are asked again
     for `patience` seconds, and `say` is told why, once.
     """
@@ -48,22 +49,23 @@ def ask(
 
 
 def _ask(servers: Iterable[Server], asked: messages.Asked, key: str, seconds: float) -> Dict[str, Any]:
-    problems, waiting = [], False
+    problems, waiting, wrong = [], False, 0
     for server in servers:
         try:
             status, data = _post(server, asked.data, seconds)
+            if status == 200:
+                return messages.opened(asked, key, data)
         except (OSError, http.client.HTTPException) as error:
             problems.append(f"{server.host}:{server.port}: {getattr(error, 'strerror', None) or error}")
             waiting = waiting or isinstance(error, _NO_ROOM)
             continue
         except WrongServer as error:
             problems.append(str(error))
+            wrong += 1
             continue
-        if status == 200:
-            return messages.opened(asked, key, data)
         waiting = waiting or status == 503
         problems.append(f"{server.host}:{server.port}: {_reason(status, data)}")
-    if problems and all("certificate" in problem for problem in problems):
+    if problems and wrong == len(problems):
         raise WrongServer("; ".join(problems))
     kind = NotReady if waiting else Unreachable
     raise kind("no front-end answered: " + "; ".join(problems))
@@ -72,7 +74,32 @@ def _ask(servers: Iterable[Server], asked: messages.Asked, key: str, seconds: fl
 def _post(server: Server, data: bytes, seconds: float) -> Tuple[int, bytes]:
     with opened(server) as stream:
         stream.settimeout(seconds)
-        return _exchange(server, stream, data)
+        with _within(stream, seconds):
+            return _exchange(server, stream, data)
+
+
+@contextlib.contextmanager
+def _within(stream: ssl.SSLSocket, seconds: float) -> Iterator[None]:
+    """Cut a connection off after some seconds: a timeout of a socket begins anew with each byte."""
+    late = threading.Event()
+    timer = threading.Timer(seconds, _cut, [stream, late])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not late.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise socket.timeout("timed out")
+
+
+def _cut(stream: ssl.SSLSocket, late: threading.Event) -> None:
+    late.set()
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(stream, socket.SHUT_RDWR)  # TLS's own is not for another thread
 
 
 @contextlib.contextmanager
@@ -83,7 +110,9 @@ def opened(server: Server) -> Iterator[ssl.SSLSocket]:
     context.verify_mode = ssl.CERT_NONE  # the hash below decides, before a byte of the request is sent
     with socket.create_connection((server.host, server.port), CONNECT) as plain:
         plain.settimeout(HANDSHAKE)
-        with context.wrap_socket(plain, server_hostname=server.host) as stream:
+        with context.wrap_socket(plain, server_hostname=server.host, do_handshake_on_connect=False) as stream:
+            with _within(stream, HANDSHAKE):
+                stream.do_handshake()
             _compare(server, stream.getpeercert(binary_form=True) or b"")
             yield stream
 
@@ -102,12 +131,12 @@ def _exchange(server: Server, stream: ssl.SSLSocket, data: bytes) -> Tuple[int, 
     answer = connection.getresponse()
     body = answer.read(messages.LARGEST + 1)
     if len(body) > messages.LARGEST:
-        raise EdgeError(f"{server.host}:{server.port}: the answer is too large")
+        raise WrongServer(f"{server.host}:{server.port}: the answer is too large")
     return answer.status, body
 
 
 def _reason(status: int, data: bytes) -> str:
     try:
         return messages.printable(json.loads(data.decode())["error"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"HTTP {status}"

@@ -83,7 +83,7 @@ def test_a_refusal_is_final(played: Played) -> None:
     with pytest.raises(Refused, match="used"):
         played.ask(60.0)
     assert played.asked == ["one"]
-    played.answers = {"one": (200, b"garbage")}
+    played.answers = {"one": (200, b"garbage"), "two": (200, b"garbage")}
     with pytest.raises(WrongServer, match="not signed"):
         played.ask(60.0)
 
