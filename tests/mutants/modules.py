@@ -61,7 +61,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "gateway",
         (
-            *("callers", "credentials", "forms", "gate", "guard", "oned_calls", "projection"),
+            *("callers", "credentials", "forms", "gate", "guard", "oned_calls", "projection", "protocol"),
             *("sessions", "traffic", "visible"),
         ),
         ("{}",),

@@ -427,6 +427,22 @@ def test_an_old_request_to_leave_is_refused(cloud: Cloud) -> None:
                 cloud.answer(machine.ask("leave"))
 
 
+def test_a_certificate_is_recorded_once_an_hour(cloud: Cloud) -> None:
+    """A node may ask as often as it likes: each time would be a write that all servers replicate."""
+    machine = Machine("edge-1")
+    cloud.joined(machine)
+    asked = {"session": machine.session, "certificate": True}
+    for later, written in ((3600.0, []), (3600.1, ["Node"]), (3600.2, [])):
+        cloud.written.clear()
+        cloud.now = NOW + later
+        got = cloud.answer(messages.Asked(machine.secret, "sync", asked))
+        assert got["certificate"].startswith("ssh-ed25519-cert")
+        assert cloud.written == written
+    cloud.change(0, host=0)
+    cloud.states[0] = "MONITORED"
+    assert cloud.answer(machine.ask("sync"))["host_state"] == "MONITORED", "host 0 is one like any other"
+
+
 def test_what_nodes_state_of_their_network_is_for_their_neighbours(cloud: Cloud) -> None:
     """Behind one NAT the public address leads nowhere."""
     one, two = Machine("edge-1"), Machine("edge-2")
