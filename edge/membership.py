@@ -32,6 +32,7 @@ BRIEF = 20.0  # seconds for an answer that the service waits for: meanwhile it f
 LOOK = 15.0  # seconds between two checks of the tunnel
 STEP = 2.0  # seconds between two checks of direct peers
 TUNNEL = 60.0  # seconds in which the tunnel must carry the first answer, over UDP or TLS
+HUB = 1.0  # seconds in which hubs take a new key; WireGuard repeats a handshake that came before after 5
 IMPATIENT = 10.0  # seconds without an answer over UDP while a person waits
 PATIENCE = 120.0  # seconds in which a front-end may become ready
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")
@@ -59,6 +60,8 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[s
     check_pool(state)
     places.keep(state)
     say("{} is admitted with address {}".format(state["name"], state["address"]))
+    if not tunnel.present():
+        time.sleep(HUB)
     return ready(places, state, wait, say)
 
 

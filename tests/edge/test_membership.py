@@ -1,0 +1,37 @@
+"""The steps of a join, in their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edge import keys, membership, narrowing, places, server, tunnel, word
+from tests.edge.test_program import KEY, told
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_the_hub_knows_a_node_before_its_first_handshake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: bool
+) -> None:
+    """WireGuard repeats a handshake after five seconds: most of a join was spent in waiting for it."""
+    steps: list[str] = []
+
+    def step(name: str) -> dict[str, Any]:
+        steps.append(name)
+        return told()
+
+    monkeypatch.setattr(word, "read", lambda _: word.Word((), "0" * 64, ""))
+    monkeypatch.setattr(narrowing, "bind", lambda *_: "")
+    monkeypatch.setattr(keys, "wireguard", lambda _: KEY)
+    monkeypatch.setattr(keys, "ssh", lambda _: "ssh-ed25519 x")
+    monkeypatch.setattr(server, "ask", lambda *_, **__: step("admitted"))
+    monkeypatch.setattr(tunnel, "other_way", lambda _: "")
+    monkeypatch.setattr(tunnel, "present", lambda: present)
+    clock = SimpleNamespace(sleep=lambda _: step("wait"), time=lambda: 1000.0)
+    monkeypatch.setattr(membership, "time", clock)
+    monkeypatch.setattr(membership, "ready", lambda *_: step("tunnel"))
+    membership.join(places.Places(str(tmp_path)), "", "edge-1", 0.0, lambda _: None)
+    assert steps == (["admitted", "tunnel"] if present else ["admitted", "wait", "tunnel"])
