@@ -80,7 +80,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hooks/edge", ("admission",), ("{}", "records")),
     ("hooks/edge", ("records", "verify_token"), ("{}",)),
     ("hooks/edge", ("addresses", "introductions", "requests"), ("{}",)),
-    ("hooks/edge", ("answers", "certificates", "secrets"), ("{}",)),
+    ("hooks/edge", ("answers", "certificates", "draining", "secrets"), ("{}",)),
     ("hooks/edge", ("bell",), ("introductions",)),
     ("hooks/edge", ("office",), ("office_steps",)),
     ("hooks/edge", ("forms",), ("{}", "requests")),
