@@ -12,6 +12,7 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{43}=\Z")
 _CA = re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}\Z")
 _CERTIFICATE = re.compile(r"ssh-ed25519-cert-v01@openssh\.com [A-Za-z0-9+/=]{100,4000}\Z")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?\Z")
+_HASH = re.compile(r"[0-9a-f]{64}\Z")
 _SESSION = re.compile(r"[0-9a-f]{32}\Z")
 _MOST = 5000
 TEXTS = (("user_ca", _CA), ("host_ca", _CA), ("name", _NAME), ("session", _SESSION))
@@ -47,6 +48,8 @@ def _checked(answer: Dict[str, Any]) -> Dict[str, Any]:
         [_number(low, 1, 65535), _number(high, 1, 65535)]
         for low, high in _list(answer.get("node_ports", []), 64)
     ]
+    if "answer_key" in answer:
+        kept["key"] = word.checked(_HASH, answer["answer_key"])
     if "certificate" in answer:
         kept["certificate"] = word.checked(_CERTIFICATE, answer["certificate"])
         kept["days"] = _number(answer["days"], 1, 4000)

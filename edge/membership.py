@@ -48,6 +48,7 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[s
     secret = keys.new_identity(places)
     bound = narrowing.bind(token.biscuit, "node_key", ed25519.public(secret).hex())
     values = {"token": bound, "name": name, "wireguard": keys.wireguard(places), "ssh_key": keys.ssh(places)}
+    values["knows"] = token.key[:16]
     asked = messages.Asked(secret, "join", values)
     try:
         got = server.ask(token.servers, asked, token.key, PATIENCE, say=say)
@@ -56,7 +57,7 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[s
     except Unreachable as error:
         raise Unreachable(f"{error}; does onext-edge-endpoint run there, and is its port open?") from None
     say_clock(got, say)
-    state = dict(answer.checked(got), key=token.key, certified=int(time.time()))
+    state = dict({"key": token.key}, **answer.checked(got), certified=int(time.time()))
     check_pool(state)
     places.keep(state)
     say("{} is admitted with address {}".format(state["name"], state["address"]))
@@ -183,6 +184,7 @@ def ask(
 ) -> Dict[str, Any]:
     """Send one request of a node that has joined."""
     values = {"session": state["session"], "certificate": certificate, "here": tunnel.here(state)}
+    values["knows"] = state["key"][:16]
     asked = messages.Asked(keys.identity(places), action, values)
     return server.ask(servers, asked, state["key"], seconds=seconds)
 

@@ -20,8 +20,17 @@ MOST_HOSTS = 4000
 def signed(kept: Secrets, request: Request, values: Mapping[str, object]) -> bytes:
     """Return the answer to a request as it is sent."""
     body = json.dumps({**values, "to": request.digest}, sort_keys=True).encode()
-    signature = kept.signing(secrets.ANSWER).sign(ANSWER + body).hex()
+    signature = kept.signing(_answer_key(kept, request)).sign(ANSWER + body).hex()
     return json.dumps({"body": base64.b64encode(body).decode(), "signature": signature}).encode()
+
+
+def _answer_key(kept: Secrets, request: Request) -> str:
+    """Return the key that the node knows: the former one, where it has not asked since that was replaced."""
+    if kept.file(secrets.FORMER_ANSWER).exists():
+        former = kept.public(secrets.FORMER_ANSWER)
+        if request.knows == former[: len(request.knows)] != "":
+            return secrets.FORMER_ANSWER
+    return secrets.ANSWER
 
 
 def revoked(nodes: Collection[Node]) -> list[str]:
@@ -76,6 +85,7 @@ def state(
             for n, s in sorted(servers.items())
         ],
         "servers": [[s.endpoint, s.digest] for _, s in sorted(servers.items())],
+        "answer_key": zone.answer_key,
         "user_ca": zone.user_ca,
         "host_ca": zone.host_ca,
         "revoked": [*zone.revoked_users, *revoked(nodes.values())],

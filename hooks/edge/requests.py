@@ -34,6 +34,7 @@ class Request:
     session: str
     certificate: bool  # whether a new host certificate is asked for
     join: Join | None
+    knows: str = ""  # how the key begins by which the node checks the answer, 16 digits
     here: str = ""  # ADDRESS:PORT of its tunnel in its own network, as the node states it
 
 
@@ -75,7 +76,9 @@ def _request(body: Mapping[str, object], key: str, digest: str) -> Request:
     session = "" if action == JOIN else _text(body, "session", 64)
     join = _join(body) if action == JOIN else None
     certificate = body.get("certificate") is True
-    return Request(action, key, digest, float(moment), session, certificate, join, _here(body.get("here")))
+    knows = str(body.get("knows", ""))[:16]
+    here = _here(body.get("here"))
+    return Request(action, key, digest, float(moment), session, certificate, join, knows, here)
 
 
 def _here(listed: object) -> str:

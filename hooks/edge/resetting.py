@@ -15,7 +15,7 @@ from onext.oned.documents import Documents
 from onext.part import Context
 
 _T = TypeVar("_T")
-_FILES = (*secrets.ZONE, secrets.FORMER_USER, secrets.HUB, *ssh_client.CERTIFICATES)
+_FILES = (*secrets.ZONE, *secrets.FORMER, secrets.HUB, *ssh_client.CERTIFICATES)
 
 
 @dataclass(frozen=True)

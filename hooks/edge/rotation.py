@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from hooks.edge import secrets, setup
@@ -17,6 +16,7 @@ EFFECTS = {
     "user": "oneadmin has another key on nodes, and the former one is revoked there within two minutes",
     "user-ca": "another authority certifies oneadmin; nodes accept no other within two minutes",
     "host-ca": "another authority certifies nodes, which get new certificates within two minutes",
+    "answers": "another key signs answers, which nodes that ask learn; the former one serves the others",
     "hub": "this server's hub has another WireGuard key: its nodes reconnect within about two minutes",
 }
 _PATIENCE = 60.0  # seconds for another server to bring the keys
@@ -31,8 +31,8 @@ def rotate(context: Context, name: str, *, force: bool = False) -> None:
 
     Raises SecretsError, NotReady or an OnedError.
     """
-    steps = {"token": _token, "user": _user, "user-ca": _user_ca, "host-ca": _host_ca, "hub": _hub}
-    steps[name](context, force=force)
+    steps = {"token": _token, "answers": _answers, "user": _user, "hub": _hub}
+    {**steps, "user-ca": _user_ca, "host-ca": _host_ca}[name](context, force=force)
 
 
 def _token(context: Context, *, force: bool) -> None:
@@ -53,9 +53,9 @@ def _token(context: Context, *, force: bool) -> None:
 def _user(context: Context, *, force: bool) -> None:
     """Replace oneadmin's key on all servers, then revoke the former one: none is locked out of the nodes."""
     kept, book = Secrets.of(context.paths), Book.of(context.oned)
-    key, former = kept.file(secrets.USER), kept.file(secrets.FORMER_USER)
+    former = kept.file(secrets.FORMER_USER)
     if not former.exists():
-        os.link(key, former)
+        kept.keep_former(secrets.USER, secrets.FORMER_USER)
     if kept.read(secrets.USER) == kept.read(secrets.FORMER_USER):
         kept.replace(secrets.USER)
     publish(context, book)
@@ -80,6 +80,20 @@ def _user_ca(context: Context, *, force: bool) -> None:
     publish(context, book)
     if not force:
         _bring_everywhere(context, "it reaches no node until then")
+
+
+def _answers(context: Context, *, force: bool) -> None:
+    """Keep the former key: a node learns the new one from an answer that it can check."""
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    view = book.view()
+    zone = zone_of(view)
+    if kept.public(secrets.ANSWER) == zone.answer_key:
+        kept.keep_former(secrets.ANSWER, secrets.FORMER_ANSWER)
+        kept.replace(secrets.ANSWER)
+    changed = replace(zone, answer_key=kept.public(secrets.ANSWER))
+    book.zones.put(ZONE, changed, view.zones[ZONE].version)
+    if not force:
+        _bring_everywhere(context, "nodes do not accept its answers until then")
 
 
 def _host_ca(context: Context, *, force: bool) -> None:

@@ -6,6 +6,7 @@ user_ca        signs oneadmin's certificate (OpenSSH)    the zone's
 host_ca        signs nodes' host certificates            the zone's
 user_key       oneadmin's key on edge nodes              the zone's
 user_key.old   the one before, until it is revoked       the zone's
+answer.key.old the one before, for nodes that know it    the zone's
 hub.key        WireGuard, base64                         this server's
 """
 
@@ -33,7 +34,8 @@ TOKEN, ANSWER, USER_CA, HOST_CA, USER, HUB = (
     "user_key",
     "hub.key",
 )
-FORMER_USER = "user_key.old"
+FORMER_USER, FORMER_ANSWER = "user_key.old", "answer.key.old"
+FORMER = (FORMER_USER, FORMER_ANSWER)  # where they were replaced
 ZONE = (TOKEN, ANSWER, USER_CA, HOST_CA, USER)  # what `init --from` brings to another server
 _LARGEST = 4096  # bytes of a key file
 
@@ -72,6 +74,11 @@ class Secrets:
         self.write(draft, _generated(name) if content is None else content)
         self.file(draft).replace(self.file(name))
 
+    def keep_former(self, name: str, former: str) -> None:
+        """Let a key have another name too, under which it stays when it is replaced; raise OSError."""
+        self.file(former).unlink(missing_ok=True)
+        os.link(self.file(name), self.file(former))
+
     def write(self, name: str, content: bytes) -> None:
         """Write a key that only its owner reads, whole or not; raise SecretsError rather than replace one."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,8 +106,8 @@ class Secrets:
             return file.read(_LARGEST)
 
     def exported(self) -> Mapping[str, str]:
-        """Return the zone's keys, for another server; oneadmin's former one while it is replaced."""
-        former = [FORMER_USER] if self.file(FORMER_USER).exists() else []
+        """Return the zone's keys, for another server, and former ones."""
+        former = [name for name in FORMER if self.file(name).exists()]
         return {name: self.read(name).decode() for name in (*ZONE, *former)}
 
     def signing(self, name: str) -> Ed25519PrivateKey:
@@ -112,7 +119,7 @@ class Secrets:
 
     def public(self, name: str) -> str:
         """Return a public key: hex, base64 of WireGuard, or OpenSSH's line without a remark."""
-        if name in (TOKEN, ANSWER):
+        if name in (TOKEN, ANSWER, FORMER_ANSWER):
             return self.signing(name).public_key().public_bytes_raw().hex()
         try:
             if name == HUB:

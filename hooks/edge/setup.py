@@ -119,7 +119,7 @@ def bring(context: Context, server: servers.Server) -> None:
         found = json.loads(answer.text) if answer.done else None
     except ValueError:
         found = None
-    if not isinstance(found, Mapping) or set(found) - {secrets.FORMER_USER} != set(secrets.ZONE):
+    if not isinstance(found, Mapping) or set(found) - set(secrets.FORMER) != set(secrets.ZONE):
         raise SetupError(f"server {server.name} sent no keys: {answer.text[:200]}")
     sent = {key: str(content)[:4096].encode() for key, content in found.items()}
     former = sent.pop(secrets.FORMER_USER, b"")
@@ -138,11 +138,14 @@ def _take(context: Context, kept: Secrets, name: str, content: bytes, former_use
     zone, here = record.value, kept.public(name)
     replaced = {
         secrets.TOKEN: here != zone.token_key,
+        secrets.ANSWER: here != zone.answer_key,
         secrets.USER_CA: here != zone.user_ca,
         secrets.HOST_CA: here != zone.host_ca,
         secrets.USER: here in zone.revoked_users or kept.read(name) == former_user,
     }
     if replaced.get(name):
+        if name == secrets.ANSWER:
+            kept.keep_former(name, secrets.FORMER_ANSWER)
         kept.replace(name, content)
 
 

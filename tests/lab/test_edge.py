@@ -75,7 +75,8 @@ def test_join_roam_restart_leave_and_revoke(net: Network) -> None:
     _is_installed_anew(net, a1)
     _hub_restarts(net, a1)
     _is_revoked(net, a2)
-    _keys_are_rotated(net, a1)
+    if ":" in net.hub_address:  # it does not differ with IPv4
+        _keys_are_rotated(net, a1)
     _leaves(net, a1)
 
 
@@ -212,13 +213,14 @@ def _keys_are_rotated(net: Network, a1: Node) -> None:
         shutil.copy(net.bundle.var / "edge" / name, copy)
     assert net.front.run(*stolen, check=False).stdout == "in\n"
     certificate = a1.root / "etc/onext-edge/ssh_host_ed25519_key-cert.pub"
-    before = certificate.read_text()
-    for authority in ("user-ca", "host-ca"):
-        net.bundle.onext("edge", "rotate", authority)
+    before, answers = certificate.read_text(), a1.state["key"]
+    for key in ("user-ca", "host-ca", "answers"):
+        net.bundle.onext("edge", "rotate", key)
         assert net.ssh("a1", "echo", "on").stdout == "on\n", "before the node knows"
     a1.serve()
     until(lambda: "denied" in net.front.run(*stolen, check=False).stderr, "the former authority is refused")
     until(lambda: certificate.read_text() != before, "the node has a new certificate")
+    until(lambda: a1.state["key"] != answers, "the node knows the new key of answers")
     assert net.ssh("a1", "echo", "still").stdout == "still\n"
 
 

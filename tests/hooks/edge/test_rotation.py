@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge import messages
-from edge.errors import Refused
+from edge.errors import Refused, WrongServer
 from hooks.edge import certificates, part, rotation, secrets
 from hooks.edge.office import NotReady, publish
 from hooks.edge.records import Book, Zone
@@ -168,6 +168,47 @@ def test_another_authority_certifies_nodes(front_end: FrontEnd, key: str) -> Non
     assert former not in kept.file("known_hosts").read_text()
 
 
+def test_another_key_signs_answers(front_end: FrontEnd, key: str) -> None:
+    """With the key of answers an impostor could give nodes other peers; a node that was away must learn the new one."""
+    kept, machine = Secrets.of(front_end.paths), Machine("edge-1")
+    token = front_end.token("--uses", "2", "--name", "*")
+    front_end.join(machine, token)
+    front_end.onext("rotate", "answers")
+    new = kept.public(secrets.ANSWER)
+    assert new != key
+
+    def ask(knows: str, checked_by: str) -> dict[str, object]:
+        values = {"session": machine.session, "certificate": False, "knows": knows}
+        return front_end.answer(messages.Asked(machine.secret, "sync", values), checked_by)
+
+    assert ask(key[:16], key)["answer_key"] == new, "a node that was away"
+    assert ask(new[:16], new)["answer_key"] == new
+    for knows in (new[:16], "", "f" * 16):
+        with pytest.raises(WrongServer):
+            ask(knows, key)
+    late = Machine("edge-2")
+    assert front_end.answer(late.join(token, knows=key[:16]), key)["answer_key"] == new, "a token from before"
+    front_end.onext("rotate", "answers")
+    newest = kept.public(secrets.ANSWER)
+    assert ask(new[:16], new)["answer_key"] == newest
+
+
+def test_a_rotation_of_the_key_of_answers_that_was_interrupted(front_end: FrontEnd, key: str) -> None:
+    """A node would get no answer that it can check."""
+    kept, machine = Secrets.of(front_end.paths), Machine("edge-1")
+    front_end.join(machine, front_end.token())
+    for where in ("hooks.edge.secrets.Secrets.replace", "onext.oned.documents.Documents.put"):
+        rotate_killed_at(front_end, "answers", where)
+        asked = messages.Asked(
+            machine.secret, "sync", {"session": machine.session, "certificate": False, "knows": key[:16]}
+        )
+        assert front_end.answer(asked, key)["result"] == "ok"
+    new = kept.public(secrets.ANSWER)
+    rotation.rotate(front_end.context, "answers")
+    assert kept.public(secrets.ANSWER) == new == recorded(front_end).answer_key
+    assert kept.public(secrets.FORMER_ANSWER) == key
+
+
 @pytest.mark.parametrize(("name", "file"), [("user-ca", secrets.USER_CA), ("host-ca", secrets.HOST_CA)])
 def test_a_rotation_of_an_authority_that_was_interrupted(front_end: FrontEnd, name: str, file: str) -> None:
     """Between key and record nothing is signed by the new one, and the next attempt records it."""
@@ -213,7 +254,7 @@ def second(front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return made
 
 
-@pytest.mark.parametrize("name", ["token", "user", "user-ca", "host-ca"])
+@pytest.mark.parametrize("name", ["token", "user", "user-ca", "host-ca", "answers"])
 def test_all_servers_of_the_zone_get_the_key(front_end: FrontEnd, second: Second, name: str) -> None:
     """The next leader would be locked out of all nodes, and fence them."""
     here, there = Secrets.of(front_end.paths), Secrets.of(second.paths)
