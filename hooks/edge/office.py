@@ -276,6 +276,19 @@ def publish(context: Context, book: Book) -> View:
     return view
 
 
+def let_names_go(context: Context, book: Book, view: View) -> None:
+    """Note which revoked nodes have no host any more: other machines may have their names."""
+    revoked = [
+        (number, stored, stored.value)
+        for number, stored in view.nodes.items()
+        if stored.value and stored.value.state is State.REVOKED and stored.value.host >= 0
+    ]
+    hosts = set(Hosts(context.oned).names().values()) if revoked else set()
+    for number, stored, node in revoked:
+        if node.host not in hosts:
+            book.nodes.put(number, replace(node, host=NO_HOST), stored.version)
+
+
 def revoke(context: Context, book: Book, number: int) -> None:
     """Cut a node off: its record first, then the hub and ssh, then its host; raise an OnedError."""
     stored = book.nodes.get(number)

@@ -52,10 +52,12 @@ def reconcile(context: Context, keys: Sequence[Key]) -> str:  # noqa: ARG001 - t
     _state.context = context
     _listen(context, settings.parallel)
     try:
-        view = office.publish(context, Book.of(context.oned))
+        book = Book.of(context.oned)
+        view = office.publish(context, book)
     except (NotReady, SecretsError, OSError) as error:
         raise Retry(f"hub and ssh are not up to date: {error}") from error
     if context.oned.raft().acts:
+        office.let_names_go(context, book, view)
         whereabouts.write(context, view.valid, whereabouts.read(whereabouts.place(context.paths)))
     peers = sum(node.state.peer for node in view.valid.values())
     invalid = [stored.problem for stored in view.nodes.values() if stored.problem]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hooks.edge import answers, certificates, secrets
 from hooks.edge.addresses import node_address
-from hooks.edge.records import Node, Zone
+from hooks.edge.records import Node, State, Zone
 from hooks.edge.secrets import Secrets
 from onext import atomic, ssh_include
 from onext.paths import Paths
@@ -39,16 +39,25 @@ def write(paths: Paths, zone: Zone, nodes: Mapping[int, Node], *, now: float) ->
 
 
 def config(folder: Path, zone: Zone, nodes: Mapping[int, Node]) -> str:
-    """Return what ssh needs to reach each node by its name or address, asking no question."""
-    peers = [(number, node) for number, node in sorted(nodes.items()) if node.state.peer]
+    """Return what ssh needs to reach each node by its name or address, asking no question.
+
+    A node that was revoked keeps its entry while OpenNebula has its host, which is monitored: without it the
+    name could lead to that machine by DNS. Nobody is in `known_hosts` for it.
+    """
+    names = {node.name for node in nodes.values() if node.state.peer}
+    peers = [
+        (number, node)
+        for number, node in sorted(nodes.items())
+        if node.state.peer or (node.state is State.REVOKED and node.host >= 0 and node.name not in names)
+    ]
     lines = ["# onext edge writes this file from OpenNebula's documents."]
     for number, node in peers:
         lines += [f"Host {node.name}", f"    HostName {node_address(zone.pool, number)}"]
         lines += [f"    HostKeyAlias {node.name}"]
     if peers:
-        names = " ".join(f"{node.name} {node_address(zone.pool, number)}" for number, node in peers)
+        patterns = " ".join(f"{node.name} {node_address(zone.pool, number)}" for number, node in peers)
         lines += [
-            f"Host {names}",
+            f"Host {patterns}",
             f"    UserKnownHostsFile {folder / KNOWN}",
             "    GlobalKnownHostsFile /dev/null",
             "    StrictHostKeyChecking yes",

@@ -530,12 +530,32 @@ def test_a_revoked_node_is_cut_off_everywhere(front_end: FrontEnd, key: str) -> 
     front_end.onext("revoke", "edge-1")
     assert front_end.hub()["peers"] == []
     assert machine.ssh in (front_end.bundle.var / "edge/revoked_keys").read_text()
-    assert "edge-1" not in (front_end.bundle.var / "edge/ssh_config").read_text()
+    assert "edge-1" not in (front_end.bundle.var / "edge/known_hosts").read_text()
     assert front_end.context.oned.host(host).state.name == "DISABLED"
     with pytest.raises(Refused, match="revoked"):
         front_end.answer(machine.ask("sync"), key)
     with pytest.raises(Refused, match="leave --force"):
         front_end.join(machine, front_end.token())
+
+
+def test_nobody_is_sent_to_a_revoked_node_by_its_name(front_end: FrontEnd, key: str) -> None:
+    """OpenNebula still monitors its host: DNS would lead oneadmin's ssh, with its agent, to the thief's machine."""
+    machine = Machine("edge-1")
+    got = front_end.join(machine, front_end.token())
+    host = front_end.answer(machine.ask("ready"), key)["host"]
+    front_end.onext("revoke", "edge-1")
+    config = front_end.bundle.var / "edge/ssh_config"
+    found = subprocess.run(
+        ["ssh", "-G", "-F", str(config), "edge-1"], capture_output=True, text=True, check=True
+    )
+    assert {f"hostname {got['address']}", "stricthostkeychecking true"} <= set(found.stdout.splitlines())
+    front_end.context.oned.call("host.delete", host)
+    try:
+        part.reconcile(front_end.context, [])
+        part.reconcile(front_end.context, [])
+    finally:
+        part._close()
+    assert "edge-1" not in config.read_text(), "another machine may have the name now"
 
 
 def _zone(front_end: FrontEnd) -> Zone:
