@@ -48,8 +48,9 @@ def _check(places: Places, _given: argparse.Namespace) -> int:
     return 0 if all(line.good for line in found) else 1
 
 
-def _join(places: Places, given: argparse.Namespace) -> None:
-    began = time.monotonic()
+def _join(places: Places, given: argparse.Namespace) -> int:
+    text, began = _token(given), time.monotonic()
+    word.read(text)  # before packages are installed
     if given.install:
         wanted = requirements.packages(places)
         if given.node_package:
@@ -61,8 +62,10 @@ def _join(places: Places, given: argparse.Namespace) -> None:
     if lacking:
         names = " ".join(lacking)
         raise EdgeError(f"install {names} first, or join with --install")
-    membership.join(places, _token(given), (given.name or socket.gethostname()).lower(), given.wait, say)
+    name = (given.name or socket.gethostname()).lower()
+    monitored = membership.join(places, text, name, given.wait, say)
     say(f"joined in {time.monotonic() - began:.1f} s")
+    return 0 if monitored else 1
 
 
 def _narrow(_places: Places, given: argparse.Namespace) -> None:
@@ -77,9 +80,9 @@ def _token(given: argparse.Namespace) -> str:
     return sys.stdin.readline() if sys.stdin.isatty() else sys.stdin.read(word.LONGEST + 1)
 
 
-def _rejoin(places: Places, given: argparse.Namespace) -> None:
+def _rejoin(places: Places, given: argparse.Namespace) -> int:
     state = membership.renewed(places, membership.joined(places))
-    membership.ready(places, state, given.wait, say)
+    return 0 if membership.ready(places, state, given.wait, say) else 1
 
 
 def _leave(places: Places, given: argparse.Namespace) -> None:

@@ -35,12 +35,13 @@ TUNNEL = 60.0  # seconds in which the tunnel must carry the first answer, over U
 HUB = 1.0  # seconds in which hubs take a new key; WireGuard repeats a handshake that came before after 5
 IMPATIENT = 10.0  # seconds without an answer over UDP while a person waits
 PATIENCE = 120.0  # seconds in which a front-end may become ready
+MONITORED = ("MONITORED", "MONITORING_MONITORED")
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")
 _Say = Callable[[str], None]
 
 
-def join(places: Places, text: str, name: str, wait: float, say: _Say) -> Dict[str, Any]:
-    """Join with a token and return the state; raise an EdgeError."""
+def join(places: Places, text: str, name: str, wait: float, say: _Say) -> bool:
+    """Join with a token, and return whether OpenNebula monitors the host; raise an EdgeError."""
     token = word.read(text)
     check_name(name)
     if (places.state() or {}).get("key", token.key) != token.key:
@@ -85,8 +86,8 @@ def check_pool(state: Dict[str, Any]) -> None:
         )
 
 
-def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> Dict[str, Any]:
-    """Bring everything up, and let the front-end add the host; wait until it is monitored."""
+def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> bool:
+    """Bring everything up, let the front-end add the host, and return whether it became monitored."""
     tunnel.up(places, state)
     settle(places, state)
     over = ways.Ways(say, quiet=IMPATIENT)
@@ -96,7 +97,7 @@ def ready(places: Places, state: Dict[str, Any], wait: float, say: _Say) -> Dict
         over.close()
 
 
-def _ready(places: Places, state: Dict[str, Any], wait: float, say: _Say, over: ways.Ways) -> Dict[str, Any]:
+def _ready(places: Places, state: Dict[str, Any], wait: float, say: _Say, over: ways.Ways) -> bool:
     got = through_tunnel(places, state, "ready", over)
     say("the tunnel is up; OpenNebula's host is {}".format(got.get("host")))
     state = adopt(places, state, got)
@@ -104,11 +105,14 @@ def _ready(places: Places, state: Dict[str, Any], wait: float, say: _Say, over: 
     if not system_files.install_service(places):
         say("no systemd here: keep `onext-edge.pyz run` running, which maintains the tunnel")
     ends = time.monotonic() + wait
-    while got.get("host_state") not in ("MONITORED", "MONITORING_MONITORED") and time.monotonic() < ends:
+    while got.get("host_state") not in MONITORED and time.monotonic() < ends:
         time.sleep(2)
         got = through_tunnel(places, state, "sync", over)
     say("the host is {}".format(messages.printable(got.get("host_state") or "not there yet")))
-    return state
+    if got.get("host_state") in MONITORED:
+        return True
+    say(f"OpenNebula did not monitor it within {wait:.0f} s: `onehost show` and oned.log there tell why")
+    return False
 
 
 def say_clock(got: Dict[str, Any], say: _Say) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge import keys, membership, narrowing, places, server, tunnel, word
+from edge import answer, keys, membership, narrowing, places, server, system_files, tunnel, word
 from tests.edge.test_program import KEY, told
 
 
@@ -35,3 +35,18 @@ def test_the_hub_knows_a_node_before_its_first_handshake(
     monkeypatch.setattr(membership, "ready", lambda *_: step("tunnel"))
     membership.join(places.Places(str(tmp_path)), "", "edge-1", 0.0, lambda _: None)
     assert steps == (["admitted", "tunnel"] if present else ["admitted", "wait", "tunnel"])
+
+
+@pytest.mark.parametrize(("state", "done"), [("MONITORED", True), ("ERROR", False), ("", False)])
+def test_a_host_that_opennebula_does_not_monitor_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, done: bool
+) -> None:
+    """A script went on, and no VM was ever placed there."""
+    said: list[str] = []
+    monkeypatch.setattr(membership, "through_tunnel", lambda *_: told(host=3, host_state=state))
+    monkeypatch.setattr(tunnel, "up", lambda *_: None)
+    monkeypatch.setattr(system_files, "apply", lambda *_: None)
+    monkeypatch.setattr(system_files, "install_service", lambda _: True)
+    here = places.Places(str(tmp_path))
+    assert membership.ready(here, answer.checked(told()), 0.0, said.append) is done
+    assert any("oned.log" in line for line in said) is not done
