@@ -210,6 +210,20 @@ def test_a_head_has_a_number_of_fields(count: int, ended: str) -> None:
     assert connection.transport.ended == ended
 
 
+def test_names_and_values_of_fields_count() -> None:
+    """A head that comes in one piece has the same size; short fields with long names are as large."""
+    name, value = b"x" * 24_576, b"y" * 24_576
+    for more, refused in ((b"", False), (b"z", True)):
+        taken = Connection()
+        taken.protocol.on_message_begin()
+        taken.protocol.headers = []
+        if refused:
+            with pytest.raises(ValueError, match="too long ones"):
+                taken.protocol.on_header(name, value + more)
+        else:
+            taken.protocol.on_header(name, value + more)
+
+
 def test_fields_behind_a_body_count_too() -> None:
     """Nothing else bounds them: they would come for ever."""
     connection = Connection()

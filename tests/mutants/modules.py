@@ -86,7 +86,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("hooks/edge", ("forms",), ("{}", "requests")),
     ("hooks/edge", ("whereabouts",), ("{}", "introductions")),
     ("hooks/edge", ("relays",), ("{}",)),
-    ("hooks/edge", ("setup",), ("{}",)),
+    ("hooks/edge", ("setup",), ("setup_steps",)),
     ("hooks/edge", ("hub_plan",), ("{}", "requests", "introductions")),
     ("hooks/events", ("changes", "facts", "filters", "signature"), ("changes",)),
     ("hooks/geolocation", ("addresses", "discovery", "decide"), ("{}", "decide")),
