@@ -137,11 +137,15 @@ def merged(state: Dict[str, Any], got: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def overlay_servers(state: Dict[str, Any]) -> List[Server]:
-    """Return the endpoints by their addresses in the tunnel."""
-    found = []
-    for hub, (where, digest) in zip(state["hubs"], state["servers"]):
-        found.append(Server(hub["address"], word.split(where)[1], digest))
-    return found
+    """Return the endpoints by their addresses in the tunnel, where an endpoint may have another certificate.
+
+    A front-end whose certificate was lost tells its nodes of the new one that way: its answers are signed.
+    """
+    through = tunnel.present()
+    return [
+        Server(hub["address"], word.split(where)[1], word.IN_TUNNEL if through else digest)
+        for hub, (where, digest) in zip(state["hubs"], state["servers"])
+    ]
 
 
 def public_servers(state: Dict[str, Any]) -> List[Server]:

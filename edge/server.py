@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, Tuple
 
 from edge import messages
 from edge.errors import NotReady, Unreachable, WrongServer
-from edge.word import Server
+from edge.word import IN_TUNNEL, Server
 
 TIMEOUT = 90.0  # seconds; many nodes may join at once
 CONNECT, HANDSHAKE = 5.0, 20.0
@@ -118,6 +118,8 @@ def opened(server: Server) -> Iterator[ssl.SSLSocket]:
 
 
 def _compare(server: Server, certificate: bytes) -> None:
+    if server.digest == IN_TUNNEL:
+        return
     if not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), server.digest):
         raise WrongServer(
             f"{server.host}:{server.port} has a certificate that the token does not name: nothing was sent"

@@ -19,8 +19,11 @@ _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _MOST = 32  # servers
 
 
+IN_TUNNEL = ""  # in the place of a hash: WireGuard knows who answers
+
+
 class Server(NamedTuple):
-    """A front-end's endpoint: its name and port, and the SHA-256 of its certificate in hex."""
+    """A front-end's endpoint: its name and port, and the SHA-256 of its certificate in hex, or IN_TUNNEL."""
 
     host: str
     port: int

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from edge import ed25519, messages, server
+from edge import ed25519, membership, messages, server, tunnel, word
 from edge.errors import EdgeError, NotReady, Refused, Unreachable, WrongServer
 from edge.word import Server
 from tests.edge.test_messages import FRONT_END, KEY, answered
@@ -169,3 +169,19 @@ def test_a_certificate_is_compared_before_anything_is_sent() -> None:
     for certificate in (b"fop", b""):
         with pytest.raises(WrongServer, match="nothing was sent"):
             server._compare(ONE._replace(digest=digest), certificate)
+
+
+def test_within_the_tunnel_an_endpoint_may_have_another_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A front-end that lost its certificate would lose every node; outside the tunnel anybody could answer."""
+    state = {"hubs": [{"address": "fd00::1"}], "servers": [["one:8443", "1" * 64]]}
+    monkeypatch.setattr(tunnel, "present", lambda: True)
+    (inside,) = membership.overlay_servers(state)
+    server._compare(inside, b"another")
+    assert inside[:2] == ("fd00::1", 8443)
+    (public,) = membership.public_servers(state)
+    monkeypatch.setattr(tunnel, "present", lambda: False)
+    for one in (public, *membership.overlay_servers(state)):
+        with pytest.raises(WrongServer):
+            server._compare(one, b"another")
+    with pytest.raises(ValueError, match="form"):
+        word.servers([["one:8443", word.IN_TUNNEL]])

@@ -217,6 +217,7 @@ class FrontEnd:
         self.state, self.front, self.bundle = folder, front, bundle
         bundle.settings(SETTINGS.format(host=host))
         front.sysctl("net.ipv6.conf.all.forwarding=1")
+        self.endpoint: subprocess.Popen[bytes] | None = None
         self.hub: subprocess.Popen[bytes] | None = None
         self.worker: subprocess.Popen[bytes] | None = None
         self._agents = tempfile.TemporaryDirectory(prefix="oxa")  # a socket's path has 107 bytes
@@ -233,8 +234,20 @@ class FrontEnd:
         words = ["--state", str(state), "--publish", str(run / "certificate.pem")]
         words += ["--worker", str(self.bundle.var / "run/edge/join.sock"), "--listen", "[::]:8443"]
         words += ["--hub-list", str(self.bundle.var / "run/edge/hub.json")]
-        self.front.start(sys.executable, "-m", "hooks.edge.endpoint", *words, PYTHONPATH=str(ROOT))
+        self.endpoint = self.front.start(
+            sys.executable, "-m", "hooks.edge.endpoint", *words, PYTHONPATH=str(ROOT)
+        )
         until((run / "certificate.pem").exists, "the endpoint's certificate")
+
+    def lose_certificate(self) -> None:
+        """Let the endpoint make another certificate, as after the loss of its folder, and record it."""
+        assert self.endpoint is not None
+        self.endpoint.kill()
+        self.endpoint.wait()
+        shutil.rmtree(self.state / "endpoint")
+        (self.bundle.var / "run/edge-endpoint/certificate.pem").unlink()
+        self.start_endpoint()
+        self.bundle.onext("edge", "init")
 
     def start_hub(self) -> None:
         """Start the hub's process."""

@@ -214,6 +214,8 @@ def _keys_are_rotated(net: Network, a1: Node) -> None:
     assert net.front.run(*stolen, check=False).stdout == "in\n"
     certificate = a1.root / "etc/onext-edge/ssh_host_ed25519_key-cert.pub"
     before, answers = certificate.read_text(), a1.state["key"]
+    servers = a1.state["servers"]
+    net.lose_certificate()
     for key in ("user-ca", "host-ca", "answers"):
         net.bundle.onext("edge", "rotate", key)
         assert net.ssh("a1", "echo", "on").stdout == "on\n", "before the node knows"
@@ -221,6 +223,7 @@ def _keys_are_rotated(net: Network, a1: Node) -> None:
     until(lambda: "denied" in net.front.run(*stolen, check=False).stderr, "the former authority is refused")
     until(lambda: certificate.read_text() != before, "the node has a new certificate")
     until(lambda: a1.state["key"] != answers, "the node knows the new key of answers")
+    assert a1.state["servers"] != servers, "and the endpoint's new certificate"
     assert net.ssh("a1", "echo", "still").stdout == "still\n"
 
 
