@@ -299,7 +299,9 @@ def program(file: Path) -> None:
     try:
         build.write(str(file))
     except OSError as error:
-        raise click.ClickException(f"{file}: {error.strerror}") from None
+        hint = ": name a place where oneadmin may write, such as /tmp/onext-edge.pyz"
+        denied = isinstance(error, PermissionError)
+        raise click.ClickException(f"{file}: {error.strerror}{hint if denied else ''}") from None
     click.echo(f"{file}: sha256 {hashlib.sha256(file.read_bytes()).hexdigest()}")
 
 

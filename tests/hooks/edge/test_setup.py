@@ -6,11 +6,12 @@ import json
 import socket
 import stat
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from edge import word
+from edge import build, word
 from hooks.edge import endpoint, part, public_certificate, secrets
 from hooks.edge.records import Book, Zone
 from hooks.edge.secrets import Secrets, SecretsError
@@ -89,6 +90,21 @@ def test_dry_runs_print_json_for_scripts(front_end: FrontEnd) -> None:
     shown = json.loads(front_end.onext("token", "--cluster", "100", "--uses", "3", "--dry-run", "--json"))
     assert (shown["cluster"], shown["uses"]) == (100, 3)
     assert front_end.onext("list", "--tokens", "--json").strip() == "[]"
+
+
+def test_a_place_where_the_program_cannot_be_written(
+    bare: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root, in its own folder, acts as oneadmin, who may not write there."""
+    assert "gone/x.pyz: No such file or directory" in bare.onext(
+        "program", str(tmp_path / "gone/x.pyz"), check=False
+    )
+
+    def denied(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(build, "write", denied)
+    assert "where oneadmin may write" in bare.onext("program", check=False)
 
 
 def test_an_interrupted_init_continues(bare: FrontEnd) -> None:
