@@ -126,7 +126,7 @@ def test_places_of_all_and_of_one_address(monkeypatch: pytest.MonkeyPatch, place
     other = Connection(("2001:db8::1", 1, 0, 0))
     assert places == {"192.0.2.1": 2, "2001:db8::": 1}
     late = Connection(("198.51.100.1", 1))
-    assert late.transport.ended == "aborted"
+    assert (late.transport.ended, late.loop.waiting) == ("aborted", [])
     late.receive(HEAD)
     late.protocol.connection_lost(None)
     assert places.total() == 3, "who had no place gives none back"
