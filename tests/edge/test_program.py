@@ -345,8 +345,9 @@ def test_a_node_without_any_answer_keeps_what_it_knows(
 
         return ask
 
-    monkeypatch.setattr(membership, "ask", fails(Unreachable("no route")))
-    assert membership.renewed(here, state) == state
+    for error in (WrongServer("a certificate"), Unreachable("no route")):
+        monkeypatch.setattr(membership, "ask", fails(error))
+        assert membership.renewed(here, state) == state
     with pytest.raises(Unreachable):
         membership.refresh(here, {**state, "certified": 0, "days": 90})
     monkeypatch.setattr(membership, "ask", fails(Refused("this node is revoked")))
