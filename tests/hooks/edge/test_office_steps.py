@@ -484,6 +484,24 @@ def test_revoking_a_node_with_or_without_a_host(cloud: Cloud, host: int, done: l
     assert cloud.done == done
 
 
+@pytest.mark.parametrize(
+    ("host", "state", "there", "kept"),
+    [
+        (7, State.REVOKED, True, 7), (7, State.REVOKED, False, NO_HOST), (0, State.REVOKED, False, NO_HOST),
+        (ALLOCATING, State.REVOKED, False, ALLOCATING), (7, State.ACTIVE, False, 7),
+    ],
+)  # fmt: skip
+def test_a_revoked_node_whose_host_is_gone_lets_its_name_go(
+    cloud: Cloud, host: int, state: State, there: bool, kept: int
+) -> None:
+    """Another machine may have the name by now: oneadmin could not log in to it."""
+    leaving(cloud, host=host, state=state)
+    cloud.hosts = {"edge-1": host} if there else {"other": 99}
+    office.let_names_go(cloud.office.context(), cloud.book, cloud.book.view())
+    assert cloud.node(0).host == kept
+    assert len(cloud.written) == (kept != host), "nothing is written for nothing"
+
+
 def test_a_server_without_a_hub_writes_no_list(cloud: Cloud) -> None:
     """A process that has none would be told to make an interface."""
     cloud.kept.file(secrets.HUB).unlink()
