@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from edge import membership, requirements, sizes, tunnel, ways, word
+from edge import membership, requirements, service, sizes, tunnel, ways, word
 from edge.errors import EdgeError
 from edge.places import Places
 
@@ -171,7 +171,7 @@ def _doctor(places: Places, given: argparse.Namespace) -> int:
 
 
 def _run(places: Places, given: argparse.Namespace) -> None:
-    membership.run(places, say, given.probe)
+    service.run(places, say, given.probe)
 
 
 def _parser() -> argparse.ArgumentParser:

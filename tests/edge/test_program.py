@@ -34,6 +34,7 @@ from edge import (
     places,
     programs,
     server,
+    service,
     sizes,
     system_files,
     tunnel,
@@ -373,14 +374,14 @@ def test_an_unanswered_question_is_repeated_soon(tmp_path: Path, monkeypatch: py
             clock[0] += seconds
             return False
 
-    monkeypatch.setattr(membership, "_look", lambda *_: (0, False))
+    monkeypatch.setattr(service, "_look", lambda *_: (0, False))
     monkeypatch.setattr(sizes.Sizes, "follow", lambda *_: None)
     monkeypatch.setattr(membership, "refresh", refresh)
     monkeypatch.setattr(direct.Direct, "step", lambda *_: None)
     monkeypatch.setattr(bell, "Bell", Quiet)
-    monkeypatch.setattr(membership, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     heard: list[str] = []
-    membership.run(here, heard.append)
+    service.run(here, heard.append)
     assert heard == ["no front-end answered"]
     pauses = [later - earlier for earlier, later in pairwise(asked)]
     assert pauses[0] < 60
@@ -405,14 +406,14 @@ def test_a_full_disk_keeps_no_revoked_node_as_a_peer(tmp_path: Path, monkeypatch
                 here.keep({**(here.state() or {}), "left": True})
             return False
 
-    monkeypatch.setattr(membership, "_look", lambda *_: (0, True))
+    monkeypatch.setattr(service, "_look", lambda *_: (0, True))
     monkeypatch.setattr(sizes.Sizes, "follow", lambda *_: None)
     monkeypatch.setattr(membership, "refresh", lambda *_: {"address": "fd00::2", "peers": []})
     monkeypatch.setattr(system_files, "apply", apply)
     monkeypatch.setattr(direct.Direct, "step", lambda _, state: followed.append(state["peers"]))
     monkeypatch.setattr(bell, "Bell", Quiet)
     heard: list[str] = []
-    membership.run(here, heard.append)
+    service.run(here, heard.append)
     assert heard == ["[Errno 28] No space left on device"]
     assert followed == [[], [], []]
     assert (here.state() or {})["peers"] == [], "it is written as soon as it can be"
@@ -425,8 +426,8 @@ def test_a_service_without_systemd_ends_when_the_node_leaves(
     here, up = places.Places(str(tmp_path)), list[str]()
     here.keep({"address": "fd00::2", "name": "edge-1", "session": "x"})
     monkeypatch.setattr(membership, "_leave", lambda *_: None)
-    monkeypatch.setattr(membership, "_look", lambda *_: up.append("tunnel"))
-    monkeypatch.setattr(tunnel, "down", lambda: membership.run(here, up.append))
+    monkeypatch.setattr(service, "_look", lambda *_: up.append("tunnel"))
+    monkeypatch.setattr(tunnel, "down", lambda: service.run(here, up.append))
     membership.leave(here, False, 0.0, up.append)
     assert up == []
     assert here.state() is None
