@@ -1,6 +1,5 @@
 """Join, ask for changes, leave: each step can be repeated, and the next attempt completes the last one."""
 
-import contextlib
 import os
 import re
 import time
@@ -148,14 +147,11 @@ def public_servers(state: Dict[str, Any]) -> List[Server]:
 
 def through_tunnel(places: Places, state: Dict[str, Any], action: str, over: ways.Ways) -> Dict[str, Any]:
     """Ask within the tunnel, which may need some seconds to come up; raise an EdgeError."""
-    ends, first = time.monotonic() + TUNNEL, True
+    ends = time.monotonic() + TUNNEL
     while True:
         try:
             got = ask(places, state, action, overlay_servers(state))
         except Unreachable as error:
-            if first:
-                _raise_refusal(places, state)
-            first = False
             if time.monotonic() > ends:
                 raise Unreachable(
                     f"the tunnel carries nothing, over UDP or TLS: {error}; does onext-edge-hub run there?"
@@ -167,12 +163,6 @@ def through_tunnel(places: Places, state: Dict[str, Any], action: str, over: way
             if over.busy:
                 over.step(state)
             return got
-
-
-def _raise_refusal(places: Places, state: Dict[str, Any]) -> None:
-    """Raise Refused where a front-end knows why there is no tunnel: the node was revoked, for instance."""
-    with contextlib.suppress(Unreachable, WrongServer):
-        ask(places, state, "sync", public_servers(state), seconds=BRIEF)
 
 
 def ask(

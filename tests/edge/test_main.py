@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from biscuit_auth import BiscuitBuilder, KeyPair
 
-from edge import answer, ed25519, keys, main, membership, messages, places, server, sizes, tunnel, ways, word
-from edge.errors import EdgeError, Refused, Unreachable
+from edge import answer, ed25519, keys, main, membership, messages, places, server, sizes, tunnel, word
+from edge.errors import EdgeError, Unreachable
 from tests.edge.test_program import KEY, told
 
 
@@ -67,22 +67,6 @@ def test_status_and_doctor_describe_hubs_in_words(
         main.main(["--root", str(tmp_path), command])
         shown = capsys.readouterr().out
         assert "fd00::1 at front.example:51820: last handshake 7 s ago, over UDP, MTU 1420" in shown
-
-
-def test_a_node_learns_why_it_has_no_tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that was revoked waited for a minute, and was sent to look for a fault of its network."""
-    state = answer.checked(told())
-
-    def ask(
-        _places: object, _state: object, _action: str, servers: list[word.Server], **_names: object
-    ) -> None:
-        if servers == membership.public_servers(state):
-            raise Refused("this node is revoked")
-        raise Unreachable("no front-end answered")
-
-    monkeypatch.setattr(membership, "ask", ask)
-    with pytest.raises(Refused, match="revoked"):
-        membership.through_tunnel(places.Places(str(tmp_path)), state, "ready", ways.Ways(lambda _: None))
 
 
 def test_who_waits_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
