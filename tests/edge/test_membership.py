@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge import answer, keys, membership, narrowing, places, server, system_files, tunnel, word
+from edge.errors import Refused
 from tests.edge.test_program import KEY, told
 
 
@@ -50,3 +51,14 @@ def test_a_host_that_opennebula_does_not_monitor_is_a_failure(
     here = places.Places(str(tmp_path))
     assert membership.ready(here, answer.checked(told()), 0.0, said.append) is done
     assert any("oned.log" in line for line in said) is not done
+
+
+def test_a_node_that_was_revoked_learns_it_by_rejoin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waited for a minute, and its administrator looked for a fault of the network."""
+
+    def ask(*_: object) -> None:
+        raise Refused("this node is revoked")
+
+    monkeypatch.setattr(membership, "ask", ask)
+    with pytest.raises(Refused, match="revoked"):
+        membership.renewed(places.Places(str(tmp_path)), answer.checked(told()))
