@@ -77,6 +77,8 @@ def split(where: str) -> Tuple[str, int]:
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not re.match(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,252}\Z", host) or not re.match(r"[0-9]{1,5}\Z", port):
         raise ValueError("not HOST:PORT")
+    if not all(0 < len(label) < 64 for label in host.rstrip(".").split(".")):
+        raise ValueError("not a name that can be looked up")
     if not 0 < int(port) < 65536:
         raise ValueError("not a port")
     return host, int(port)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge import overlay
+from edge import overlay, word
 from edge.overlay import Pool
 from hooks.edge import public_certificate, secrets
 from hooks.edge.addresses import most_nodes, random_pool, server_address
-from hooks.edge.forms import WHERE
+from hooks.edge.forms import WHERE, matching
 from hooks.edge.records import ZONE, Book, Server, Zone
 from hooks.edge.secrets import Secrets, SecretsError
 from onext import process
@@ -151,8 +150,12 @@ def _take(context: Context, kept: Secrets, name: str, content: bytes, former_use
 
 def _check(settings: Edge) -> None:
     for key, value in (("endpoint", settings.endpoint), ("hub", settings.hub)):
-        if not re.fullmatch(WHERE, value) or not 0 < int(value.rpartition(":")[2]) < 65_536:
-            raise SetupError(f"set `edge: {key}:` in onext.yaml to HOST:PORT, as nodes reach this server")
+        try:
+            word.split(matching(WHERE, value, key))
+        except ValueError:
+            raise SetupError(
+                f"set `edge: {key}:` in onext.yaml to HOST:PORT, as nodes reach this server"
+            ) from None
 
 
 def _check_pool(pool: Pool, server: int, interface: str) -> None:

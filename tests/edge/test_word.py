@@ -64,7 +64,7 @@ def test_a_token_has_a_length() -> None:
     ("where", "host", "port"),
     [
         ("front.example:1", "front.example", 1), ("a:65535", "a", 65535), ("192.0.2.1:22", "192.0.2.1", 22),
-        ("[2001:db8::1]:8443", "2001:db8::1", 8443), ("a:00001", "a", 1), (f"{'a' * 253}:1", "a" * 253, 1),
+        ("[2001:db8::1]:8443", "2001:db8::1", 8443), ("a:00001", "a", 1), (f"{'a.' * 126}a:1", f"{'a.' * 126}a", 1), ("a.b.:1", "a.b.", 1),
     ],
 )  # fmt: skip
 def test_where_a_server_is(where: str, host: str, port: int) -> None:
@@ -75,7 +75,7 @@ def test_where_a_server_is(where: str, host: str, port: int) -> None:
 @pytest.mark.parametrize(
     "where",
     ["a", ":1", "a:", "a:0", "a:65536", "a:100000", "a:-1", "a:x", "a b:1", "a:1\n", "-a:1", "[]:1", "a\n:1", "",
-     f"{'a' * 254}:1", "[2001:db8::1:1", "2001:db8::1]:1", "a:\u0661"],
+     f"{'a' * 254}:1", "[2001:db8::1:1", "2001:db8::1]:1", "a:\u0661", "a..b:1", f"{'a' * 64}.b:1"],
 )  # fmt: skip
 def test_what_is_no_place(where: str) -> None:
     """It becomes a line of a file and a command's argument."""

@@ -160,6 +160,12 @@ def test_doctor_reports_what_nodes_are_told_otherwise(front_end: FrontEnd) -> No
     assert "is no certificate" in found()
 
 
+def test_a_place_that_nodes_cannot_look_up_is_not_recorded(front_end: FrontEnd) -> None:
+    """The service of every node in the zone ended with a traceback, again and again."""
+    front_end.configure(SETTINGS.replace("hub: front.example", "hub: front..example"))
+    assert "set `edge: hub:`" in front_end.onext("init", check=False)
+
+
 def test_the_worker_takes_requests_at_its_socket(front_end: FrontEnd) -> None:
     """The endpoint has no other way to the worker."""
     key = front_end.token()
