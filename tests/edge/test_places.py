@@ -102,3 +102,19 @@ def test_drafts_of_processes_that_ended_are_removed(tmp_path: Path) -> None:
 def test_a_managed_block(before: str, lines: str, after: str) -> None:
     """/etc/hosts has an administrator's lines, which must survive joining and leaving."""
     assert places.with_block(before, lines) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, "new"), ("", "new"), (" \n", "new"), ("old\n", "old\n")]
+)
+def test_a_key_is_made_once(tmp_path: Path, before: str | None, after: str) -> None:
+    """A second process would replace the key that the first one joined with; an empty file is none."""
+    file = tmp_path / "a/key"
+    if before is not None:
+        file.parent.mkdir()
+        file.write_text(before)
+    places.create(str(file), "new")
+    assert file.read_text() == after
+    assert [*file.parent.iterdir()] == [file]
+    if before != after:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -96,6 +96,16 @@ def test_a_key_is_replaced_at_one_moment(kept: Secrets) -> None:
         assert kept.read(name) == before[name]
 
 
+def test_a_former_key_stays_under_its_other_name(kept: Secrets) -> None:
+    """Nodes that were away could not be reached with it; it is kept again at the next replacement."""
+    for _ in range(2):
+        before = kept.read(secrets.USER)
+        kept.keep_former(secrets.USER, secrets.FORMER_USER)
+        kept.replace(secrets.USER)
+        assert kept.read(secrets.FORMER_USER) == before != kept.read(secrets.USER)
+    assert set(kept.exported()) == {*secrets.ZONE, secrets.FORMER_USER}
+
+
 def test_the_folder_is_the_front_ends(tmp_path: Path) -> None:
     """Another folder is not in the backup."""
     paths = Paths.self_contained(tmp_path)
