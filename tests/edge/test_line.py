@@ -117,6 +117,13 @@ def test_datagrams_that_arrive_in_pieces(played: Played, cut: int) -> None:
     assert played.datagrams.sent[2:] == [b"c" * LONGEST, b"d" * 40]
 
 
+def test_keepalives_and_the_largest_packets_are_carried() -> None:
+    """A tunnel without keepalives dies with its NAT; one without large packets hangs at the first transfer."""
+    assert SHORTEST == 32, "a keepalive: header, counter and tag"
+    assert LONGEST == 9216, "more than the largest MTU with the headers of WireGuard"
+    assert WAITING == 262_144, "a burst of one connection"
+
+
 @pytest.mark.parametrize("size", [0, SHORTEST - 1, LONGEST + 1, 65_535])
 def test_what_is_no_datagram_ends_the_line(played: Played, size: int) -> None:
     """The port is open to the Internet: a length must not become memory."""

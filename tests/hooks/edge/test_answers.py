@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization.ssh import SSHCertificate, load_ssh_public_identity
 
 from edge import messages
+from edge.errors import WrongServer
 from hooks.edge import answers, requests, secrets
 from hooks.edge.records import Node, Server, State
 from hooks.edge.secrets import Secrets
@@ -105,6 +107,31 @@ def test_an_answer_is_signed_for_its_request(tmp_path: Path) -> None:
         "to": asked.digest,
     }
     assert json.loads(base64.b64decode(json.loads(data)["body"]))["to"] == asked.digest
+
+
+def test_a_node_that_was_away_receives_an_answer_that_it_can_check(tmp_path: Path) -> None:
+    """After a new key every node that was off meanwhile would have to join again; all others check by the new one."""
+    kept = Secrets(tmp_path)
+    kept.create(secrets.ANSWER)
+    former = kept.public(secrets.ANSWER)
+
+    def signer(knows: object) -> str:
+        machine = Machine("edge-1")
+        asked = messages.Asked(machine.secret, "sync", {"session": "s", "knows": knows})
+        data = answers.signed(kept, requests.read(asked.data), {"result": "ok"})
+        for name, key in (("former", former), ("new", kept.public(secrets.ANSWER))):
+            with contextlib.suppress(WrongServer):
+                messages.opened(asked, key, data)
+                return name
+        return "nobody"
+
+    kept.keep_former(secrets.ANSWER, secrets.FORMER_ANSWER)
+    kept.replace(secrets.ANSWER)
+    new = kept.public(secrets.ANSWER)
+    given = (former[:16], former, new[:16], "", "x" * 16, None, 7)
+    assert [signer(one) for one in given] == ["former", "former", *["new"] * 5]
+    kept.file(secrets.FORMER_ANSWER).unlink()
+    assert signer(former[:16]) == "new", "the former key is not kept for ever"
 
 
 def test_a_certificate_is_for_the_node_and_no_two_are_alike(tmp_path: Path) -> None:
