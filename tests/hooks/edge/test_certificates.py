@@ -46,3 +46,14 @@ def test_oneadmins_certificate() -> None:
     assert found.extensions == dict.fromkeys(
         (b"permit-agent-forwarding", b"permit-port-forwarding", b"permit-pty"), b""
     )
+
+
+def test_whose_a_certificate_is() -> None:
+    """A renewal would be skipped, or be made each time, where a certificate is taken for another's."""
+    line = certificates.host(AUTHORITY, KEY, ["edge-1"], serial=7, now=NOW, days=DAYS)
+    private = serialization.load_ssh_private_key(AUTHORITY, None)
+    form = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    authority = private.public_key().public_bytes(*form).decode()
+    assert certificates.parties(line) == (KEY, authority)
+    for other in (KEY, "", "x", line[:-9], "ssh-unknown AAAA"):
+        assert certificates.parties(other) is None
