@@ -85,6 +85,8 @@ def test_a_large_cluster_is_no_full_mesh() -> None:
     }
     assert {len(found) for found in met.values()} == {32, 64}
     assert met[0] == {known[n].wireguard for n in range(1, 33)}
+    fifth = {peer["key"] for peer in introductions.peers(ZONE, known, 5, seen, {})}
+    assert fifth == {known[n].wireguard for n in range(38) if n != 5}
     assert known[100].wireguard in met[101]
     assert known[101].wireguard in met[100]
 

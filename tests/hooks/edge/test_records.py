@@ -102,7 +102,21 @@ def test_names_of_hosts() -> None:
     assert host_name("Edge-1.Example") == "edge-1.example"
     assert host_name("a" * 64) == "a" * 64
     assert host_name("10.0.0.1a") == "10.0.0.1a"
-    for name in ("", "a" * 65, "-a", "a b", "a\nb", 7, None, "10.0.0.1", "10", "1.2"):
+    for name in (
+        "",
+        "a" * 65,
+        "-a",
+        "a b",
+        "a\nb",
+        7,
+        None,
+        "10.0.0.1",
+        "10",
+        "1.2",
+        "0x7f000001",
+        "0177.0x1",
+        "9" * 20,
+    ):
         with pytest.raises(ValueError, match="a host name"):
             host_name(name)
 
