@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from edge import membership, requirements, service, sizes, tunnel, ways, word
 from edge.errors import EdgeError
-from edge.places import Places
+from edge.places import Places, remove
 
 STDIN = "-"
 _Command = Callable[[Places, argparse.Namespace], Optional[int]]
@@ -22,6 +22,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     places = Places(given.root, given.account)
     try:
         _check_rights(places, given)
+        _check_state(places, given)
         return int(given.command(places, given) or 0)
     except EdgeError as error:
         sys.stderr.write(f"onext-edge: {error}\n")
@@ -34,6 +35,19 @@ def main(arguments: Optional[List[str]] = None) -> int:
 def _check_rights(places: Places, given: argparse.Namespace) -> None:
     if given.rights and places.root == "/" and os.geteuid() != 0:
         raise EdgeError(f"{given.name_of_command} needs root: run it with sudo")
+
+
+def _check_state(places: Places, given: argparse.Namespace) -> None:
+    """Refuse what reads a damaged state; `leave --force` goes on without it."""
+    if not given.reads_state:
+        return
+    try:
+        membership.check_state(places)
+    except EdgeError as error:
+        if not getattr(given, "force", False):
+            raise
+        say(str(error))
+        remove(places.state_file)
 
 
 def say(text: str) -> None:
@@ -185,7 +199,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, function: _Command, text: str, rights: bool = True) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(command=function, rights=rights)
+        reads_state = name not in ("check", "join", "narrow")
+        command.set_defaults(command=function, rights=rights, reads_state=reads_state)
         return command
 
     add("check", _check, "report what is missing, and change nothing", rights=False)

@@ -267,6 +267,23 @@ def _leave(places: Places, state: Dict[str, Any], patience: float, say: _Say) ->
         time.sleep(5)
 
 
+def check_state(places: Places) -> None:
+    """Raise EdgeError where the state that is kept is damaged."""
+    state = places.state()
+    if state is None:
+        return
+    try:
+        answer.checked(state)
+        complete = all(isinstance(state.get(name), int) for name in ("certified", "days"))
+        valid = complete and isinstance(state.get("key"), str)
+    except WrongServer:
+        valid = False
+    if not valid:
+        raise EdgeError(
+            f"{places.state_file} is damaged: `leave --force`, revoke this node, and join with a new token"
+        )
+
+
 def joined(places: Places) -> Dict[str, Any]:
     """Return the state of a node that joined; raise EdgeError."""
     state = places.state()

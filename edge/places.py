@@ -5,6 +5,8 @@ import json
 import os
 from typing import Any, Dict, Optional
 
+from edge.errors import EdgeError
+
 INTERFACE = "onext-edge"
 UNIT = "onext-edge.service"
 BEGIN, END = "# onext-edge begin (managed)", "# onext-edge end (managed)"
@@ -114,11 +116,19 @@ def remove(path: str) -> None:
 
 
 def with_block(text: str, lines: str) -> str:
-    """Return a text whose managed block is `lines`, at its end; without it where `lines` is empty."""
+    """Return a text whose managed block is `lines`, at its end; without it where `lines` is empty.
+
+    Raises EdgeError where the block's end is missing: what follows may be an administrator's.
+    """
     before, begin, rest = text.partition(BEGIN + "\n")
     if begin:
         _, end, after = rest.partition(END + "\n")
-        text = before + (after if end else "")
+        if not end:
+            raise EdgeError(
+                f"a file has the line `{BEGIN}` without `{END}`: add that line behind those of onext-edge,"
+                " in /etc/hosts, ssh_known_hosts or sshd_config, and try again"
+            )
+        text = before + after
     if not lines:
         return text
     gap = "" if not text or text.endswith("\n") else "\n"

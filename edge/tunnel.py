@@ -12,6 +12,7 @@ from edge.relay import LOOPBACK
 
 DISCARD = 9  # a port that nothing listens at
 KEEPALIVE = 25  # seconds: keeps the way through NAT open
+SKEW = 5.0  # seconds by which a clock may be set without a doubt
 NEVER = 1e9  # seconds since a handshake that was not yet
 STALE = 150.0  # seconds without a handshake after which a hub is asked for anew; WireGuard makes one in 120
 
@@ -101,11 +102,15 @@ def _create() -> None:
 
 
 def handshakes() -> Dict[str, float]:
-    """Return the seconds since the last handshake by peer key; none yet is a large number."""
+    """Return the seconds since the last handshake by peer key; none yet is a large number.
+
+    One from the future was before the clock was set back: nobody knows how old it is.
+    """
     now, found = time.time(), {}
     for line in programs.run(["wg", "show", INTERFACE, "latest-handshakes"]).splitlines():
         key, _, stamp = line.partition("\t")
-        found[key] = now - float(stamp) if stamp.strip() not in ("", "0") else NEVER
+        age = now - float(stamp) if stamp.strip() not in ("", "0") else NEVER
+        found[key] = age if age > -SKEW else NEVER
     return found
 
 

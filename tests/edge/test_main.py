@@ -57,7 +57,7 @@ def test_status_and_doctor_describe_hubs_in_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They printed Python's notation of a dictionary."""
-    places.Places(str(tmp_path)).keep({**answer.checked(told()), "days": 90, "certified": int(time.time())})
+    places.Places(str(tmp_path)).keep(_state())
     monkeypatch.setattr(tunnel, "present", lambda: True)
     monkeypatch.setattr(tunnel, "handshakes", lambda: {KEY: 7.0})
     monkeypatch.setattr(tunnel, "relayed", set)
@@ -67,6 +67,43 @@ def test_status_and_doctor_describe_hubs_in_words(
         main.main(["--root", str(tmp_path), command])
         shown = capsys.readouterr().out
         assert "fd00::1 at front.example:51820: last handshake 7 s ago, over UDP, MTU 1420" in shown
+
+
+def _state() -> dict[str, object]:
+    """Return what a node keeps."""
+    return {**answer.checked(told()), "key": "0" * 64, "days": 90, "certified": int(time.time())}
+
+
+@pytest.mark.parametrize(
+    "change", [{"hubs": 5}, {"name": None}, {"key": 1}, {"days": "x"}, {"pool": "0.0.0.0/0"}]
+)
+def test_a_damaged_state_is_named_and_can_be_left(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, object],
+) -> None:
+    """Commands ended with a traceback, the one that removes everything, too."""
+    here = places.Places(str(tmp_path))
+    here.keep({**_state(), **change})
+    here_key = Path(here.identity)
+    here_key.write_text("0" * 64)
+    for command in ("status", "doctor", "rejoin", "leave", "run"):
+        assert main.main(["--root", str(tmp_path), command]) == 1
+        assert "state.json is damaged: `leave --force`" in capsys.readouterr().err
+    monkeypatch.setattr(tunnel, "down", lambda: None)
+    assert main.main(["--root", str(tmp_path), "leave", "--force"]) == 0
+    assert not here_key.exists()
+    assert here.state() is None
+
+
+def test_a_handshake_from_the_future_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a clock was set back a dead hub counted as alive until the clock came there again."""
+    now = int(time.time())
+    shown = f"a\t{now - 30}\nb\t{now + 3600}\nc\t0\nd\t{now + 1}\n"
+    monkeypatch.setattr("edge.programs.run", lambda *_: shown)
+    found = tunnel.handshakes()
+    assert {key for key, age in found.items() if age < tunnel.STALE} == {"a", "d"}
 
 
 def test_who_waits_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge import places
+from edge.errors import EdgeError
 from edge.places import BEGIN, END, Places
 
 
@@ -96,12 +97,19 @@ def test_drafts_of_processes_that_ended_are_removed(tmp_path: Path) -> None:
         ("", "", ""), ("a\n", "", "a\n"), ("a", "", "a"), ("", "x\n", f"{BEGIN}\nx\n{END}\n"),
         ("a\n", "x\n", f"a\n{BEGIN}\nx\n{END}\n"), ("a", "x\n", f"a\n{BEGIN}\nx\n{END}\n"),
         (f"a\n{BEGIN}\nx\n{END}\nb\n", "", "a\nb\n"), (f"a\n{BEGIN}\nx\n{END}\nb\n", "y\n", f"a\nb\n{BEGIN}\ny\n{END}\n"),
-        (f"a\n{BEGIN}\nx\n", "y\n", f"a\n{BEGIN}\ny\n{END}\n"),
     ],
 )  # fmt: skip
 def test_a_managed_block(before: str, lines: str, after: str) -> None:
     """/etc/hosts has an administrator's lines, which must survive joining and leaving."""
     assert places.with_block(before, lines) == after
+
+
+@pytest.mark.parametrize("lines", ["", "y\n"])
+def test_a_block_without_its_end_is_left_to_a_person(lines: str) -> None:
+    """Everything behind it was removed, an administrator's lines too."""
+    for text in (f"a\n{BEGIN}\nx\nb\n", f"{BEGIN}\n{END}"):
+        with pytest.raises(EdgeError, match="add that line"):
+            places.with_block(text, lines)
 
 
 @pytest.mark.parametrize(
