@@ -128,7 +128,7 @@ def test_a_node_that_was_away_receives_an_answer_that_it_can_check(tmp_path: Pat
     kept.keep_former(secrets.ANSWER, secrets.FORMER_ANSWER)
     kept.replace(secrets.ANSWER)
     new = kept.public(secrets.ANSWER)
-    given = (former[:16], former, new[:16], "", "x" * 16, None, 7)
+    given = (former[:16], former, new[:16], "", "x" * 16, None, [former[:16]])
     assert [signer(one) for one in given] == ["former", "former", *["new"] * 5]
     kept.file(secrets.FORMER_ANSWER).unlink()
     assert signer(former[:16]) == "new", "the former key is not kept for ever"
