@@ -73,8 +73,9 @@ def plan(context: Context, pool: Pool | None) -> Plan:
     digest = public_certificate.digest(context.paths)
     entry = Server(_name(context), settings.endpoint, digest, settings.hub, "A" * 43 + "=")
     chosen = record.value.pool if record and record.value else pool or random_pool()
-    _check_pool(chosen, number, settings.interface)
     stored = book.servers.get(_place(number))
+    if stored is None:  # later nothing can be changed, and the records have to follow the settings
+        _check_pool(chosen, number, settings.interface)
     if secrets.HUB not in missing:
         entry = _with_key(entry, kept.public(secrets.HUB))
     return Plan(missing, chosen, record, number, entry, stored)

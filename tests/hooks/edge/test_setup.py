@@ -63,7 +63,11 @@ def test_a_pool_that_this_server_reaches_otherwise_is_refused(
     refused = bare.onext("init", "--pool", "10.77.0.0/16", check=False)
     assert "this server reaches 10.77.3.0/24 by eth7" in refused
     assert Secrets.of(bare.paths).present() == []
-    assert "create key" in bare.onext("init", "--pool", "10.78.0.0/16", "--dry-run")
+    assert "create key" in bare.onext("init", "--pool", "10.78.0.0/16")
+    shown.stdout = b"10.78.3.0/24 dev tun0 scope link\n"
+    assert "nothing to do" in bare.onext("init"), (
+        "a VPN that came later does not stop a new endpoint's record"
+    )
 
 
 @pytest.mark.parametrize("key", ["endpoint", "hub"])
