@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from edge import membership, requirements, service, sizes, tunnel, ways, word
 from edge.errors import EdgeError
@@ -14,6 +14,15 @@ from edge.places import Places, remove
 
 STDIN = "-"
 _Command = Callable[[Places, argparse.Namespace], Optional[int]]
+_SHOWN = {"fail": "FAIL", "none": "--"}
+
+
+class Finding(NamedTuple):
+    """One line of `check` and `doctor`: its state is ok, warn or fail, none where nothing is to check."""
+
+    state: str
+    name: str
+    message: str
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -55,11 +64,8 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _check(places: Places, _given: argparse.Namespace) -> int:
-    found = requirements.findings(places)
-    for line in found:
-        say("{:4} {}: {}".format("ok" if line.good else "FAIL", line.name, line.message))
-    return 0 if all(line.good for line in found) else 1
+def _check(places: Places, given: argparse.Namespace) -> int:
+    return _report([_requirement(line) for line in requirements.findings(places)], given)
 
 
 def _join(places: Places, given: argparse.Namespace) -> int:
@@ -157,31 +163,49 @@ def _age(seconds: float) -> Optional[int]:
 
 
 def _doctor(places: Places, given: argparse.Namespace) -> int:
-    failed = _check(places, given)
-    state, status = places.state(), describe(places)
-    if state is None or not status["joined"]:
-        say("--   not joined")
-        return failed
-    fresh = any(hub["handshake"] is not None and hub["handshake"] < tunnel.STALE for hub in status["hubs"])
+    found = [_requirement(line) for line in requirements.findings(places)]
+    state = places.state()
+    if state is None:
+        return _report([*found, Finding("none", "node", "not joined")], given)
+    status = describe(places)
     other = tunnel.other_way(state)
-    if other:
-        say(
-            "warn network: {} is the network of the overlay, and this machine reaches {}: renumber it".format(
-                state["pool"], other
-            )
-        )
-    for hub in status["hubs"]:
-        own = hub["handshake"] is not None and hub["handshake"] < tunnel.STALE
-        say("{:4} tunnel: {}".format("ok" if own else "warn" if fresh else "FAIL", _hub(hub)))
+    found += _of_network(state, other) + _of_hubs(status["hubs"])
+    left = (status["certified"] + status["days"] * 86400 - time.time()) / 86400
+    found.append(Finding("ok" if left > 0 else "fail", "host certificate", f"{left:.0f} days left"))
+    return _report(found, given)
+
+
+def _of_network(state: Dict[str, Any], other: str) -> List[Finding]:
+    pool = state["pool"]
+    message = f"{pool} is the network of the overlay, and this machine reaches {other}: renumber it"
+    return [Finding("warn", "network", message)] if other else []
+
+
+def _of_hubs(hubs: List[Dict[str, Any]]) -> List[Finding]:
+    """Report each hub: one that answers is enough."""
+    alive = [hub["handshake"] is not None and hub["handshake"] < tunnel.STALE for hub in hubs]
+    silent, found = "warn" if any(alive) else "fail", []
+    for hub, well in zip(hubs, alive):
+        found.append(Finding("ok" if well else silent, "tunnel", _hub(hub)))
         if hub["over"] == "tls":
-            say(
-                "warn UDP: no answer from {}: the tunnel runs over TLS, which is slower".format(
-                    hub["endpoint"]
-                )
-            )
-    left = status["certified"] + status["days"] * 86400 - time.time()
-    say("{:4} host certificate: {:.0f} days left".format("ok" if left > 0 else "FAIL", left / 86400))
-    return 0 if fresh and left > 0 and not failed else 1
+            message = "no answer from {}: the tunnel runs over TLS, which is slower".format(hub["endpoint"])
+            found.append(Finding("warn", "UDP", message))
+    return found
+
+
+def _requirement(line: requirements.Finding) -> Finding:
+    return Finding("ok" if line.good else "fail", line.name, line.message)
+
+
+def _report(found: List[Finding], given: argparse.Namespace) -> int:
+    """Print what was found, and return the exit code."""
+    if given.json:
+        rows = [{"check": one.name, "state": one.state, "message": one.message} for one in found]
+        say(json.dumps(rows, indent=2))
+    else:
+        for one in found:
+            say(f"{_SHOWN.get(one.state, one.state):4} {one.name}: {one.message}")
+    return 1 if any(one.state == "fail" for one in found) else 0
 
 
 def _run(places: Places, given: argparse.Namespace) -> None:
@@ -203,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(command=function, rights=rights, reads_state=reads_state)
         return command
 
-    add("check", _check, "report what is missing, and change nothing", rights=False)
+    checking = add("check", _check, "report what is missing, and change nothing", rights=False)
     joining = add("join", _join, "join with a token of `onext edge token`")
     joining.add_argument("token", help="the token, or - to read it from standard input")
     joining.add_argument("--name", help="name of the host (default: this machine's)")
@@ -218,8 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     for command, seconds in ((joining, 180.0), (rejoining, 180.0), (leaving, 3600.0)):
         command.add_argument("--wait", type=float, default=seconds, help="seconds to wait for OpenNebula")
     status = add("status", _status, "show the tunnel and the certificate")
-    status.add_argument("--json", action="store_true", help="print JSON")
-    add("doctor", _doctor, "check the machine and the tunnel")
+    doctor = add("doctor", _doctor, "check the machine and the tunnel")
+    for command in (checking, status, doctor):
+        command.add_argument("--json", action="store_true", help="print JSON")
     running = add("run", _run, "keep the tunnel up; systemd runs it")
     running.add_argument(
         "--probe", type=float, default=ways.PROBE, help="seconds until UDP is tried again while TLS is used"

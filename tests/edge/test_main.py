@@ -69,6 +69,28 @@ def test_status_and_doctor_describe_hubs_in_words(
         assert "fd00::1 at front.example:51820: last handshake 7 s ago, over UDP, MTU 1420" in shown
 
 
+def test_findings_are_for_scripts_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A monitoring of a hundred nodes had to read lines for people."""
+    monkeypatch.setattr(tunnel, "present", lambda: False)
+    monkeypatch.setattr(tunnel, "relayed", lambda: {KEY})
+    monkeypatch.setattr(tunnel, "other_way", lambda _: "10.77.3.0/24 by eth0")
+
+    def found(command: str) -> dict[str, str]:
+        main.main(["--root", str(tmp_path), command, "--json"])
+        return {row["check"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+
+    assert {"python", "root", "packages", "account oneadmin"} == set(found("check"))
+    assert found("doctor")["node"] == "none"
+    places.Places(str(tmp_path)).keep(_state())
+    rows = found("doctor")
+    assert (rows["network"], rows["tunnel"], rows["UDP"]) == ("warn", "fail", "warn")
+    assert rows["host certificate"] == "ok"
+    assert main.main(["--root", str(tmp_path), "doctor"]) == 1
+    assert "FAIL tunnel: fd00::1 at front.example:51820: no handshake yet" in capsys.readouterr().out
+
+
 def _state() -> dict[str, object]:
     """Return what a node keeps."""
     return {**answer.checked(told()), "key": "0" * 64, "days": 90, "certified": int(time.time())}
