@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List
 from edge import (
     answer,
     ed25519,
+    host_key,
     keys,
     messages,
     narrowing,
@@ -42,6 +43,7 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> bool:
     bound = narrowing.bind(token.biscuit, "node_key", ed25519.public(secret).hex())
     values = {"token": bound, "name": name, "wireguard": keys.wireguard(places), "ssh_key": keys.ssh(places)}
     values["knows"] = token.key[:16]
+    values["proof"] = host_key.proof(places, ed25519.public(secret))
     asked = messages.Asked(secret, "join", values)
     try:
         got = server.ask(token.servers, asked, token.key, PATIENCE, say=say)

@@ -119,6 +119,8 @@ class Office:
             now=context.now(),
             session=os.urandom(16).hex(),
         )
+        if not join.proven:
+            raise Refused("this machine does not prove that the ssh host key is its own: is its program old?")
         self._record(book, view, (number, stored), decided)
         skew = request.time - context.now()
         _log.info(

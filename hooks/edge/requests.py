@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from edge.host_key import PROOF
 from hooks.edge import secrets
 from hooks.edge.forms import HEX_KEY, SSH_KEY, WIREGUARD_KEY, matching
 from hooks.edge.records import host_name
@@ -46,6 +47,7 @@ class Join:
     name: str
     wireguard: str
     ssh_key: str
+    proven: bool = False  # whether the host key signed the identity
 
 
 def read(data: bytes) -> Request:
@@ -74,7 +76,7 @@ def _request(body: Mapping[str, object], key: str, digest: str) -> Request:
     if not isinstance(moment, int) or isinstance(moment, bool) or not 0 <= moment < 10**11:
         raise Invalid("`time` is not a Unix time")
     session = "" if action == JOIN else _text(body, "session", 64)
-    join = _join(body) if action == JOIN else None
+    join = _join(body, key) if action == JOIN else None
     certificate = body.get("certificate") is True
     knows = str(body.get("knows", ""))[:16]
     here = _here(body.get("here"))
@@ -100,12 +102,16 @@ def endpoint(address: IPv4Address | IPv6Address, port: int) -> str:
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
-def _join(body: Mapping[str, object]) -> Join:
+def _join(body: Mapping[str, object], identity: str) -> Join:
+    ssh_key = matching(SSH_KEY, body.get("ssh_key"), "ssh_key")
+    raw = base64.b64decode(ssh_key.split()[1])[-32:]
+    proof = str(body.get("proof", ""))[:128]
     return Join(
         _text(body, "token", 16_384),
         host_name(body.get("name")),
         matching(WIREGUARD_KEY, body.get("wireguard"), "wireguard"),
-        matching(SSH_KEY, body.get("ssh_key"), "ssh_key"),
+        ssh_key,
+        secrets.verified(raw.hex(), PROOF + bytes.fromhex(identity), proof),
     )
 
 

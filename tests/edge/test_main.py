@@ -147,6 +147,7 @@ def test_a_join_without_an_answer_names_what_to_look_at(
     here = places.Places(str(tmp_path))
     monkeypatch.setattr(keys, "wireguard", lambda _: KEY)
     monkeypatch.setattr(keys, "ssh", lambda _: "ssh-ed25519 x")
+    monkeypatch.setattr("edge.host_key.proof", lambda *_: "")
 
     def refused(*_: object) -> None:
         raise ConnectionRefusedError(111, "Connection refused")

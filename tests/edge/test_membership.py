@@ -28,6 +28,7 @@ def test_the_hub_knows_a_node_before_its_first_handshake(
     monkeypatch.setattr(narrowing, "bind", lambda *_: "")
     monkeypatch.setattr(keys, "wireguard", lambda _: KEY)
     monkeypatch.setattr(keys, "ssh", lambda _: "ssh-ed25519 x")
+    monkeypatch.setattr("edge.host_key.proof", lambda *_: "")
     monkeypatch.setattr(server, "ask", lambda *_, **__: step("admitted"))
     monkeypatch.setattr(tunnel, "other_way", lambda _: "")
     monkeypatch.setattr(tunnel, "present", lambda: present)

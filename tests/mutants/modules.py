@@ -24,7 +24,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("{}", "wireguard", "tunnel"),
     ),
     ("drivers/vmm/migrate/onext_migrate", ("migration",), ("migration", "migration_end", "migration_watch")),
-    ("edge", ("answer", "narrowing", "overlay", "places", "word"), ("{}",)),
+    ("edge", ("answer", "host_key", "narrowing", "overlay", "places", "word"), ("{}",)),
     ("edge", ("server",), ("{}", "forged_answers")),
     ("edge", ("messages",), ("{}", "/hooks/edge/test_answers")),
     ("edge", ("direct", "line", "sizes", "ways"), ("{}",)),

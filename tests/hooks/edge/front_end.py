@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge import ed25519, messages, narrowing, word
+from edge.host_key import PROOF
 from hooks.edge import endpoint, requests
 from hooks.edge.commands import edge
 from hooks.edge.office import Office
@@ -33,11 +34,22 @@ oned:
 """
 
 
+HOST_KEYS: dict[str, Ed25519PrivateKey] = {}  # by their public halves
+
+
 def ssh_key() -> str:
     """Return a new public host key."""
-    public = Ed25519PrivateKey.generate().public_key()
+    private = Ed25519PrivateKey.generate()
     form = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return public.public_bytes(*form).decode()
+    public = private.public_key().public_bytes(*form).decode()
+    HOST_KEYS[public] = private
+    return public
+
+
+def host_key_file(public: str) -> bytes:
+    """Return the file of a private host key."""
+    form = (serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+    return HOST_KEYS[public].private_bytes(serialization.Encoding.PEM, *form)
 
 
 def wireguard_key() -> str:
@@ -64,6 +76,10 @@ class Machine:
         """Return the request to join, with fields changed as a liar would."""
         bound = narrowing.bind(word.read(token).biscuit, "node_key", self.identity)
         values = {"token": bound, "name": self.name, "wireguard": self.wireguard, "ssh_key": self.ssh}
+        signed = (
+            HOST_KEYS[self.ssh].sign(PROOF + bytes.fromhex(self.identity)) if self.ssh in HOST_KEYS else b""
+        )
+        values["proof"] = signed.hex()
         return messages.Asked(self.secret, "join", {**values, **changes})
 
     def ask(self, action: str, session: str | None = None) -> messages.Asked:

@@ -16,7 +16,7 @@ from edge import membership, messages, places, programs, server, system_files, t
 from edge.errors import CommandFailed, EdgeError, Unreachable, WrongServer
 from edge.places import Places
 from hooks.edge import requests
-from tests.hooks.edge.front_end import FrontEnd, ssh_key
+from tests.hooks.edge.front_end import FrontEnd, host_key_file, ssh_key
 from tests.hooks.edge.killed import Kills
 
 pytestmark = pytest.mark.process
@@ -48,8 +48,9 @@ class Node:
             private = X25519PrivateKey.from_private_bytes(base64.b64decode(text))
             return base64.b64encode(private.public_key().public_bytes_raw()).decode() + "\n"
         if argv[0] == "ssh-keygen":
-            Path(argv[-1]).write_text("private")
-            Path(argv[-1] + ".pub").write_text(ssh_key() + "\n")
+            public = ssh_key()
+            Path(argv[-1]).write_bytes(host_key_file(public))
+            Path(argv[-1] + ".pub").write_text(public + "\n")
         return ""
 
     def _ask(

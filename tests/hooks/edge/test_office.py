@@ -113,6 +113,19 @@ def test_a_renewal_is_recorded_once_an_hour(front_end: FrontEnd, key: str) -> No
     assert published["nodes"]["0"]["certified"] == int(first.value.certified)
 
 
+def test_a_host_key_that_a_machine_does_not_have(front_end: FrontEnd) -> None:
+    """A holder of a token could state the host key of a machine that joins later, which was refused then."""
+    honest, liar, token = Machine("edge-2"), Machine("edge-1"), front_end.token("--uses", "2", "--name", "*")
+    foreign = honest.join(token)
+    proof = json.loads(base64.b64decode(json.loads(foreign.data)["body"]))["proof"]
+    for changes in ({"proof": proof}, {"proof": ""}, {"proof": 7}, {"proof": "x" * 128}, {"proof": None}):
+        with pytest.raises(Refused, match="does not prove that the ssh host key is its own"):
+            front_end.join(liar, token, ssh_key=honest.ssh, **changes)
+    assert front_end.listed() == {}
+    assert '"used": 0' in front_end.onext("list", "--tokens", "--json"), "the token is not spent"
+    assert front_end.join(honest, token)["name"] == "edge-2"
+
+
 @pytest.fixture
 def small(bare: FrontEnd) -> FrontEnd:
     """Return a front-end with the smallest IPv4 pool."""
