@@ -32,9 +32,9 @@ def packages(folder: Path, *codes: int) -> tuple[str, list[str]]:
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
     (folder / "answers").write_text("".join(f"{code}\n" for code in codes))
-    (folder / ".cache/lab/modules").mkdir(parents=True)
     for kernel in (
         folder / ".cache/lab/vmlinuz",
+        folder / ".cache/lab/modules/nf_tables.ko",
         folder / ".cache/lab/watchdog/vmlinuz",
         folder / ".cache/lab/watchdog/watchdog.ko",
     ):

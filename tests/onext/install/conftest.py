@@ -56,7 +56,7 @@ def make_home(parts: Path) -> Callable[[FrontEnd, str], Path]:
         (home / "venv/bin").mkdir(parents=True)
         (home / "venv/bin/python3").symlink_to(sys.executable)
         (home / "parts").mkdir()
-        for part in ("hooks", "drivers", "exporter", "gateway"):
+        for part in ("hooks", "drivers", "edge", "exporter", "gateway"):
             (home / "parts" / part).symlink_to(parts / part)
         (home / "onext.yaml").write_text(document())
         return home
