@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hooks.edge import secrets, setup
 from hooks.edge.office import publish, zone_of
@@ -36,16 +37,11 @@ def rotate(context: Context, name: str, *, force: bool = False) -> None:
 
 
 def _token(context: Context, *, force: bool) -> None:
-    kept, book = Secrets.of(context.paths), Book.of(context.oned)
-    view = book.view()
-    zone = zone_of(view)
-    if kept.public(secrets.TOKEN) == zone.token_key:
-        kept.replace(secrets.TOKEN)
-    new = kept.public(secrets.TOKEN)
-    book.zones.put(ZONE, replace(zone, token_key=new), view.zones[ZONE].version)
-    for number, stored in view.tokens.items():
+    _replace(context, secrets.TOKEN, "token_key")
+    tokens = Book.of(context.oned).tokens
+    for number, stored in tokens.all().items():
         if stored.value is not None and not stored.value.revoked:
-            book.tokens.put(number, replace(stored.value, revoked=True), stored.version)
+            tokens.put(number, replace(stored.value, revoked=True), stored.version)
     if not force:
         _bring_everywhere(context, "it makes no valid join tokens until then")
 
@@ -70,42 +66,23 @@ def _user(context: Context, *, force: bool) -> None:
 
 
 def _user_ca(context: Context, *, force: bool) -> None:
-    kept, book = Secrets.of(context.paths), Book.of(context.oned)
-    view = book.view()
-    zone = zone_of(view)
-    if kept.public(secrets.USER_CA) == zone.user_ca:
-        kept.replace(secrets.USER_CA)
-    changed = replace(zone, user_ca=kept.public(secrets.USER_CA))
-    book.zones.put(ZONE, changed, view.zones[ZONE].version)
-    publish(context, book)
+    _replace(context, secrets.USER_CA, "user_ca")
+    publish(context, Book.of(context.oned))
     if not force:
         _bring_everywhere(context, "it reaches no node until then")
 
 
 def _answers(context: Context, *, force: bool) -> None:
     """Keep the former key: a node learns the new one from an answer that it can check."""
-    kept, book = Secrets.of(context.paths), Book.of(context.oned)
-    view = book.view()
-    zone = zone_of(view)
-    if kept.public(secrets.ANSWER) == zone.answer_key:
-        kept.keep_former(secrets.ANSWER, secrets.FORMER_ANSWER)
-        kept.replace(secrets.ANSWER)
-    changed = replace(zone, answer_key=kept.public(secrets.ANSWER))
-    book.zones.put(ZONE, changed, view.zones[ZONE].version)
+    _replace(context, secrets.ANSWER, "answer_key", former=secrets.FORMER_ANSWER)
     if not force:
         _bring_everywhere(context, "nodes do not accept its answers until then")
 
 
 def _host_ca(context: Context, *, force: bool) -> None:
-    kept, book = Secrets.of(context.paths), Book.of(context.oned)
-    view = book.view()
-    zone = zone_of(view)
-    if kept.public(secrets.HOST_CA) == zone.host_ca:
-        kept.replace(secrets.HOST_CA)
-    new, now = kept.public(secrets.HOST_CA), context.now()
-    changed = replace(zone, host_ca=new, former_host_ca=zone.host_ca, host_ca_since=now)
-    book.zones.put(ZONE, changed, view.zones[ZONE].version)
-    publish(context, book)
+    before = zone_of(Book.of(context.oned).view()).host_ca
+    _replace(context, secrets.HOST_CA, "host_ca", former_host_ca=before, host_ca_since=context.now())
+    publish(context, Book.of(context.oned))
     if not force:
         _bring_everywhere(context, "it certifies no node until then")
 
@@ -117,6 +94,22 @@ def _hub(context: Context, *, force: bool) -> None:  # noqa: ARG001 - it is this
         kept.replace(secrets.HUB)
     setup.carry_out(context, setup.plan(context, None))
     publish(context, book)
+
+
+def _replace(context: Context, name: str, field: str, *, former: str = "", **beside: object) -> None:
+    """Replace a key, then its public half in the zone's record; an interrupted attempt only records it.
+
+    `former` is the name under which the key before is kept, `beside` further values of the record.
+    """
+    kept, book = Secrets.of(context.paths), Book.of(context.oned)
+    view = book.view()
+    zone = zone_of(view)
+    if kept.public(name) == getattr(zone, field):
+        if former:
+            kept.keep_former(name, former)
+        kept.replace(name)
+    values: dict[str, Any] = {field: kept.public(name), **beside}
+    book.zones.put(ZONE, replace(zone, **values), view.zones[ZONE].version)
 
 
 def _bring_everywhere(context: Context, until_then: str) -> None:
