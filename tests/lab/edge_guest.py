@@ -13,7 +13,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures_sandbox import ROOT
+from tests.lab import edge_network
 from tests.lab.conftest import KERNEL
 from tests.lab.edge_network import Network
 from tests.lab.vm import _entry as entry
@@ -55,6 +58,17 @@ def why_not() -> str:
     missing = [name for name in (*PROGRAMS, *TOOLS) if not shutil.which(name, path=PATH)]
     missing += [str(path) for path in (KERNEL, MODULES) if not path.exists()]
     return f"not there (sh tests/packages.sh): {', '.join(missing)}" if missing else ""
+
+
+def require(config: pytest.Config) -> None:
+    """Skip a test outside `make lab`, and where it cannot run; on a machine of CI the latter fails."""
+    if config.getoption("lab") != "all":
+        pytest.skip("minutes of emulation: make lab")
+    reason = edge_network.why_not() or why_not()
+    if reason and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
 
 
 def build_initrd(folder: Path, program: Path) -> Path:

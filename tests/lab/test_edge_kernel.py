@@ -1,14 +1,13 @@
 """A node whose kernel has WireGuard, in a virtual machine: nothing but the node program and the kernel carries it."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fixtures_sandbox import Sandbox
-from tests.lab import edge_guest, edge_network
+from tests.lab import edge_guest
 from tests.lab.edge_guest import EMULATION, Guest, build_initrd
 from tests.lab.edge_network import Network, Node, network
 from tests.lab.test_edge import CONNECT, reaches
@@ -20,13 +19,7 @@ pytestmark = pytest.mark.timeout(1800)
 @pytest.fixture
 def net(tmp_path: Path, sandboxes: Callable[..., Sandbox], pytestconfig: pytest.Config) -> Iterator[Network]:
     """Return the network with a front-end that is ready."""
-    if pytestconfig.getoption("lab") != "all":
-        pytest.skip("minutes of emulation: make lab")
-    reason = edge_network.why_not() or edge_guest.why_not()
-    if reason and os.environ.get("CI"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
+    edge_guest.require(pytestconfig)
     with network(tmp_path, sandboxes) as made:
         yield made
 

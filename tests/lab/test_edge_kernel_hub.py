@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures_sandbox import Sandbox
-from tests.lab import edge_guest, edge_network
+from tests.lab import edge_guest
 from tests.lab.edge_guest import EMULATION, Guest, build_initrd
 from tests.lab.edge_network import FRONT, IPV4, Network, network
 from tests.lab.test_edge import listen, reaches
@@ -58,13 +57,7 @@ def carried(guest: Guest, file: Path) -> Iterator[None]:
 @pytest.fixture
 def net(tmp_path: Path, sandboxes: Callable[..., Sandbox], pytestconfig: pytest.Config) -> Iterator[Network]:
     """Return the network with a front-end that is ready; its hub has still to start."""
-    if pytestconfig.getoption("lab") != "all":
-        pytest.skip("minutes of emulation: make lab")
-    reason = edge_network.why_not() or edge_guest.why_not()
-    if reason and os.environ.get("CI"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
+    edge_guest.require(pytestconfig)
     with network(tmp_path, sandboxes, IPV4) as made:
         assert made.hub is not None
         made.hub.kill()
