@@ -1,4 +1,4 @@
-"""The host key of sshd, read to prove that this machine has it: nobody may state another machine's.
+"""The host key of sshd: the node program signs with it, which proves that this machine has the key.
 
 The file has OpenSSH's format (PROTOCOL.key of its sources), without a passphrase, as host keys are.
 """
@@ -23,7 +23,7 @@ def proof(places: Places, identity: bytes) -> str:
         seed = _seed(text)
     except (ValueError, IndexError, struct.error):
         raise EdgeError(
-            f"{places.host_key} is no Ed25519 key without a passphrase: make one with ssh-keygen -A"
+            f"{places.host_key} is not an Ed25519 key without a passphrase: make one with ssh-keygen -A"
         ) from None
     return ed25519.sign(seed, PROOF + identity).hex()
 

@@ -47,7 +47,7 @@ def _check_rights(places: Places, given: argparse.Namespace) -> None:
 
 
 def _check_state(places: Places, given: argparse.Namespace) -> None:
-    """Refuse what reads a damaged state; `leave --force` goes on without it."""
+    """Refuse a command that reads a damaged state; `leave --force` continues without the state."""
     if not given.reads_state:
         return
     try:

@@ -62,10 +62,10 @@ def join(places: Places, text: str, name: str, wait: float, say: _Say) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Raise EdgeError for what is no name of a host."""
+    """Raise EdgeError unless the name is a valid host name."""
     if not NAME.match(name):
         raise EdgeError(
-            f"{name!r} is no host name of at most 64 letters, digits, dots and dashes: use --name"
+            f"{name!r} is not a host name of at most 64 letters, digits, dots and dashes: use --name"
         )
 
 
@@ -199,13 +199,13 @@ def refresh(places: Places, state: Dict[str, Any], primary: int = 0) -> Dict[str
 
 
 def settle(places: Places, state: Dict[str, Any]) -> None:
-    """Write the files, the state last: who is killed before finds a change, and writes them again."""
+    """Write the files, then the state: after a kill the next run writes the files again."""
     system_files.apply(places, state)
     places.keep(state)
 
 
 def _changes(places: Places, state: Dict[str, Any], certificate: bool) -> Dict[str, Any]:
-    """Ask within the tunnel, or publicly where nobody answers there: a hub may have another key or place."""
+    """Ask through the tunnel, then at the public endpoints: a hub may have a new key or address."""
     try:
         return ask(places, state, "sync", overlay_servers(state), certificate, BRIEF)
     except Unreachable:

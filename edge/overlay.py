@@ -35,9 +35,9 @@ def _network(text: str) -> Pool:
     try:
         found = ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text[:60]!r} is no network such as {EXAMPLES}") from None
+        raise ValueError(f"{text[:60]!r} is not a network such as {EXAMPLES}") from None
     if "/" not in text:
-        raise ValueError(f"{text} is one address, no network such as {EXAMPLES}")
+        raise ValueError(f"{text} is one address, not a network such as {EXAMPLES}")
     if str(found.network_address) != str(ip_address(text.partition("/")[0])):
         raise ValueError(f"{text} is an address of the network {found}")
     return found

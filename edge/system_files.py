@@ -144,7 +144,7 @@ def stop_service(places: Places) -> None:
 
 
 def undo(places: Places) -> None:
-    """Remove everything that joining added, the state last: who is killed before leaves again."""
+    """Remove everything that joining added, then the state: after a kill `leave` can run again."""
     had = os.path.exists(places.sshd_snippet)
     remove(places.sshd_snippet)
     for file, mode in ((places.sshd_config, 0o600), (places.hosts, 0o644), (places.known_hosts, 0o644)):

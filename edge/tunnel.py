@@ -104,7 +104,7 @@ def _create() -> None:
 def handshakes() -> Dict[str, float]:
     """Return the seconds since the last handshake by peer key; none yet is a large number.
 
-    One from the future was before the clock was set back: nobody knows how old it is.
+    A handshake in the future happened before the clock was set back: its age is unknown.
     """
     now, found = time.time(), {}
     for line in programs.run(["wg", "show", INTERFACE, "latest-handshakes"]).splitlines():

@@ -94,7 +94,7 @@ class Ways:
     def _udp(self, hub: Dict[str, str], target: Server, way: Way, seen: direct.Seen) -> bool:
         """Try another address of the hub's name after silence, then a relay.
 
-        The process of a former relay may have ended: then there is no address to try.
+        If the process of a former relay has ended, this function tries no address.
         """
         now = time.monotonic()
         gone = seen.endpoint.startswith(LOOPBACK + ":")

@@ -22,7 +22,7 @@ def most_servers(pool: Pool) -> int:
 
 
 def most_nodes(pool: Pool) -> int:
-    """Return for how many nodes there are addresses, those that left included; IPv4's last is none."""
+    """Return how many node addresses the pool has, without IPv4's broadcast address."""
     return min(_NODES, pool.num_addresses - _first(pool) - (1 if pool.version == 4 else 0))
 
 

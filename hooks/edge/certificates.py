@@ -34,7 +34,7 @@ def user(authority: bytes, key: str, principal: str, source: str, *, now: float,
 
 
 def parties(line: str) -> tuple[str, str] | None:
-    """Return whose key a certificate is for, and which authority signed it; None where it is none."""
+    """Return the certified key and the key of the authority; None if the line is not a certificate."""
     try:
         found = serialization.load_ssh_public_identity(line.encode())
     except (ValueError, UnsupportedAlgorithm):

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 WIREGUARD_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
 HEX_KEY = re.compile(r"[0-9a-f]{64}")
-# a list of revoked keys with a line that is no key makes ssh and sshd refuse everybody
+# ssh and sshd refuse all users if one line of the list of revoked keys is not a key
 SSH_KEY = re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}")
 PATTERN = re.compile(r"[A-Za-z0-9*?._-]{1,128}")
 WHERE = re.compile(r"(?:\[[0-9a-fA-F:]{2,39}\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252}):[0-9]{1,5}")

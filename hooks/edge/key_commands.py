@@ -61,7 +61,7 @@ def reset(context: Context, *, yes: bool, as_json: bool, dry_run: bool) -> None:
     if as_json:
         echo_json({"steps": lines, "hosts": dict(planned.hosts), "done": not dry_run})
         return
-    for line in lines or ["nothing to do: there are no keys and no records"]:
+    for line in lines or ["nothing to do: no keys and no records were found"]:
         click.echo(f"would {line}" if dry_run and lines else line)
     for name, number in sorted(planned.hosts.items()):
         click.echo(f"host {number} ({name}) stays: `onehost delete {number}` before {name} joins again")

@@ -32,6 +32,6 @@ def digest(paths: Paths) -> str:
         ) from None
     except ValueError:
         raise SecretsError(
-            f"{file} is no certificate; restart the endpoint, which writes it:"
+            f"{file} is not a certificate; restart the endpoint, which writes it:"
             " systemctl restart onext-edge-endpoint"
         ) from None

@@ -40,7 +40,7 @@ class Plan:
 
 
 def plan(context: Context) -> Plan:
-    """Return what there is to remove; raise an OnedError."""
+    """Return the keys and records to remove; raise an OnedError."""
     view, kept = Book.of(context.oned).view(), Secrets.of(context.paths)
     hosts = {node.name: node.host for node in view.valid.values() if node.host >= 0}
     keys = tuple(name for name in _FILES if kept.file(name).exists())

@@ -1,6 +1,6 @@
 """oneadmin's certificate in the ssh agent that OpenNebula's drivers forward to nodes.
 
-A migration goes from one node to another by ssh: the agent is what lets oneadmin in there.
+A migration connects from one node to another by ssh, and oneadmin logs in there with the agent's keys.
 """
 
 from __future__ import annotations

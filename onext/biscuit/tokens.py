@@ -77,7 +77,7 @@ def written(source: str | None) -> str:
 
 
 def join_word(text: str, token: Biscuit) -> str | None:
-    """Return the join token of an edge node whose biscuit is replaced, None where `text` is none."""
+    """Return an edge node's join token with another biscuit; None if `text` is not a join token."""
     head = "".join(text.split()).rpartition(":")[0]
     return f"{head}:{token.to_base64()}" if head.startswith(JOIN) else None
 

@@ -183,7 +183,7 @@ def test_only_a_hub_rings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("silent", "allowed"), [(11, "fd00::2/128"), (12, "(none)")])
 def test_how_long_a_peer_may_be_silent(monkeypatch: pytest.MonkeyPatch, silent: int, allowed: str) -> None:
-    """Twelve seconds are two packets that were lost; later a migration stands still."""
+    """Twelve seconds cover two lost packets; after a longer wait a migration stalls."""
     machine, followed = Machine(monkeypatch), direct.Direct(lambda _: None)
     followed.step(STATE)
     machine.handshake = int(machine.now)
@@ -200,7 +200,7 @@ def test_how_long_a_peer_may_be_silent(monkeypatch: pytest.MonkeyPatch, silent: 
 def test_a_session_that_is_too_old_carries_nothing(
     monkeypatch: pytest.MonkeyPatch, age: int, allowed: str
 ) -> None:
-    """WireGuard drops what is sent in it: handshakes that are never answered raise the counter too."""
+    """WireGuard drops packets of an expired session: unanswered handshakes raise the counter too."""
     machine, followed = Machine(monkeypatch), direct.Direct(lambda _: None)
     machine.handshake = int(machine.now) - age
     followed.step(STATE)

@@ -44,7 +44,7 @@ def test_the_front_end_can_check_it(tmp_path: Path, comment: str) -> None:
 )
 def test_other_keys_are_named(tmp_path: Path, options: tuple[str, ...]) -> None:
     """A key with a passphrase, or of another kind, ended with a traceback."""
-    with pytest.raises(EdgeError, match="is no Ed25519 key without a passphrase"):
+    with pytest.raises(EdgeError, match="is not an Ed25519 key without a passphrase"):
         host_key.proof(made(tmp_path, *options), IDENTITY)
 
 

@@ -26,7 +26,7 @@ def _token() -> str:
 def test_a_token_that_was_broken_into_lines_is_read(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mails and terminals break long words; it was called no token at all."""
+    """Mails and terminals break long words; the program rejected it as invalid."""
     whole = _token()
     broken = "\r\n".join(whole[at : at + 70] for at in range(0, len(whole), 70)) + "\n"
     assert word.read(broken) == word.read(whole)

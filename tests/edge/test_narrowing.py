@@ -141,7 +141,7 @@ def test_a_token_that_is_cut_anywhere_is_refused_or_worth_nothing(name: str) -> 
 
 
 def test_a_sealed_token_is_refused() -> None:
-    """Its last signature has no key to go on with: what is made of it no front-end accepts."""
+    """A sealed token has no next key: no front-end would accept a block that is added to it."""
     fields = narrowing._read(base64.urlsafe_b64decode(TOKENS["plain"].to_base64()))
     proof = narrowing._field(4, narrowing._field(2, b"x" * 64))
     sealed = narrowing._field(2, bytes(fields[2][0])) + proof

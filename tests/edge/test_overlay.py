@@ -46,7 +46,7 @@ def test_other_networks_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense", "is no network such as 10.77.0.0/16"), ("10.77.0.0", "is one address"),
+        ("nonsense", "is not a network such as 10.77.0.0/16"), ("10.77.0.0", "is one address"),
         ("10.77.0.5/16", "is an address of the network 10.77.0.0/16"), ("8.8.8.0/24", "is not a private network"),
         ("10.77.0.0/25", "wrong size: IPv4 pools are from /8 to /24"), ("fd00::/97", "from /48 to /96"),
     ],
@@ -82,7 +82,7 @@ def test_an_address_is_of_the_pool_or_refused(address: object, pool: str) -> Non
     ],
 )
 def test_a_pool_that_a_machine_reaches_otherwise(pool: str, found: str) -> None:
-    """Hubs at addresses of the machine's own network are never reached, and nobody sees why."""
+    """A node cannot reach hubs whose addresses are in its own network, and sees no reason."""
     assert overlay.taken(overlay.pool(pool), ROUTES, "onext-edge") == found
 
 

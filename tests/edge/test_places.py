@@ -33,7 +33,7 @@ def test_systemd_is_told_where_it_runs_this_machine(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_state_is_kept_for_its_owner(tmp_path: Path) -> None:
-    """It names the session: whoever has it and the key is this node. A damaged one is none."""
+    """The state names the session: another user could act as this node. A damaged state counts as missing."""
     here = Places(str(tmp_path))
     assert here.state() is None
     here.keep({"name": "edge-1"})
@@ -116,7 +116,7 @@ def test_a_block_without_its_end_is_left_to_a_person(lines: str) -> None:
     ("before", "after"), [(None, "new"), ("", "new"), (" \n", "new"), ("old\n", "old\n")]
 )
 def test_a_key_is_made_once(tmp_path: Path, before: str | None, after: str) -> None:
-    """A second process would replace the key that the first one joined with; an empty file is none."""
+    """A second process would replace the key with which the first one joined; an empty file counts as missing."""
     file = tmp_path / "a/key"
     if before is not None:
         file.parent.mkdir()

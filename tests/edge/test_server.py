@@ -132,7 +132,7 @@ def test_servers_that_are_not_ready_are_asked_again_for_a_time(played: Played) -
 
 
 def test_nobody_to_ask() -> None:
-    """A state without servers is reported, and is nobody's wrong certificate."""
+    """The program reports a state without servers as that, not as a wrong certificate."""
     with pytest.raises(Unreachable, match="no front-end answered"):
         server.ask([], messages.Asked(FRONT_END, "sync", {}), KEY)
 
@@ -172,7 +172,7 @@ def test_a_certificate_is_compared_before_anything_is_sent() -> None:
 
 
 def test_within_the_tunnel_an_endpoint_may_have_another_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A front-end that lost its certificate would lose every node; outside the tunnel anybody could answer."""
+    """A front-end that lost its certificate would lose every node; outside the tunnel an attacker could answer."""
     state = {"hubs": [{"address": "fd00::1"}], "servers": [["one:8443", "1" * 64]]}
     monkeypatch.setattr(tunnel, "present", lambda: True)
     (inside,) = membership.overlay_servers(state)

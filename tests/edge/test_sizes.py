@@ -282,7 +282,7 @@ def test_an_answer_to_the_small_size_counts_until_its_trial_ends(way: Played) ->
     assert way.size.step(set()) == {1280, 1350}
     assert way.size.bad == 1420
     way.now += 0.5
-    assert way.size.step({1420}) == set(), "an answer to an earlier trial is none to this one"
+    assert way.size.step({1420}) == set(), "an answer to an earlier trial does not count"
     assert way.size.good == 1280
 
 
@@ -306,7 +306,7 @@ def test_a_way_on_which_nothing_more_passes_is_rarely_asked(way: Played) -> None
 
 
 def test_a_hub_that_was_not_heard_for_minutes_is_not_measured(wire: Wire) -> None:
-    """Each echo to a dead hub begins a handshake; the route of the pool is what is left."""
+    """Each echo to a dead hub starts a handshake; only the route of the pool remains."""
     wire.after(4)
     assert wire.routes == {HUB: 1420}
     wire.now += 179.0
@@ -320,7 +320,7 @@ def test_a_hub_that_was_not_heard_for_minutes_is_not_measured(wire: Wire) -> Non
 
 
 def test_routes_are_read_as_ip_shows_them(wire: Wire) -> None:
-    """A route that an earlier process left would stay, and swallow what is too large now."""
+    """A route of an earlier process would stay and drop packets that are too large now."""
     wire.routes = {HUB: 1400}
     assert sizes.routes(STATE) == {"fd00::/64": 1280, HUB: 1400}
     assert sizes.largest(STATE) == 1420

@@ -59,7 +59,7 @@ def test_pages_of_others_may_not(headers: dict[str, str]) -> None:
 
 
 def test_fields_are_read_once() -> None:
-    """A name or a confirmation that is lost is an order that nobody gave."""
+    """If the name or the confirmation is lost, an order runs that no user gave."""
     assert read(b"csrf=t&a=1&b=&c=%C3%A4+x") == {"csrf": "t", "a": "1", "b": "", "c": "\u00e4 x"}
     assert read(b"csrf=t", {"content-type": f"{forms.TYPE} ; charset=utf-8"}) == {"csrf": "t"}
     eight = "&".join(["csrf=t", *(f"f{n}=1" for n in range(7))]).encode()

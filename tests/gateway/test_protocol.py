@@ -258,7 +258,7 @@ def test_a_body_behind_its_answer_is_not_wanted() -> None:
 
 
 def test_a_client_that_reads_nothing_loses_its_place() -> None:
-    """Answers that nobody reads would fill the memory; a slow line has its time."""
+    """Unread answers would fill the memory; a slow line gets more time."""
     connection = Connection()
     connection.receive(HEAD + b"\r\n")
     connection.transport.buffered = 100_000

@@ -48,7 +48,7 @@ def test_a_login_ends_after_its_hours_and_when_it_is_idle(clock: Clock) -> None:
 
 
 def test_a_cookie_that_is_none() -> None:
-    """A request without a cookie must not be anybody's."""
+    """A request without a cookie must not belong to a user."""
     sessions = Sessions(8.0)
     name = sessions.begin(ALICE)
     for other in (None, "", name + "x", name[:-1]):

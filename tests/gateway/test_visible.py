@@ -38,7 +38,7 @@ def test_who_sees_which_object() -> None:
 
 
 def test_plans() -> None:
-    """The reason names other hosts and VMs; a host of a hidden cluster is nobody else's."""
+    """The reason names other hosts and VMs; a host of a hidden cluster must stay hidden."""
     plans = [PLAN, msgspec.structs.replace(PLAN, id=2), msgspec.structs.replace(PLAN, cluster_id=101)]
     assert list(TENANT.plans(plans)) == [msgspec.structs.replace(PLAN, reason="")]
     assert list(ADMINISTRATOR.plans(plans)) == plans
@@ -82,7 +82,7 @@ def test_targets(vm: int | None, host: int | None, shown: tuple[int | None, int 
 
 
 def test_events() -> None:
-    """What a VM was on before is nobody's business where its host is hidden now; the own VM is seen to its end."""
+    """A user must not see the former host of a VM whose host is hidden now; owners see their VM to its end."""
     seen = TENANT.event(EVENT)
     assert seen is not None
     assert seen.data == {"uid": 7, "host": 1, "cluster": 100, "name": "x"}
@@ -105,7 +105,7 @@ def test_whose_event_it_is(subject: str, data: dict[str, str | int | float], vis
 
 
 def test_references_in_events() -> None:
-    """No host is -1 and tells nothing; what is no number names no object that could be looked up."""
+    """-1 means no host; a text that is not a number names no object."""
     facts: dict[str, str | int | float] = {"host": -1, "cluster": "100"}
     seen = TENANT.event(msgspec.structs.replace(EVENT, data=facts, before={"host": 2.0, "cluster": -1}))
     assert seen is not None

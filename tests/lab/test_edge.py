@@ -189,7 +189,7 @@ def _hub_restarts(net: Network, a1: Node) -> None:
 
 
 def _keys_are_rotated(net: Network, a1: Node) -> None:
-    """Replace the hub's key and oneadmin's while the node's service runs, and nobody visits the node."""
+    """Replace the hub's key and oneadmin's while the node's service runs, and no person visits the node."""
     former = net.front.run("wg", "show", "onext-edge", "public-key").stdout
     net.bundle.onext("edge", "rotate", "hub")
     until(

@@ -102,7 +102,7 @@ def in_by(front_end: FrontEnd, node: Node) -> bool:
 
 
 def test_the_other_front_end_takes_over(zone: Zone) -> None:
-    """The loss of one server would cut off all sites: their VMs run on, and nobody reaches them."""
+    """The loss of one server would cut off all sites: their VMs would run on, unreachable."""
     net = zone.first
     a1, b1 = net.node("a1", "a", 10), net.node("b1", "b", 12)
     a1.join(net.token("--name", "a1"))

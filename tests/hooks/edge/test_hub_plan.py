@@ -31,7 +31,7 @@ def with_peers(*peers: tuple[str, int]) -> dict[str, object]:
 def test_every_number_has_bounds(
     name: str, accepted: tuple[object, ...], refused: tuple[object, ...]
 ) -> None:
-    """`nft` refuses the whole list for one number: nobody's change arrives any more."""
+    """`nft` refuses the whole list because of one number: the hub gets no change any more."""
     for value in accepted:
         assert hub_plan.read(listed(**{name: value}))
     for value in refused:
@@ -40,7 +40,7 @@ def test_every_number_has_bounds(
 
 
 def test_clusters_are_those_of_opennebula() -> None:
-    """A number that is none would become part of a set's name in a rule."""
+    """An invalid number would become part of a set's name in a rule."""
     assert [p.cluster for p in hub_plan.read(with_peers(("fd00::1:0", 0), ("fd00::1:1", 2**31))).peers] == [
         0,
         2**31,

@@ -478,7 +478,7 @@ def test_revoking_cuts_off_first(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(("host", "done"), [(NO_HOST, []), (0, [("disable", 0), ("let go", 0)])])
 def test_revoking_a_node_with_or_without_a_host(cloud: Cloud, host: int, done: list[object]) -> None:
-    """Host 0 is a host like any other; what is no host is not asked for."""
+    """Host 0 is a valid host; an invalid id causes no call to oned."""
     leaving(cloud, host=host)
     office.revoke(cloud.office.context(), cloud.book, 0)
     assert cloud.done == done

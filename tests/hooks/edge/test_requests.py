@@ -94,7 +94,7 @@ def test_texts_have_a_length() -> None:
 
 
 def test_a_request_is_base64_and_no_larger_than_it_may_be() -> None:
-    """What is signed must be what is read: bytes that a decoder skips are not in the node's request."""
+    """The signature must cover exactly the decoded bytes: a decoder may skip others."""
     envelope = json.loads(signed(action="sync", time=1, session="s"))
     with pytest.raises(requests.Invalid, match="not a request"):
         requests.read(json.dumps({**envelope, "body": envelope["body"] + "\n"}).encode())

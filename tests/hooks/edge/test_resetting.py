@@ -15,7 +15,7 @@ pytestmark = pytest.mark.process
 
 
 def test_a_zone_whose_keys_are_lost_begins_anew(front_end: FrontEnd, key: str) -> None:
-    """OpenNebula has no command that deletes documents: nobody could join any more, for good."""
+    """OpenNebula has no command that deletes documents: no node could ever join again."""
     machine, token = Machine("edge-1"), front_end.token("--uses", "5", "--name", "*")
     front_end.join(machine, token)
     host = front_end.answer(machine.ask("ready"), key)["host"]

@@ -1,4 +1,4 @@
-"""`onext edge rotate`: a key that leaked is worthless afterwards, and nobody is locked out on the way."""
+"""`onext edge rotate`: a leaked key becomes useless, and oneadmin keeps access to all nodes."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_another_authority_certifies_oneadmin(front_end: FrontEnd, key: str) -> 
 
 
 def test_another_authority_certifies_nodes(front_end: FrontEnd, key: str) -> None:
-    """With the authority's key anybody could be every node; nodes that did not ask yet are known still."""
+    """With the authority's key an attacker could impersonate every node; ssh still accepts nodes that did not ask yet."""
     kept, machine = Secrets.of(front_end.paths), Machine("edge-1")
     front_end.join(machine, front_end.token())
     former = kept.public(secrets.HOST_CA)

@@ -34,7 +34,7 @@ def kept(tmp_path: Path) -> Secrets:
 
 
 def test_every_key_is_for_its_owner_and_has_its_form(kept: Secrets) -> None:
-    """A key that others read lets anybody in; one of another form is refused by every node."""
+    """Other users could use a readable key; nodes refuse a key of another form."""
     assert kept.present() == [*FORMS]
     assert stat.S_IMODE(kept.folder.stat().st_mode) == 0o700
     for name, form in FORMS.items():
@@ -45,7 +45,7 @@ def test_every_key_is_for_its_owner_and_has_its_form(kept: Secrets) -> None:
 
 
 def test_a_public_key_is_that_of_the_file(kept: Secrets) -> None:
-    """Nodes would trust a key that nobody has."""
+    """Nodes would trust a key whose private half does not exist."""
     hub = X25519PrivateKey.from_private_bytes(base64.b64decode(kept.read(secrets.HUB)))
     assert base64.b64decode(kept.public(secrets.HUB)) == hub.public_key().public_bytes_raw()
     user = serialization.load_ssh_private_key(kept.read(secrets.USER), None)

@@ -84,7 +84,7 @@ def test_init_names_what_is_missing(bare: FrontEnd) -> None:
     assert "answers no node" in bare.onext("init")
     certificate = public_certificate.place(bare.paths)
     certificate.write_text("x")
-    assert f"{certificate} is no certificate; restart the endpoint" in bare.onext("init", check=False)
+    assert f"{certificate} is not a certificate; restart the endpoint" in bare.onext("init", check=False)
     certificate.unlink()
     assert f"{certificate}: No such file or directory; start" in bare.onext("init", check=False)
 
@@ -161,7 +161,7 @@ def test_doctor_reports_what_nodes_are_told_otherwise(front_end: FrontEnd) -> No
     endpoint.make_certificate(certificate.parent)[1].replace(certificate)
     assert "another certificate" in found()
     certificate.write_text("x")
-    assert "is no certificate" in found()
+    assert "is not a certificate" in found()
 
 
 def test_a_place_that_nodes_cannot_look_up_is_not_recorded(front_end: FrontEnd) -> None:

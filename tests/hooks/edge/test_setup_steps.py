@@ -222,7 +222,7 @@ def test_a_server_that_sends_no_keys(front: Front, text: str) -> None:
     ],
 )
 def test_a_key_that_was_replaced_on_the_other_server_is_brought(front: Front, name: str, field: str) -> None:
-    """This server would go on with a key that nodes refuse; any other key of its own stays."""
+    """This server would continue with a key that nodes refuse; its other keys stay."""
     front.init(POOL)
     before, sent = front.kept.exported(), keys(front)
     front.sent = SimpleNamespace(done=True, text=sent)

@@ -68,7 +68,7 @@ def test_a_token_ends() -> None:
      'edge_token("7"); edge_cluster(100)', "other(1)"],
 )  # fmt: skip
 def test_what_states_no_record_is_no_join_token(source: str) -> None:
-    """A token of another kind that this zone signed must let nobody in, nor one whose record is unclear."""
+    """A token of another kind that this zone signed must not admit a node, nor one with an unclear record."""
     with pytest.raises(Refused, match="not a join token"):
         checked(token(source))
 
